@@ -1,0 +1,174 @@
+//! Bodies: a place in a document that is made while it is read.
+
+use super::views::{MemberView, NodeView, TrafficView};
+use super::{Error, ROUTES};
+use crate::node::Node;
+use crate::time::Instant;
+use crate::wire::NodeId;
+use serde::Serialize;
+
+/// The least room for a piece of a body, in bytes: no single piece is larger.
+pub const MIN_PIECE: usize = 512;
+
+/// A body, and how much of it was read.
+#[derive(Clone, Debug)]
+pub struct Body(Place);
+
+/// What comes next.
+#[derive(Clone, Copy, Debug)]
+enum Place {
+    Error(Error),
+    NodeStatus(NodeStatus),
+    Members(Members),
+    End,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum NodeStatus {
+    Node,
+    Traffic,
+    Endpoint(usize),
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Members {
+    Open,
+    /// The member whose id follows this one.
+    After(Option<NodeId>),
+}
+
+impl Body {
+    pub(super) const fn error(error: Error) -> Self {
+        Self(Place::Error(error))
+    }
+
+    pub(super) const fn node_status() -> Self {
+        Self(Place::NodeStatus(NodeStatus::Node))
+    }
+
+    pub(super) const fn members() -> Self {
+        Self(Place::Members(Members::Open))
+    }
+
+    /// Reads a body that needs no node: that of [`Response::error`](super::Response::error).
+    /// Returns its length, or 0 if it was read already or is another one.
+    pub fn fill_error(&mut self, buf: &mut [u8]) -> usize {
+        let Place::Error(error) = self.0 else { return 0 };
+        let mut piece = Piece::new(buf);
+        if piece.error(error).is_err() {
+            return 0;
+        }
+        self.0 = Place::End;
+        piece.len
+    }
+
+    /// Writes as many pieces as fit.
+    pub(crate) fn fill(&mut self, node: &Node<'_>, now: Instant, buf: &mut [u8]) -> usize {
+        let mut len = 0usize;
+        while let Some(rest) = buf.get_mut(len..) {
+            let mut piece = Piece::new(rest);
+            let next = match self.0 {
+                Place::Error(error) => piece.error(error).map(|()| Place::End),
+                Place::NodeStatus(place) => piece.node_status(node, now, place),
+                Place::Members(place) => piece.members(node, now, place),
+                Place::End => break,
+            };
+            let Ok(next) = next else { break };
+            self.0 = next;
+            len = len.saturating_add(piece.len);
+        }
+        len
+    }
+}
+
+/// One piece being written; thrown away as a whole if it does not fit.
+struct Piece<'a> {
+    buf: &'a mut [u8],
+    len: usize,
+}
+
+/// The piece does not fit into what is left of the buffer.
+struct Full;
+
+impl<'a> Piece<'a> {
+    const fn new(buf: &'a mut [u8]) -> Self {
+        Self { buf, len: 0 }
+    }
+
+    fn text(&mut self, text: &str) -> Result<(), Full> {
+        let end = self.len.checked_add(text.len()).ok_or(Full)?;
+        self.buf.get_mut(self.len..end).ok_or(Full)?.copy_from_slice(text.as_bytes());
+        self.len = end;
+        Ok(())
+    }
+
+    fn json(&mut self, value: &impl Serialize) -> Result<(), Full> {
+        let rest = self.buf.get_mut(self.len..).ok_or(Full)?;
+        let written = serde_json_core::to_slice(value, rest).map_err(|_| Full)?;
+        self.len = self.len.checked_add(written).ok_or(Full)?;
+        Ok(())
+    }
+
+    fn error(&mut self, error: Error) -> Result<(), Full> {
+        self.text("{\"error\":")?;
+        self.json(&error)?;
+        self.text("}")
+    }
+
+    fn node_status(
+        &mut self,
+        node: &Node<'_>,
+        now: Instant,
+        place: NodeStatus,
+    ) -> Result<Place, Full> {
+        let next = match place {
+            NodeStatus::Node => {
+                self.json(&NodeView::new(node, now))?;
+                // The object goes on.
+                self.len = self.len.saturating_sub(1);
+                NodeStatus::Traffic
+            }
+            NodeStatus::Traffic => {
+                self.text(",\"datagrams\":")?;
+                self.json(&TrafficView::from(node.traffic()))?;
+                self.text(",\"endpoints\":[")?;
+                NodeStatus::Endpoint(0)
+            }
+            NodeStatus::Endpoint(index) => {
+                let Some(route) = ROUTES.get(index) else {
+                    self.text("]}")?;
+                    return Ok(Place::End);
+                };
+                self.text(if index == 0 { "" } else { "," })?;
+                self.json(route)?;
+                NodeStatus::Endpoint(index.saturating_add(1))
+            }
+        };
+        Ok(Place::NodeStatus(next))
+    }
+
+    fn members(&mut self, node: &Node<'_>, now: Instant, place: Members) -> Result<Place, Full> {
+        let after = match place {
+            Members::Open => {
+                self.text("{\"members\":[")?;
+                return Ok(Place::Members(Members::After(None)));
+            }
+            Members::After(id) => id,
+        };
+        let follows = |id: NodeId| after.is_none_or(|after| id > after);
+        let other = node.members().iter().find(|member| follows(member.id()));
+        let own = Some(node.own()).filter(|own| follows(own.id));
+        let (id, view) = match (own, other) {
+            (None, None) => {
+                self.text("]}")?;
+                return Ok(Place::End);
+            }
+            (Some(own), None) => (own.id, MemberView::of_own(own)),
+            (Some(own), Some(other)) if own.id < other.id() => (own.id, MemberView::of_own(own)),
+            (_, Some(other)) => (other.id(), MemberView::of(other, now)),
+        };
+        self.text(if after.is_none() { "" } else { "," })?;
+        self.json(&view)?;
+        Ok(Place::Members(Members::After(Some(id))))
+    }
+}

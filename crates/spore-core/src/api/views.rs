@@ -1,0 +1,130 @@
+//! What the API shows, as types that serialise to JSON.
+
+use crate::cluster::{Member, Status};
+use crate::node::{Node, Traffic};
+use crate::time::Instant;
+use crate::wire::{NodeId, Record, Rumor};
+use core::net::Ipv4Addr;
+use serde::Serialize;
+
+/// `GET /api/node/status`, without the list of endpoints that ends it.
+#[derive(Serialize)]
+pub(super) struct NodeView<'a> {
+    id: NodeId,
+    hostname: &'a str,
+    address: Address,
+    http_port: u16,
+    board: &'a str,
+    version: &'a str,
+    chip_id: u32,
+    reset_reason: &'a str,
+    uptime_ms: u64,
+    free_memory: u64,
+    flash_size: u32,
+    status_version: u16,
+}
+
+/// The last part of the status: datagrams by what became of them.
+#[derive(Serialize)]
+pub(super) struct TrafficView {
+    sent: u32,
+    accepted: u32,
+    unauthentic: u32,
+    malformed: u32,
+    replayed: u32,
+    unverified: u32,
+    overflowed: u32,
+}
+
+/// One member of `GET /api/cluster/members`.
+#[derive(Serialize)]
+pub(super) struct MemberView<'a> {
+    id: NodeId,
+    hostname: &'a str,
+    address: Address,
+    http_port: u16,
+    status: &'static str,
+    status_version: u16,
+    /// Milliseconds since a datagram last came from it; null if it is known by hearsay alone.
+    last_seen_ms: Option<u64>,
+    /// The last round-trip time in microseconds; null before the first.
+    rtt_us: Option<u64>,
+}
+
+struct Address(Ipv4Addr);
+
+impl Serialize for Address {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
+}
+
+/// The parts of a record that is alive; this node's own always is.
+fn alive(own: &Record) -> (&str, Ipv4Addr, u16, u16) {
+    match &own.rumor {
+        Rumor::Alive { address, http_port, status_version, hostname } => {
+            (hostname.as_str(), *address, *http_port, *status_version)
+        }
+        Rumor::Suspect | Rumor::Dead | Rumor::Left => ("", Ipv4Addr::UNSPECIFIED, 0, 0),
+    }
+}
+
+impl<'a> NodeView<'a> {
+    pub(super) fn new(node: &'a Node<'_>, now: Instant) -> Self {
+        let own = node.own();
+        let (hostname, address, http_port, status_version) = alive(own);
+        Self {
+            id: own.id,
+            hostname,
+            address: Address(address),
+            http_port,
+            board: node.facts.board,
+            version: node.facts.version,
+            chip_id: node.facts.chip_id,
+            reset_reason: node.facts.reset_reason,
+            uptime_ms: now.since(node.started).as_millis(),
+            free_memory: node.resources.free_memory,
+            flash_size: node.facts.flash_size,
+            status_version,
+        }
+    }
+}
+
+impl From<Traffic> for TrafficView {
+    fn from(traffic: Traffic) -> Self {
+        let Traffic { sent, accepted, unauthentic, malformed, replayed, unverified, overflowed } =
+            traffic;
+        Self { sent, accepted, unauthentic, malformed, replayed, unverified, overflowed }
+    }
+}
+
+impl<'a> MemberView<'a> {
+    /// A member as this node sees it.
+    pub(super) fn of(member: &'a Member, now: Instant) -> Self {
+        Self {
+            id: member.id(),
+            hostname: member.hostname().as_str(),
+            address: Address(member.address()),
+            http_port: member.http_port(),
+            status: member.status().name(),
+            status_version: member.status_version(),
+            last_seen_ms: member.last_seen().map(|seen| now.since(seen).as_millis()),
+            rtt_us: member.rtt().map(|rtt| rtt.as_micros()),
+        }
+    }
+
+    /// This node as a member.
+    pub(super) fn of_own(own: &'a Record) -> Self {
+        let (hostname, address, http_port, status_version) = alive(own);
+        Self {
+            id: own.id,
+            hostname,
+            address: Address(address),
+            http_port,
+            status: Status::Active.name(),
+            status_version,
+            last_seen_ms: Some(0),
+            rtt_us: Some(0),
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! Getting to know each other: announcements by broadcast, and greetings of those known by hearsay.
+
+use super::Cluster;
+use super::member::{Member, Status};
+use super::send::Task;
+use crate::config::Timing;
+use crate::time::{Duration, Instant};
+
+/// So many announcements follow each other at the pace of a node that is alone, whatever it hears:
+/// half of them get lost, and two groups that formed at the same time would else stay apart.
+const FIRST_ANNOUNCEMENTS: u8 = 5;
+
+/// The size of a cluster up to which [`Timing::announce`] holds as it stands.
+const ANNOUNCE_SCALE: u64 = 8;
+
+/// Between two greetings: 20 a second, however many members are new.
+const GREETING_INTERVAL: Duration = Duration::from_millis(50);
+
+/// How long a member known by hearsay is greeted. After that its turn comes with the probes.
+const GREETING_TIME: Duration = Duration::from_secs(5);
+
+/// When to announce and to greet next.
+#[derive(Debug)]
+pub(super) struct Announcements {
+    announce: Instant,
+    greet: Option<Instant>,
+    sent: u8,
+}
+
+impl Announcements {
+    pub(super) const fn new(now: Instant) -> Self {
+        Self { announce: now, greet: None, sent: 0 }
+    }
+
+    pub(super) fn next(&self) -> Instant {
+        self.greet.map_or(self.announce, |greet| greet.min(self.announce))
+    }
+}
+
+impl Cluster<'_> {
+    /// *Send discovery*: announces this node when it is time to.
+    pub(super) fn announce(&mut self, now: Instant) {
+        if now < self.announcements.announce {
+            return;
+        }
+        self.queue.push(now, Task::Announce);
+        self.announcements.sent = self.announcements.sent.saturating_add(1);
+        let interval = self.announce_interval();
+        self.announcements.announce = now + self.jitter(interval);
+    }
+
+    fn announce_interval(&self) -> Duration {
+        let Timing { announce_alone, announce, .. } = self.timing;
+        let verified = self.table.rows().iter().filter(|member| member.is_verified()).count();
+        if verified == 0 || self.announcements.sent < FIRST_ANNOUNCEMENTS {
+            return announce_alone;
+        }
+        let size = u64::try_from(self.table.live()).unwrap_or(u64::MAX);
+        let stretched = announce.as_micros().saturating_mul(size) / ANNOUNCE_SCALE;
+        Duration::from_micros(stretched.max(announce.as_micros()))
+    }
+
+    /// Pings members that are known by hearsay alone, so that each side can trust the other.
+    pub(super) fn greet(&mut self, now: Instant) {
+        match self.announcements.greet {
+            Some(due) if now >= due => (),
+            _ => return,
+        }
+        let new = |member: &Member| member.is_new(now);
+        let chosen = self.table.choose(&mut self.rng, new).map(|member| member.contact(self.port));
+        self.announcements.greet = chosen.map(|_| now + GREETING_INTERVAL);
+        if let Some((id, address)) = chosen {
+            self.ping(now, id, address);
+        }
+    }
+
+    /// Starts greeting, because someone new was heard of.
+    pub(super) fn expect_greeting(&mut self, now: Instant) {
+        let pause = Duration::from_micros(self.rng.u64(..GREETING_INTERVAL.as_micros()));
+        self.announcements.greet.get_or_insert(now + pause);
+    }
+
+    /// Between three and five quarters of `span`, so that nodes do not fall into step.
+    pub(super) fn jitter(&mut self, span: Duration) -> Duration {
+        let quarter = span.as_micros() / 4;
+        let extra = self.rng.u64(..=quarter.saturating_mul(2));
+        Duration::from_micros(quarter.saturating_mul(3).saturating_add(extra))
+    }
+}
+
+impl Member {
+    /// Whether it has ever proved to be fresh.
+    pub(super) const fn is_verified(&self) -> bool {
+        self.seen.is_some()
+    }
+
+    fn is_new(&self, now: Instant) -> bool {
+        let young = now.since(self.since) < GREETING_TIME;
+        self.status == Status::Active && !self.is_verified() && young
+    }
+}

@@ -1,0 +1,163 @@
+//! The cluster manager: who is there.
+//!
+//! *Discovery*: a node announces itself by broadcast. Who does not know it answers with a ping,
+//! and the exchange of ping and ack makes both known to each other. Half of all broadcasts get
+//! lost on this hardware, so they only start things.
+//!
+//! *Liveness* and *dissemination* are SWIM's (Das, Gupta, Motivala: "SWIM: Scalable
+//! Weakly-consistent Infection-style Process Group Membership Protocol", DSN 2002): each probe
+//! interval every node pings one other member, in random order, each once a round. One that stays
+//! silent becomes *suspect*, may refute with a higher [`Incarnation`], and is *dead* if it does
+//! not. News travels piggybacked on pings and acks. On top of the paper, every message carries a
+//! 32-bit digest of the sender's view, and an ack to a ping whose digest differs is filled up with
+//! member records, so that views converge however the news got lost.
+//!
+//! *Trust*: nothing is taken from a sender before it has returned a fresh token in an ack (see
+//! [`security`](crate::security)). Members that are known by hearsay alone are greeted with a ping
+//! soon, to change that.
+//!
+//! *Limits*: when the member list is full, the member that has been dead longest makes room for a
+//! new one; if none is dead, the new one is not listed. The view is then partial: everything else
+//! works as before.
+#![deny(clippy::as_conversions, clippy::indexing_slicing, clippy::unwrap_used, clippy::panic)]
+
+mod discovery;
+mod member;
+mod probe;
+mod receive;
+mod rumor;
+mod send;
+mod table;
+
+pub use member::{Member, Status};
+pub(crate) use receive::Refused;
+pub use send::Outgoing;
+
+use crate::config::{Config, Timing};
+use crate::node::Event;
+use crate::profile::{List as _, Profile, Storage};
+use crate::security::{Identity, Tokens};
+use crate::time::Instant;
+use crate::wire::{Incarnation, NodeId, Record, Rumor};
+use heapless::Deque;
+use send::Queue;
+use table::Table;
+
+/// How many events may wait to be fetched.
+const EVENTS: usize = 16;
+
+/// The member list of one node, and what keeps it true.
+#[derive(Debug)]
+pub(crate) struct Cluster<'a> {
+    own: Record,
+    port: u16,
+    timing: Timing,
+    table: Table<'a>,
+    queue: Queue<'a>,
+    tokens: Tokens,
+    rng: fastrand::Rng,
+    announcements: discovery::Announcements,
+    probe: probe::Probe,
+    events: Deque<Event, EVENTS>,
+}
+
+impl<'a> Cluster<'a> {
+    /// The cluster of a node that knows nobody yet.
+    pub(crate) fn new<P: Profile>(
+        now: Instant,
+        config: &Config,
+        identity: Identity,
+        tokens: Tokens,
+        rng: fastrand::Rng,
+        storage: &'a mut Storage<P>,
+    ) -> Self {
+        let rumor = Rumor::Alive {
+            address: config.address,
+            http_port: config.http_port,
+            status_version: 1,
+            hostname: config.hostname.clone(),
+        };
+        Self {
+            own: Record { id: identity.id, incarnation: Incarnation::first(identity.epoch), rumor },
+            port: config.port,
+            timing: config.timing,
+            table: Table::new(storage.members.view()),
+            queue: Queue::new(storage.outgoing.view()),
+            tokens,
+            rng,
+            announcements: discovery::Announcements::new(now),
+            probe: probe::Probe::new(now),
+            events: Deque::new(),
+        }
+    }
+
+    /// Continues under another identity: the next epoch, or a new id.
+    pub(crate) fn set_identity(&mut self, identity: Identity) {
+        self.own.id = identity.id;
+        self.own.incarnation = Incarnation::first(identity.epoch);
+    }
+
+    /// What this node says of itself.
+    pub(crate) const fn own(&self) -> &Record {
+        &self.own
+    }
+
+    /// The other members, in the order of their ids.
+    pub(crate) fn members(&self) -> &[Member] {
+        self.table.rows()
+    }
+
+    /// The next thing that has happened.
+    pub(crate) fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// Does what is due.
+    pub(crate) fn handle_timeout(&mut self, now: Instant) {
+        self.announce(now);
+        self.greet(now);
+        self.probe(now);
+        self.bury(now);
+    }
+
+    /// When something is due next.
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        let expiry = |member: &Member| member.expiry(&self.timing);
+        [Some(self.announcements.next()), Some(self.probe.next()), self.queue.next_due()]
+            .into_iter()
+            .chain(self.table.rows().iter().map(expiry))
+            .flatten()
+            .min()
+    }
+
+    /// Drops of the outgoing queue so far.
+    pub(crate) const fn overflows(&self) -> u32 {
+        self.queue.overflows()
+    }
+
+    /// Records an event; the oldest one makes room for it.
+    fn notify(&mut self, event: Event) {
+        if self.events.is_full() {
+            self.events.pop_front();
+        }
+        // There is room.
+        let _ = self.events.push_back(event);
+    }
+
+    /// This node's view in 32 bits. Equal views have equal digests; unequal ones differ but for
+    /// one case in four billion.
+    fn digest(&self) -> u32 {
+        self.table.digest() ^ self.own.digest()
+    }
+
+    /// How often each piece of news is passed on, at a cluster of this size: SWIM's λ log n, with
+    /// λ = 3.
+    fn spread(&self) -> u8 {
+        let n = self.table.rows().len().saturating_add(2);
+        u8::try_from(n.ilog2().saturating_mul(3)).unwrap_or(u8::MAX)
+    }
+
+    fn is_own(&self, id: NodeId) -> bool {
+        self.own.id == id
+    }
+}

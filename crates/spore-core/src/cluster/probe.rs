@@ -1,0 +1,130 @@
+//! The failure detector: one member at a time, in random order, each once a round.
+
+use super::Cluster;
+use super::member::{Member, Status};
+use crate::node::Event;
+use crate::time::Instant;
+use crate::wire::{NodeId, Record, Rumor};
+
+/// About so many members ping the same suspect in each interval, to hear its refutation.
+const SUSPECT_PINGS: usize = 4;
+
+/// The probe under way.
+#[derive(Debug)]
+pub(super) struct Probe {
+    /// Who has not answered yet.
+    target: Option<NodeId>,
+    /// When it was first asked.
+    asked: Instant,
+    /// When it is asked again.
+    again: Option<Instant>,
+    /// When this probe ends and the next one begins.
+    end: Instant,
+}
+
+impl Probe {
+    pub(super) const fn new(now: Instant) -> Self {
+        Self { target: None, asked: now, again: None, end: now }
+    }
+
+    pub(super) fn next(&self) -> Instant {
+        self.again.map_or(self.end, |again| again.min(self.end))
+    }
+}
+
+impl Cluster<'_> {
+    /// Asks again, or ends one probe and begins the next, when it is time to.
+    pub(super) fn probe(&mut self, now: Instant) {
+        if now >= self.probe.end {
+            // A node that was itself held up has no right to judge: the answer may be waiting.
+            let on_time = now.since(self.probe.end) < self.timing.probe_interval;
+            if let Some(silent) = self.probe.target.take().filter(|_| on_time) {
+                self.suspect(now, silent);
+            }
+            self.begin_probe(now);
+            self.ping_a_suspect(now);
+        } else if self.probe.again.is_some_and(|again| now >= again) {
+            self.probe.again = self.next_try(now);
+            if let Some(member) = self.probe.target.and_then(|target| self.table.get(target)) {
+                let (id, address) = member.contact(self.port);
+                self.ping(now, id, address);
+            }
+        }
+    }
+
+    fn begin_probe(&mut self, now: Instant) {
+        self.probe.end = now + self.jitter(self.timing.probe_interval);
+        self.probe.asked = now;
+        self.probe.target = self.next_target();
+        self.probe.again = self.probe.target.and_then(|_| self.next_try(now));
+        let target = self.probe.target.and_then(|target| self.table.get_mut(target));
+        if let Some(member) = target {
+            member.probed = true;
+            let (id, address) = member.contact(self.port);
+            self.ping(now, id, address);
+        }
+    }
+
+    /// A live member that was not probed in this round, or the first one of a new round.
+    fn next_target(&mut self) -> Option<NodeId> {
+        let due = |member: &Member| member.status.is_live() && !member.probed;
+        if let Some(member) = self.table.choose(&mut self.rng, due) {
+            return Some(member.id);
+        }
+        for member in self.table.rows_mut() {
+            member.probed = false;
+        }
+        self.table.choose(&mut self.rng, due).map(Member::id)
+    }
+
+    fn next_try(&self, now: Instant) -> Option<Instant> {
+        let again = now + self.timing.probe_timeout;
+        (again + self.timing.probe_timeout <= self.probe.end).then_some(again)
+    }
+
+    /// Takes note that `id` answered a ping that was made at `made`.
+    pub(super) fn answered(&mut self, id: NodeId, made: Instant) {
+        if self.probe.target == Some(id) && made >= self.probe.asked {
+            self.probe.target = None;
+            self.probe.again = None;
+        }
+    }
+
+    fn suspect(&mut self, now: Instant, id: NodeId) {
+        let Some(member) = self.table.get(id) else { return };
+        let record = Record { id, incarnation: member.incarnation, rumor: Rumor::Suspect };
+        let (id, address) = member.contact(self.port);
+        self.learn(now, &record);
+        // It should be the first to hear of it.
+        self.ping(now, id, address);
+    }
+
+    /// Gives a suspect another chance to be heard.
+    fn ping_a_suspect(&mut self, now: Instant) {
+        if self.rng.usize(..self.table.live().max(1)) >= SUSPECT_PINGS {
+            return;
+        }
+        let suspect = |member: &Member| member.status == Status::Suspect;
+        let chosen =
+            self.table.choose(&mut self.rng, suspect).map(|member| member.contact(self.port));
+        if let Some((id, address)) = chosen {
+            self.ping(now, id, address);
+        }
+    }
+
+    /// Declares suspects dead whose time is over, and forgets the dead whose time is over.
+    pub(super) fn bury(&mut self, now: Instant) {
+        let timing = self.timing;
+        let over = |member: &Member| member.expiry(&timing).is_some_and(|expiry| expiry <= now);
+        while let Some(member) =
+            self.table.rows().iter().find(|member| member.status == Status::Suspect && over(member))
+        {
+            let (id, incarnation) = (member.id, member.incarnation);
+            self.learn(now, &Record { id, incarnation, rumor: Rumor::Dead });
+        }
+        while let Some(id) = self.table.rows().iter().find(|row| over(row)).map(Member::id) {
+            self.table.remove(|member| member.id == id);
+            self.notify(Event::MemberForgotten(id));
+        }
+    }
+}

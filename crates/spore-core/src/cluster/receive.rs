@@ -1,0 +1,130 @@
+//! What a message does: *listen for discovery*, answers, and what they tell.
+
+use super::Cluster;
+use super::member::Seen;
+use super::send::Task;
+use crate::security::{Header, ReplayWindow, Token};
+use crate::time::{Duration, Instant};
+use crate::wire::{Kind, Message, NodeId};
+use core::net::SocketAddrV4;
+
+/// The answers to one announcement are spread over so much time for each member, since all of them
+/// go to one node with one radio…
+const ANSWER_SPREAD: Duration = Duration::from_millis(4);
+/// …up to this much.
+const ANSWER_SPREAD_MAX: Duration = Duration::from_millis(250);
+
+/// About so many members answer an announcement of a node whose view differs from theirs.
+const DIGEST_ANSWERS: usize = 3;
+
+/// Why a genuine message was not believed. Nothing was learned from it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// It is this node's own.
+    Own,
+    /// It was received before, or is too old to tell.
+    Replayed,
+    /// Its sender has not yet proved to be fresh. It was asked to.
+    Unverified,
+}
+
+impl Cluster<'_> {
+    /// Takes in a message that was opened with the cluster key.
+    pub(crate) fn handle_message(
+        &mut self,
+        now: Instant,
+        header: &Header,
+        from: SocketAddrV4,
+        message: &Message<'_>,
+    ) -> Result<(), Refused> {
+        let sender = header.sender;
+        if self.is_own(sender) {
+            return Err(Refused::Own);
+        }
+        match self.table.get_mut(sender).and_then(|member| member.seen.as_mut()) {
+            Some(seen) => {
+                if !seen.window.accept(header.epoch, header.counter) {
+                    return Err(Refused::Replayed);
+                }
+                seen.last = now;
+                self.learn(now, &message.own);
+            }
+            None => self.verify(now, header, from, message)?,
+        }
+        for record in message.records() {
+            self.learn(now, &record);
+        }
+        self.react(now, sender, from, message);
+        Ok(())
+    }
+
+    /// Lets in a sender that returns a token which this node has just made for it. Everyone else
+    /// is asked to do so, and nothing they say is believed meanwhile.
+    fn verify(
+        &mut self,
+        now: Instant,
+        header: &Header,
+        from: SocketAddrV4,
+        message: &Message<'_>,
+    ) -> Result<(), Refused> {
+        let sender = header.sender;
+        match message.kind {
+            Kind::Ack(token) if self.tokens.check(now, sender, &token).is_some() => {
+                self.learn(now, &message.own);
+                // Without a row there is no room for it: the view is partial.
+                let member = self.table.get_mut(sender).ok_or(Refused::Unverified)?;
+                let window = ReplayWindow::starting_at(header.epoch, header.counter);
+                member.seen = Some(Seen { last: now, window });
+                return Ok(());
+            }
+            Kind::Ack(_) => (),
+            Kind::Ping(token) => {
+                self.ack(now, sender, from, token, true);
+                self.ping(now, sender, from);
+            }
+            Kind::Announce => self.answer(now, sender, from),
+        }
+        Err(Refused::Unverified)
+    }
+
+    fn react(&mut self, now: Instant, sender: NodeId, from: SocketAddrV4, message: &Message<'_>) {
+        let differs = message.digest != self.digest();
+        match message.kind {
+            Kind::Ping(token) => self.ack(now, sender, from, token, differs),
+            Kind::Ack(token) => self.measure(now, sender, &token),
+            Kind::Announce => {
+                let gone = self.table.get(sender).is_some_and(|row| !row.status.is_live());
+                let chosen = self.rng.usize(..self.table.live().max(1)) < DIGEST_ANSWERS;
+                if gone || differs && chosen {
+                    self.answer(now, sender, from);
+                }
+            }
+        }
+    }
+
+    /// Takes the round-trip time of a ping, and ends the probe that it was part of.
+    fn measure(&mut self, now: Instant, sender: NodeId, token: &Token) {
+        let Some(rtt) = self.tokens.check(now, sender, token) else { return };
+        if let Some(member) = self.table.get_mut(sender) {
+            member.rtt = u32::try_from(rtt.as_micros()).unwrap_or(u32::MAX).max(1);
+        }
+        self.answered(sender, token.made());
+    }
+
+    /// Answers an announcement with a ping, a little later.
+    fn answer(&mut self, now: Instant, sender: NodeId, from: SocketAddrV4) {
+        let members = u64::try_from(self.table.live()).unwrap_or(u64::MAX);
+        let spread = ANSWER_SPREAD.times(members).min(ANSWER_SPREAD_MAX);
+        let pause = Duration::from_micros(self.rng.u64(..=spread.as_micros()));
+        self.ping(now + pause, sender, from);
+    }
+
+    /// Queues a ping to `peer` for `due`.
+    pub(super) fn ping(&mut self, due: Instant, peer: NodeId, to: SocketAddrV4) {
+        self.queue.push(due, Task::Ping { peer, to });
+    }
+
+    fn ack(&mut self, now: Instant, peer: NodeId, to: SocketAddrV4, token: Token, fill: bool) {
+        self.queue.push(now, Task::Ack { peer, to, token, fill });
+    }
+}

@@ -1,0 +1,100 @@
+//! What a piece of news changes: the precedence rules of SWIM, section 4.2.
+
+use super::Cluster;
+use super::member::{Member, Status};
+use crate::node::Event;
+use crate::time::Instant;
+use crate::wire::{Record, Rumor};
+
+impl Cluster<'_> {
+    /// Takes note of `record`, which came in a fresh message, and of what follows from it.
+    pub(crate) fn learn(&mut self, now: Instant, record: &Record) {
+        if self.is_own(record.id) {
+            self.refute(record);
+        } else if self.table.get(record.id).is_some() {
+            self.update(now, record);
+        } else {
+            self.enlist(now, record);
+        }
+    }
+
+    /// Contradicts news of this node that is wrong, by outranking it.
+    fn refute(&mut self, record: &Record) {
+        let alive = matches!(record.rumor, Rumor::Alive { .. });
+        let wrong = if alive {
+            // A former life of this node, whose epoch it has forgotten.
+            record.incarnation > self.own.incarnation
+        } else {
+            record.incarnation >= self.own.incarnation
+        };
+        if wrong {
+            // Every message carries this node's own record, so the news spreads by itself.
+            self.own.incarnation = record.incarnation.next();
+        }
+    }
+
+    fn enlist(&mut self, now: Instant, record: &Record) {
+        let Some(mut member) = Member::new(record, now) else { return };
+        member.news = self.spread();
+        if self.table.insert(member, now) {
+            self.notify(Event::MemberJoined(record.id));
+            self.expect_greeting(now);
+        }
+    }
+
+    fn update(&mut self, now: Instant, record: &Record) {
+        let news = self.spread();
+        let Some(member) = self.table.get_mut(record.id) else { return };
+        if !overrides(record, member) {
+            return;
+        }
+        let before = member.status;
+        if let Rumor::Alive { address, http_port, status_version, hostname } = &record.rumor {
+            member.address = *address;
+            member.http_port = *http_port;
+            member.status_version = *status_version;
+            member.hostname.clone_from(hostname);
+        }
+        member.incarnation = record.incarnation;
+        member.status = status(&record.rumor);
+        member.news = news;
+        if member.status != before {
+            member.since = now;
+            let event = event(member.status, record);
+            self.notify(event);
+        }
+    }
+}
+
+/// Whether `record` is to be believed rather than what is known of `member`.
+fn overrides(record: &Record, member: &Member) -> bool {
+    let newer = record.incarnation > member.incarnation;
+    let as_new = record.incarnation >= member.incarnation;
+    match &record.rumor {
+        Rumor::Alive { status_version, .. } => {
+            let changed = *status_version != member.status_version
+                && status_version.wrapping_sub(member.status_version) < u16::MAX / 2;
+            newer || as_new && member.status == Status::Active && changed
+        }
+        Rumor::Suspect => newer || as_new && member.status == Status::Active,
+        Rumor::Dead | Rumor::Left => as_new && member.status.is_live(),
+    }
+}
+
+const fn status(rumor: &Rumor) -> Status {
+    match rumor {
+        Rumor::Alive { .. } => Status::Active,
+        Rumor::Suspect => Status::Suspect,
+        Rumor::Dead => Status::Dead,
+        Rumor::Left => Status::Left,
+    }
+}
+
+const fn event(status: Status, record: &Record) -> Event {
+    match status {
+        Status::Active => Event::MemberReturned(record.id),
+        Status::Suspect => Event::MemberSuspected(record.id),
+        Status::Dead => Event::MemberDied(record.id),
+        Status::Left => Event::MemberLeft(record.id),
+    }
+}

@@ -1,0 +1,132 @@
+//! What waits to be sent, and the making of messages.
+//!
+//! The queue holds intentions, not bytes: a message is made when it is sent, in the caller's
+//! buffer, and says what is true then.
+
+use super::Cluster;
+use crate::node::Destination;
+use crate::security::Token;
+use crate::time::Instant;
+use crate::wire::{Kind, MessageWriter, NodeId};
+use core::net::SocketAddrV4;
+use heapless::VecView;
+
+/// A datagram that waits to be made and sent.
+#[derive(Clone, Copy, Debug)]
+pub struct Outgoing {
+    due: Instant,
+    task: Task,
+}
+
+/// What to send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Task {
+    /// This node's announcement, to everyone.
+    Announce,
+    /// A ping.
+    Ping { peer: NodeId, to: SocketAddrV4 },
+    /// The answer to a ping; `fill` it up with member records because the views differ.
+    Ack { peer: NodeId, to: SocketAddrV4, token: Token, fill: bool },
+}
+
+/// The outgoing queue.
+#[derive(Debug)]
+pub(super) struct Queue<'a> {
+    entries: &'a mut VecView<Outgoing>,
+    overflows: u32,
+    /// Where in the member list the next message goes on telling.
+    cursor: usize,
+}
+
+impl<'a> Queue<'a> {
+    /// A queue in `entries`, emptied.
+    pub(super) fn new(entries: &'a mut VecView<Outgoing>) -> Self {
+        entries.clear();
+        Self { entries, overflows: 0, cursor: 0 }
+    }
+
+    /// Adds a task, unless the same one waits already. What does not fit is dropped and counted.
+    pub(super) fn push(&mut self, due: Instant, task: Task) {
+        if self.entries.iter().any(|entry| entry.task == task) {
+            return;
+        }
+        if self.entries.push(Outgoing { due, task }).is_err() {
+            self.overflows = self.overflows.saturating_add(1);
+        }
+    }
+
+    pub(super) fn next_due(&self) -> Option<Instant> {
+        self.entries.iter().map(|entry| entry.due).min()
+    }
+
+    pub(super) const fn overflows(&self) -> u32 {
+        self.overflows
+    }
+
+    /// Takes the task that is due longest.
+    fn pop(&mut self, now: Instant) -> Option<Task> {
+        let (index, entry) = self.entries.iter().enumerate().min_by_key(|(_, entry)| entry.due)?;
+        if entry.due > now {
+            return None;
+        }
+        Some(self.entries.remove(index).task)
+    }
+}
+
+impl Cluster<'_> {
+    /// Makes the next message that is due in `message`: where it goes, and its length.
+    pub(crate) fn poll_message(
+        &mut self,
+        now: Instant,
+        message: &mut [u8],
+    ) -> Option<(Destination, usize)> {
+        let task = self.queue.pop(now)?;
+        let (kind, peer, fill, destination) = match task {
+            Task::Announce => (Kind::Announce, None, false, Destination::Broadcast),
+            Task::Ping { peer, to } => {
+                let kind = Kind::Ping(self.tokens.make(now, peer));
+                (kind, Some(peer), false, Destination::Unicast(to))
+            }
+            Task::Ack { peer, to, token, fill } => {
+                (Kind::Ack(token), Some(peer), fill, Destination::Unicast(to))
+            }
+        };
+        // Every message has room for its head, whose size is bounded.
+        let mut writer = MessageWriter::new(message, kind, self.digest(), &self.own).ok()?;
+        if let Some(peer) = peer {
+            self.tell_of_itself(&mut writer, peer);
+            self.tell(&mut writer, peer, true);
+            if fill {
+                self.tell(&mut writer, peer, false);
+            }
+        }
+        Some((destination, writer.finish()))
+    }
+
+    /// Tells `peer` first that it is held for suspect or dead, so that it can refute.
+    fn tell_of_itself(&self, writer: &mut MessageWriter<'_>, peer: NodeId) {
+        let row = self.table.get(peer).filter(|row| row.status != super::Status::Active);
+        if let Some(row) = row {
+            // It is the first record of a message that has room for several.
+            let _ = writer.push(&row.record());
+        }
+    }
+
+    /// Adds records of members other than `peer`, going round the list from one message to the
+    /// next: those that are `news`, or those that are not.
+    fn tell(&mut self, writer: &mut MessageWriter<'_>, peer: NodeId, news: bool) {
+        let len = self.table.rows().len();
+        let start = self.queue.cursor;
+        for step in 0..len {
+            if !writer.has_room() {
+                break;
+            }
+            let index = start.wrapping_add(step).checked_rem(len).unwrap_or(0);
+            let Some(row) = self.table.rows_mut().get_mut(index) else { break };
+            if row.id != peer && (row.news > 0) == news && writer.push(&row.record()).is_ok() {
+                row.news = row.news.saturating_sub(1);
+                self.queue.cursor = index.wrapping_add(1);
+            }
+        }
+    }
+}

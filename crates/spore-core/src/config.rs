@@ -1,0 +1,90 @@
+//! What an operator sets, and what the hardware is.
+
+use crate::security::ClusterKey;
+use crate::time::Duration;
+use crate::wire::Hostname;
+use core::net::Ipv4Addr;
+
+/// The UDP port of the cluster, unless the operator chose another one.
+pub const DEFAULT_PORT: u16 = 4210;
+
+/// The settings of one node.
+///
+/// Costs 80 bytes of RAM and the key's 32.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The name that people know the node by: 1 to 32 letters, digits and hyphens (RFC 1123).
+    /// It need not be unique; members are told apart by their ids.
+    pub hostname: Hostname,
+    /// This node's address on the cluster's network, told to the others.
+    pub address: Ipv4Addr,
+    /// The cluster's UDP port, the same on all members. Default [`DEFAULT_PORT`].
+    pub port: u16,
+    /// The TCP port of this node's HTTP API, told to the others.
+    pub http_port: u16,
+    /// The key that all members share. Who does not have it can neither read nor alter.
+    pub key: ClusterKey,
+    /// The pace of the membership protocol, the same on all members.
+    pub timing: Timing,
+}
+
+/// The pace of discovery and failure detection.
+///
+/// The defaults are chosen for one shared radio channel with half of all broadcasts lost. A death
+/// is known after about `probe_interval` (someone probes the dead node) + `probe_interval` (no
+/// answer) + `suspicion` + the few intervals that the news takes to spread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timing {
+    /// Between two announcements while no member is known. Default 1 s. Shorter finds a cluster
+    /// sooner after a lossy start and costs one broadcast each.
+    pub announce_alone: Duration,
+    /// Between two announcements of a node in a cluster of up to eight; larger clusters stretch it
+    /// in proportion, so that all together broadcast at most about once a second. Default 8 s.
+    /// Announcements heal a split cluster; much longer delays that.
+    pub announce: Duration,
+    /// Between two probes, each of another member (SWIM's protocol period). Default 1 s. Traffic
+    /// is inversely proportional to it.
+    pub probe_interval: Duration,
+    /// How long one ping may stay unanswered before it is repeated, within the probe interval.
+    /// Default 300 ms; must exceed the round-trip time. At `probe_interval` or above there is no
+    /// repetition, and loss alone makes suspects.
+    pub probe_timeout: Duration,
+    /// How long a suspect has to refute before it is declared dead. Default 4 s. At zero any lost
+    /// probe kills; long delays the news of real deaths.
+    pub suspicion: Duration,
+    /// How long a dead member stays listed if its row is not needed. Default 24 h.
+    pub forget: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
+impl Timing {
+    /// The default pace.
+    pub const DEFAULT: Self = Self {
+        announce_alone: Duration::from_secs(1),
+        announce: Duration::from_secs(8),
+        probe_interval: Duration::from_secs(1),
+        probe_timeout: Duration::from_millis(300),
+        suspicion: Duration::from_secs(4),
+        forget: Duration::from_secs(24 * 3600),
+    };
+}
+
+/// What does not change while a node runs.
+#[derive(Clone, Copy, Debug)]
+pub struct Facts {
+    /// The body: `esp01`, `emulated`, `host` or `sim`.
+    pub board: &'static str,
+    /// The version of the program.
+    pub version: &'static str,
+    /// The chip's own number; on a body without one, a number derived from its address.
+    pub chip_id: u32,
+    /// Flash size in bytes; 0 on a body without flash.
+    pub flash_size: u32,
+    /// Why the node last started, in the body's own words (`power-on`, `panic`, …).
+    pub reset_reason: &'static str,
+}

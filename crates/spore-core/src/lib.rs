@@ -1,0 +1,48 @@
+//! The SPORE engine: what a node of the cluster knows and decides, and nothing else.
+//!
+//! The crate is `no_std`, allocates nothing, holds no `unsafe` and does no I/O. Bytes, requests
+//! and the time go in through the `handle_*` verbs of [`Node`]; datagrams, answers, deadlines,
+//! actions and events come out through its `poll_*` verbs:
+//!
+//! ```text
+//!   handle_datagram ─┐                 ┌─ poll_transmit   a datagram to send
+//!   handle_request  ─┤   ┌────────┐    ├─ poll_body       the next piece of an answer
+//!   handle_completion┼──▶│  Node  │───▶┼─ poll_action     what the shell must do
+//!   handle_resources ┤   └────────┘    ├─ poll_event      what has happened
+//!   handle_timeout  ─┘                 └─ poll_timeout    when to call again
+//! ```
+//!
+//! Whoever owns the sockets and the clock drives it: `spore-node` on a board or on Linux,
+//! `spore-sim` in virtual time. The modules, from the wire inward:
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`wire`] | the bytes of a datagram: checked views in, a bounded writer out |
+//! | [`security`] | cluster key, sealing, boot epochs, replay windows, freshness tokens |
+//! | [`cluster`] | the member list: discovery, probing, suspicion, dissemination |
+//! | [`api`] | the HTTP route table and the answers, as JSON made piece by piece |
+//! | [`node`] | [`Node`], which ties them together behind the verbs |
+//! | [`config`], [`profile`] | what an operator sets; what is fixed when the program is built |
+#![no_std]
+#![warn(clippy::as_conversions, clippy::indexing_slicing)]
+
+#[cfg(test)]
+extern crate std;
+
+pub mod api;
+pub mod cluster;
+pub mod config;
+pub mod node;
+pub mod profile;
+pub mod security;
+pub mod time;
+pub mod wire;
+
+#[cfg(test)]
+mod tests;
+
+pub use config::{Config, Facts};
+pub use node::{Action, Completion, Destination, Event, Node, Resources, Transmit};
+pub use profile::{Profile, Storage};
+pub use security::{ClusterKey, Identity, Seed};
+pub use wire::{Hostname, NodeId};

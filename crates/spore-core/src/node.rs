@@ -1,0 +1,243 @@
+//! [`Node`]: the engine behind its verbs.
+
+use crate::api::{self, Body, Request, Response};
+use crate::cluster::{Cluster, Member, Refused};
+use crate::config::{Config, Facts};
+use crate::profile::{Profile, Storage};
+use crate::security::{Epochs, Identity, OpenError, Sealer, Seed};
+use crate::time::Instant;
+use crate::wire::{Message, NodeId, Record};
+use core::net::SocketAddrV4;
+
+/// Where a datagram goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Destination {
+    /// To one node.
+    Unicast(SocketAddrV4),
+    /// To all nodes on the network, at [`Config::port`].
+    Broadcast,
+}
+
+/// A datagram that was written into the caller's buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Transmit {
+    /// Where it goes.
+    pub destination: Destination,
+    /// Its length in bytes, at most [`MAX_DATAGRAM`](crate::wire::MAX_DATAGRAM).
+    pub len: usize,
+}
+
+/// What the shell must do. It reports the end of it with [`Node::handle_completion`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Remember this identity over restarts, in place of any earlier one. Until that is done, the
+    /// node sends nothing. A body without such memory reports success at once: it is given a new
+    /// id at each start.
+    StoreIdentity(Identity),
+}
+
+/// How an [`Action`] ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Completion {
+    /// The identity was stored, or was not. A failed attempt is repeated after a second.
+    StoreIdentity(Result<(), StoreFailed>),
+}
+
+/// The body's memory did not take the identity. Nothing has changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoreFailed;
+
+/// Something that has happened. At most 16 wait to be fetched; the oldest makes room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Event {
+    /// A member was heard of for the first time.
+    MemberJoined(NodeId),
+    /// A member did not answer, here or elsewhere.
+    MemberSuspected(NodeId),
+    /// A member that was suspected or dead is active again.
+    MemberReturned(NodeId),
+    /// A member did not refute its suspicion.
+    MemberDied(NodeId),
+    /// A member said that it goes.
+    MemberLeft(NodeId),
+    /// A dead member is no longer listed.
+    MemberForgotten(NodeId),
+}
+
+/// What the shell measures of its body.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Resources {
+    /// Free memory in bytes.
+    pub free_memory: u64,
+}
+
+/// Datagrams since the node started, by what became of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Handed out by [`Node::poll_transmit`].
+    pub sent: u32,
+    /// Taken in and believed.
+    pub accepted: u32,
+    /// Not sealed with the cluster's key, of another version, or altered.
+    pub unauthentic: u32,
+    /// Sealed, but not understood.
+    pub malformed: u32,
+    /// Received before, or too late to tell.
+    pub replayed: u32,
+    /// From a sender that had not yet proved to be fresh.
+    pub unverified: u32,
+    /// Not sent, because the outgoing queue was full.
+    pub overflowed: u32,
+}
+
+/// A node of the cluster.
+///
+/// After any `handle_*` verb call the `poll_*` verbs until each returns `None`:
+/// [`poll_action`](Self::poll_action), [`poll_transmit`](Self::poll_transmit) and
+/// [`poll_event`](Self::poll_event); then wait for input, no longer than until
+/// [`poll_timeout`](Self::poll_timeout), which any verb may have changed.
+#[derive(Debug)]
+pub struct Node<'a> {
+    pub(crate) facts: Facts,
+    pub(crate) resources: Resources,
+    pub(crate) started: Instant,
+    pub(crate) cluster: Cluster<'a>,
+    sealer: Sealer,
+    epochs: Epochs,
+    rng: fastrand::Rng,
+    traffic: Traffic,
+}
+
+impl<'a> Node<'a> {
+    /// A node that starts now.
+    ///
+    /// `stored` is the identity that was last stored, or `None` if there is none or it is damaged;
+    /// `seed` must be new at each start. `storage` is emptied.
+    pub fn new<P: Profile>(
+        now: Instant,
+        config: &Config,
+        facts: Facts,
+        stored: Option<Identity>,
+        seed: &Seed,
+        storage: &'a mut Storage<P>,
+    ) -> Self {
+        let (tokens, mut rng) = seed.split();
+        let epochs = Epochs::new(stored, &mut rng);
+        // There is one, since the first thing that the epochs want is to be stored.
+        let identity = epochs.identity();
+        let identity = identity.unwrap_or_else(|| Identity::new(&mut rng));
+        Self {
+            facts,
+            resources: Resources::default(),
+            started: now,
+            cluster: Cluster::new(now, config, identity, tokens, rng.fork(), storage),
+            sealer: Sealer::new(&config.key),
+            epochs,
+            rng,
+            traffic: Traffic::default(),
+        }
+    }
+
+    /// A UDP datagram came in. It is opened in place.
+    pub fn handle_datagram(&mut self, now: Instant, from: SocketAddrV4, datagram: &mut [u8]) {
+        if !self.epochs.is_ready() {
+            return;
+        }
+        let traffic = &mut self.traffic;
+        let outcome = match self.sealer.open(datagram) {
+            Err(OpenError::Truncated | OpenError::Version | OpenError::Unauthentic) => {
+                &mut traffic.unauthentic
+            }
+            Ok((header, message)) => match Message::parse(message, header.sender) {
+                Err(_) => &mut traffic.malformed,
+                Ok(message) => match self.cluster.handle_message(now, &header, from, &message) {
+                    Ok(()) => &mut traffic.accepted,
+                    Err(Refused::Own) => return,
+                    Err(Refused::Replayed) => &mut traffic.replayed,
+                    Err(Refused::Unverified) => &mut traffic.unverified,
+                },
+            },
+        };
+        *outcome = outcome.saturating_add(1);
+    }
+
+    /// An HTTP request came in. Its answer's body is read with [`poll_body`](Self::poll_body).
+    pub fn handle_request(&mut self, now: Instant, request: &Request<'_>) -> Response {
+        api::handle(self, now, request)
+    }
+
+    /// Writes the next piece of an answer's body into `buf`, which must hold at least
+    /// [`MIN_PIECE`](api::MIN_PIECE) bytes. Returns its length; 0 at the end.
+    ///
+    /// Other verbs may be called between pieces: a list then shows each member as of when its
+    /// piece was made.
+    pub fn poll_body(&self, now: Instant, body: &mut Body, buf: &mut [u8]) -> usize {
+        body.fill(self, now, buf)
+    }
+
+    /// An action has ended.
+    pub fn handle_completion(&mut self, now: Instant, completion: Completion) {
+        let Completion::StoreIdentity(result) = completion;
+        if let Some(identity) = self.epochs.stored(now, result.is_ok()) {
+            self.cluster.set_identity(identity);
+        }
+    }
+
+    /// The shell has measured its body.
+    pub fn handle_resources(&mut self, resources: Resources) {
+        self.resources = resources;
+    }
+
+    /// The time of [`poll_timeout`](Self::poll_timeout) has come. Harmless at any other time.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        if self.epochs.is_ready() {
+            self.cluster.handle_timeout(now);
+        }
+    }
+
+    /// When to call [`handle_timeout`](Self::handle_timeout) and the `poll_*` verbs next, if
+    /// nothing else happens.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let cluster = self.epochs.is_ready().then(|| self.cluster.poll_timeout()).flatten();
+        cluster.into_iter().chain(self.epochs.poll_timeout()).min()
+    }
+
+    /// Writes the next datagram that is due into `buf`, which should hold
+    /// [`MAX_DATAGRAM`](crate::wire::MAX_DATAGRAM) bytes.
+    pub fn poll_transmit(&mut self, now: Instant, buf: &mut [u8]) -> Option<Transmit> {
+        if !self.epochs.is_ready() {
+            return None;
+        }
+        let buf = buf.get_mut(..crate::wire::MAX_DATAGRAM.min(buf.len()))?;
+        let (destination, len) = self.cluster.poll_message(now, Sealer::message(buf))?;
+        let header = self.epochs.take(&mut self.rng)?;
+        let len = self.sealer.seal(&header, buf, len)?;
+        self.traffic.sent = self.traffic.sent.saturating_add(1);
+        Some(Transmit { destination, len })
+    }
+
+    /// The next thing for the shell to do.
+    pub fn poll_action(&mut self, now: Instant) -> Option<Action> {
+        self.epochs.poll_store(now).map(Action::StoreIdentity)
+    }
+
+    /// The next thing that has happened.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.cluster.poll_event()
+    }
+
+    /// What this node says of itself.
+    pub fn own(&self) -> &Record {
+        self.cluster.own()
+    }
+
+    /// The other members, in the order of their ids.
+    pub fn members(&self) -> &[Member] {
+        self.cluster.members()
+    }
+
+    /// What became of the datagrams so far.
+    pub fn traffic(&self) -> Traffic {
+        Traffic { overflowed: self.cluster.overflows(), ..self.traffic }
+    }
+}

@@ -1,0 +1,69 @@
+//! Profiles: the capacities that are fixed when the program is built.
+//!
+//! A [`Profile`] names the size of everything in the engine that can grow, and [`Storage`] is that
+//! much memory. It is the caller's, who puts it into a static on a board, where it would not fit
+//! on the stack. What happens at each limit stands with the part that has the limit.
+
+use crate::cluster::{Member, Outgoing};
+use heapless::{Vec, VecView};
+
+/// A bounded list of `T`, without the capacity in the type of whoever uses it.
+pub trait List<T> {
+    /// The empty list.
+    const NEW: Self;
+    /// The list.
+    fn view(&mut self) -> &mut VecView<T>;
+}
+
+impl<T, const N: usize> List<T> for Vec<T, N> {
+    const NEW: Self = Self::new();
+
+    fn view(&mut self) -> &mut VecView<T> {
+        self.as_mut_view()
+    }
+}
+
+/// The capacities of one kind of body.
+pub trait Profile {
+    /// The member list, without the node itself. Beyond it the view is partial (see
+    /// [`cluster`](crate::cluster)), which is no error.
+    type Members: List<Member>;
+    /// Datagrams that wait to be sent. One more is dropped and counted, as if lost on the air.
+    type Outgoing: List<Outgoing>;
+}
+
+/// An ESP-01: 64 members, itself included, of at most 96 bytes each.
+#[derive(Debug)]
+pub struct Esp01;
+
+impl Profile for Esp01 {
+    type Members = Vec<Member, 63>;
+    type Outgoing = Vec<Outgoing, 24>;
+}
+
+/// A Linux machine, or a simulated one: 512 members, itself included.
+#[derive(Debug)]
+pub struct Host;
+
+impl Profile for Host {
+    type Members = Vec<Member, 511>;
+    type Outgoing = Vec<Outgoing, 128>;
+}
+
+/// The memory of one node, for [`Node::new`](crate::Node::new).
+#[derive(Debug)]
+pub struct Storage<P: Profile> {
+    pub(crate) members: P::Members,
+    pub(crate) outgoing: P::Outgoing,
+}
+
+impl<P: Profile> Storage<P> {
+    /// Empty storage.
+    pub const NEW: Self = Self { members: P::Members::NEW, outgoing: P::Outgoing::NEW };
+}
+
+impl<P: Profile> Default for Storage<P> {
+    fn default() -> Self {
+        Self::NEW
+    }
+}

@@ -1,0 +1,181 @@
+//! Who this node is, and the nonces that it may use.
+
+use super::{Header, Tokens};
+use crate::time::{Duration, Instant};
+use crate::wire::{NodeId, U24};
+
+/// Entropy for one boot: 256 bits from the body's best source.
+#[derive(Clone)]
+pub struct Seed(pub [u8; 32]);
+
+impl core::fmt::Debug for Seed {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("Seed(…)")
+    }
+}
+
+impl Seed {
+    /// The secret for tokens and the state for everything that only has to be spread.
+    pub(crate) fn split(&self) -> (Tokens, fastrand::Rng) {
+        let tokens = Tokens::new(&self.0);
+        // The generator's output is seen by others; it must say nothing of the secret.
+        let bits = u64::from_be_bytes(tokens.proof([0; 6], NodeId([0xFF; 6])));
+        (tokens, fastrand::Rng::with_seed(bits))
+    }
+}
+
+/// What a node must remember over restarts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// Its id.
+    pub id: NodeId,
+    /// The number of its boot; each one has its own nonces.
+    pub epoch: U24,
+}
+
+impl Identity {
+    /// The identity of a node that remembers nothing.
+    pub(crate) fn new(rng: &mut fastrand::Rng) -> Self {
+        let [_, _, id @ ..] = rng.u64(..).to_be_bytes();
+        Self { id: NodeId(id), epoch: U24::ZERO }
+    }
+
+    /// The identity after this one: the next epoch, or a new id when the epochs are spent.
+    pub(crate) fn next(self, rng: &mut fastrand::Rng) -> Self {
+        match self.epoch.next() {
+            Some(epoch) => Self { epoch, ..self },
+            None => Self::new(rng),
+        }
+    }
+}
+
+/// Hands out each nonce of one epoch once.
+#[derive(Debug)]
+pub struct Nonces {
+    identity: Identity,
+    next: Option<U24>,
+}
+
+impl Nonces {
+    /// When so many nonces are left, it is time to make the next epoch durable. At ten datagrams a
+    /// second that leaves more than an hour.
+    pub const RESERVE: u32 = 1 << 16;
+
+    /// The nonces of `identity`, whose epoch was never used before.
+    pub const fn new(identity: Identity) -> Self {
+        Self { identity, next: Some(U24::ZERO) }
+    }
+
+    /// Whose they are.
+    pub const fn identity(&self) -> Identity {
+        self.identity
+    }
+
+    /// The header of the next datagram, or `None` when all are used.
+    pub fn take(&mut self) -> Option<Header> {
+        let counter = self.next?;
+        self.next = counter.next();
+        Some(Header { sender: self.identity.id, epoch: self.identity.epoch, counter })
+    }
+
+    /// How many are left.
+    pub const fn left(&self) -> u32 {
+        match self.next {
+            Some(next) => U24::MAX.get() - next.get() + 1,
+            None => 0,
+        }
+    }
+}
+
+/// Gets epochs made durable, and hands out nonces of durable ones only.
+#[derive(Debug)]
+pub(crate) struct Epochs {
+    current: Option<Nonces>,
+    next: Option<Pending>,
+}
+
+#[derive(Debug)]
+struct Pending {
+    identity: Identity,
+    state: Storing,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Storing {
+    Wanted,
+    UnderWay,
+    Failed { again: Instant },
+}
+
+/// How long to wait after a failed attempt to store an identity.
+const RETRY: Duration = Duration::from_secs(1);
+
+impl Epochs {
+    /// The epochs of a node that remembers `stored`, or nothing.
+    pub(crate) fn new(stored: Option<Identity>, rng: &mut fastrand::Rng) -> Self {
+        let last = stored.unwrap_or_else(|| Identity::new(rng));
+        Self { current: None, next: Some(Pending::new(last.next(rng))) }
+    }
+
+    /// Who this node is, or is about to be.
+    pub(crate) fn identity(&self) -> Option<Identity> {
+        let current = self.current.as_ref().map(Nonces::identity);
+        current.or(self.next.as_ref().map(|next| next.identity))
+    }
+
+    /// Whether there are nonces to use.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.current.as_ref().is_some_and(|nonces| nonces.left() > 0)
+    }
+
+    /// The header of the next datagram.
+    pub(crate) fn take(&mut self, rng: &mut fastrand::Rng) -> Option<Header> {
+        let nonces = self.current.as_mut()?;
+        let header = nonces.take()?;
+        if nonces.left() <= Nonces::RESERVE && self.next.is_none() {
+            self.next = Some(Pending::new(nonces.identity().next(rng)));
+        }
+        Some(header)
+    }
+
+    /// The identity that is to be stored now. Each is asked for once, and again after a failure.
+    pub(crate) fn poll_store(&mut self, now: Instant) -> Option<Identity> {
+        let next = self.next.as_mut()?;
+        let due = match next.state {
+            Storing::Wanted => true,
+            Storing::UnderWay => false,
+            Storing::Failed { again } => now >= again,
+        };
+        due.then(|| {
+            next.state = Storing::UnderWay;
+            next.identity
+        })
+    }
+
+    /// The store was tried. Returns the identity that is now in use, if it succeeded.
+    pub(crate) fn stored(&mut self, now: Instant, success: bool) -> Option<Identity> {
+        let next = self.next.as_mut().filter(|next| next.state == Storing::UnderWay)?;
+        if !success {
+            next.state = Storing::Failed { again: now + RETRY };
+            return None;
+        }
+        let identity = next.identity;
+        self.current = Some(Nonces::new(identity));
+        self.next = None;
+        Some(identity)
+    }
+
+    /// When a failed attempt is to be repeated.
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        match self.next.as_ref()?.state {
+            Storing::Failed { again } => Some(again),
+            Storing::Wanted | Storing::UnderWay => None,
+        }
+    }
+}
+
+impl Pending {
+    const fn new(identity: Identity) -> Self {
+        Self { identity, state: Storing::Wanted }
+    }
+}

@@ -1,0 +1,23 @@
+//! The cluster key and what it guards: sealing, boot epochs, replay windows, freshness.
+//!
+//! Every datagram is sealed with ChaCha20-Poly1305 (RFC 8439) under the cluster key. Its nonce is
+//! the sender's random 48-bit id, a 24-bit boot epoch and a 24-bit counter. The epoch is made
+//! durable before the first datagram of a boot, so no nonce is ever used twice ([`identity`]).
+//!
+//! A receiver keeps a window of what it has seen from each sender ([`replay`]). It forgets those
+//! when it restarts, so then it takes nothing from a sender before that one has returned a fresh
+//! [`token`], which no recording can contain.
+#![deny(clippy::as_conversions, clippy::indexing_slicing, clippy::unwrap_used, clippy::panic)]
+
+mod identity;
+mod key;
+mod replay;
+mod seal;
+mod token;
+
+pub(crate) use identity::Epochs;
+pub use identity::{Identity, Nonces, Seed};
+pub use key::{ClusterKey, InvalidKey};
+pub use replay::ReplayWindow;
+pub use seal::{Header, OVERHEAD, OpenError, Sealer, VERSION};
+pub use token::{Token, Tokens};

@@ -1,0 +1,4 @@
+//! Tests of several parts of the engine together, in virtual time.
+
+mod pair;
+mod world;

@@ -1,0 +1,38 @@
+//! The bytes of a datagram, inside its seal. `docs/protocol.md` has them as tables.
+//!
+//! # Contract
+//!
+//! Nothing here panics, whatever the bytes are: there is no indexing and no `as` cast, and the
+//! lints below keep it so. [`Message::parse`] reads a whole message once and refuses all of it if
+//! any part is malformed; after that [`Message::records`] cannot fail. [`Writer`] refuses what
+//! does not fit and leaves no half-written field behind.
+#![deny(clippy::as_conversions, clippy::indexing_slicing, clippy::unwrap_used, clippy::panic)]
+
+mod bytes;
+mod message;
+mod record;
+mod types;
+
+pub use bytes::{Reader, Writer};
+pub use message::{Kind, Message, MessageWriter, Records};
+pub use record::{Record, Rumor};
+pub(crate) use types::parse_hex;
+pub use types::{Hostname, Incarnation, InvalidHostname, InvalidNodeId, NodeId, U24};
+
+/// The most bytes of a datagram, seal included. Fits the smallest IPv4 path (RFC 791: 576 bytes).
+pub const MAX_DATAGRAM: usize = 512;
+
+/// Why bytes from the network were not understood. Nothing was changed by them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Malformed {
+    /// They end within a field.
+    Truncated,
+    /// The kind of message is unknown.
+    Kind,
+    /// The first record is not the sender's own, or is not alive.
+    Sender,
+    /// A record has an unknown status.
+    Status,
+    /// A hostname has a length or a character that is not allowed.
+    Hostname,
+}

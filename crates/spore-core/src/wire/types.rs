@@ -1,0 +1,173 @@
+//! The small values that messages are made of.
+
+use core::fmt;
+use core::str::FromStr;
+
+/// A number of 24 bits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct U24(u32);
+
+impl U24 {
+    /// Zero.
+    pub const ZERO: Self = Self(0);
+    /// The largest value, 2^24 - 1.
+    pub const MAX: Self = Self(0x00FF_FFFF);
+
+    /// `value`, if it has no more than 24 bits.
+    pub const fn new(value: u32) -> Option<Self> {
+        if value <= Self::MAX.0 { Some(Self(value)) } else { None }
+    }
+
+    /// The value.
+    pub const fn get(self) -> u32 {
+        self.0
+    }
+
+    /// The next value, or `None` after the largest.
+    pub const fn next(self) -> Option<Self> {
+        Self::new(self.0 + 1)
+    }
+
+    /// Three bytes, most significant first.
+    pub const fn to_be_bytes(self) -> [u8; 3] {
+        let [_, a, b, c] = self.0.to_be_bytes();
+        [a, b, c]
+    }
+
+    /// The value of three bytes, most significant first.
+    pub const fn from_be_bytes([a, b, c]: [u8; 3]) -> Self {
+        Self(u32::from_be_bytes([0, a, b, c]))
+    }
+}
+
+/// A node's id: 48 random bits, drawn when the node first starts, and kept. Twelve hex digits.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NodeId(pub [u8; 6]);
+
+/// The text is not a node id, which is twelve hexadecimal digits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InvalidNodeId;
+
+impl fmt::Display for NodeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for NodeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl FromStr for NodeId {
+    type Err = InvalidNodeId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidNodeId> {
+        parse_hex(text).map(Self).ok_or(InvalidNodeId)
+    }
+}
+
+impl serde::Serialize for NodeId {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// Exactly `2 * N` hexadecimal digits as bytes.
+pub(crate) fn parse_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
+    let mut digits = text.bytes().map(|digit| char::from(digit).to_digit(16));
+    let mut bytes = [0; N];
+    for byte in &mut bytes {
+        let (high, low) = (digits.next()??, digits.next()??);
+        *byte = u8::try_from(high << 4 | low).ok()?;
+    }
+    digits.next().is_none().then_some(bytes)
+}
+
+/// How new a statement about a member is (SWIM, section 4.2): of two, the larger one holds.
+///
+/// The boot epoch leads, so that a restarted node outranks every rumour about its former life; the
+/// second half counts the rumours that the member has refuted since.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Incarnation {
+    /// The boot epoch of the member.
+    pub epoch: U24,
+    /// How often it had to refute its suspicion or death in this epoch.
+    pub refutation: U24,
+}
+
+impl Incarnation {
+    /// The first incarnation of a boot.
+    pub const fn first(epoch: U24) -> Self {
+        Self { epoch, refutation: U24::ZERO }
+    }
+
+    /// The smallest incarnation that outranks this one; the largest has none and returns itself.
+    pub fn next(self) -> Self {
+        match (self.refutation.next(), self.epoch.next()) {
+            (Some(refutation), _) => Self { refutation, ..self },
+            (None, Some(epoch)) => Self::first(epoch),
+            (None, None) => self,
+        }
+    }
+}
+
+/// The name of a node: 1 to 32 letters, digits and hyphens, no hyphen at either end (RFC 1123,
+/// section 2.1, one label).
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Hostname(heapless::String<{ Hostname::MAX }, u8>);
+
+/// A hostname has a wrong length (1 to 32) or a character other than letter, digit or inner hyphen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InvalidHostname;
+
+impl fmt::Display for InvalidHostname {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a hostname has 1 to 32 letters, digits and hyphens, no hyphen at either end")
+    }
+}
+
+impl core::error::Error for InvalidHostname {}
+
+impl Hostname {
+    /// The most bytes of a hostname.
+    pub const MAX: usize = 32;
+
+    /// `name`, if it is a hostname.
+    pub fn new(name: &str) -> Result<Self, InvalidHostname> {
+        let inner = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+        if name.is_empty() || name.starts_with('-') || name.ends_with('-') {
+            return Err(InvalidHostname);
+        }
+        if !name.bytes().all(inner) {
+            return Err(InvalidHostname);
+        }
+        heapless::String::try_from(name).map(Self).map_err(|_| InvalidHostname)
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Hostname {
+    type Err = InvalidHostname;
+
+    fn from_str(name: &str) -> Result<Self, InvalidHostname> {
+        Self::new(name)
+    }
+}
+
+impl fmt::Display for Hostname {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Debug for Hostname {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

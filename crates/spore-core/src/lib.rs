@@ -24,7 +24,18 @@
 //! | [`node`] | [`Node`], which ties them together behind the verbs |
 //! | [`config`], [`profile`] | what an operator sets; what is fixed when the program is built |
 #![no_std]
-#![warn(clippy::as_conversions, clippy::indexing_slicing)]
+// Nothing here may panic on what it is given: no casts that cut, no indexing, no unwrapping.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::as_conversions,
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects,
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic
+    )
+)]
 
 #[cfg(test)]
 extern crate std;

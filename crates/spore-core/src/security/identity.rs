@@ -81,7 +81,7 @@ impl Nonces {
     /// How many are left.
     pub const fn left(&self) -> u32 {
         match self.next {
-            Some(next) => U24::MAX.get() - next.get() + 1,
+            Some(next) => U24::MAX.get().saturating_sub(next.get()).saturating_add(1),
             None => 0,
         }
     }

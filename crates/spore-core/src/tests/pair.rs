@@ -111,9 +111,8 @@ fn a_stranger_with_another_key_is_not_heard() {
     let mut world = World::new(2);
     world.run(1_000);
     let now = world.now;
-    let storage = std::boxed::Box::leak(std::boxed::Box::new(crate::Storage::<
-        crate::profile::Esp01,
-    >::NEW));
+    let storage =
+        std::boxed::Box::leak(std::boxed::Box::new(crate::Storage::<crate::profile::Esp01>::NEW));
     let mut config = super::world::config(9);
     config.key = crate::ClusterKey::from_bytes([8; 32]);
     let seed = crate::Seed([9; 32]);

@@ -25,7 +25,7 @@ impl U24 {
 
     /// The next value, or `None` after the largest.
     pub const fn next(self) -> Option<Self> {
-        Self::new(self.0 + 1)
+        Self::new(self.0.saturating_add(1))
     }
 
     /// Three bytes, most significant first.

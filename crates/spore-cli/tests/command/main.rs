@@ -1,0 +1,6 @@
+//! The `spore` command, used as a person would use it: real processes, real sockets.
+
+mod cluster;
+mod sim;
+mod support;
+mod usage;

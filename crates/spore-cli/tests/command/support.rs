@@ -1,0 +1,136 @@
+//! Runs the `spore` command as a person would, on addresses and in folders of its own.
+
+use serde_json::Value;
+use std::io::{BufRead as _, BufReader};
+use std::net::{Ipv4Addr, UdpSocket};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// One test's corner of the loopback network, and its state folder.
+pub(crate) struct Corner {
+    pub(crate) state: tempfile::TempDir,
+    pub(crate) port: u16,
+    subnet: u16,
+}
+
+impl Corner {
+    /// A corner that no other test uses now: a free UDP port, and a subnet made from it.
+    pub(crate) fn new() -> Self {
+        let probe = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let port = probe.local_addr().unwrap().port();
+        Self { state: tempfile::tempdir().unwrap(), port, subnet: port }
+    }
+
+    pub(crate) fn address(&self, n: u8) -> Ipv4Addr {
+        let [high, low] = self.subnet.to_be_bytes();
+        // 127.0.x.y and 127.42.x.y are other people's.
+        Ipv4Addr::new(127, 128 | (high >> 1), low, n)
+    }
+
+    /// The API of the node at `address(n)`.
+    pub(crate) fn api(&self, n: u8) -> String {
+        format!("{}:{}", self.address(n), self.port)
+    }
+
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_spore"));
+        command.args(arguments).current_dir(self.state.path());
+        command.env("XDG_STATE_HOME", self.state.path()).env_remove("API_NODE");
+        command.env_remove("SPORE_KEY_FILE").env_remove("RUST_LOG").stdin(Stdio::null());
+        command
+    }
+
+    pub(crate) fn run(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().unwrap()
+    }
+
+    /// Runs a command that must succeed, and reads what it prints as JSON.
+    pub(crate) fn json(&self, arguments: &[&str]) -> Value {
+        let output = self.run(arguments);
+        assert!(output.status.success(), "{arguments:?}: {}", stderr(&output));
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    /// Starts `spore up` with `nodes` nodes.
+    pub(crate) fn up(&self, nodes: u8) -> Running {
+        let (nodes, base) = (nodes.to_string(), self.address(1).to_string());
+        let port = self.port.to_string();
+        let arguments =
+            ["up", "--nodes", &nodes, "--base", &base, "--port", &port, "--http-port", &port];
+        Running::start(self.command(&arguments))
+    }
+
+    /// Starts `spore node` at `address(n)`.
+    pub(crate) fn node(&self, n: u8, more: &[&str]) -> Running {
+        let (bind, port) = (self.address(n).to_string(), self.port.to_string());
+        let mut arguments = vec!["node", "--bind", &bind, "--port", &port, "--http-port", &port];
+        arguments.extend(more);
+        Running::start(self.command(&arguments))
+    }
+
+    /// The statuses of all members as node `n` sees them, by hostname.
+    pub(crate) fn members(&self, n: u8) -> Vec<(String, String)> {
+        let list = self.json(&["members", "--json", "--node", &self.api(n)]);
+        let field = |member: &Value, name: &str| member[name].as_str().unwrap().to_owned();
+        let members = list["members"].as_array().unwrap();
+        let mut members: Vec<_> =
+            members.iter().map(|m| (field(m, "hostname"), field(m, "status"))).collect();
+        members.sort();
+        members
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.state.path()
+    }
+}
+
+/// A process that is killed when the test is done with it.
+pub(crate) struct Running {
+    pub(crate) child: Child,
+}
+
+impl Running {
+    /// Starts `command` and waits for the first line that it prints.
+    fn start(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let mut first_line = String::new();
+        let mut out = BufReader::new(child.stdout.take().unwrap());
+        out.read_line(&mut first_line).unwrap();
+        // What else it prints must not block it.
+        thread::spawn(move || std::io::copy(&mut out, &mut std::io::sink()));
+        Self { child }
+    }
+
+    pub(crate) fn signal(&self, name: &str) {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-s", name, &id]).status().unwrap().success());
+    }
+
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Asks until `condition` holds; how long that took. Panics after `limit`.
+pub(crate) fn wait(what: &str, limit: Duration, mut condition: impl FnMut() -> bool) -> Duration {
+    let start = Instant::now();
+    while !condition() {
+        assert!(start.elapsed() < limit, "{what}: not within {limit:?}");
+        thread::sleep(Duration::from_millis(100));
+    }
+    start.elapsed()
+}
+
+pub(crate) fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}

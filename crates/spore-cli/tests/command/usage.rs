@@ -1,0 +1,115 @@
+//! What the command says when it is used wrongly, or when the world is.
+
+use crate::support::{Corner, stderr};
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
+use std::time::{Duration, Instant};
+
+#[test]
+fn wrong_usage_is_exit_code_2_and_starts_nothing() {
+    let corner = Corner::new();
+    let wrong: [&[&str]; 10] = [
+        &[],
+        &["unknown"],
+        &["up", "--nodes", "0"],
+        &["up", "--nodes", "65"],
+        &["up", "--base", "192.168.1.1"],
+        &["node"],
+        &["node", "--bind", "localhost"],
+        &["node", "--bind", "127.0.0.1", "--hostname", "a.b"],
+        &["members", "--timeout", "0"],
+        &["node", "--bind", "127.0.0.1", "--forget", "--state", "x"],
+    ];
+    for arguments in wrong {
+        let output = corner.run(arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {}", stderr(&output));
+        assert!(!output.stderr.is_empty(), "{arguments:?}");
+    }
+    assert_eq!(std::fs::read_dir(corner.path()).unwrap().count(), 0, "nothing was written");
+}
+
+#[test]
+fn a_node_that_does_not_answer_is_a_clear_error_within_3_seconds() {
+    let corner = Corner::new();
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let silent = silent.local_addr().unwrap().to_string();
+    for node in [corner.api(1), silent] {
+        let start = Instant::now();
+        let output = corner.run(&["members", "--node", &node]);
+        assert!(start.elapsed() < Duration::from_millis(3_800), "{node}: {:?}", start.elapsed());
+        assert_eq!(output.status.code(), Some(1));
+        assert!(stderr(&output).contains(&format!("{node} gives no answer")), "{output:?}");
+        assert!(output.stdout.is_empty());
+    }
+}
+
+#[test]
+fn the_node_to_ask_comes_from_the_option_the_environment_or_the_env_file() {
+    let corner = Corner::new();
+    let [from_file, from_environment, from_option] = [1, 2, 3].map(|n| corner.api(n));
+    std::fs::write(corner.path().join(".env"), format!("API_NODE={from_file}\n")).unwrap();
+    let asked = |command: &mut std::process::Command| stderr(&command.output().unwrap());
+    assert!(asked(&mut corner.command(&["members"])).contains(&from_file));
+    let mut command = corner.command(&["members"]);
+    assert!(asked(command.env("API_NODE", &from_environment)).contains(&from_environment));
+    let mut command = corner.command(&["members", "--node", &from_option]);
+    assert!(asked(command.env("API_NODE", &from_environment)).contains(&from_option));
+}
+
+#[test]
+fn a_node_without_a_key_says_how_to_make_one() {
+    let corner = Corner::new();
+    let bind = corner.address(1).to_string();
+    let output = corner.run(&["node", "--bind", &bind]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("spore key new"), "{}", stderr(&output));
+}
+
+#[test]
+fn addresses_that_cannot_be_had_are_named() {
+    let corner = Corner::new();
+    let _up = corner.up(2);
+    let (base, port) = (corner.address(2).to_string(), corner.port.to_string());
+    let output = corner.run(&["up", "--base", &base, "--port", &port, "--http-port", &port]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains(&format!("{base}:{port}")), "{}", stderr(&output));
+    let output = corner.run(&["node", "--bind", "192.0.2.1"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("no interface of this machine"), "{}", stderr(&output));
+    let output = corner.run(&["up", "--base", "127.255.255.250", "--nodes", "9"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("--base"), "{}", stderr(&output));
+}
+
+#[test]
+fn a_key_is_made_shown_and_not_replaced_by_accident() {
+    let corner = Corner::new();
+    let made = corner.json(&["key", "new", "--json"]);
+    let shown = corner.run(&["key", "show"]);
+    assert_eq!(String::from_utf8_lossy(&shown.stdout).trim(), made["key"].as_str().unwrap());
+    let file = std::path::Path::new(made["file"].as_str().unwrap());
+    assert_eq!(std::fs::metadata(file).unwrap().permissions().mode() & 0o777, 0o600);
+    let again = corner.run(&["key", "new"]);
+    assert_eq!(again.status.code(), Some(1));
+    assert!(stderr(&again).contains("--force"), "{}", stderr(&again));
+    assert_ne!(corner.json(&["key", "new", "--force", "--json"])["key"], made["key"]);
+}
+
+#[test]
+fn completions_are_printed_for_each_shell() {
+    let corner = Corner::new();
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let output = corner.run(&["completions", shell]);
+        assert!(output.status.success(), "{shell}");
+        assert!(String::from_utf8_lossy(&output.stdout).contains("members"), "{shell}");
+    }
+}
+
+#[test]
+fn asking_for_an_unknown_member_says_so() {
+    let corner = Corner::new();
+    let _up = corner.up(1);
+    let output = corner.run(&["status", "nobody", "--node", &corner.api(1)]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("knows no member \"nobody\""), "{}", stderr(&output));
+}

@@ -1,0 +1,147 @@
+//! The test vectors of `docs/protocol.md`, which another implementation has made.
+
+use crate::security::{ClusterKey, Header, Sealer, Token};
+use crate::wire::{
+    Hostname, Incarnation, Kind, MAX_DATAGRAM, Message, MessageWriter, NodeId, Record, Rumor, U24,
+    parse_hex,
+};
+use serde_json::Value;
+use std::format;
+use std::string::String;
+use std::vec::Vec;
+
+static FILE: &str = include_str!("../../../../docs/protocol-vectors.json");
+
+fn file() -> Value {
+    serde_json::from_str(FILE).unwrap()
+}
+
+fn text<'a>(value: &'a Value, field: &str) -> &'a str {
+    value[field].as_str().unwrap_or_else(|| panic!("no text {field} in {value}"))
+}
+
+fn number<T: TryFrom<u64, Error: std::fmt::Debug>>(value: &Value, field: &str) -> T {
+    let number = value[field].as_u64().unwrap_or_else(|| panic!("no number {field} in {value}"));
+    number.try_into().unwrap()
+}
+
+fn bytes(value: &Value, field: &str) -> Vec<u8> {
+    let digits = text(value, field).as_bytes().chunks(2);
+    digits.map(|pair| u8::from_str_radix(str::from_utf8(pair).unwrap(), 16).unwrap()).collect()
+}
+
+fn u24(value: &Value, field: &str) -> U24 {
+    U24::new(number(value, field)).unwrap()
+}
+
+fn record(value: &Value) -> Record {
+    let incarnation = &value["incarnation"];
+    let rumor = match text(value, "status") {
+        "alive" => Rumor::Alive {
+            address: text(value, "address").parse().unwrap(),
+            http_port: number(value, "http_port"),
+            status_version: number(value, "status_version"),
+            hostname: Hostname::new(text(value, "hostname")).unwrap(),
+        },
+        "suspect" => Rumor::Suspect,
+        "dead" => Rumor::Dead,
+        "left" => Rumor::Left,
+        other => panic!("{other}"),
+    };
+    Record {
+        id: text(value, "id").parse().unwrap(),
+        incarnation: Incarnation {
+            epoch: u24(incarnation, "epoch"),
+            refutation: u24(incarnation, "refutation"),
+        },
+        rumor,
+    }
+}
+
+fn kind(value: &Value) -> Kind {
+    let token = || Token::from_bytes(parse_hex(text(value, "token")).unwrap());
+    match text(value, "kind") {
+        "announce" => Kind::Announce,
+        "ping" => Kind::Ping(token()),
+        "ack" => Kind::Ack(token()),
+        other => panic!("{other}"),
+    }
+}
+
+#[test]
+fn valid_messages_are_made_and_read_byte_for_byte() {
+    let file = file();
+    let key: ClusterKey = text(&file, "key").parse().unwrap();
+    let sealer = Sealer::new(&key);
+    for vector in file["valid"].as_array().unwrap() {
+        let name = text(vector, "name");
+        let (wanted, plaintext) = (&vector["message"], bytes(vector, "plaintext"));
+        let header = &vector["header"];
+        let header = Header {
+            sender: text(header, "sender").parse().unwrap(),
+            epoch: u24(header, "epoch"),
+            counter: u24(header, "counter"),
+        };
+        let own = record(&wanted["own"]);
+        let records: Vec<_> = wanted["records"].as_array().unwrap().iter().map(record).collect();
+
+        let mut datagram = [0; MAX_DATAGRAM];
+        let space = Sealer::message(&mut datagram);
+        let digest = number(wanted, "digest");
+        let mut writer = MessageWriter::new(space, kind(wanted), digest, &own).unwrap();
+        records.iter().for_each(|record| writer.push(record).unwrap());
+        let len = writer.finish();
+        assert_eq!(Sealer::message(&mut datagram)[..len], plaintext, "{name}");
+        let len = sealer.seal(&header, &mut datagram, len).unwrap();
+        assert_eq!(datagram[..len], bytes(vector, "datagram"), "{name}");
+
+        let (opened, message) = sealer.open(&mut datagram[..len]).unwrap();
+        assert_eq!(opened, header, "{name}");
+        let message = Message::parse(message, header.sender).unwrap();
+        assert_eq!((message.kind, message.digest), (kind(wanted), digest), "{name}");
+        assert_eq!(message.own, own, "{name}");
+        assert_eq!(message.records().collect::<Vec<_>>(), records, "{name}");
+    }
+}
+
+#[test]
+fn malformed_messages_are_refused_for_the_right_reason() {
+    let file = file();
+    for vector in file["malformed"].as_array().unwrap() {
+        let sender: NodeId = text(vector, "sender").parse().unwrap();
+        let error = Message::parse(&bytes(vector, "plaintext"), sender).unwrap_err();
+        assert_eq!(format!("{error:?}"), text(vector, "error"), "{}", text(vector, "name"));
+    }
+}
+
+#[test]
+fn foreign_and_altered_datagrams_are_refused_for_the_right_reason() {
+    let file = file();
+    let key: ClusterKey = text(&file, "key").parse().unwrap();
+    for vector in file["refused"].as_array().unwrap() {
+        let error = Sealer::new(&key).open(&mut bytes(vector, "datagram")).unwrap_err();
+        assert_eq!(format!("{error:?}"), text(vector, "error"), "{}", text(vector, "name"));
+    }
+}
+
+#[test]
+fn no_bytes_make_the_parser_panic() {
+    let mut rng = fastrand::Rng::with_seed(7);
+    let seeds: Vec<Vec<u8>> =
+        file()["valid"].as_array().unwrap().iter().map(|v| bytes(v, "plaintext")).collect();
+    let mut accepted = 0;
+    for _ in 0..50_000 {
+        let mut message = seeds[rng.usize(..seeds.len())].clone();
+        for _ in 0..rng.usize(..4) {
+            let at = rng.usize(..message.len());
+            message[at] = rng.u8(..);
+        }
+        message.truncate(rng.usize(..=message.len()));
+        if let Ok(parsed) = Message::parse(&message, NodeId([1, 0x23, 0x45, 0x67, 0x89, 0xab])) {
+            accepted += parsed.records().count();
+        }
+    }
+    assert!(accepted > 0, "some mutations stay valid");
+    let names: String = "a".repeat(64);
+    assert!((0..64).all(|len| Hostname::new(&names[..len]).is_ok() == (1..=32).contains(&len)));
+}

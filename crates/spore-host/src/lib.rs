@@ -1,0 +1,21 @@
+//! The Linux body: a SPORE node as a process, or several of them in one.
+//!
+//! [`HostNode::bind`] takes the addresses and says clearly why it cannot; [`HostNode::run`] then
+//! drives the node on the calling thread. Several nodes run in one process, each on a thread and
+//! an address of its own.
+
+mod identity;
+mod memory;
+mod net;
+mod node;
+mod system;
+
+pub use identity::{IdentityError, IdentityFile};
+pub use net::BindError;
+pub use node::{HostNode, Settings};
+
+/// Connections that a host node serves at once. The next is refused with 503.
+pub const CONNECTIONS: usize = 16;
+
+/// The TCP port of a host node's HTTP API, unless the operator chose another one.
+pub const DEFAULT_HTTP_PORT: u16 = 8080;

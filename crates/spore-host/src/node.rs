@@ -1,0 +1,120 @@
+//! One node on Linux.
+
+use crate::CONNECTIONS;
+use crate::identity::IdentityFile;
+use crate::net::{BindError, Sockets};
+use crate::system::HostSystem;
+use embassy_futures::join::{join_array, join3};
+use futures_lite::future::block_on;
+use spore_core::config::Timing;
+use spore_core::profile::Host;
+use spore_core::wire::MAX_DATAGRAM;
+use spore_core::{ClusterKey, Config, Hostname, Seed, Storage};
+use spore_node::Shell;
+use spore_node::http::{BUFFER_LEN, Server, Timeouts};
+use std::net::Ipv4Addr;
+
+/// What the operator sets.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The node's name.
+    pub hostname: Hostname,
+    /// Its address, which must be one of this machine's.
+    pub address: Ipv4Addr,
+    /// The cluster's UDP port.
+    pub port: u16,
+    /// The TCP port of the node's HTTP API.
+    pub http_port: u16,
+    /// The cluster's key.
+    pub key: ClusterKey,
+    /// Where the node remembers its identity; without it, it has a new id at each start.
+    pub identity: Option<IdentityFile>,
+}
+
+/// A node whose addresses are taken, ready to run.
+pub struct HostNode {
+    settings: Settings,
+    sockets: Sockets,
+    seed: Seed,
+}
+
+impl std::fmt::Debug for HostNode {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("HostNode").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+impl HostNode {
+    /// Takes the addresses of a node.
+    ///
+    /// # Panics
+    ///
+    /// If the operating system gives no entropy, without which nothing can be sealed.
+    pub fn bind(settings: Settings) -> Result<Self, BindError> {
+        let sockets = Sockets::bind(settings.address, settings.port, settings.http_port)?;
+        let mut seed = [0; 32];
+        getrandom::fill(&mut seed).expect("the operating system gives entropy");
+        Ok(Self { settings, sockets, seed: Seed(seed) })
+    }
+
+    /// Runs the node on this thread, for ever.
+    pub fn run(self) -> ! {
+        let Self { settings, sockets, seed } = self;
+        let config = Config {
+            hostname: settings.hostname.clone(),
+            address: settings.address,
+            port: settings.port,
+            http_port: settings.http_port,
+            key: settings.key,
+            timing: Timing::DEFAULT,
+        };
+        let system = HostSystem {
+            hostname: settings.hostname.to_string(),
+            address: settings.address,
+            identity: settings.identity,
+            seed,
+        };
+        let mut storage = Box::new(Storage::<Host>::NEW);
+        let shell = Shell::new(&config, system, &mut storage);
+        block_on(drive(&shell, &sockets))
+    }
+}
+
+/// The buffer of one HTTP connection: larger than it must be, for fewer and larger pieces.
+const HTTP_BUFFER: usize = BUFFER_LEN + 2048;
+
+async fn drive(shell: &Shell<'_, HostSystem>, sockets: &Sockets) -> ! {
+    let mut http_buffers = vec![[0; HTTP_BUFFER]; CONNECTIONS];
+    let mut seats = http_buffers.iter_mut();
+    let seats = std::array::from_fn(|_| {
+        // There are as many buffers as seats.
+        seats.next().map_or(&mut [][..], |buffer| buffer)
+    });
+    let server = Server::<CONNECTIONS>::new(seats, Timeouts::STANDARD);
+    let workers =
+        std::array::from_fn::<_, { CONNECTIONS + 1 }, _>(|_| server.worker(&sockets.http, shell));
+
+    let (mut out, mut own) = ([0; MAX_DATAGRAM], [0; MAX_DATAGRAM]);
+    let mut broadcast = [[0; MAX_DATAGRAM]; 2];
+    let [first, second] = &mut broadcast;
+    let (everyone, limited) = (sockets.broadcast.first(), sockets.broadcast.get(1));
+    let hear = join3(
+        shell.listen(&sockets.unicast, &mut own),
+        hear(shell, everyone, first),
+        hear(shell, limited, second),
+    );
+    let speak = shell.drive(&sockets.unicast, sockets.everyone, &mut out);
+    join3(speak, hear, join_array(workers)).await.0
+}
+
+/// Listens on a socket that may not be there.
+async fn hear(
+    shell: &Shell<'_, HostSystem>,
+    socket: Option<&edge_nal_std::UdpSocket>,
+    buf: &mut [u8],
+) -> ! {
+    match socket {
+        Some(socket) => shell.listen(socket, buf).await,
+        None => std::future::pending().await,
+    }
+}

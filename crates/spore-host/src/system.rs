@@ -1,0 +1,81 @@
+//! A Linux process as the body of a node.
+
+use crate::identity::{IdentityError, IdentityFile};
+use crate::memory;
+use log::{info, warn};
+use spore_core::node::StoreFailed;
+use spore_core::{Event, Facts, Identity, Node, NodeId, Resources, Seed};
+use spore_node::System;
+use std::net::Ipv4Addr;
+
+pub(crate) struct HostSystem {
+    pub(crate) hostname: String,
+    pub(crate) address: Ipv4Addr,
+    /// Where the identity is kept; without it the node has a new one at each start.
+    pub(crate) identity: Option<IdentityFile>,
+    pub(crate) seed: Seed,
+}
+
+impl System for HostSystem {
+    fn facts(&self) -> Facts {
+        Facts {
+            board: "host",
+            version: env!("CARGO_PKG_VERSION"),
+            // A machine has no chip id; the address tells its nodes apart.
+            chip_id: self.address.to_bits(),
+            flash_size: 0,
+            reset_reason: "start",
+        }
+    }
+
+    fn resources(&self) -> Resources {
+        Resources { free_memory: memory::available() }
+    }
+
+    fn seed(&self) -> Seed {
+        self.seed.clone()
+    }
+
+    fn load_identity(&self) -> Option<Identity> {
+        let file = self.identity.as_ref()?;
+        match file.load() {
+            Ok(identity) => Some(identity),
+            Err(IdentityError::Missing) => None,
+            Err(IdentityError::Io(error)) => {
+                warn!("{}: cannot read the identity ({error}); taking a new one", self.hostname);
+                None
+            }
+            Err(IdentityError::Damaged) => {
+                warn!("{}: the identity is damaged; taking a new one", self.hostname);
+                None
+            }
+        }
+    }
+
+    async fn store_identity(&self, identity: Identity) -> Result<(), StoreFailed> {
+        let Some(file) = &self.identity else { return Ok(()) };
+        file.store(identity).map_err(|error| {
+            warn!("{}: cannot store the identity ({error}); silent until it is", self.hostname);
+            StoreFailed
+        })
+    }
+
+    fn report(&self, event: Event, node: &Node<'_>) {
+        let (id, change) = match event {
+            Event::MemberJoined(id) => (id, "joined"),
+            Event::MemberSuspected(id) => (id, "is suspected"),
+            Event::MemberReturned(id) => (id, "is back"),
+            Event::MemberDied(id) => (id, "is dead"),
+            Event::MemberLeft(id) => (id, "has left"),
+            Event::MemberForgotten(id) => (id, "is forgotten"),
+        };
+        info!("{}: {} {change}", self.hostname, name(node, id));
+    }
+}
+
+fn name(node: &Node<'_>, id: NodeId) -> String {
+    match node.members().iter().find(|member| member.id() == id) {
+        Some(member) => format!("{} ({})", member.hostname(), member.address()),
+        None => id.to_string(),
+    }
+}

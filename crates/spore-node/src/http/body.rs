@@ -1,0 +1,235 @@
+//! Request bodies: finds where one ends, and refuses it where it is too long or malformed.
+
+use spore_core::api::Error;
+
+use super::BODY_MAX;
+use super::head::Framing;
+
+/// Most bytes of chunk extensions and trailer fields in one body, together. Beyond it: 431.
+const EXTRAS_MAX: usize = 256;
+
+/// Most digits of a chunk size, leading zeros included.
+const SIZE_DIGITS_MAX: u8 = 8;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// A body of known length; `left` bytes are to come.
+    Fixed,
+    /// In a chunk's size, after this many digits.
+    Size(u8),
+    /// In a chunk extension.
+    Extension,
+    /// Behind the CR that ends a chunk's size line.
+    SizeLf,
+    /// In a chunk; `left` bytes are to come.
+    Data,
+    DataCr,
+    DataLf,
+    /// At the start of a trailer field, or of the empty line that ends the body.
+    TrailerStart,
+    Trailer,
+    EndLf,
+    Done,
+}
+
+/// Follows a body through the pieces in which it arrives (RFC 9112, sections 6 and 7.1).
+#[derive(Debug)]
+pub(super) struct Decoder {
+    state: State,
+    /// Bytes that remain of the body or of the chunk.
+    left: usize,
+    /// Bytes of the chunks that have begun.
+    total: usize,
+    /// Bytes of extensions and trailer fields.
+    extras: usize,
+}
+
+impl Decoder {
+    /// # Errors
+    ///
+    /// [`Error::PayloadTooLarge`] if the announced length is beyond [`BODY_MAX`].
+    pub(super) fn new(framing: Framing) -> Result<Self, Error> {
+        let (state, left) = match framing {
+            Framing::Length(0) => (State::Done, 0),
+            Framing::Length(length) if length > BODY_MAX => return Err(Error::PayloadTooLarge),
+            Framing::Length(length) => (State::Fixed, length),
+            Framing::Chunked => (State::Size(0), 0),
+        };
+        Ok(Self { state, left, total: 0, extras: 0 })
+    }
+
+    pub(super) fn is_done(&self) -> bool {
+        self.state == State::Done
+    }
+
+    /// Takes what belongs to the body from the front of `input` and returns how many bytes those
+    /// are: all of them, unless the body ends before.
+    ///
+    /// # Errors
+    ///
+    /// What the client is to be told. The body's end cannot be found any more after that.
+    pub(super) fn consume(&mut self, input: &[u8]) -> Result<usize, Error> {
+        let mut used = 0;
+        while let Some(&byte) = input.get(used) {
+            match self.state {
+                State::Done => break,
+                State::Fixed | State::Data => {
+                    let taken = self.left.min(input.len() - used);
+                    used += taken;
+                    self.left -= taken;
+                    if self.left == 0 {
+                        let fixed = self.state == State::Fixed;
+                        self.state = if fixed { State::Done } else { State::DataCr };
+                    }
+                }
+                _ => {
+                    self.state = self.framing_byte(byte)?;
+                    used += 1;
+                }
+            }
+        }
+        Ok(used)
+    }
+
+    fn framing_byte(&mut self, byte: u8) -> Result<State, Error> {
+        match (self.state, byte) {
+            (State::Size(1..), b'\r') | (State::Extension, b'\r') => Ok(State::SizeLf),
+            (State::Size(1..), b';' | b' ' | b'\t') => Ok(State::Extension),
+            (State::Size(digits), _) => self.size_digit(digits, byte),
+            (State::SizeLf, b'\n') if self.left == 0 => Ok(State::TrailerStart),
+            (State::SizeLf, b'\n') => {
+                self.total += self.left;
+                Ok(State::Data)
+            }
+            (State::DataCr, b'\r') => Ok(State::DataLf),
+            (State::DataLf, b'\n') => Ok(State::Size(0)),
+            (State::TrailerStart, b'\r') => Ok(State::EndLf),
+            (State::Trailer, b'\n') => Ok(State::TrailerStart),
+            (State::EndLf, b'\n') => Ok(State::Done),
+            (State::Extension, b'\n') => Err(Error::BadRequest),
+            (State::Extension, _) => self.extra(State::Extension),
+            (State::TrailerStart | State::Trailer, _) => self.extra(State::Trailer),
+            _ => Err(Error::BadRequest),
+        }
+    }
+
+    fn size_digit(&mut self, digits: u8, byte: u8) -> Result<State, Error> {
+        let digit = char::from(byte).to_digit(16).and_then(|digit| usize::try_from(digit).ok());
+        let Some(digit) = digit.filter(|_| digits < SIZE_DIGITS_MAX) else {
+            return Err(Error::BadRequest);
+        };
+        // No overflow: `left` was at most BODY_MAX after the digit before.
+        self.left = if digits == 0 { digit } else { self.left * 16 + digit };
+        if self.left > BODY_MAX - self.total {
+            return Err(Error::PayloadTooLarge);
+        }
+        Ok(State::Size(digits + 1))
+    }
+
+    fn extra(&mut self, state: State) -> Result<State, Error> {
+        self.extras += 1;
+        if self.extras > EXTRAS_MAX { Err(Error::HeadTooLarge) } else { Ok(state) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+
+    use std::format;
+    use std::vec::Vec;
+
+    use super::*;
+
+    /// Feeds `input` in pieces of `step` bytes: the body's length with its framing, `None` if it
+    /// has not ended.
+    fn run(framing: Framing, input: &[u8], step: usize) -> Result<Option<usize>, Error> {
+        let mut decoder = Decoder::new(framing)?;
+        let mut used = 0;
+        for piece in input.chunks(step) {
+            used += decoder.consume(piece)?;
+            if decoder.is_done() {
+                break;
+            }
+        }
+        Ok(decoder.is_done().then_some(used))
+    }
+
+    fn chunked(input: &[u8]) -> Result<Option<usize>, Error> {
+        let whole = run(Framing::Chunked, input, input.len().max(1));
+        for step in 1..input.len() {
+            assert_eq!(run(Framing::Chunked, input, step), whole, "in pieces of {step}");
+        }
+        whole
+    }
+
+    #[test]
+    fn finds_the_end_of_a_chunked_body() {
+        for body in [
+            &b"0\r\n\r\n"[..],
+            b"5\r\nhello\r\n0\r\n\r\n",
+            b"0005;name=value\r\nhello\r\nA \r\n0123456789\r\n00\r\n\r\n",
+            b"1\r\n\n\r\n0\r\nDigest: x\r\nMore: y\r\n\r\n",
+        ] {
+            assert_eq!(chunked(body), Ok(Some(body.len())));
+            let mut more = body.to_vec();
+            more.extend_from_slice(b"GET / HTTP/1.1\r\n");
+            assert_eq!(chunked(&more), Ok(Some(body.len())));
+            assert_eq!(chunked(&body[..body.len() - 1]), Ok(None));
+        }
+    }
+
+    #[test]
+    fn refuses_malformed_chunks() {
+        for body in [
+            &b"\r\n"[..],
+            b"x\r\n",
+            b"-1\r\n",
+            b";\r\n",
+            b"5\nhello",
+            b"5;a\nhello",
+            b"5\r\nhelloo",
+            b"5\r\nhello\n",
+            b"000000005\r\nhello\r\n",
+            b"0\r\n\rx",
+        ] {
+            assert_eq!(chunked(body), Err(Error::BadRequest), "{:?}", body.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn limits_hold_to_the_byte() {
+        let chunk = |size: usize| {
+            let mut body = format!("{size:x}\r\n").into_bytes();
+            body.resize(body.len() + size, b'x');
+            body.extend_from_slice(b"\r\n");
+            body
+        };
+        let body = |sizes: &[usize]| {
+            let mut body: Vec<u8> = sizes.iter().flat_map(|&size| chunk(size)).collect();
+            body.extend_from_slice(b"0\r\n\r\n");
+            run(Framing::Chunked, &body, body.len()).map(|end| end == Some(body.len()))
+        };
+        assert_eq!(body(&[BODY_MAX]), Ok(true));
+        assert_eq!(body(&[BODY_MAX + 1]), Err(Error::PayloadTooLarge));
+        assert_eq!(body(&[1000, BODY_MAX - 1000]), Ok(true));
+        assert_eq!(body(&[1000, BODY_MAX - 999]), Err(Error::PayloadTooLarge));
+        assert_eq!(chunked(b"ffffffff\r\n"), Err(Error::PayloadTooLarge));
+
+        assert!(Decoder::new(Framing::Length(BODY_MAX)).is_ok());
+        let refused = Decoder::new(Framing::Length(BODY_MAX + 1)).map(|_| ());
+        assert_eq!(refused, Err(Error::PayloadTooLarge));
+        let input = [0; BODY_MAX + 7];
+        assert_eq!(run(Framing::Length(BODY_MAX), &input, 100), Ok(Some(BODY_MAX)));
+        assert_eq!(run(Framing::Length(8), &input[..7], 3), Ok(None));
+
+        let trailer = |extra: usize| {
+            let mut body = b"0\r\n".to_vec();
+            body.resize(body.len() + extra, b't');
+            body.extend_from_slice(b"\n\r\n");
+            run(Framing::Chunked, &body, 7).map(|end| end == Some(body.len()))
+        };
+        assert_eq!(trailer(EXTRAS_MAX), Ok(true));
+        assert_eq!(trailer(EXTRAS_MAX + 1), Err(Error::HeadTooLarge));
+    }
+}

@@ -1,0 +1,288 @@
+//! One connection: requests in, answers out, until either side has had enough.
+
+use core::cell::Cell;
+use core::ops::Range;
+
+use edge_nal::io::{Read, Write};
+use embassy_futures::select::{Either, select};
+use embassy_sync::blocking_mutex::raw::NoopRawMutex;
+use embassy_sync::signal::Signal;
+use embassy_time::{Instant, with_deadline};
+use spore_core::api::{Body, Error, Method, Response};
+
+use super::body::Decoder;
+use super::head::{self, Head};
+use super::reply::{self, Length};
+use super::{Api, HEAD_MAX, Timeouts};
+
+/// How much of a body is read at once, in bytes.
+const SKIP_STEP: usize = 512;
+
+/// What is read behind a body is the next head, and an answer needs its room behind that.
+const _: () = assert!(SKIP_STEP <= HEAD_MAX && SKIP_STEP <= reply::ROOM_MIN);
+
+/// How a connection ended, which decides how it is closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// The last answer is on its way: let the client read it, then close.
+    Finished,
+    /// Nothing is owed to the client: it was idle, or has closed.
+    Idle,
+    /// The client is gone or takes no more bytes: reset.
+    Broken,
+}
+
+/// How a connection that only waits for its next request is asked to make room for another.
+pub(super) struct Seat {
+    waiting: Cell<bool>,
+    leave: Signal<NoopRawMutex, ()>,
+}
+
+impl Seat {
+    pub(super) const fn new() -> Self {
+        Self { waiting: Cell::new(false), leave: Signal::new() }
+    }
+
+    /// Asks the connection to leave; false if it is at work.
+    pub(super) fn ask_to_leave(&self) -> bool {
+        let waiting = self.waiting.replace(false);
+        if waiting {
+            self.leave.signal(());
+        }
+        waiting
+    }
+}
+
+/// What ends the reading of a request.
+enum Stop {
+    /// The client is to be told, after which the connection ends.
+    Refused(Error),
+    /// There is nobody to tell.
+    Ended(Ending),
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        Self::Refused(error)
+    }
+}
+
+/// The state of a connection that is being served.
+///
+/// The buffer holds, from its start, `filled` bytes that the client sent and that are not dealt
+/// with; what is behind them is free. A head stays where it is until its request is answered.
+pub(super) struct Connection<'c, S, A> {
+    socket: &'c mut S,
+    buf: &'c mut [u8],
+    filled: usize,
+    /// The answer goes without its body: the request was a HEAD.
+    head_only: bool,
+    /// The client knows chunks.
+    http11: bool,
+    /// Another request may follow the answer.
+    keep_alive: bool,
+    seat: &'c Seat,
+    api: &'c A,
+    timeouts: &'c Timeouts,
+}
+
+impl<'c, S: Read + Write, A: Api> Connection<'c, S, A> {
+    pub(super) fn new(
+        socket: &'c mut S,
+        buf: &'c mut [u8],
+        seat: &'c Seat,
+        api: &'c A,
+        timeouts: &'c Timeouts,
+    ) -> Self {
+        Self {
+            socket,
+            buf,
+            filled: 0,
+            head_only: false,
+            http11: true,
+            keep_alive: false,
+            seat,
+            api,
+            timeouts,
+        }
+    }
+
+    /// Serves requests until the connection is to be closed, and says how.
+    pub(super) async fn serve(mut self) -> Ending {
+        loop {
+            // What is known of a request before its head is read.
+            let kept = core::mem::replace(&mut self.keep_alive, false);
+            (self.head_only, self.http11) = (false, true);
+            let response = match self.request(kept).await {
+                Ok(response) => response,
+                Err(Stop::Refused(error)) => {
+                    self.keep_alive = false;
+                    self.filled = 0;
+                    Response::error(error)
+                }
+                Err(Stop::Ended(ending)) => return ending,
+            };
+            match self.send(response).await {
+                Err(ending) => return ending,
+                Ok(()) if !self.keep_alive => return Ending::Finished,
+                Ok(()) => {}
+            }
+        }
+    }
+
+    /// Reads a request with its body and has it answered.
+    async fn request(&mut self, kept: bool) -> Result<Response, Stop> {
+        let head = self.read_head(kept).await?;
+        self.head_only = head.method == Method::Head;
+        self.http11 = head.http11;
+        let end = self.skip_body(&head).await?;
+        self.keep_alive = head.keep_alive && !head.expects_continue;
+        let response = self.api.handle(&head.request(self.buf));
+        // The head is not needed any more; what came after the request is the next one.
+        self.buf.copy_within(end..self.filled, 0);
+        self.filled -= end;
+        Ok(response)
+    }
+
+    async fn read_head(&mut self, kept: bool) -> Result<Head, Stop> {
+        if self.filled == 0 {
+            self.wait(kept).await?;
+        }
+        let deadline = Instant::now() + self.timeouts.head;
+        loop {
+            if let Some(head) = head::parse(&self.buf[..self.filled])? {
+                return Ok(head);
+            }
+            self.filled += self.read(self.filled..HEAD_MAX, deadline).await?;
+        }
+    }
+
+    /// Reads more of a request. Silence and a half-closed connection are told to the client; of a
+    /// broken one it has heard.
+    async fn read(&mut self, place: Range<usize>, deadline: Instant) -> Result<usize, Stop> {
+        match with_deadline(deadline, self.socket.read(&mut self.buf[place])).await {
+            Ok(Ok(0)) => Err(Stop::Refused(Error::BadRequest)),
+            Ok(Ok(read)) => Ok(read),
+            Ok(Err(_)) => Err(Stop::Ended(Ending::Broken)),
+            Err(_) => Err(Stop::Refused(Error::RequestTimeout)),
+        }
+    }
+
+    /// Waits for the first bytes of a request.
+    async fn wait(&mut self, kept: bool) -> Result<(), Stop> {
+        self.seat.leave.reset();
+        // A client that has only just connected is about to ask something. One whose connection
+        // was kept knows that it may be closed, and asks again (RFC 9112, section 9.3.1).
+        self.seat.waiting.set(kept);
+        let read = self.socket.read(&mut self.buf[..HEAD_MAX]);
+        let first = select(read, self.seat.leave.wait());
+        let result = with_deadline(Instant::now() + self.timeouts.idle, first).await;
+        self.seat.waiting.set(false);
+        match result {
+            Ok(Either::First(Ok(0))) | Ok(Either::Second(())) | Err(_) => {
+                Err(Stop::Ended(Ending::Idle))
+            }
+            Ok(Either::First(Ok(read))) => {
+                self.filled = read;
+                Ok(())
+            }
+            Ok(Either::First(Err(_))) => Err(Stop::Ended(Ending::Broken)),
+        }
+    }
+
+    /// Reads the body and drops it; where the request ends in the buffer.
+    async fn skip_body(&mut self, head: &Head) -> Result<usize, Stop> {
+        let mut decoder = Decoder::new(head.framing)?;
+        let mut end = head.len + decoder.consume(&self.buf[head.len..self.filled])?;
+        if head.expects_continue && !decoder.is_done() {
+            // No route takes a body, so the client is told at once and need not send it.
+            return Ok(self.filled);
+        }
+        let deadline = Instant::now() + self.timeouts.body;
+        while !decoder.is_done() {
+            let free = head.len..head.len + SKIP_STEP;
+            self.filled = head.len + self.read(free, deadline).await?;
+            end = head.len + decoder.consume(&self.buf[head.len..self.filled])?;
+        }
+        Ok(end)
+    }
+
+    /// Sends an answer, as one write if its body fits the buffer.
+    async fn send(&mut self, mut response: Response) -> Result<(), Ending> {
+        // Behind a head's worth of bytes there is room for a piece, so that each round sends one.
+        debug_assert!(self.filled <= HEAD_MAX);
+        let until = Instant::now() + self.timeouts.response;
+        let (mut len, mut last) = self.fill(&mut response.body);
+        let length = if reply::is_bodiless(response.status) {
+            Length::None
+        } else if last {
+            Length::Known(len)
+        } else if self.http11 {
+            Length::Chunked
+        } else {
+            self.keep_alive = false;
+            Length::UntilClose
+        };
+        let mut part = self.frame(length, len, last);
+        let close = !self.keep_alive;
+        let buf = &mut self.buf[self.filled..];
+        let Some(head) = reply::put_head(buf, part.start, &response, length, close) else {
+            self.keep_alive = false;
+            return self.write(Part::Fixed(reply::INTERNAL), until).await;
+        };
+        part.start = head.start;
+        if self.head_only || length == Length::None {
+            return self.write(Part::Buffered(head), until).await;
+        }
+        loop {
+            self.write(Part::Buffered(part), until).await?;
+            if last {
+                return Ok(());
+            }
+            (len, last) = self.fill(&mut response.body);
+            part = self.frame(length, len, last);
+        }
+    }
+
+    /// Fills the buffer with the body's next bytes: how many, and whether the body ends there.
+    fn fill(&mut self, body: &mut Body) -> (usize, bool) {
+        let mut len = 0;
+        while let Some(room) = reply::piece_room(&mut self.buf[self.filled..], len) {
+            match self.api.poll_body(body, room) {
+                0 => return (len, true),
+                more => len += more,
+            }
+        }
+        (len, false)
+    }
+
+    fn frame(&mut self, length: Length, len: usize, last: bool) -> Range<usize> {
+        if length == Length::Chunked {
+            reply::put_chunk(&mut self.buf[self.filled..], len, last)
+        } else {
+            reply::PIECE_START..reply::PIECE_START + len
+        }
+    }
+
+    async fn write(&mut self, part: Part, until: Instant) -> Result<(), Ending> {
+        let mut bytes = match part {
+            Part::Buffered(place) => &self.buf[self.filled..][place],
+            Part::Fixed(bytes) => bytes,
+        };
+        while !bytes.is_empty() {
+            let deadline = until.min(Instant::now() + self.timeouts.write);
+            match with_deadline(deadline, self.socket.write(bytes)).await {
+                Ok(Ok(written @ 1..)) => bytes = bytes.get(written..).unwrap_or_default(),
+                _ => return Err(Ending::Broken),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What is to be written.
+enum Part {
+    /// A place in the free part of the buffer.
+    Buffered(Range<usize>),
+    Fixed(&'static [u8]),
+}

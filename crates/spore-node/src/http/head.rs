@@ -1,0 +1,220 @@
+//! Request heads: from bytes to what the server must know, by `httparse` and RFC 9112's rules.
+
+use core::ops::Range;
+
+use httparse::{EMPTY_HEADER, Header, Status};
+use spore_core::api::{Error, Method, Request};
+
+use super::{HEAD_MAX, HEADERS_MAX, TARGET_MAX};
+
+/// How a request's body is delimited (RFC 9112, section 6.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Framing {
+    /// `Content-Length`, or zero where there is neither field. Saturates at `usize::MAX`.
+    Length(usize),
+    /// `Transfer-Encoding: chunked`.
+    Chunked,
+}
+
+/// A parsed head. It borrows nothing: path and query are positions in the bytes that were parsed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Head {
+    pub(super) method: Method,
+    path: Range<usize>,
+    query: Range<usize>,
+    /// HTTP/1.1, and not HTTP/1.0.
+    pub(super) http11: bool,
+    /// The client wants to send more requests on this connection.
+    pub(super) keep_alive: bool,
+    pub(super) framing: Framing,
+    /// The client waits for `100 Continue` before it sends the body.
+    pub(super) expects_continue: bool,
+    /// Bytes of the head, the empty line at its end included.
+    pub(super) len: usize,
+}
+
+impl Head {
+    /// The request, read from the bytes that this head was parsed from.
+    pub(super) fn request<'b>(&self, bytes: &'b [u8]) -> Request<'b> {
+        // Both were `str` when they were parsed, so neither lookup fails.
+        let text = |range: &Range<usize>| {
+            bytes.get(range.clone()).and_then(|part| str::from_utf8(part).ok()).unwrap_or_default()
+        };
+        Request { method: self.method, path: text(&self.path), query: text(&self.query) }
+    }
+}
+
+/// Parses the head that `bytes`, at most [`HEAD_MAX`] of them, begin with; `None` if its end has not
+/// arrived yet.
+///
+/// # Errors
+///
+/// What the client is to be told, as soon as it is certain: a head that cannot become valid, or
+/// that is beyond a limit, is refused before it is complete.
+pub(super) fn parse(bytes: &[u8]) -> Result<Option<Head>, Error> {
+    let mut headers = [EMPTY_HEADER; HEADERS_MAX];
+    let mut request = httparse::Request::new(&mut headers);
+    match request.parse(bytes) {
+        Ok(Status::Complete(len)) => complete(&request, bytes, len).map(Some),
+        Ok(Status::Partial) => within_limits(&request, bytes).map(|()| None),
+        Err(httparse::Error::TooManyHeaders) => Err(Error::HeadTooLarge),
+        Err(httparse::Error::Version) => Err(unsupported_version(bytes)),
+        Err(_) => Err(Error::BadRequest),
+    }
+}
+
+/// Refuses an incomplete head that is too long already.
+fn within_limits(request: &httparse::Request<'_, '_>, bytes: &[u8]) -> Result<(), Error> {
+    let full = bytes.len() >= HEAD_MAX;
+    match (request.method, request.path) {
+        (_, Some(path)) if path.len() > TARGET_MAX => Err(Error::UriTooLong),
+        (_, Some(_)) if full => Err(Error::HeadTooLarge),
+        (Some(method), None) => {
+            let begun = bytes.len().saturating_sub(span(bytes, method).end + 1);
+            if full || begun > TARGET_MAX { Err(Error::UriTooLong) } else { Ok(()) }
+        }
+        (None, None) if full => Err(Error::UriTooLong),
+        _ => Ok(()),
+    }
+}
+
+/// Tells another version of HTTP from what is no HTTP at all.
+fn unsupported_version(bytes: &[u8]) -> Error {
+    let line = bytes.trim_ascii_start().split(|&byte| byte == b'\n').next().unwrap_or_default();
+    if line.windows(6).any(|window| window == b" HTTP/") {
+        Error::VersionNotSupported
+    } else {
+        Error::BadRequest
+    }
+}
+
+fn complete(request: &httparse::Request<'_, '_>, bytes: &[u8], len: usize) -> Result<Head, Error> {
+    let (Some(name), Some(target), Some(version)) = (request.method, request.path, request.version)
+    else {
+        return Err(Error::BadRequest);
+    };
+    if target.len() > TARGET_MAX {
+        return Err(Error::UriTooLong);
+    }
+    let (path, query) = split_target(name, target)?;
+    let http11 = version == 1;
+    let fields = Fields::read(request.headers, http11)?;
+    Ok(Head {
+        method: method(name),
+        path: span(bytes, path),
+        query: span(bytes, query),
+        http11,
+        // HTTP/1.0 has no chunks, so most of its answers end with the connection anyway.
+        keep_alive: http11 && !fields.close,
+        framing: if fields.chunked {
+            Framing::Chunked
+        } else {
+            Framing::Length(fields.length.unwrap_or(0))
+        },
+        expects_continue: http11 && fields.expects_continue,
+        len,
+    })
+}
+
+/// The fields that the server itself acts on.
+#[derive(Default)]
+struct Fields {
+    length: Option<usize>,
+    chunked: bool,
+    close: bool,
+    expects_continue: bool,
+}
+
+impl Fields {
+    fn read(headers: &[Header<'_>], http11: bool) -> Result<Self, Error> {
+        let mut fields = Self::default();
+        let mut hosts = 0;
+        for Header { name, value } in headers {
+            let value = value.trim_ascii();
+            if name.eq_ignore_ascii_case("host") {
+                hosts += 1;
+            } else if name.eq_ignore_ascii_case("content-length") {
+                if fields.length.replace(content_length(value)?).is_some() {
+                    return Err(Error::BadRequest);
+                }
+            } else if name.eq_ignore_ascii_case("transfer-encoding") {
+                if !value.eq_ignore_ascii_case(b"chunked") {
+                    return Err(Error::NotImplemented);
+                }
+                if core::mem::replace(&mut fields.chunked, true) {
+                    return Err(Error::BadRequest);
+                }
+            } else if name.eq_ignore_ascii_case("connection") {
+                fields.close |= value
+                    .split(|&byte| byte == b',')
+                    .any(|option| option.trim_ascii().eq_ignore_ascii_case(b"close"));
+            } else if name.eq_ignore_ascii_case("expect") {
+                fields.expects_continue |= value.eq_ignore_ascii_case(b"100-continue");
+            }
+        }
+        // RFC 9112, sections 3.2 and 6.1. Two lengths are how requests are smuggled.
+        let ambiguous = fields.chunked && (fields.length.is_some() || !http11);
+        if ambiguous || hosts > 1 || (http11 && hosts == 0) {
+            return Err(Error::BadRequest);
+        }
+        Ok(fields)
+    }
+}
+
+/// A decimal number without sign, blanks or list; saturates, since all that is too large is alike.
+fn content_length(value: &[u8]) -> Result<usize, Error> {
+    if value.is_empty() {
+        return Err(Error::BadRequest);
+    }
+    value.iter().try_fold(0usize, |length, byte| match byte {
+        b'0'..=b'9' => Ok(length.saturating_mul(10).saturating_add(usize::from(byte - b'0'))),
+        _ => Err(Error::BadRequest),
+    })
+}
+
+fn method(name: &str) -> Method {
+    match name {
+        "GET" => Method::Get,
+        "HEAD" => Method::Head,
+        "POST" => Method::Post,
+        "PUT" => Method::Put,
+        "PATCH" => Method::Patch,
+        "DELETE" => Method::Delete,
+        _ => Method::Other,
+    }
+}
+
+/// Splits a target into path and query (RFC 9112, section 3.2). Both are parts of `target`.
+fn split_target<'t>(method: &str, target: &'t str) -> Result<(&'t str, &'t str), Error> {
+    if target.contains('#') {
+        return Err(Error::BadRequest);
+    }
+    let (whole, query) = target.split_once('?').unwrap_or((target, ""));
+    if whole.starts_with('/') || (target == "*" && method == "OPTIONS") {
+        return Ok((whole, query));
+    }
+    if method == "CONNECT" {
+        return Err(Error::NotImplemented);
+    }
+    // Absolute form, as sent to proxies; every server must accept it. Where the path is empty it
+    // is "/", and one of those stands in the scheme's "://".
+    let rest = whole.strip_prefix("http://").or_else(|| whole.strip_prefix("https://"));
+    let rest = rest.filter(|rest| !rest.is_empty() && !rest.starts_with('/'));
+    let authority = rest.ok_or(Error::BadRequest)?;
+    let root = || whole.find('/').and_then(|at| whole.get(at..=at));
+    let path = authority.find('/').and_then(|at| authority.get(at..)).or_else(root);
+    path.map(|path| (path, query)).ok_or(Error::BadRequest)
+}
+
+/// Where `part`, which was cut out of `whole`, stands in it.
+fn span(whole: &[u8], part: &str) -> Range<usize> {
+    if part.is_empty() {
+        return 0..0;
+    }
+    let start = part.as_ptr().addr().saturating_sub(whole.as_ptr().addr());
+    start..start + part.len()
+}
+
+#[cfg(test)]
+#[path = "head_tests.rs"]
+mod tests;

@@ -1,0 +1,120 @@
+//! The HTTP server: frames requests and bodies, and leaves every decision to the engine.
+//!
+//! The server knows HTTP/1.1 (RFC 9112) and nothing of SPORE: which paths exist, who may ask for
+//! what and what is answered is the [`Api`]'s. What the server owns is the conduct of a
+//! connection. Whoever connects gets an answer, and nobody can hold the server for longer than
+//! its [`Timeouts`]:
+//!
+//! | the client | gets |
+//! |---|---|
+//! | sends what is not HTTP, no or two `Host`, an ambiguous body length | 400 |
+//! | starts a request and does not finish it in time | 408 |
+//! | announces or sends a body beyond [`BODY_MAX`] | 413 |
+//! | sends a target beyond [`TARGET_MAX`] | 414 |
+//! | sends a head beyond [`HEAD_MAX`] or more than [`HEADERS_MAX`] fields | 431 |
+//! | uses a transfer coding other than `chunked`, or `CONNECT` | 501 |
+//! | connects while all seats are taken | 503 and `Retry-After` |
+//! | speaks another version than HTTP/1.0 or HTTP/1.1 | 505 |
+//! | connects and sends nothing | a closed connection after [`Timeouts::idle`] |
+//!
+//! Each of these is a JSON body like any other error of the API, and after each the connection
+//! is closed: where one request ends and the next begins is no longer certain.
+//!
+//! Memory is the caller's: one buffer of at least [`BUFFER_LEN`] bytes for each connection that
+//! is served at once. A buffer is a *seat*; a connection that finds none is refused, so there is
+//! no other count that could disagree with it.
+//!
+//! Why the server is our own on `httparse`, with the figures: `docs/decisions/0002-http-server.md`.
+
+mod body;
+mod connection;
+mod head;
+mod reply;
+mod server;
+
+use embassy_time::Duration;
+use spore_core::api::{Body, Request, Response};
+
+pub use server::Server;
+
+/// Connections that are served at once on a board. The next is refused with 503.
+pub const CONNECTIONS: usize = 3;
+
+/// Workers that a board runs: one per connection, and one that refuses.
+pub const WORKERS: usize = CONNECTIONS + 1;
+
+/// Longest head (request line, fields and the empty line) in bytes. Beyond it: 431.
+pub const HEAD_MAX: usize = 1024;
+
+/// Most fields in a head. Beyond it: 431. Parsing takes 16 bytes of stack for each on a board.
+pub const HEADERS_MAX: usize = 32;
+
+/// Longest request target (path and query) in bytes. Beyond it: 414.
+pub const TARGET_MAX: usize = 512;
+
+/// Longest request body in bytes, without its chunk framing. Beyond it: 413.
+pub const BODY_MAX: usize = 2048;
+
+/// What one connection needs in memory, in bytes.
+///
+/// A request and what the client sent after it share the buffer with the answer, so it must hold
+/// the longest head and still have room for the head of an answer and one piece of its body. A
+/// longer buffer means fewer and larger pieces on the wire.
+pub const BUFFER_LEN: usize = HEAD_MAX + reply::ROOM_MIN;
+
+/// The application behind the server: the engine, or a stand-in for it in a test.
+///
+/// Both verbs are synchronous and must return soon: they run between two awaits of a worker, on
+/// the one thread that a board has.
+pub trait Api {
+    /// Answers a request. A body is not handed over: it has been read and dropped.
+    fn handle(&self, request: &Request<'_>) -> Response;
+
+    /// Writes the next piece of an answer's body to `buf`, which has at least
+    /// [`MIN_PIECE`](spore_core::api::MIN_PIECE) bytes, and returns how many bytes it wrote. Zero is the end.
+    fn poll_body(&self, body: &mut Body, buf: &mut [u8]) -> usize;
+}
+
+impl<A: Api + ?Sized> Api for &A {
+    fn handle(&self, request: &Request<'_>) -> Response {
+        (**self).handle(request)
+    }
+
+    fn poll_body(&self, body: &mut Body, buf: &mut [u8]) -> usize {
+        (**self).poll_body(body, buf)
+    }
+}
+
+/// How long the server waits, and for what.
+///
+/// A client that does as little as it can, at every step, keeps its seat for
+/// `head + body + response + linger`, and no longer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// For the first byte of a request, the first one or a later one of the connection. Nothing is
+    /// answered when it ends; a later one also ends when another client needs the seat.
+    pub idle: Duration,
+    /// From the first byte of a head to its last. Then 408.
+    pub head: Duration,
+    /// From the end of the head to the end of the body. Then 408.
+    pub body: Duration,
+    /// For one write without any progress. Then the connection is reset.
+    pub write: Duration,
+    /// From the first byte of an answer to its last. Then the connection is reset.
+    pub response: Duration,
+    /// For the client to read the end of an answer and close, after which the connection is reset.
+    /// What it still sends is read and dropped meanwhile, since a reset would destroy the answer.
+    pub linger: Duration,
+}
+
+impl Timeouts {
+    /// The values of the product.
+    pub const STANDARD: Self = Self {
+        idle: Duration::from_secs(2),
+        head: Duration::from_secs(5),
+        body: Duration::from_secs(5),
+        write: Duration::from_secs(3),
+        response: Duration::from_secs(15),
+        linger: Duration::from_secs(2),
+    };
+}

@@ -1,0 +1,93 @@
+extern crate std;
+
+use std::string::ToString;
+use std::vec;
+
+use spore_core::api::Error;
+
+use super::*;
+
+/// The answer of a refusal, made the way in which a connection with a buffer makes it.
+fn rendered(error: Error) -> vec::Vec<u8> {
+    let mut buf = vec![0; ROOM_MIN];
+    let mut response = Response::error(error);
+    let len = response.body.fill_error(&mut buf[PIECE_START..]);
+    let head = put_head(&mut buf, PIECE_START, &response, Length::Known(len), true);
+    buf[head.expect("fits").start..PIECE_START + len].to_vec()
+}
+
+#[test]
+fn the_ready_made_refusal_is_what_would_be_made() {
+    assert_eq!(BUSY.escape_ascii().to_string(), rendered(Error::Busy).escape_ascii().to_string());
+}
+
+#[test]
+fn ready_made_answers_are_whole() {
+    for answer in [BUSY, INTERNAL] {
+        let text = str::from_utf8(answer).expect("text");
+        let (head, body) = text.split_once("\r\n\r\n").expect("a head");
+        assert!(head.contains(&std::format!("Content-Length: {}\r\n", body.len())), "{head}");
+        serde_json::from_str::<serde_json::Value>(body).expect("JSON");
+    }
+}
+
+#[test]
+fn writes_the_head_in_front_of_the_body() {
+    let text = rendered(Error::MethodNotAllowed("GET, HEAD"));
+    let text = str::from_utf8(&text).expect("text");
+    assert!(text.starts_with(
+        "HTTP/1.1 405 Method Not Allowed\r\nContent-Type: application/json\r\nContent-Length: "
+    ));
+    assert!(text.contains("\r\nAllow: GET, HEAD\r\nConnection: close\r\n\r\n{\"error\":"));
+}
+
+#[test]
+fn a_head_without_room_is_noticed() {
+    let mut buf = [0; ROOM_MIN];
+    let mut response = Response::error(Error::NotFound);
+    response.content_type = "x".repeat(HEAD_ROOM).leak();
+    assert_eq!(put_head(&mut buf, PIECE_START, &response, Length::Chunked, false), None);
+}
+
+#[test]
+fn statuses_without_a_body_announce_none() {
+    let mut buf = [0; ROOM_MIN];
+    let mut response = Response::error(Error::NotFound);
+    response.status = 204;
+    let head = put_head(&mut buf, PIECE_START, &response, Length::None, false).expect("fits");
+    assert_eq!(&buf[head], b"HTTP/1.1 204 No Content\r\n\r\n");
+    assert!(is_bodiless(204) && is_bodiless(304) && !is_bodiless(200) && !is_bodiless(404));
+}
+
+#[test]
+fn chunks_carry_their_length() {
+    let mut buf = vec![b'.'; PIECE_START + PIECE_MAX + TAIL_ROOM];
+    for (len, line) in [(1, "1"), (15, "f"), (16, "10"), (512, "200"), (PIECE_MAX, "ffff")] {
+        for last in [false, true] {
+            let place = put_chunk(&mut buf, len, last);
+            let end = if last { "\r\n0\r\n\r\n" } else { "\r\n" };
+            let expected = std::format!("{line}\r\n{}{end}", ".".repeat(len));
+            assert!(buf[place] == *expected.as_bytes(), "{len} {last}");
+            buf[PIECE_START..].fill(b'.');
+        }
+    }
+    let place = put_chunk(&mut buf, 0, true);
+    assert_eq!(buf[place], *b"0\r\n\r\n");
+    assert!(put_chunk(&mut buf, 0, false).is_empty());
+}
+
+#[test]
+fn a_piece_has_the_promised_room() {
+    let mut buf = vec![0; ROOM_MIN];
+    assert_eq!(piece_room(&mut buf, 0).map(|room| room.len()), Some(MIN_PIECE));
+    assert!(piece_room(&mut buf, 1).is_none());
+    let mut large = vec![0; 2 * PIECE_MAX];
+    assert_eq!(piece_room(&mut large, 0).map(|room| room.len()), Some(PIECE_MAX));
+}
+
+#[test]
+fn numbers_in_decimal() {
+    for value in [0, 7, 10, 12_345, 4_294_967_295] {
+        assert_eq!(decimal(value, &mut [0; 10]), std::format!("{value}"));
+    }
+}

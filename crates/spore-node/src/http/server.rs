@@ -1,0 +1,128 @@
+//! Workers that accept connections, seat them or refuse them, and close them well.
+
+use edge_nal::io::{Read, Write};
+use edge_nal::{Close, TcpAccept, TcpShutdown};
+use embassy_sync::blocking_mutex::raw::NoopRawMutex;
+use embassy_sync::channel::Channel;
+use embassy_time::{Duration, Timer, with_timeout};
+
+use super::connection::{Connection, Ending, Seat};
+use super::{Api, BUFFER_LEN, CONNECTIONS, Timeouts, reply};
+
+/// How long to wait for the seat of an idle connection that was asked to leave.
+const LEAVE_TIMEOUT: Duration = Duration::from_millis(100);
+
+/// How long a client that is refused may take to read so and close.
+const REFUSAL_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// Pause after a failed accept: the stack is short of something that time must free.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// The server's shared state: `N` seats for `N` connections at once.
+///
+/// It belongs to one thread. Run [`worker`](Self::worker) `N + 1` times on the same acceptor:
+/// network stacks without a queue of their own, smoltcp's for one, take a connection only while
+/// somebody waits for it, and a client that is not even refused does not know what is wrong.
+pub struct Server<'b, const N: usize = CONNECTIONS> {
+    /// The buffers that no connection uses, each with its seat's number.
+    free: Channel<NoopRawMutex, (usize, &'b mut [u8]), N>,
+    seats: [Seat; N],
+    timeouts: Timeouts,
+}
+
+impl<'b, const N: usize> Server<'b, N> {
+    /// Makes a server with a buffer for each seat.
+    ///
+    /// # Panics
+    ///
+    /// If a buffer is shorter than [`BUFFER_LEN`].
+    pub fn new(buffers: [&'b mut [u8]; N], timeouts: Timeouts) -> Self {
+        let free = Channel::new();
+        for seat in buffers.into_iter().enumerate() {
+            assert!(seat.1.len() >= BUFFER_LEN, "an HTTP buffer must hold BUFFER_LEN bytes");
+            // The channel holds as many as there are.
+            let _ = free.try_send(seat);
+        }
+        Self { free, seats: [const { Seat::new() }; N], timeouts }
+    }
+
+    /// Accepts connections one after the other and sees each to its end. Never returns.
+    pub async fn worker<T: TcpAccept, A: Api>(&self, acceptor: &T, api: &A) -> ! {
+        loop {
+            match acceptor.accept().await {
+                Ok((_, mut socket)) => self.attend(&mut socket, api).await,
+                Err(_) => Timer::after(ACCEPT_PAUSE).await,
+            }
+        }
+    }
+
+    async fn attend<S, A>(&self, socket: &mut S, api: &A)
+    where
+        S: Read + Write + TcpShutdown,
+        A: Api,
+    {
+        let Some(mut taken) = self.take_seat().await else {
+            // Written whole or not at all: it fits any stack's buffer, and nobody is owed more.
+            let _ = with_timeout(REFUSAL_TIMEOUT, socket.write_all(reply::BUSY)).await;
+            return close(socket, REFUSAL_TIMEOUT).await;
+        };
+        let (number, buf) = &mut taken.seat;
+        let seat = &self.seats[*number];
+        match Connection::new(socket, buf, seat, api, &self.timeouts).serve().await {
+            Ending::Finished => close(socket, self.timeouts.linger).await,
+            Ending::Idle => {
+                drop(taken);
+                close(socket, REFUSAL_TIMEOUT).await;
+            }
+            Ending::Broken => {
+                drop(taken);
+                reset(socket).await;
+            }
+        }
+    }
+
+    /// A free seat, if need be that of a connection which only waits for its next request.
+    async fn take_seat(&self) -> Option<Taken<'_, 'b, N>> {
+        let seat = match self.free.try_receive() {
+            Ok(seat) => Some(seat),
+            Err(_) if self.seats.iter().any(Seat::ask_to_leave) => {
+                with_timeout(LEAVE_TIMEOUT, self.free.receive()).await.ok()
+            }
+            Err(_) => None,
+        };
+        seat.map(|seat| Taken { server: self, seat })
+    }
+}
+
+/// A seat in use; dropping it frees the seat, also when a worker is dropped.
+struct Taken<'s, 'b, const N: usize> {
+    server: &'s Server<'b, N>,
+    seat: (usize, &'b mut [u8]),
+}
+
+impl<const N: usize> Drop for Taken<'_, '_, N> {
+    fn drop(&mut self) {
+        let (number, buf) = &mut self.seat;
+        // The channel holds as many as there are.
+        let _ = self.server.free.try_send((*number, core::mem::take(buf)));
+    }
+}
+
+/// Ends a connection so that the client can read all that was sent to it: says that no more is to
+/// come, and drops what still arrives until the client closes too or the time is over.
+async fn close<S: Read + TcpShutdown>(socket: &mut S, timeout: Duration) {
+    let farewell = async {
+        socket.close(Close::Write).await?;
+        let mut dropped = [0; 64];
+        while socket.read(&mut dropped).await? > 0 {}
+        Ok::<(), S::Error>(())
+    };
+    if !matches!(with_timeout(timeout, farewell).await, Ok(Ok(()))) {
+        reset(socket).await;
+    }
+}
+
+async fn reset<S: TcpShutdown>(socket: &mut S) {
+    // Some stacks wait until the reset has left; a dead link must not hold the worker.
+    let _ = with_timeout(REFUSAL_TIMEOUT, socket.abort()).await;
+}

@@ -1,0 +1,24 @@
+//! The async shell around the engine: it owns the sockets and the clock, and decides nothing.
+//!
+//! The body (a board, a Linux process) makes a [`Shell`], gives it sockets that speak the
+//! ecosystem's own traits (`edge-nal`), and runs these futures side by side on one thread:
+//!
+//! | future | how many | what it does |
+//! |---|---|---|
+//! | [`Shell::drive`] | one | sends, keeps the deadlines, does what the engine asks for |
+//! | [`Shell::listen`] | one for each UDP socket | hands datagrams to the engine |
+//! | [`http::Server::worker`] | one for each HTTP connection, and one | serves the API |
+//!
+//! What only the body knows (its memory, its flash, its log) it tells through [`System`].
+#![no_std]
+#![warn(clippy::as_conversions)]
+
+#[cfg(test)]
+extern crate std;
+
+pub mod http;
+mod shell;
+mod system;
+
+pub use shell::Shell;
+pub use system::System;

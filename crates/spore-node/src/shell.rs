@@ -1,0 +1,139 @@
+//! The loops that drive the engine.
+
+use crate::http::Api;
+use crate::system::System;
+use core::cell::RefCell;
+use core::net::{SocketAddr, SocketAddrV4};
+use edge_nal::{UdpReceive, UdpSend};
+use embassy_futures::select::select;
+use embassy_sync::blocking_mutex::raw::NoopRawMutex;
+use embassy_sync::signal::Signal;
+use embassy_time::{Duration, Timer};
+use spore_core::api::{Body, Request, Response};
+use spore_core::time::Instant;
+use spore_core::{Action, Completion, Config, Destination, Node, Profile, Storage};
+
+/// Pause after a failed receive: the network is down, and time must bring it back.
+const RECEIVE_PAUSE: Duration = Duration::from_millis(100);
+
+/// A node and the body that it runs in.
+pub struct Shell<'a, S> {
+    node: RefCell<Node<'a>>,
+    system: S,
+    /// Raised whenever the engine took something in, so that [`drive`](Shell::drive) looks what it
+    /// wants now.
+    changed: Signal<NoopRawMutex, ()>,
+}
+
+impl<'a, S: System> Shell<'a, S> {
+    /// A node that starts now.
+    pub fn new<P: Profile>(config: &Config, system: S, storage: &'a mut Storage<P>) -> Self {
+        let (facts, seed, stored) = (system.facts(), system.seed(), system.load_identity());
+        let node = Node::new(now(), config, facts, stored, &seed, storage);
+        Self { node: RefCell::new(node), system, changed: Signal::new() }
+    }
+
+    /// Looks at the node. No verb may be called through it: it is only lent.
+    pub fn with_node<R>(&self, look: impl FnOnce(&Node<'a>) -> R) -> R {
+        look(&self.node.borrow())
+    }
+
+    /// Takes datagrams from `socket`, one at a time in `buf`, which should hold
+    /// [`MAX_DATAGRAM`](spore_core::wire::MAX_DATAGRAM) bytes; longer ones are cut and so refused.
+    pub async fn listen(&self, mut socket: impl UdpReceive, buf: &mut [u8]) -> ! {
+        loop {
+            match socket.receive(buf).await {
+                Ok((len, SocketAddr::V4(from))) => {
+                    let datagram = buf.get_mut(..len).unwrap_or_default();
+                    self.node.borrow_mut().handle_datagram(now(), from, datagram);
+                    self.changed.signal(());
+                }
+                // The protocol is for IPv4.
+                Ok((_, SocketAddr::V6(_))) => (),
+                Err(_) => Timer::after(RECEIVE_PAUSE).await,
+            }
+        }
+    }
+
+    /// Sends what the engine wants to send, does what it asks for, and wakes it at its deadlines.
+    /// Datagrams are made in `buf`, which must hold
+    /// [`MAX_DATAGRAM`](spore_core::wire::MAX_DATAGRAM) bytes; `broadcast` is where all nodes hear.
+    pub async fn drive(
+        &self,
+        mut socket: impl UdpSend,
+        broadcast: SocketAddrV4,
+        buf: &mut [u8],
+    ) -> ! {
+        loop {
+            self.node.borrow_mut().handle_timeout(now());
+            self.act().await;
+            self.transmit(&mut socket, broadcast, buf).await;
+            self.report();
+            self.rest().await;
+        }
+    }
+
+    async fn act(&self) {
+        loop {
+            // The borrow must end before the await.
+            let action = self.node.borrow_mut().poll_action(now());
+            let Some(Action::StoreIdentity(identity)) = action else { break };
+            let result = self.system.store_identity(identity).await;
+            let completion = Completion::StoreIdentity(result);
+            self.node.borrow_mut().handle_completion(now(), completion);
+        }
+    }
+
+    async fn transmit(&self, socket: &mut impl UdpSend, broadcast: SocketAddrV4, buf: &mut [u8]) {
+        loop {
+            let transmit = self.node.borrow_mut().poll_transmit(now(), buf);
+            let Some(transmit) = transmit else { break };
+            let to = match transmit.destination {
+                Destination::Unicast(to) => to,
+                Destination::Broadcast => broadcast,
+            };
+            if let Some(datagram) = buf.get(..transmit.len) {
+                // A datagram that cannot be sent is lost, as others are on the air.
+                let _ = socket.send(SocketAddr::V4(to), datagram).await;
+            }
+        }
+    }
+
+    fn report(&self) {
+        loop {
+            let event = self.node.borrow_mut().poll_event();
+            let Some(event) = event else { break };
+            self.system.report(event, &self.node.borrow());
+        }
+    }
+
+    /// Waits until the engine has something to do.
+    async fn rest(&self) {
+        let deadline = self.node.borrow().poll_timeout();
+        match deadline {
+            Some(at) => {
+                let at = embassy_time::Instant::from_micros(at.as_micros());
+                select(self.changed.wait(), Timer::at(at)).await;
+            }
+            None => self.changed.wait().await,
+        }
+    }
+}
+
+impl<S: System> Api for Shell<'_, S> {
+    fn handle(&self, request: &Request<'_>) -> Response {
+        let mut node = self.node.borrow_mut();
+        node.handle_resources(self.system.resources());
+        let response = node.handle_request(now(), request);
+        self.changed.signal(());
+        response
+    }
+
+    fn poll_body(&self, body: &mut Body, buf: &mut [u8]) -> usize {
+        self.node.borrow().poll_body(now(), body, buf)
+    }
+}
+
+fn now() -> Instant {
+    Instant::from_micros(embassy_time::Instant::now().as_micros())
+}

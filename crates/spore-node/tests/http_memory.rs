@@ -1,0 +1,251 @@
+//! The HTTP server on sockets made of memory: what is read and written is exact to the byte, and
+//! no test waits for anything.
+
+#[path = "http/support.rs"]
+mod support;
+
+use std::cell::{Cell, RefCell};
+use std::convert::Infallible;
+use std::future::pending;
+use std::net::{Ipv4Addr, SocketAddr};
+
+use edge_nal::io::{ErrorType, Read, Write};
+use edge_nal::{Close, NoopNet, Readable, TcpAccept, TcpShutdown, TcpSplit};
+use futures_lite::future::{block_on, or, yield_now};
+use spore_node::http::{BUFFER_LEN, Server, Timeouts};
+use support::{OK, Reply, Stub, cases, long_byte, replies};
+
+/// A client that sends its pieces one after the other, then says that no more is to come.
+#[derive(Default)]
+struct Client {
+    pieces: RefCell<Vec<Vec<u8>>>,
+    received: RefCell<Vec<u8>>,
+    accepted: Cell<bool>,
+    closed: Cell<bool>,
+    /// Most bytes that one write takes; 0 for all.
+    write_max: usize,
+}
+
+struct Socket<'c>(&'c Client);
+
+impl ErrorType for Socket<'_> {
+    type Error = Infallible;
+}
+
+impl Read for Socket<'_> {
+    async fn read(&mut self, buf: &mut [u8]) -> Result<usize, Infallible> {
+        assert!(!buf.is_empty(), "a read without room looks like the end");
+        // Another worker may run between any two reads.
+        yield_now().await;
+        let mut pieces = self.0.pieces.borrow_mut();
+        let Some(piece) = pieces.first_mut() else { return Ok(0) };
+        let length = piece.len().min(buf.len());
+        buf[..length].copy_from_slice(&piece[..length]);
+        piece.drain(..length);
+        if piece.is_empty() {
+            pieces.remove(0);
+        }
+        Ok(length)
+    }
+}
+
+impl Write for Socket<'_> {
+    async fn write(&mut self, buf: &[u8]) -> Result<usize, Infallible> {
+        assert!(!self.0.closed.get(), "a write after the end");
+        let max = if self.0.write_max == 0 { buf.len() } else { self.0.write_max };
+        let length = buf.len().min(max);
+        self.0.received.borrow_mut().extend_from_slice(&buf[..length]);
+        Ok(length)
+    }
+
+    async fn flush(&mut self) -> Result<(), Infallible> {
+        Ok(())
+    }
+}
+
+impl Readable for Socket<'_> {
+    async fn readable(&mut self) -> Result<(), Infallible> {
+        Ok(())
+    }
+}
+
+impl TcpSplit for Socket<'_> {
+    type Read<'a>
+        = NoopNet
+    where
+        Self: 'a;
+    type Write<'a>
+        = NoopNet
+    where
+        Self: 'a;
+
+    fn split(&mut self) -> (NoopNet, NoopNet) {
+        (NoopNet, NoopNet)
+    }
+}
+
+impl TcpShutdown for Socket<'_> {
+    async fn close(&mut self, what: Close) -> Result<(), Infallible> {
+        assert_eq!(what, Close::Write, "the client may still be sending");
+        self.0.closed.set(true);
+        Ok(())
+    }
+
+    async fn abort(&mut self) -> Result<(), Infallible> {
+        panic!("a client that behaves is not reset");
+    }
+}
+
+impl TcpAccept for &Client {
+    type Error = Infallible;
+    type Socket<'a>
+        = Socket<'a>
+    where
+        Self: 'a;
+
+    async fn accept(&self) -> Result<(SocketAddr, Socket<'_>), Infallible> {
+        if self.accepted.replace(true) {
+            pending::<()>().await;
+        }
+        Ok(((Ipv4Addr::LOCALHOST, 1).into(), Socket(self)))
+    }
+}
+
+/// Serves `client` with a buffer of `room` bytes; what it received.
+fn serve_with(client: &Client, room: usize) -> Vec<u8> {
+    let mut buf = vec![0; room];
+    let server = Server::<1>::new([&mut buf], Timeouts::STANDARD);
+    let stub = Stub::default();
+    let until_closed = async {
+        while !client.closed.get() {
+            yield_now().await;
+        }
+    };
+    let serving = async {
+        server.worker(&client, &stub).await;
+    };
+    block_on(or(serving, until_closed));
+    client.received.take()
+}
+
+fn serve(pieces: Vec<Vec<u8>>) -> Vec<u8> {
+    serve_with(&Client { pieces: pieces.into(), ..Client::default() }, BUFFER_LEN)
+}
+
+fn assert_statuses(replies: &[Reply], expected: &[u16], request: &[u8]) {
+    let statuses: Vec<u16> = replies.iter().map(|reply| reply.status).collect();
+    let start = &request[..request.len().min(300)];
+    assert_eq!(statuses, expected, "{}", start.escape_ascii());
+    for reply in replies.iter().filter(|reply| reply.status >= 400) {
+        reply.assert_error();
+    }
+}
+
+#[test]
+fn every_request_gets_its_answer_however_it_is_split() {
+    for (raw, expected) in cases() {
+        let whole = serve(vec![raw.clone()]);
+        assert_statuses(&replies(&whole, 0), &expected, &raw);
+        for at in 1..raw.len().min(1_200) {
+            let split = serve(vec![raw[..at].to_vec(), raw[at..].to_vec()]);
+            assert_statuses(&replies(&split, 0), &expected, &raw[..at]);
+        }
+        let bytes = serve(raw.iter().map(|&byte| vec![byte]).collect());
+        assert_statuses(&replies(&bytes, 0), &expected, &raw);
+    }
+}
+
+#[test]
+fn small_writes_lose_nothing() {
+    for write_max in [1, 7] {
+        let raw = b"GET /long/5000 HTTP/1.1\r\nHost: n\r\n\r\nGET /ok HTTP/1.1\r\nHost: n\r\n\r\n";
+        let pieces = vec![raw.to_vec()].into();
+        let client = Client { pieces, write_max, ..Client::default() };
+        let replies = replies(&serve_with(&client, BUFFER_LEN), 0);
+        assert_statuses(&replies, &[200, 200], raw);
+        assert_eq!((replies[0].body.len(), &*replies[1].body), (5000, OK.as_bytes()));
+    }
+}
+
+/// Long documents with every length around the edges of the buffer, in buffers of several sizes,
+/// and with a request waiting behind that takes its part of the buffer.
+#[test]
+fn long_answers_are_whole() {
+    let lengths = (0..40).chain(500..530).chain(1000..1050).chain(1500..1560).chain([30_000]);
+    for length in lengths {
+        let expected: Vec<u8> = (0..length).map(|sent| long_byte(length - sent)).collect();
+        for room in [BUFFER_LEN, BUFFER_LEN + 1, 3 * BUFFER_LEN] {
+            for behind in ["", "GET /ok HTTP/1.1\r\nHost: n\r\nConnection: close\r\n\r\n"] {
+                let raw = format!("GET /long/{length} HTTP/1.1\r\nHost: n\r\n\r\n{behind}");
+                let pieces = vec![raw.clone().into_bytes()].into();
+                let client = Client { pieces, ..Client::default() };
+                let replies = replies(&serve_with(&client, room), 0);
+                assert_eq!(replies.len(), if behind.is_empty() { 1 } else { 2 });
+                if length > OK.len() {
+                    assert!(replies[0].body[..length - OK.len()] == expected[..length - OK.len()]);
+                }
+                assert_eq!(replies[0].body.len(), length);
+                assert_eq!(replies[0].field("connection"), None);
+            }
+        }
+    }
+}
+
+#[test]
+fn short_answers_have_a_length_and_long_ones_chunks() {
+    let of = |request: &str| replies(&serve(vec![request.into()]), 0).remove(0);
+    let short = of("GET /long/900 HTTP/1.1\r\nHost: n\r\n\r\n");
+    assert_eq!(short.field("content-length"), Some("900"));
+    let long = of("GET /long/9000 HTTP/1.1\r\nHost: n\r\n\r\n");
+    assert_eq!(long.field("transfer-encoding"), Some("chunked"));
+    assert_eq!(long.field("content-length"), None);
+    // HTTP/1.0 has no chunks: the end of the connection is the end of the document.
+    let old = of("GET /long/9000 HTTP/1.0\r\n\r\n");
+    assert_eq!((old.field("transfer-encoding"), old.field("connection")), (None, Some("close")));
+    assert_eq!(old.body.len(), 9000);
+}
+
+#[test]
+fn head_has_the_fields_of_get_and_no_body() {
+    for (path, length) in [("/ok", Some("11")), ("/long/9000", None)] {
+        let raw =
+            format!("HEAD {path} HTTP/1.1\r\nHost: n\r\n\r\nGET /ok HTTP/1.1\r\nHost: n\r\n\r\n");
+        let replies = replies(&serve(vec![raw.clone().into_bytes()]), 1);
+        assert_statuses(&replies, &[200, 200], raw.as_bytes());
+        assert_eq!(replies[0].field("content-length"), length);
+        assert_eq!(replies[1].body, OK.as_bytes());
+    }
+    let missing = replies(&serve(vec![b"HEAD /none HTTP/1.1\r\nHost: n\r\n\r\n".to_vec()]), 1);
+    assert_eq!(missing[0].status, 404);
+}
+
+/// Requests with a byte exchanged, doubled or missing, from a fixed seed: there is always an
+/// answer, and every answer can be read.
+#[test]
+fn mutated_requests_are_always_answered() {
+    let mut state = 0x5EED_u32;
+    let mut random = move |below: usize| {
+        // xorshift32 (Marsaglia, 2003).
+        state ^= state << 13;
+        state ^= state >> 17;
+        state ^= state << 5;
+        state as usize % below
+    };
+    let cases = cases();
+    for _ in 0..5_000 {
+        let (mut raw, _) = cases[random(cases.len())].clone();
+        for _ in 0..=random(4) {
+            let at = random(raw.len());
+            match random(3) {
+                0 => raw[at] = b"\r\n :;%\0\xFF/?#0aZ"[random(14)],
+                1 => raw.insert(at, raw[at]),
+                _ if raw.len() > 1 => drop(raw.remove(at)),
+                _ => {}
+            }
+        }
+        let heads = |reply: &Reply| reply.status >= 200;
+        let received = serve(vec![raw.clone()]);
+        assert!(!received.is_empty(), "{}", raw.escape_ascii());
+        assert!(replies(&received, 0).iter().all(heads), "{}", raw.escape_ascii());
+    }
+}

@@ -1,0 +1,308 @@
+//! The HTTP server on real sockets of the loopback interface: time, closing, and many clients.
+
+#[path = "http/support.rs"]
+mod support;
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::thread::{self, sleep};
+use std::time::{Duration, Instant};
+
+use async_io::Async;
+use edge_nal::TcpAccept;
+use edge_nal_std::TcpSocket;
+use embassy_futures::join::join4;
+use futures_lite::future::or;
+use spore_node::http::{BUFFER_LEN, Server, Timeouts};
+use support::{OK, Reply, Stub, cases, replies};
+
+/// Short enough for a test, and far enough apart to tell which one it was.
+const TIMEOUTS: Timeouts = Timeouts {
+    idle: ms(300),
+    head: ms(900),
+    body: ms(900),
+    write: ms(600),
+    response: ms(1500),
+    linger: ms(600),
+};
+
+/// A server lives no longer than this; no test takes as long.
+const LIFETIME: Duration = Duration::from_secs(30);
+
+const GET: &[u8] = b"GET /ok HTTP/1.1\r\nHost: n\r\n\r\n";
+const GET_AND_CLOSE: &[u8] = b"GET /ok HTTP/1.1\r\nHost: n\r\nConnection: close\r\n\r\n";
+
+const fn ms(milliseconds: u64) -> embassy_time::Duration {
+    embassy_time::Duration::from_millis(milliseconds)
+}
+
+/// `edge-nal-std`'s sockets behind a listener whose port is known.
+struct Acceptor(Async<TcpListener>);
+
+impl TcpAccept for Acceptor {
+    type Error = std::io::Error;
+    type Socket<'a> = TcpSocket;
+
+    async fn accept(&self) -> Result<(SocketAddr, TcpSocket), Self::Error> {
+        let (socket, from) = self.0.accept().await?;
+        Ok((from, TcpSocket::new(socket)))
+    }
+}
+
+/// Starts a server as a board has it, three seats and four workers; where it listens.
+fn start() -> SocketAddr {
+    let listener = Async::<TcpListener>::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    let address = listener.get_ref().local_addr().expect("bound");
+    thread::spawn(move || {
+        let acceptor = Acceptor(listener);
+        let mut bufs = [[0; BUFFER_LEN]; 3];
+        let [a, b, c] = &mut bufs;
+        let server = Server::<3>::new([a, b, c], TIMEOUTS);
+        let stubs: [Stub; 4] = std::array::from_fn(|_| Stub::default());
+        let [a, b, c, d] = stubs.each_ref().map(|stub| server.worker(&acceptor, stub));
+        let serving = async {
+            join4(a, b, c, d).await;
+        };
+        let over = async {
+            async_io::Timer::after(LIFETIME).await;
+        };
+        async_io::block_on(or(serving, over));
+    });
+    address
+}
+
+fn connect(address: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(address).expect("a connection");
+    stream.set_read_timeout(Some(Duration::from_secs(5))).expect("a timeout");
+    stream.set_nodelay(true).expect("no delay");
+    stream
+}
+
+/// Reads to the end, which must be an orderly one: a reset would be an error here.
+fn read_all(mut stream: &TcpStream) -> Vec<Reply> {
+    let mut bytes = Vec::new();
+    stream.read_to_end(&mut bytes).expect("an orderly end");
+    replies(&bytes, 0)
+}
+
+/// Reads one short answer of a connection that stays open.
+fn read_one(mut stream: &TcpStream) -> Reply {
+    let mut bytes = Vec::new();
+    let mut missing = 1;
+    while missing > 0 {
+        let start = bytes.len();
+        bytes.resize(start + missing, 0);
+        stream.read_exact(&mut bytes[start..]).expect("an answer");
+        let text = String::from_utf8_lossy(&bytes);
+        missing = match text.split_once("\r\n\r\n") {
+            None => 1,
+            Some((head, body)) => {
+                let (_, length) = head.split_once("Content-Length: ").expect("a short answer");
+                let length = length.lines().next().and_then(|line| line.parse().ok());
+                length.unwrap_or(body.len()) - body.len()
+            }
+        };
+    }
+    replies(&bytes, 0).remove(0)
+}
+
+fn ask(address: SocketAddr, request: &[u8]) -> Vec<Reply> {
+    let mut stream = connect(address);
+    stream.write_all(request).expect("sent");
+    read_all(&stream)
+}
+
+/// Asserts that `what` takes at least `expected`, and not so much longer that something else must
+/// have ended it; a busy machine is slow.
+fn takes<T>(expected: embassy_time::Duration, what: impl FnOnce() -> T) -> T {
+    let start = Instant::now();
+    let result = what();
+    let (took, expected) = (start.elapsed(), Duration::from_millis(expected.as_millis()));
+    assert!(took + Duration::from_millis(50) >= expected, "took {took:?}, not {expected:?}");
+    assert!(took <= expected + Duration::from_secs(2), "took {took:?}, not {expected:?}");
+    result
+}
+
+#[test]
+fn answers_reach_the_client_before_the_end() {
+    let address = start();
+    for (raw, expected) in cases() {
+        let mut stream = connect(address);
+        stream.write_all(&raw).expect("sent");
+        stream.shutdown(Shutdown::Write).expect("half-closed");
+        let statuses: Vec<u16> = read_all(&stream).iter().map(|reply| reply.status).collect();
+        assert_eq!(statuses, expected, "{}", raw[..raw.len().min(300)].escape_ascii());
+    }
+}
+
+/// A client that sends its whole body before it reads must still find the answer.
+#[test]
+fn a_body_that_is_too_long_does_not_destroy_the_answer() {
+    let address = start();
+    let head = "POST /ok HTTP/1.1\r\nHost: n\r\nContent-Length: 4000000\r\n\r\n";
+    let request = [head.as_bytes(), &[b'x'; 4_000_000]].concat();
+    let replies = ask(address, &request);
+    assert_eq!(replies.len(), 1);
+    assert_eq!(replies[0].status, 413);
+    replies[0].assert_error();
+}
+
+#[test]
+fn a_connection_is_kept_until_it_is_idle() {
+    let address = start();
+    let stream = connect(address);
+    for _ in 0..20 {
+        (&stream).write_all(GET).expect("sent");
+        let reply = read_one(&stream);
+        assert_eq!((reply.status, &*reply.body), (200, OK.as_bytes()));
+    }
+    assert!(takes(TIMEOUTS.idle, || read_all(&stream)).is_empty());
+}
+
+#[test]
+fn silence_ends_and_slowness_is_told() {
+    let address = start();
+    let silent = connect(address);
+    assert!(takes(TIMEOUTS.idle, || read_all(&silent)).is_empty());
+
+    let mut half = connect(address);
+    half.write_all(&GET[..20]).expect("sent");
+    let replies = takes(TIMEOUTS.head, || read_all(&half));
+    assert_eq!(replies[0].status, 408);
+    replies[0].assert_error();
+
+    let mut body = connect(address);
+    body.write_all(b"POST /ok HTTP/1.1\r\nHost: n\r\nContent-Length: 9\r\n\r\nhalf").expect("sent");
+    assert_eq!(takes(TIMEOUTS.body, || read_all(&body))[0].status, 408);
+
+    // A byte now and then does not buy more time.
+    let slow = connect(address);
+    let mut writer = slow.try_clone().expect("a second handle");
+    let dripping = thread::spawn(move || {
+        for byte in GET {
+            sleep(Duration::from_millis(100));
+            if writer.write_all(&[*byte]).is_err() {
+                break;
+            }
+        }
+    });
+    let status = takes(TIMEOUTS.head + ms(100), || read_one(&slow).status);
+    assert_eq!(status, 408);
+    dripping.join().expect("joined");
+}
+
+/// The answer is cut off, which its chunks let the client notice.
+#[test]
+fn a_client_that_does_not_read_is_given_up() {
+    let address = start();
+    let mut greedy = connect(address);
+    greedy.write_all(b"GET /long/50000000 HTTP/1.1\r\nHost: n\r\n\r\n").expect("sent");
+    sleep(Duration::from_millis(TIMEOUTS.response.as_millis() + 500));
+    let mut received = Vec::new();
+    // Some network stacks reset, Linux's ends the connection when its own buffer is sent.
+    let _ = greedy.read_to_end(&mut received);
+    assert!(received.starts_with(b"HTTP/1.1 200 OK"));
+    assert!(received.len() < 50_000_000, "{} bytes", received.len());
+    assert!(!received.ends_with(b"0\r\n\r\n"));
+}
+
+/// Three clients that only hold their connections: the fourth is told so, and served after them.
+#[test]
+fn three_are_served_and_the_fourth_is_told() {
+    let address = start();
+    let slow: Vec<TcpStream> = (0..3).map(|_| connect(address)).collect();
+    for mut stream in &slow {
+        stream.write_all(&GET[..10]).expect("sent");
+    }
+    sleep(Duration::from_millis(100));
+    for _ in 0..5 {
+        let refusal = ask(address, GET);
+        assert_eq!((refusal.len(), refusal[0].status), (1, 503));
+        refusal[0].assert_error();
+        assert_eq!(refusal[0].field("retry-after"), Some("1"));
+    }
+    for stream in &slow {
+        assert_eq!(read_all(stream)[0].status, 408);
+    }
+    drop(slow);
+    assert_eq!(ask(address, GET_AND_CLOSE)[0].status, 200);
+}
+
+/// Connections that wait for their next request make room at once, one for each that comes.
+#[test]
+fn kept_connections_make_room() {
+    let address = start();
+    let kept: Vec<TcpStream> = (0..3).map(|_| connect(address)).collect();
+    for stream in &kept {
+        let mut writer = stream;
+        writer.write_all(GET).expect("sent");
+        assert_eq!(read_one(stream).status, 200);
+    }
+    let replies = takes(ms(0), || ask(address, GET_AND_CLOSE));
+    assert_eq!(replies[0].status, 200);
+}
+
+/// Four clients ask as fast as they can, a connection each time: every one of them is answered,
+/// and nothing but the answer or the refusal comes.
+#[test]
+fn greedy_clients_share() {
+    let address = start();
+    let clients: Vec<_> = (0..4)
+        .map(|_| {
+            thread::spawn(move || {
+                let statuses: Vec<u16> =
+                    (0..200).map(|_| ask(address, GET_AND_CLOSE)[0].status).collect();
+                assert!(statuses.iter().all(|status| [200, 503].contains(status)));
+                statuses.iter().filter(|&&status| status == 200).count()
+            })
+        })
+        .collect();
+    for client in clients {
+        assert!(client.join().expect("joined") > 0);
+    }
+}
+
+/// A worker is all that a connection costs besides its buffer and its socket.
+#[test]
+fn workers_are_small() {
+    let listener = Async::<TcpListener>::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    let acceptor = Acceptor(listener);
+    let mut buf = [0; BUFFER_LEN];
+    let server = Server::<1>::new([&mut buf], TIMEOUTS);
+    let stub = Stub::default();
+    let size = size_of_val(&server.worker(&acceptor, &stub));
+    println!("{size} bytes a worker, {} the server", size_of_val(&server));
+    assert!(size <= 1_024, "{size} bytes");
+}
+
+#[test]
+fn curl_agrees() {
+    let address = start();
+    let curl = |arguments: &[&str]| {
+        let mut command = std::process::Command::new("curl");
+        command.args(["-s", "--max-time", "5", "-w", " %{http_code} %{num_connects}"]);
+        match command.args(arguments).output() {
+            Ok(output) => Some(String::from_utf8(output.stdout).expect("text")),
+            Err(error) if error.kind() == ErrorKind::NotFound => None,
+            Err(error) => panic!("curl: {error}"),
+        }
+    };
+    let url = |path: &str| format!("http://{address}{path}");
+    let Some(first) = curl(&[&url("/ok"), &url("/ok")]) else {
+        eprintln!("curl is not installed: nothing was compared");
+        return;
+    };
+    // The second request went over the first one's connection.
+    assert_eq!(first, format!("{OK} 200 1{OK} 200 0"));
+    let long = curl(&[&url("/long/20000")]).expect("ran");
+    assert_eq!(long.len(), 20_000 + " 200 1".len());
+    assert_eq!(curl(&["-I", "-o", "/dev/null", &url("/ok")]).expect("ran"), " 200 1");
+    let upload = format!("data={}", "x".repeat(1_500_000));
+    let upload = ["-o", "/dev/null", "-d", "@-", "--data-raw", &upload[..100_000], &url("/ok")];
+    assert!(curl(&upload).expect("ran").starts_with(" 413"));
+    let expecting = ["-o", "/dev/null", "-H", "Expect: 100-continue", "-d", "hello", &url("/ok")];
+    assert!(curl(&expecting).expect("ran").starts_with(" 405"));
+    let chunked =
+        ["-o", "/dev/null", "-H", "Transfer-Encoding: chunked", "-d", "hello", &url("/ok")];
+    assert!(curl(&chunked).expect("ran").starts_with(" 405"));
+}

@@ -1,0 +1,117 @@
+#!/usr/bin/env python3
+"""Makes protocol-vectors.json: a second implementation of protocol.md, to hold the first one to it.
+
+Needs the package `cryptography`. Usage: python3 docs/protocol_vectors.py > docs/protocol-vectors.json
+"""
+
+import json
+from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+
+KEY = bytes(range(32))
+KINDS = {"announce": 1, "ping": 2, "ack": 3}
+STATUSES = {"alive": 0, "suspect": 1, "dead": 2, "left": 3}
+
+
+def u(value, size):
+    return value.to_bytes(size, "big")
+
+
+def record(r):
+    out = u(STATUSES[r["status"]], 1) + bytes.fromhex(r["id"])
+    out += u(r["incarnation"]["epoch"], 3) + u(r["incarnation"]["refutation"], 3)
+    if r["status"] == "alive":
+        name = r["hostname"].encode()
+        out += bytes(map(int, r["address"].split("."))) + u(r["http_port"], 2)
+        out += u(r["status_version"], 2) + u(len(name), 1) + name
+    return out
+
+
+def message(m):
+    out = u(KINDS[m["kind"]], 1)
+    if "token" in m:
+        out += bytes.fromhex(m["token"])
+    return out + u(m["digest"], 4) + b"".join(map(record, [m["own"], *m["records"]]))
+
+
+def seal(header, plain):
+    head = u(1, 1) + bytes.fromhex(header["sender"]) + u(header["epoch"], 3)
+    head += u(header["counter"], 3)
+    return head + ChaCha20Poly1305(KEY).encrypt(head[1:], plain, head)
+
+
+def alive(id, epoch, refutation, address, port, version, hostname):
+    return {"status": "alive", "id": id, "incarnation": {"epoch": epoch, "refutation": refutation},
+            "address": address, "http_port": port, "status_version": version,
+            "hostname": hostname}
+
+
+def news(status, id, epoch, refutation):
+    return {"status": status, "id": id, "incarnation": {"epoch": epoch, "refutation": refutation}}
+
+
+A, B, C = "0123456789ab", "ffffffffffff", "000000000001"
+OWN = alive(A, 1, 0, "192.168.1.20", 80, 1, "kitchen")
+MESSAGES = [
+    ("a node that knows nobody announces itself", 0,
+     {"kind": "announce", "digest": 0xDEADBEEF, "own": OWN, "records": []}),
+    ("a ping with news of a suspect", 1,
+     {"kind": "ping", "token": "00112233445566778899aabbccdd", "digest": 0, "own": OWN,
+      "records": [news("suspect", B, 7, 2)]}),
+    ("an ack with every kind of record, at the limits of every field", 0xFFFFFF,
+     {"kind": "ack", "token": "ff" * 14, "digest": 0xFFFFFFFF,
+      "own": alive(A, 0xFFFFFF, 0xFFFFFF, "255.255.255.255", 65535, 65535, "a" * 32),
+      "records": [alive(C, 0, 0, "0.0.0.0", 0, 0, "x"), news("suspect", B, 0xFFFFFF, 0),
+                  news("dead", C, 0, 0xFFFFFF), news("left", C, 1, 1)]}),
+]
+
+
+def valid():
+    for name, counter, m in MESSAGES:
+        header = {"sender": A, "epoch": 1, "counter": counter}
+        plain = message(m)
+        yield {"name": name, "header": header, "message": m, "plaintext": plain.hex(),
+               "datagram": seal(header, plain).hex()}
+
+
+def malformed():
+    base = message(MESSAGES[1][2])
+    own = base[19:]
+    def head(own_record, tail=b""):
+        return base[:19] + own_record + tail
+    yield "empty", b"", "Truncated"
+    yield "kind 0", b"\0" + base[1:], "Kind"
+    yield "kind 4", b"\x04" + base[1:], "Kind"
+    yield "cut within the token", base[:10], "Truncated"
+    yield "cut within the last record", base[:-1], "Truncated"
+    yield "no record", base[:19], "Truncated"
+    yield "first record of another node", head(record({**OWN, "id": B})), "Sender"
+    yield "first record not alive", head(record(news("dead", A, 1, 0))), "Sender"
+    yield "status 4", base + b"\x04" + bytes(12), "Status"
+    for what, name in [("empty", b""), ("of 33 bytes", b"a" * 33), ("with a dot", b"a.b"),
+                       ("that begins with a hyphen", b"-a"), ("that ends with one", b"a-"),
+                       ("that is not UTF-8", b"\xff")]:
+        bad = record({**OWN, "hostname": "x"})[:-2] + u(len(name), 1) + name
+        yield f"a hostname {what}", head(bad), "Hostname"
+
+
+def refused():
+    good = bytes.fromhex(next(valid())["datagram"])
+    yield "empty", b"", "Truncated"
+    yield "28 bytes", good[:28], "Truncated"
+    yield "version 0", b"\0" + good[1:], "Version"
+    yield "version 2", b"\x02" + good[1:], "Version"
+    for what, at in [("sender", 1), ("epoch", 7), ("counter", 10), ("message", 13), ("tag", -1)]:
+        changed = bytearray(good)
+        changed[at] ^= 1
+        yield f"one bit of the {what} flipped", bytes(changed), "Unauthentic"
+    yield "one byte short", good[:-1], "Unauthentic"
+    yield "one byte more", good + b"\0", "Unauthentic"
+
+
+print(json.dumps({
+    "key": KEY.hex(),
+    "valid": list(valid()),
+    "malformed": [{"name": n, "sender": A, "plaintext": p.hex(), "error": e}
+                  for n, p, e in malformed()],
+    "refused": [{"name": n, "datagram": d.hex(), "error": e} for n, d, e in refused()],
+}, indent=1))

@@ -1,0 +1,110 @@
+//! One node's body: its clock, its memory, its socket, and the engine if it runs.
+
+use crate::clock::Clock;
+use crate::engine::Engine;
+use crate::report::Traffic;
+use spore_core::wire::MAX_DATAGRAM;
+use spore_core::{Action, Destination, Event, Identity, Node};
+use std::collections::VecDeque;
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::rc::Rc;
+use std::time::Duration;
+
+/// A node, running or not.
+#[derive(Debug)]
+pub(crate) struct Body {
+    pub(crate) address: SocketAddrV4,
+    /// What a restart leaves.
+    pub(crate) stored: Option<Identity>,
+    /// How often it has started.
+    pub(crate) boot: u32,
+    pub(crate) life: Option<Running>,
+    /// Its traffic in all boots, without the time of the present one.
+    pub(crate) traffic: Traffic,
+}
+
+/// What there is of a node while it runs.
+#[derive(Debug)]
+pub(crate) struct Running {
+    pub(crate) engine: Engine,
+    pub(crate) clock: Clock,
+    /// Since when its time is to be added to the traffic.
+    pub(crate) since: Duration,
+    /// When it wants to be woken.
+    pub(crate) wake: Option<Duration>,
+    pub(crate) stall: Option<Stall>,
+}
+
+/// A node that is held up, and what waits for it.
+#[derive(Debug)]
+pub(crate) struct Stall {
+    pub(crate) until: Duration,
+    pub(crate) inbox: VecDeque<(SocketAddrV4, Rc<[u8]>)>,
+}
+
+/// What came out of an engine after a verb.
+#[derive(Debug, Default)]
+pub(crate) struct Output {
+    pub(crate) identities: Vec<Identity>,
+    pub(crate) datagrams: Vec<(Destination, Rc<[u8]>)>,
+    pub(crate) events: Vec<Event>,
+}
+
+impl Body {
+    /// The address of node number `index`, which has up to 16 bits.
+    pub(crate) fn address(index: usize, port: u16) -> SocketAddrV4 {
+        // One up, since the first address of a network is no node's.
+        let [.., high, low] = (index + 1).to_be_bytes();
+        SocketAddrV4::new(Ipv4Addr::new(10, 0, high, low), port)
+    }
+
+    /// The number of the node at `address`, if there is one among so many.
+    pub(crate) fn index(address: SocketAddrV4, port: u16, nodes: usize) -> Option<usize> {
+        let [.., high, low] = address.ip().octets();
+        let index = usize::from(u16::from_be_bytes([high, low])).checked_sub(1)?;
+        (index < nodes && Self::address(index, port) == address).then_some(index)
+    }
+
+    pub(crate) fn new(address: SocketAddrV4) -> Self {
+        Self { address, stored: None, boot: 0, life: None, traffic: Traffic::default() }
+    }
+
+    pub(crate) fn node(&self) -> Option<&Node<'_>> {
+        self.life.as_ref().map(|life| life.engine.node())
+    }
+}
+
+impl Running {
+    /// Polls the engine until nothing more comes, as a shell must after each verb.
+    pub(crate) fn drain(&mut self, now: Duration, output: &mut Output) {
+        let local = self.clock.local(now);
+        output.identities.clear();
+        output.datagrams.clear();
+        output.events.clear();
+        let deadline = self.engine.with(|node| {
+            while let Some(Action::StoreIdentity(identity)) = node.poll_action(local) {
+                output.identities.push(identity);
+            }
+            let mut buf = [0; MAX_DATAGRAM];
+            while let Some(transmit) = node.poll_transmit(local, &mut buf) {
+                output.datagrams.push((transmit.destination, Rc::from(&buf[..transmit.len])));
+            }
+            while let Some(event) = node.poll_event() {
+                output.events.push(event);
+            }
+            node.poll_timeout()
+        });
+        self.wake = deadline.map(|deadline| self.clock.world(deadline).max(now));
+    }
+
+    /// Hands in a datagram.
+    pub(crate) fn receive(&mut self, now: Duration, from: SocketAddrV4, bytes: &[u8]) {
+        let local = self.clock.local(now);
+        // A socket gives out no more than fits into the shell's buffer, which is a little larger
+        // than the largest datagram, so that longer ones are not taken for whole.
+        let mut buf = [0; MAX_DATAGRAM + 1];
+        let len = bytes.len().min(buf.len());
+        buf[..len].copy_from_slice(&bytes[..len]);
+        self.engine.with(|node| node.handle_datagram(local, from, &mut buf[..len]));
+    }
+}

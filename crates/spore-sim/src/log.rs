@@ -1,0 +1,146 @@
+//! Every event of a run, and the hash over all of them.
+
+use spore_core::{Event, NodeId};
+use std::fmt;
+use std::net::SocketAddrV4;
+use std::time::Duration;
+
+/// Something that has happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Entry<'a> {
+    /// A node started, under this identity.
+    Started(usize, NodeId),
+    /// A node was killed.
+    Killed(usize),
+    /// A node stalls.
+    Stalled(usize),
+    /// A stalled node goes on.
+    Resumed(usize),
+    /// The network's conditions or partitions were changed.
+    NetworkChanged,
+    /// A datagram reached a node.
+    Delivered {
+        /// The sender's address, as the receiver sees it.
+        from: SocketAddrV4,
+        /// The receiver.
+        to: usize,
+        /// The bytes, as they arrived.
+        bytes: &'a [u8],
+    },
+    /// A node's engine noted something about a member.
+    Membership {
+        /// Whose engine.
+        observer: usize,
+        /// What.
+        event: Event,
+    },
+}
+
+/// Where entries go besides the hash.
+pub type Sink = Box<dyn FnMut(Duration, &Entry<'_>)>;
+
+/// Hashes entries, and shows them to whoever wants to see them.
+#[derive(Default)]
+pub(crate) struct Log {
+    hash: Fnv,
+    sink: Option<Sink>,
+}
+
+impl fmt::Debug for Log {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Log").field("hash", &self.hash).finish_non_exhaustive()
+    }
+}
+
+impl Log {
+    pub(crate) fn set_sink(&mut self, sink: Sink) {
+        self.sink = Some(sink);
+    }
+
+    pub(crate) fn hash(&self) -> u64 {
+        self.hash.0
+    }
+
+    pub(crate) fn add(&mut self, at: Duration, entry: &Entry<'_>) {
+        self.hash.number(at.as_micros());
+        self.hash.entry(entry);
+        if let Some(sink) = &mut self.sink {
+            sink(at, entry);
+        }
+    }
+}
+
+/// FNV-1a with 64 bits (draft-eastlake-fnv). All numbers go in with a fixed width and order of
+/// bytes, so the hash is the same on every machine.
+#[derive(Clone, Copy, Debug)]
+struct Fnv(u64);
+
+impl Default for Fnv {
+    fn default() -> Self {
+        Self(0xCBF2_9CE4_8422_2325)
+    }
+}
+
+impl Fnv {
+    fn bytes(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01B3);
+        }
+    }
+
+    fn number(&mut self, value: u128) {
+        self.bytes(&value.to_be_bytes()[8..]);
+    }
+
+    fn entry(&mut self, entry: &Entry<'_>) {
+        match *entry {
+            Entry::Started(node, NodeId(id)) => self.tagged(1, node, &id),
+            Entry::Killed(node) => self.tagged(2, node, &[]),
+            Entry::Stalled(node) => self.tagged(3, node, &[]),
+            Entry::Resumed(node) => self.tagged(4, node, &[]),
+            Entry::NetworkChanged => self.tagged(5, 0, &[]),
+            Entry::Delivered { from, to, bytes } => {
+                self.tagged(6, to, &from.ip().octets());
+                self.number(u128::from(from.port()));
+                self.number(bytes.len() as u128);
+                self.bytes(bytes);
+            }
+            Entry::Membership { observer, event } => {
+                let (kind, NodeId(id)) = match event {
+                    Event::MemberJoined(id) => (7, id),
+                    Event::MemberSuspected(id) => (8, id),
+                    Event::MemberReturned(id) => (9, id),
+                    Event::MemberDied(id) => (10, id),
+                    Event::MemberLeft(id) => (11, id),
+                    Event::MemberForgotten(id) => (12, id),
+                };
+                self.tagged(kind, observer, &id);
+            }
+        }
+    }
+
+    fn tagged(&mut self, kind: u8, node: usize, rest: &[u8]) {
+        self.bytes(&[kind]);
+        self.number(node as u128);
+        self.bytes(rest);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Fnv;
+
+    #[test]
+    fn the_hash_is_fnv_1a() {
+        // Test vectors of the draft, appendix C.
+        for (text, expected) in [
+            ("", 0xCBF2_9CE4_8422_2325_u64),
+            ("a", 0xAF63_DC4C_8601_EC8C),
+            ("foobar", 0x8594_4171_F739_67E8),
+        ] {
+            let mut hash = Fnv::default();
+            hash.bytes(text.as_bytes());
+            assert_eq!(hash.0, expected, "{text:?}");
+        }
+    }
+}

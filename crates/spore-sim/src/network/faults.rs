@@ -1,0 +1,147 @@
+//! The faults that every network has.
+
+use super::{Fault, Flight, Passage};
+use crate::scenario::ScenarioError;
+use fastrand::Rng;
+use std::collections::BTreeSet;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// How long datagrams take.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Latency {
+    /// Anything from `min` to `max`, each as likely as another.
+    Uniform {
+        /// The least.
+        min: Duration,
+        /// The most; not less than `min`.
+        max: Duration,
+    },
+    /// `base` and an exponentially distributed rest: mostly short, rarely very long, as on a busy
+    /// radio channel that repeats frames.
+    Tail {
+        /// The least.
+        base: Duration,
+        /// The mean of what comes on top. The largest of a million is about 14 times that.
+        mean: Duration,
+    },
+}
+
+impl Default for Latency {
+    /// 1 to 10 ms, both ways through an access point.
+    fn default() -> Self {
+        Self::Uniform { min: Duration::from_millis(1), max: Duration::from_millis(10) }
+    }
+}
+
+impl Latency {
+    pub(super) fn validate(&self) -> Result<(), ScenarioError> {
+        match *self {
+            Self::Uniform { min, max } if min > max => Err(ScenarioError::Latency { min, max }),
+            Self::Uniform { .. } | Self::Tail { .. } => Ok(()),
+        }
+    }
+
+    fn draw(&self, rng: &mut Rng) -> Duration {
+        match *self {
+            Self::Uniform { min, max } => {
+                let span = max.saturating_sub(min).as_micros();
+                min + Duration::from_micros(rng.u64(..=u64::try_from(span).unwrap_or(u64::MAX)))
+            }
+            Self::Tail { base, mean } => {
+                // 1 - f64() lies in (0, 1], whose logarithm is finite. Whole microseconds, so that
+                // the last bit of a platform's logarithm makes no difference.
+                let rest = mean.as_secs_f64() * -(1.0 - rng.f64()).ln();
+                base + Duration::from_micros((rest * 1e6) as u64)
+            }
+        }
+    }
+}
+
+impl Fault for Latency {
+    fn befall(&mut self, _: &Passage, flights: &mut Vec<Flight>, rng: &mut Rng) {
+        for flight in flights {
+            flight.delay += self.draw(rng);
+        }
+    }
+}
+
+/// How many datagrams are lost, as probabilities from 0 to 1, the default being 0.
+///
+/// Unicast and broadcast are apart: an access point repeats a unicast frame until it is
+/// acknowledged, a broadcast frame never. An ESP8266 misses about half of all broadcasts.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Loss {
+    /// Of those to one node.
+    pub unicast: f64,
+    /// Of those to all nodes, for each receiver by itself.
+    pub broadcast: f64,
+}
+
+impl Fault for Loss {
+    fn befall(&mut self, passage: &Passage, flights: &mut Vec<Flight>, rng: &mut Rng) {
+        let loss = if passage.broadcast { self.broadcast } else { self.unicast };
+        if loss > 0.0 {
+            flights.retain(|_| rng.f64() >= loss);
+        }
+    }
+}
+
+/// The probability from 0 to 1 that a datagram arrives twice. Default 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Duplication(pub f64);
+
+impl Fault for Duplication {
+    fn befall(&mut self, _: &Passage, flights: &mut Vec<Flight>, rng: &mut Rng) {
+        for index in 0..flights.len() {
+            if rng.f64() < self.0 {
+                flights.push(flights[index].clone());
+            }
+        }
+    }
+}
+
+/// The probability from 0 to 1 that one to three bits of a datagram arrive flipped. Default 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Corruption(pub f64);
+
+impl Fault for Corruption {
+    fn befall(&mut self, _: &Passage, flights: &mut Vec<Flight>, rng: &mut Rng) {
+        for flight in flights {
+            if !flight.bytes.is_empty() && rng.f64() < self.0 {
+                let mut bytes = flight.bytes.to_vec();
+                for _ in 0..rng.usize(1..=3) {
+                    let index = rng.usize(..bytes.len());
+                    bytes[index] ^= 1 << rng.u8(..8);
+                }
+                flight.bytes = Rc::from(bytes);
+            }
+        }
+    }
+}
+
+/// Which nodes cannot reach which: ordered pairs, so that one direction may work alone.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Partition(BTreeSet<(usize, usize)>);
+
+impl Partition {
+    /// Nothing from a node of `from` reaches a node of `to` any more. The other direction works.
+    pub fn block(&mut self, from: &[usize], to: &[usize]) {
+        for &from in from {
+            self.0.extend(to.iter().filter(|to| **to != from).map(|to| (from, *to)));
+        }
+    }
+
+    /// Everyone reaches everyone.
+    pub fn heal(&mut self) {
+        self.0.clear();
+    }
+}
+
+impl Fault for Partition {
+    fn befall(&mut self, passage: &Passage, flights: &mut Vec<Flight>, _: &mut Rng) {
+        if !self.0.is_empty() && self.0.contains(&(passage.from, passage.to)) {
+            flights.clear();
+        }
+    }
+}

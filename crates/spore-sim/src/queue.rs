@@ -1,0 +1,76 @@
+//! What is still to happen, in the order of time.
+
+use crate::scenario::Command;
+use spore_core::Identity;
+use std::cmp::Ordering;
+use std::collections::BinaryHeap;
+use std::net::SocketAddrV4;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// Something that will happen.
+#[derive(Debug)]
+pub(crate) enum Event {
+    /// A datagram arrives.
+    Deliver { to: usize, from: SocketAddrV4, bytes: Rc<[u8]> },
+    /// A node's deadline has come; void if it has another one by now.
+    Wake { node: usize },
+    /// The flash has taken an identity, or has not; void in another boot.
+    Stored { node: usize, boot: u32, identity: Identity, success: bool },
+    /// A stall ends; void in another boot, or if the stall was prolonged.
+    Resume { node: usize, boot: u32 },
+    /// A node of the scenario's first ones starts.
+    FirstStart { node: usize },
+    /// A command of the script.
+    Command(Box<Command>),
+}
+
+/// The event queue. Events of the same time happen in the order in which they were added.
+#[derive(Debug, Default)]
+pub(crate) struct Queue {
+    heap: BinaryHeap<Entry>,
+    sequence: u64,
+}
+
+#[derive(Debug)]
+struct Entry {
+    at: Duration,
+    sequence: u64,
+    event: Event,
+}
+
+impl Queue {
+    pub(crate) fn push(&mut self, at: Duration, event: Event) {
+        self.sequence += 1;
+        self.heap.push(Entry { at, sequence: self.sequence, event });
+    }
+
+    /// The first event, if its time is no later than `limit`.
+    pub(crate) fn pop(&mut self, limit: Duration) -> Option<(Duration, Event)> {
+        if self.heap.peek()?.at > limit {
+            return None;
+        }
+        self.heap.pop().map(|entry| (entry.at, entry.event))
+    }
+}
+
+impl Ord for Entry {
+    /// Reversed, since the heap gives out its largest entry first.
+    fn cmp(&self, other: &Self) -> Ordering {
+        (other.at, other.sequence).cmp(&(self.at, self.sequence))
+    }
+}
+
+impl PartialOrd for Entry {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Entry {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Entry {}

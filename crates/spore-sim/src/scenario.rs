@@ -1,0 +1,251 @@
+//! What is to happen in a world.
+
+pub use crate::engine::Capacity;
+pub use crate::network::Conditions;
+
+use spore_core::config::{DEFAULT_PORT, Timing};
+use std::fmt;
+use std::time::Duration;
+
+/// The most nodes of a world.
+pub const MAX_NODES: usize = 4096;
+
+/// The largest drift of a clock, in parts per million.
+pub const MAX_DRIFT_PPM: u32 = 500_000;
+
+/// A world to be: change what matters, take the rest from [`Scenario::default`].
+///
+/// All times are the world's own, counted from its beginning. Nodes are numbered from 0.
+#[derive(Clone, Debug)]
+pub struct Scenario {
+    /// How many nodes there are, 1 to [`MAX_NODES`]. Default 5.
+    pub nodes: usize,
+    /// What all chance in the world comes from. Default 1.
+    pub seed: u64,
+    /// How many nodes, the first ones, have the capacities of an ESP-01 rather than those of a
+    /// Linux machine. Default 0; at most `nodes`.
+    pub esp01: usize,
+    /// The nodes start at random times within so long. Default zero: all at once. A node that has
+    /// a [`Command::Start`] in the script starts only then.
+    pub start_within: Duration,
+    /// The behaviour of the network, until a [`Command::Conditions`]. Default: a clean one.
+    pub conditions: Conditions,
+    /// How wrong the nodes' clocks are.
+    pub clocks: Clocks,
+    /// How the nodes remember their identities.
+    pub flash: Flash,
+    /// The pace of the membership protocol. Default: that of the engine.
+    pub timing: Timing,
+    /// The cluster's UDP port. Default that of the engine.
+    pub port: u16,
+    /// How many of the latest datagrams [`Simulation::recording`] keeps. Default 0.
+    ///
+    /// [`Simulation::recording`]: crate::Simulation::recording
+    pub recording: usize,
+    /// What happens when. Commands of the same time are obeyed in the order of the list.
+    pub script: Vec<(Duration, Command)>,
+}
+
+impl Default for Scenario {
+    fn default() -> Self {
+        Self {
+            nodes: 5,
+            seed: 1,
+            esp01: 0,
+            start_within: Duration::ZERO,
+            conditions: Conditions::default(),
+            clocks: Clocks::default(),
+            flash: Flash::default(),
+            timing: Timing::DEFAULT,
+            port: DEFAULT_PORT,
+            recording: 0,
+            script: Vec::new(),
+        }
+    }
+}
+
+/// The nodes' own clocks. Each boot of each node draws one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Clocks {
+    /// A clock gains or loses up to so many microseconds a second. Default 20, a usual crystal;
+    /// at most [`MAX_DRIFT_PPM`].
+    pub drift_ppm: u32,
+    /// A clock shows anything from zero to this when its node starts. Default 100 days, so that a
+    /// counter of 32-bit milliseconds would wrap in some of them.
+    pub offset: Duration,
+}
+
+impl Default for Clocks {
+    fn default() -> Self {
+        Self { drift_ppm: 20, offset: Duration::from_secs(100 * 24 * 3600) }
+    }
+}
+
+/// Where the nodes keep their identities.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Flash {
+    /// How long it takes to store one. A node that is killed meanwhile has the earlier one.
+    /// Default 60 ms: one sector erased, one page written.
+    pub time: Duration,
+    /// The probability from 0 to 1 that it fails. Default 0.
+    pub failure: f64,
+}
+
+impl Default for Flash {
+    fn default() -> Self {
+        Self { time: Duration::from_millis(60), failure: 0.0 }
+    }
+}
+
+/// What a restarted node remembers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Memory {
+    /// The identity that it stored last.
+    Kept,
+    /// Nothing: it takes a new id.
+    Lost,
+}
+
+/// Something that is done to a world.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Command {
+    /// A node starts, with what it remembers. Nothing happens if it runs.
+    Start(usize),
+    /// A node loses its power. Nothing happens if it does not run.
+    Kill(usize),
+    /// A node loses its power and has it back at once.
+    Restart(usize, Memory),
+    /// A node does nothing for a while; a few datagrams wait for it meanwhile, see
+    /// [`simulation::INBOX`](crate::simulation::INBOX). Nothing happens if it does not run.
+    Stall(usize, Duration),
+    /// Nothing from the nodes `from` reaches the nodes `to` any more.
+    Block {
+        /// Senders.
+        from: Vec<usize>,
+        /// Receivers.
+        to: Vec<usize>,
+    },
+    /// Nothing from one of the nodes reaches any other node, nor the other way round.
+    Isolate(Vec<usize>),
+    /// Everyone reaches everyone.
+    Heal,
+    /// The network behaves like this from now on.
+    Conditions(Conditions),
+}
+
+/// Why a scenario cannot be run, or a command not be obeyed. Nothing was changed.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ScenarioError {
+    /// There are no nodes, or more than [`MAX_NODES`].
+    Nodes(usize),
+    /// More nodes have the capacities of an ESP-01 than there are.
+    Esp01 {
+        /// So many should have.
+        esp01: usize,
+        /// So many there are.
+        nodes: usize,
+    },
+    /// A probability is not one.
+    Probability {
+        /// Of what.
+        name: &'static str,
+        /// The value, which should be 0 to 1.
+        value: f64,
+    },
+    /// The least latency is more than the most.
+    Latency {
+        /// The least.
+        min: Duration,
+        /// The most.
+        max: Duration,
+    },
+    /// A drift in parts per million is more than [`MAX_DRIFT_PPM`].
+    Drift(u32),
+    /// A command is about a node that does not exist.
+    UnknownNode {
+        /// Its number.
+        node: usize,
+        /// So many nodes there are.
+        nodes: usize,
+    },
+}
+
+impl fmt::Display for ScenarioError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Nodes(nodes) => {
+                write!(f, "{nodes} nodes cannot be simulated; choose 1 to {MAX_NODES}")
+            }
+            Self::Esp01 { esp01, nodes } => write!(
+                f,
+                "{esp01} nodes cannot be like an ESP-01 when there are {nodes}; choose 0 to {nodes}"
+            ),
+            Self::Probability { name, value } => {
+                write!(f, "{value} is no probability for {name}; choose 0 to 1")
+            }
+            Self::Latency { min, max } => write!(
+                f,
+                "the least latency, {min:?}, is more than the most, {max:?}; exchange them"
+            ),
+            Self::Drift(ppm) => {
+                write!(f, "a clock cannot drift by {ppm} ppm; choose 0 to {MAX_DRIFT_PPM}")
+            }
+            Self::UnknownNode { node, nodes } => write!(
+                f,
+                "there is no node {node}: the {nodes} nodes are numbered from 0 to {}",
+                nodes.saturating_sub(1)
+            ),
+        }
+    }
+}
+
+impl std::error::Error for ScenarioError {}
+
+impl Scenario {
+    /// Refuses what cannot be run.
+    pub fn validate(&self) -> Result<(), ScenarioError> {
+        if !(1..=MAX_NODES).contains(&self.nodes) {
+            return Err(ScenarioError::Nodes(self.nodes));
+        }
+        if self.esp01 > self.nodes {
+            return Err(ScenarioError::Esp01 { esp01: self.esp01, nodes: self.nodes });
+        }
+        if self.clocks.drift_ppm > MAX_DRIFT_PPM {
+            return Err(ScenarioError::Drift(self.clocks.drift_ppm));
+        }
+        if !(0.0..=1.0).contains(&self.flash.failure) {
+            let value = self.flash.failure;
+            return Err(ScenarioError::Probability { name: "flash failure", value });
+        }
+        self.conditions.validate()?;
+        self.script.iter().try_for_each(|(_, command)| command.validate(self.nodes))
+    }
+
+    /// Whether the node starts when the script says so, rather than at the beginning.
+    pub(crate) fn is_scripted(&self, node: usize) -> bool {
+        self.script.iter().any(|(_, command)| *command == Command::Start(node))
+    }
+
+    /// The capacities of a node.
+    pub(crate) fn capacity(&self, node: usize) -> Capacity {
+        if node < self.esp01 { Capacity::Esp01 } else { Capacity::Host }
+    }
+}
+
+impl Command {
+    /// Refuses what cannot be done in a world of so many nodes.
+    pub(crate) fn validate(&self, nodes: usize) -> Result<(), ScenarioError> {
+        let known = |node: &usize| match *node < nodes {
+            true => Ok(()),
+            false => Err(ScenarioError::UnknownNode { node: *node, nodes }),
+        };
+        match self {
+            Self::Start(node) | Self::Kill(node) => known(node),
+            Self::Restart(node, _) | Self::Stall(node, _) => known(node),
+            Self::Block { from, to } => from.iter().chain(to).try_for_each(known),
+            Self::Isolate(group) => group.iter().try_for_each(known),
+            Self::Heal => Ok(()),
+            Self::Conditions(conditions) => conditions.validate(),
+        }
+    }
+}

@@ -1,0 +1,508 @@
+//! [`Simulation`]: runs a scenario.
+
+use crate::body::{Body, Output, Running, Stall};
+use crate::clock::Clock;
+use crate::engine::Engine;
+use crate::log::{Entry, Log, Sink};
+use crate::network::{Fault, Flight, Network, Passage};
+use crate::queue::{Event, Queue};
+use crate::report::{Report, Traffic};
+use crate::scenario::{Command, Memory, Scenario, ScenarioError};
+use crate::watch::Watch;
+use fastrand::Rng;
+use spore_core::api::{MIN_PIECE, Method, Request};
+use spore_core::node::StoreFailed;
+use spore_core::{
+    ClusterKey, Completion, Config, Destination, Facts, Hostname, Identity, Node, Seed,
+};
+use std::collections::VecDeque;
+use std::net::SocketAddrV4;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// So many datagrams wait for a node that is stalled; what comes on top is lost, as in a socket's
+/// buffer.
+pub const INBOX: usize = 16;
+
+/// A datagram as it was sent.
+#[derive(Clone, Debug)]
+pub struct Recorded {
+    /// When.
+    pub at: Duration,
+    /// By whom.
+    pub from: SocketAddrV4,
+    /// To whom.
+    pub to: Destination,
+    /// Its bytes.
+    pub bytes: Rc<[u8]>,
+}
+
+impl AsRef<[u8]> for Recorded {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+/// A world that runs.
+#[derive(Debug)]
+pub struct Simulation {
+    scenario: Scenario,
+    key: ClusterKey,
+    now: Duration,
+    queue: Queue,
+    bodies: Vec<Body>,
+    network: Network,
+    rng: Rng,
+    watch: Watch,
+    log: Log,
+    recording: VecDeque<Recorded>,
+    output: Output,
+    flights: Vec<Flight>,
+}
+
+impl Simulation {
+    /// A world at its beginning, with nothing running yet.
+    pub fn new(scenario: Scenario) -> Result<Self, ScenarioError> {
+        scenario.validate()?;
+        let mut rng = Rng::with_seed(scenario.seed);
+        let network = Network::new(&scenario.conditions, rng.fork());
+        let mut key = [0; 32];
+        rng.fill(&mut key);
+        let mut queue = Queue::default();
+        let window = scenario.start_within.as_micros();
+        let window = u64::try_from(window).unwrap_or(u64::MAX);
+        let mut forming = 0;
+        for node in (0..scenario.nodes).filter(|node| !scenario.is_scripted(*node)) {
+            queue.push(Duration::from_micros(rng.u64(..=window)), Event::FirstStart { node });
+            forming += 1;
+        }
+        for (at, command) in &scenario.script {
+            queue.push(*at, Event::Command(Box::new(command.clone())));
+        }
+        let address = |index| Body::address(index, scenario.port);
+        Ok(Self {
+            bodies: (0..scenario.nodes).map(|index| Body::new(address(index))).collect(),
+            watch: Watch::new(scenario.nodes, forming),
+            key: ClusterKey::from_bytes(key),
+            now: Duration::ZERO,
+            queue,
+            network,
+            rng,
+            log: Log::default(),
+            recording: VecDeque::new(),
+            output: Output::default(),
+            flights: Vec::new(),
+            scenario,
+        })
+    }
+
+    /// Sends every event to `sink` too, as it happens.
+    pub fn set_sink(&mut self, sink: Sink) {
+        self.log.set_sink(sink);
+    }
+
+    /// Puts one more fault into the network, after those of the conditions.
+    pub fn add_fault(&mut self, fault: Box<dyn Fault>) {
+        self.network.add(fault);
+    }
+
+    /// The world's present time.
+    pub fn now(&self) -> Duration {
+        self.now
+    }
+
+    /// The key that all nodes share.
+    pub fn key(&self) -> &ClusterKey {
+        &self.key
+    }
+
+    /// The cluster address of a node. Panics if there is no such node.
+    pub fn address(&self, node: usize) -> SocketAddrV4 {
+        self.bodies[node].address
+    }
+
+    /// The engine of a node, to look at; `None` while it does not run. Panics if there is no such
+    /// node.
+    pub fn node(&self, node: usize) -> Option<&Node<'_>> {
+        self.bodies[node].node()
+    }
+
+    /// The latest datagrams, oldest first; as many as the scenario wants to be kept.
+    pub fn recording(&self) -> impl Iterator<Item = &Recorded> {
+        self.recording.iter()
+    }
+
+    /// Whether the cluster is whole; see [`Report::complete`].
+    pub fn is_complete(&self) -> bool {
+        self.watch.is_complete()
+    }
+
+    /// The figures so far.
+    pub fn report(&self) -> Report {
+        let traffic = |body: &Body| {
+            let up = body.life.as_ref().map_or(Duration::ZERO, |life| self.now - life.since);
+            Traffic { up: body.traffic.up + up, ..body.traffic }
+        };
+        Report {
+            now: self.now,
+            complete: self.is_complete(),
+            lives: self.watch.lives.clone(),
+            traffic: self.bodies.iter().map(traffic).collect(),
+            false_deaths: self.watch.false_deaths.clone(),
+            false_suspicions: self.watch.false_suspicions,
+            log_hash: self.log.hash(),
+        }
+    }
+
+    /// Counts traffic, false deaths and false suspicions from zero again, so that a phase can be
+    /// measured by itself.
+    pub fn clear_counters(&mut self) {
+        for body in &mut self.bodies {
+            body.traffic = Traffic::default();
+            if let Some(life) = &mut body.life {
+                life.since = self.now;
+            }
+        }
+        self.watch.false_deaths.clear();
+        self.watch.false_suspicions = 0;
+    }
+
+    /// Lets the world run until `at`. Nothing happens if that is past.
+    pub fn run_until(&mut self, at: Duration) {
+        while self.step(at) {}
+    }
+
+    /// Lets the world run for `span`.
+    pub fn run_for(&mut self, span: Duration) {
+        self.run_until(self.now + span);
+    }
+
+    /// Lets the world run until the cluster is whole (see [`Report::complete`]), which is then
+    /// now, or until `limit`, in which case the answer is `None`.
+    pub fn run_until_complete(&mut self, limit: Duration) -> Option<Duration> {
+        while !self.is_complete() {
+            if !self.step(limit) {
+                return None;
+            }
+        }
+        Some(self.now)
+    }
+
+    /// Lets the next thing happen that is due by `limit`; false if there is none, and it is
+    /// `limit` now.
+    fn step(&mut self, limit: Duration) -> bool {
+        let Some((at, event)) = self.queue.pop(limit) else {
+            self.now = self.now.max(limit);
+            return false;
+        };
+        self.now = at;
+        self.happen(event);
+        true
+    }
+
+    /// Does `command` now.
+    pub fn apply(&mut self, command: Command) -> Result<(), ScenarioError> {
+        command.validate(self.bodies.len())?;
+        self.obey(command);
+        Ok(())
+    }
+
+    /// Hands `bytes` to the socket of a node now, as if they had come from `from`. Nothing happens
+    /// if it does not run. Panics if there is no such node.
+    pub fn inject(&mut self, to: usize, from: SocketAddrV4, bytes: &[u8]) {
+        self.deliver(to, from, &Rc::from(bytes));
+    }
+
+    /// Asks a node's HTTP API: status code and body. `None` if it does not run or is stalled.
+    /// Panics if there is no such node.
+    pub fn get(&mut self, node: usize, path: &str) -> Option<(u16, String)> {
+        self.request(node, &Request { method: Method::Get, path, query: "" })
+    }
+
+    /// As [`get`](Self::get), for any request.
+    pub fn request(&mut self, node: usize, request: &Request<'_>) -> Option<(u16, String)> {
+        let life = self.bodies[node].life.as_mut().filter(|life| life.stall.is_none())?;
+        let now = life.clock.local(self.now);
+        let answer = life.engine.with(|node| {
+            let mut response = node.handle_request(now, request);
+            let (mut body, mut piece) = (Vec::new(), [0; MIN_PIECE]);
+            loop {
+                match node.poll_body(now, &mut response.body, &mut piece) {
+                    0 => break (response.status, String::from_utf8_lossy(&body).into_owned()),
+                    len => body.extend_from_slice(&piece[..len]),
+                }
+            }
+        });
+        self.settle(node);
+        Some(answer)
+    }
+
+    fn happen(&mut self, event: Event) {
+        match event {
+            Event::Deliver { to, from, bytes } => self.deliver(to, from, &bytes),
+            Event::Wake { node } => self.wake(node),
+            Event::Stored { node, boot, identity, success } => {
+                self.stored(node, boot, identity, success);
+            }
+            Event::Resume { node, boot } => self.resume(node, boot),
+            Event::FirstStart { node } => {
+                self.watch.formed();
+                self.start(node);
+            }
+            Event::Command(command) => self.obey(*command),
+        }
+    }
+
+    fn obey(&mut self, command: Command) {
+        match command {
+            Command::Start(node) => self.start(node),
+            Command::Kill(node) => self.kill(node),
+            Command::Restart(node, memory) => {
+                self.kill(node);
+                if memory == Memory::Lost {
+                    self.bodies[node].stored = None;
+                }
+                self.start(node);
+            }
+            Command::Stall(node, span) => self.stall(node, span),
+            Command::Block { from, to } => {
+                self.change_network(|network| network.partition.block(&from, &to));
+            }
+            Command::Isolate(group) => {
+                let rest = (0..self.bodies.len()).filter(|node| !group.contains(node));
+                let rest: Vec<_> = rest.collect();
+                self.change_network(|network| {
+                    network.partition.block(&group, &rest);
+                    network.partition.block(&rest, &group);
+                });
+            }
+            Command::Heal => self.change_network(|network| network.partition.heal()),
+            Command::Conditions(conditions) => {
+                self.change_network(|network| network.set_conditions(&conditions));
+            }
+        }
+    }
+
+    fn change_network(&mut self, change: impl FnOnce(&mut Network)) {
+        change(&mut self.network);
+        self.log.add(self.now, &Entry::NetworkChanged);
+    }
+
+    fn start(&mut self, node: usize) {
+        if self.bodies[node].life.is_some() {
+            return;
+        }
+        let clocks = self.scenario.clocks;
+        let drift = i32::try_from(clocks.drift_ppm).unwrap_or(i32::MAX);
+        let offset = u64::try_from(clocks.offset.as_micros()).unwrap_or(u64::MAX);
+        let offset = Duration::from_micros(self.rng.u64(..=offset));
+        let clock = Clock::new(self.now, offset, self.rng.i32(-drift..=drift));
+        let mut seed = [0; 32];
+        self.rng.fill(&mut seed);
+        let body = &mut self.bodies[node];
+        let config = Config {
+            hostname: hostname(node),
+            address: *body.address.ip(),
+            port: self.scenario.port,
+            http_port: 80,
+            key: self.key.clone(),
+            timing: self.scenario.timing,
+        };
+        let (local, capacity) = (clock.local(self.now), self.scenario.capacity(node));
+        let engine = Engine::start(local, capacity, &config, facts(node), body.stored, &Seed(seed));
+        let own = engine.node().own().clone();
+        body.boot += 1;
+        body.life = Some(Running { engine, clock, since: self.now, wake: None, stall: None });
+        self.log.add(self.now, &Entry::Started(node, own.id));
+        self.watch.started(self.now, node, &own);
+        self.review();
+        self.settle(node);
+    }
+
+    fn kill(&mut self, node: usize) {
+        let body = &mut self.bodies[node];
+        let Some(life) = body.life.take() else { return };
+        body.traffic.up += self.now - life.since;
+        self.log.add(self.now, &Entry::Killed(node));
+        self.watch.ended(self.now, node);
+        self.review();
+    }
+
+    fn stall(&mut self, node: usize, span: Duration) {
+        let body = &mut self.bodies[node];
+        let Some(life) = &mut body.life else { return };
+        let until = self.now + span;
+        match &mut life.stall {
+            Some(stall) => stall.until = stall.until.max(until),
+            None => life.stall = Some(Stall { until, inbox: VecDeque::new() }),
+        }
+        self.log.add(self.now, &Entry::Stalled(node));
+        self.queue.push(until, Event::Resume { node, boot: body.boot });
+    }
+
+    fn resume(&mut self, node: usize, boot: u32) {
+        let body = &mut self.bodies[node];
+        let Some(life) = body.life.as_mut().filter(|_| body.boot == boot) else { return };
+        let Some(stall) = life.stall.take_if(|stall| stall.until <= self.now) else { return };
+        self.log.add(self.now, &Entry::Resumed(node));
+        // Whether a shell sees first that its deadline has passed or that datagrams wait is chance.
+        let deadline_first = self.rng.bool();
+        if deadline_first {
+            self.time_out(node);
+        }
+        for (from, bytes) in stall.inbox {
+            self.deliver(node, from, &bytes);
+        }
+        if !deadline_first {
+            self.time_out(node);
+        }
+    }
+
+    fn wake(&mut self, node: usize) {
+        let due = |life: &Running| life.stall.is_none() && life.wake == Some(self.now);
+        if self.bodies[node].life.as_ref().is_some_and(due) {
+            self.time_out(node);
+        }
+    }
+
+    fn time_out(&mut self, node: usize) {
+        if let Some(life) = &mut self.bodies[node].life {
+            let local = life.clock.local(self.now);
+            life.engine.with(|node| node.handle_timeout(local));
+            // One that comes too early must be asked for again.
+            life.wake = None;
+            self.settle(node);
+        }
+    }
+
+    fn deliver(&mut self, to: usize, from: SocketAddrV4, bytes: &Rc<[u8]>) {
+        let body = &mut self.bodies[to];
+        let Some(life) = &mut body.life else { return };
+        if let Some(stall) = &mut life.stall {
+            if stall.inbox.len() < INBOX {
+                stall.inbox.push_back((from, Rc::clone(bytes)));
+            }
+            return;
+        }
+        body.traffic.received += 1;
+        body.traffic.received_bytes += bytes.len() as u64;
+        self.log.add(self.now, &Entry::Delivered { from, to, bytes });
+        life.receive(self.now, from, bytes);
+        self.settle(to);
+    }
+
+    fn stored(&mut self, node: usize, boot: u32, identity: Identity, success: bool) {
+        let body = &mut self.bodies[node];
+        let Some(life) = body.life.as_mut().filter(|_| body.boot == boot) else { return };
+        if let Some(stall) = &life.stall {
+            let event = Event::Stored { node, boot, identity, success };
+            return self.queue.push(stall.until, event);
+        }
+        let result = if success { Ok(()) } else { Err(StoreFailed) };
+        if success {
+            body.stored = Some(identity);
+        }
+        let local = life.clock.local(self.now);
+        let own = life.engine.with(|node| {
+            let before = node.own().clone();
+            node.handle_completion(local, Completion::StoreIdentity(result));
+            Some(node.own().clone()).filter(|own| *own != before)
+        });
+        if let Some(own) = own {
+            self.watch.renamed(node, &own);
+            self.review();
+        }
+        self.settle(node);
+    }
+
+    /// Does what a shell must do after each verb: fetches all that the engine has to give.
+    fn settle(&mut self, node: usize) {
+        let body = &mut self.bodies[node];
+        let Some(life) = &mut body.life else { return };
+        let mut output = std::mem::take(&mut self.output);
+        let wake = life.wake;
+        life.drain(self.now, &mut output);
+        if let Some(at) = life.wake.filter(|at| wake != Some(*at)) {
+            self.queue.push(at, Event::Wake { node });
+        }
+        for identity in output.identities.drain(..) {
+            let success = self.rng.f64() >= self.scenario.flash.failure;
+            let event = Event::Stored { node, boot: body.boot, identity, success };
+            self.queue.push(self.now + self.scenario.flash.time, event);
+        }
+        let members = life.engine.node().members();
+        for event in &output.events {
+            self.log.add(self.now, &Entry::Membership { observer: node, event: *event });
+            self.watch.event(self.now, node, *event, members);
+        }
+        // Every change of a status is an event; a change of epoch is not, and matters only while
+        // a node that has started is not yet known.
+        if (!output.events.is_empty() || self.watch.is_curious()) && self.watch.look(node, members)
+        {
+            self.watch.note(self.now);
+        }
+        for (destination, bytes) in output.datagrams.drain(..) {
+            self.send(node, destination, &bytes);
+        }
+        self.output = output;
+    }
+
+    fn send(&mut self, from: usize, destination: Destination, bytes: &Rc<[u8]>) {
+        let body = &mut self.bodies[from];
+        body.traffic.sent += 1;
+        body.traffic.sent_bytes += bytes.len() as u64;
+        if self.scenario.recording > 0 {
+            if self.recording.len() == self.scenario.recording {
+                self.recording.pop_front();
+            }
+            let (from, bytes) = (body.address, Rc::clone(bytes));
+            self.recording.push_back(Recorded { at: self.now, from, to: destination, bytes });
+        }
+        match destination {
+            Destination::Broadcast => {
+                for to in (0..self.bodies.len()).filter(|to| *to != from) {
+                    self.carry(&Passage { from, to, broadcast: true }, bytes);
+                }
+            }
+            Destination::Unicast(to) => {
+                if let Some(to) = Body::index(to, self.scenario.port, self.bodies.len()) {
+                    self.carry(&Passage { from, to, broadcast: false }, bytes);
+                }
+            }
+        }
+    }
+
+    fn carry(&mut self, passage: &Passage, bytes: &Rc<[u8]>) {
+        self.network.carry(passage, bytes, &mut self.flights);
+        let (from, to) = (self.bodies[passage.from].address, passage.to);
+        for Flight { delay, bytes } in self.flights.drain(..) {
+            self.queue.push(self.now + delay, Event::Deliver { to, from, bytes });
+        }
+    }
+
+    /// Looks at all views again, since someone started or ended.
+    fn review(&mut self) {
+        for (index, body) in self.bodies.iter().enumerate() {
+            if let Some(node) = body.node() {
+                self.watch.look(index, node.members());
+            }
+        }
+        self.watch.note(self.now);
+    }
+}
+
+/// Twelve characters, as the name of a board usually has.
+fn hostname(node: usize) -> Hostname {
+    let name = format!("spore-{node:06}");
+    Hostname::new(&name).expect("a scenario's largest number has four digits")
+}
+
+fn facts(node: usize) -> Facts {
+    Facts {
+        board: "sim",
+        version: env!("CARGO_PKG_VERSION"),
+        chip_id: u32::try_from(node).unwrap_or(u32::MAX),
+        flash_size: 0,
+        reset_reason: "power-on",
+    }
+}

@@ -1,0 +1,34 @@
+//! No node relies on another one's clock, nor on a good one of its own.
+
+use crate::{heals, lossy, scenario, secs, whole};
+use spore_sim::scenario::Clocks;
+use spore_sim::{Command, Memory, Scenario};
+
+#[test]
+fn a_drift_of_5_percent_either_way_changes_nothing_that_matters() {
+    for seed in 0..5 {
+        let clocks = Clocks { drift_ppm: 50_000, ..Clocks::default() };
+        let conditions = lossy(0.05);
+        let mut sim = whole(Scenario { clocks, conditions, ..scenario(32, seed) }, secs(60));
+        sim.run_for(secs(120));
+        assert_eq!(sim.report().false_deaths, [], "seed {seed}");
+        sim.apply(Command::Kill(0)).expect("it exists");
+        sim.run_for(secs(25));
+        let dead = sim.report().last_life(0).and_then(|life| life.dead_after());
+        assert!(dead.is_some_and(|dead| dead <= secs(20)), "seed {seed}: {dead:?}");
+        sim.apply(Command::Restart(1, Memory::Lost)).expect("it exists");
+        sim.apply(Command::Start(0)).expect("it exists");
+        heals(&mut sim, secs(60), &format!("seed {seed}"));
+    }
+}
+
+#[test]
+fn clocks_may_start_anywhere() {
+    for seed in 0..5 {
+        // Up to some years, so that a counter of 32-bit milliseconds has wrapped often.
+        let clocks = Clocks { offset: secs(8 * 365 * 24 * 3600), ..Clocks::default() };
+        let mut sim = whole(Scenario { clocks, ..scenario(8, seed) }, secs(20));
+        sim.run_for(secs(120));
+        assert!(sim.is_complete(), "seed {seed}");
+    }
+}

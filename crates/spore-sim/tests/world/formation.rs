@@ -1,0 +1,70 @@
+//! Clusters find themselves.
+
+use crate::{lossy, scenario, secs, whole};
+use spore_sim::report::Life;
+use spore_sim::scenario::Conditions;
+use spore_sim::{Command, Scenario, Spread};
+use std::time::Duration;
+
+/// How long each of many clusters took to become whole after the last start.
+fn sweep(nodes: usize, conditions: Conditions, seeds: u64, limit: Duration) -> Spread {
+    let spans = (0..seeds).map(|seed| {
+        let sim = whole(Scenario { conditions, ..scenario(nodes, seed) }, limit);
+        let last = sim.report().lives.iter().map(|life| life.started).max();
+        sim.now() - last.expect("there are nodes")
+    });
+    Spread::of(spans).expect("there are seeds")
+}
+
+#[test]
+fn half_of_broadcasts_and_a_tenth_of_unicasts_lost_32_nodes_are_whole_100_of_100() {
+    let spread = sweep(32, lossy(0.1), 100, secs(60));
+    println!("whole at 50 % broadcast loss, 10 % unicast loss, N=32: {spread}");
+}
+
+#[test]
+fn a_clean_network_makes_a_whole_cluster_within_5_seconds() {
+    for nodes in [2, 5, 32] {
+        let spread = sweep(nodes, Conditions::default(), 20, secs(60));
+        println!("whole on a clean network, N={nodes}: {spread}");
+        assert!(spread.max <= secs(5), "N={nodes}: {spread}");
+    }
+}
+
+/// How long a node that starts at 60 s took to be known to all, and to know all.
+fn joins(nodes: usize, conditions: Conditions, seeds: u64) -> (Spread, Spread) {
+    let mut lives: Vec<Life> = Vec::new();
+    for seed in 0..seeds {
+        let join = (secs(60), Command::Start(nodes - 1));
+        let script = vec![join];
+        let mut sim = whole(Scenario { conditions, script, ..scenario(nodes, seed) }, secs(59));
+        sim.run_until(secs(180));
+        let report = sim.report();
+        let life = report.last_life(nodes - 1).expect("it started");
+        assert!(life.known.is_some(), "seed {seed}: not known to all after 120 s");
+        assert!(life.complete.is_some(), "seed {seed}: does not know all after 120 s");
+        lives.push(life.clone());
+    }
+    let known = Spread::of(lives.iter().filter_map(Life::known_after));
+    let complete = Spread::of(lives.iter().filter_map(Life::complete_after));
+    known.zip(complete).expect("there are seeds")
+}
+
+#[test]
+fn a_joiner_is_known_to_all_within_5_seconds_on_a_clean_network() {
+    for nodes in [2, 5, 32] {
+        let (known, complete) = joins(nodes, Conditions::default(), 20);
+        println!("joiner on a clean network, N={nodes}: known {known}; knows all {complete}");
+        assert!(known.max <= secs(5) && complete.max <= secs(5), "N={nodes}");
+    }
+}
+
+#[test]
+#[ignore = "takes minutes"]
+fn joiners_under_loss_1000_seeds_long() {
+    for (loss, limit) in [(0.0, 5), (0.1, 10), (0.3, 30)] {
+        let (known, complete) = joins(32, lossy(loss), 1000);
+        println!("joiner at {loss} loss, N=32: known {known}; knows all {complete}");
+        assert!(known.p99 <= secs(limit), "at {loss} loss: {known}");
+    }
+}

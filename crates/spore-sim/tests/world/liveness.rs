@@ -1,0 +1,79 @@
+//! The dead are known to be dead, the living are not taken for dead.
+
+use crate::{lossy, scenario, secs, whole};
+use spore_sim::scenario::Conditions;
+use spore_sim::{Command, Scenario, Spread};
+use std::time::Duration;
+
+/// How long a killed node took to be dead for all others.
+fn deaths(nodes: usize, conditions: Conditions, seeds: u64) -> Spread {
+    let spans = (0..seeds).map(|seed| {
+        let mut sim = whole(Scenario { conditions, ..scenario(nodes, seed) }, secs(60));
+        // At any moment of the rounds of probes.
+        sim.run_for(secs(20) + Duration::from_millis(seed * 137 % 2_000));
+        sim.apply(Command::Kill(0)).expect("node 0 exists");
+        sim.run_for(secs(120));
+        let dead = sim.report().last_life(0).and_then(|life| life.dead_after());
+        dead.unwrap_or_else(|| panic!("seed {seed}: not dead for all after 120 s"))
+    });
+    Spread::of(spans).expect("there are seeds")
+}
+
+#[test]
+fn a_killed_node_is_dead_for_all_within_15_seconds_on_a_clean_network() {
+    for nodes in [2, 5, 32] {
+        let spread = deaths(nodes, Conditions::default(), 20);
+        println!("death on a clean network, N={nodes}: {spread}");
+        assert!(spread.max <= secs(15), "N={nodes}: {spread}");
+    }
+}
+
+#[test]
+#[ignore = "takes minutes"]
+fn deaths_under_loss_1000_seeds_long() {
+    for (loss, limit) in [(0.0, 15), (0.1, 15), (0.3, 25)] {
+        let spread = deaths(32, lossy(loss), 1000);
+        println!("death at {loss} loss, N=32: {spread}");
+        assert!(spread.p99 <= secs(limit), "at {loss} loss: {spread}");
+    }
+}
+
+/// Lets 32 nodes live for `span` and returns how many false deaths and suspicions there were.
+fn life(conditions: Conditions, span: Duration, seed: u64) -> (usize, u64) {
+    let mut sim = whole(Scenario { conditions, ..scenario(32, seed) }, secs(60));
+    sim.run_for(span);
+    let report = sim.report();
+    (report.false_deaths.len(), report.false_suspicions)
+}
+
+#[test]
+fn nobody_is_falsely_dead_in_an_hour_at_5_percent_loss() {
+    let (deaths, suspicions) = life(lossy(0.05), secs(3_600), 1);
+    println!("1 h at 5 % loss, N=32: {deaths} false deaths, {suspicions} suspicions noted");
+    assert_eq!(deaths, 0);
+}
+
+#[test]
+#[ignore = "takes minutes"]
+fn nobody_is_falsely_dead_in_24_hours_at_5_percent_loss_long() {
+    let (deaths, suspicions) = life(lossy(0.05), secs(24 * 3_600), 2);
+    println!("24 h at 5 % loss, N=32: {deaths} false deaths, {suspicions} suspicions noted");
+    assert_eq!(deaths, 0);
+}
+
+#[test]
+fn a_node_that_stalls_5_seconds_in_20_makes_no_healthy_one_look_dead() {
+    for seed in 0..3 {
+        let mut sim = whole(scenario(32, seed), secs(60));
+        for _ in 0..15 {
+            sim.apply(Command::Stall(0, secs(5))).expect("node 0 exists");
+            sim.run_for(secs(20));
+        }
+        let report = sim.report();
+        let healthy = report.false_deaths.iter().filter(|death| death.node != 0).count();
+        println!("stalls, seed {seed}: {} false deaths of the stalled node", {
+            report.false_deaths.len() - healthy
+        });
+        assert_eq!(healthy, 0, "seed {seed}: {:?}", report.false_deaths);
+    }
+}

@@ -1,0 +1,60 @@
+//! The promises about membership, each tried on many simulated clusters.
+//!
+//! What takes longer than a quick gate can wait is ignored and has a name that ends in `_long`; it
+//! runs with `cargo nextest run --run-ignored all`. Figures are printed: add `--no-capture`.
+
+mod capacity;
+mod clocks;
+mod faults;
+mod formation;
+mod junk;
+mod liveness;
+mod partition;
+mod replay;
+mod restart;
+mod scenario;
+mod traffic;
+
+use spore_sim::network::Loss;
+use spore_sim::scenario::Conditions;
+use spore_sim::{Scenario, Simulation};
+use std::time::Duration;
+
+const fn secs(secs: u64) -> Duration {
+    Duration::from_secs(secs)
+}
+
+/// A network that loses this share of all unicasts, and half of all broadcasts, as an ESP8266
+/// does.
+fn lossy(unicast: f64) -> Conditions {
+    Conditions { loss: Loss { unicast, broadcast: 0.5 }, ..Conditions::default() }
+}
+
+/// So many nodes on a clean network, started within two seconds.
+fn scenario(nodes: usize, seed: u64) -> Scenario {
+    Scenario { nodes, seed, start_within: secs(2), ..Scenario::default() }
+}
+
+fn simulation(scenario: Scenario) -> Simulation {
+    Simulation::new(scenario).expect("the test's scenario is valid")
+}
+
+/// The world of `scenario` when its cluster is whole, which must come within `limit`.
+#[track_caller]
+fn whole(scenario: Scenario, limit: Duration) -> Simulation {
+    let seed = scenario.seed;
+    let mut sim = simulation(scenario);
+    assert!(sim.run_until_complete(limit).is_some(), "seed {seed}: not whole after {limit:?}");
+    sim
+}
+
+/// Runs on until the cluster is whole again, which must come within `limit`. Returns how long it
+/// took.
+#[track_caller]
+fn heals(sim: &mut Simulation, limit: Duration, what: &str) -> Duration {
+    let start = sim.now();
+    match sim.run_until_complete(start + limit) {
+        Some(now) => now - start,
+        None => panic!("{what}: not whole after another {limit:?}"),
+    }
+}

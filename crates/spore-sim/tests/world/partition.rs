@@ -1,0 +1,88 @@
+//! Split clusters heal.
+
+use crate::{heals, lossy, scenario, secs, whole};
+use spore_sim::scenario::Conditions;
+use spore_sim::{Command, Scenario, Simulation, Spread};
+use std::time::Duration;
+
+/// How long a cluster took to be whole again after a partition of `span`.
+fn healing(
+    nodes: usize,
+    conditions: Conditions,
+    seeds: u64,
+    split: impl Fn(&mut Simulation),
+    span: Duration,
+) -> Spread {
+    let spans = (0..seeds).map(|seed| {
+        let mut sim = whole(Scenario { conditions, ..scenario(nodes, seed) }, secs(60));
+        sim.run_for(secs(5));
+        split(&mut sim);
+        sim.run_for(span);
+        sim.apply(Command::Heal).expect("always possible");
+        heals(&mut sim, secs(300), &format!("seed {seed}"))
+    });
+    Spread::of(spans).expect("there are seeds")
+}
+
+fn halves(sim: &mut Simulation) {
+    sim.apply(Command::Isolate((0..16).collect())).expect("there are 32 nodes");
+}
+
+/// Half of the cluster is heard by the other half, but hears nothing from it.
+fn one_way(sim: &mut Simulation) {
+    let (from, to) = ((0..16).collect(), (16..32).collect());
+    sim.apply(Command::Block { from, to }).expect("there are 32 nodes");
+}
+
+/// One node is heard by all, but hears nobody.
+fn deaf(sim: &mut Simulation) {
+    let (from, to) = ((1..32).collect(), vec![0]);
+    sim.apply(Command::Block { from, to }).expect("there are 32 nodes");
+}
+
+#[test]
+fn halves_are_whole_again_within_60_seconds_after_healing() {
+    let spread = healing(32, lossy(0.0), 10, halves, secs(60));
+    println!("healing of halves, N=32: {spread}");
+    assert!(spread.max <= secs(60), "{spread}");
+}
+
+#[test]
+fn halves_know_of_each_other_as_dead_while_they_are_apart() {
+    let mut sim = whole(scenario(8, 1), secs(60));
+    sim.apply(Command::Isolate(vec![0, 1, 2, 3])).expect("there are 8 nodes");
+    sim.run_for(secs(60));
+    for node in 0..8 {
+        let members = sim.node(node).expect("it runs").members();
+        let live = members.iter().filter(|member| member.status().is_live()).count();
+        assert_eq!((members.len(), live), (7, 3), "as {node} sees it");
+    }
+}
+
+#[test]
+fn a_one_way_partition_heals_within_60_seconds() {
+    let spread = healing(32, lossy(0.0), 10, one_way, secs(60));
+    println!("healing of a one-way partition, N=32: {spread}");
+    assert!(spread.max <= secs(60), "{spread}");
+}
+
+#[test]
+fn a_deaf_node_is_whole_again_within_60_seconds() {
+    let spread = healing(32, lossy(0.0), 10, deaf, secs(60));
+    println!("healing of a deaf node, N=32: {spread}");
+    assert!(spread.max <= secs(60), "{spread}");
+}
+
+#[test]
+#[ignore = "takes minutes"]
+fn partitions_heal_within_30_seconds_200_seeds_long() {
+    for (name, split) in
+        [("halves", halves as fn(&mut Simulation)), ("one way", one_way), ("deaf", deaf)]
+    {
+        for loss in [0.0, 0.1] {
+            let spread = healing(32, lossy(loss), 200, split, secs(60));
+            println!("healing of {name} at {loss} loss, N=32: {spread}");
+            assert!(spread.p99 <= secs(30), "{name} at {loss} loss: {spread}");
+        }
+    }
+}

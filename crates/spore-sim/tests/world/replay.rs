@@ -1,0 +1,57 @@
+//! One seed replays everything.
+
+use crate::{scenario, secs, simulation};
+use spore_sim::network::{Corruption, Duplication, Latency, Loss};
+use spore_sim::scenario::Conditions;
+use spore_sim::{Command, Memory, Report, Scenario};
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// A little of everything that can happen.
+fn eventful(seed: u64) -> Scenario {
+    let (base, mean) = (Duration::from_millis(2), Duration::from_millis(20));
+    Scenario {
+        conditions: Conditions {
+            latency: Latency::Tail { base, mean },
+            loss: Loss { unicast: 0.1, broadcast: 0.5 },
+            duplication: Duplication(0.05),
+            corruption: Corruption(0.05),
+        },
+        script: vec![
+            (secs(4), Command::Kill(0)),
+            (secs(5), Command::Stall(1, secs(2))),
+            (secs(6), Command::Restart(2, Memory::Lost)),
+            (secs(7), Command::Isolate(vec![3])),
+            (secs(9), Command::Heal),
+            (secs(9), Command::Start(4)),
+        ],
+        ..scenario(6, seed)
+    }
+}
+
+fn run(seed: u64) -> Report {
+    let mut sim = simulation(eventful(seed));
+    sim.run_until(secs(12));
+    sim.report()
+}
+
+#[test]
+fn the_same_seed_gives_the_same_run_and_another_seed_another_one_100_of_100() {
+    let mut hashes = BTreeSet::new();
+    for seed in 0..100 {
+        let report = run(seed);
+        assert_eq!(report, run(seed), "seed {seed}");
+        assert!(hashes.insert(report.log_hash), "seed {seed} ran as an earlier one did");
+    }
+}
+
+#[test]
+fn looking_at_a_world_does_not_change_it() {
+    let mut sim = simulation(eventful(1));
+    for millis in (0..=12_000).step_by(7) {
+        sim.run_until(Duration::from_millis(millis));
+        let _ = (sim.report(), sim.node(2), sim.is_complete());
+    }
+    sim.run_until(secs(12));
+    assert_eq!(sim.report(), run(1));
+}

@@ -1,0 +1,255 @@
+//! SPORE's own engine: its codec, and nodes that talk in virtual time.
+
+use alloc::boxed::Box;
+use alloc::format;
+use alloc::vec;
+use alloc::vec::Vec;
+use core::net::{Ipv4Addr, SocketAddrV4};
+
+use spore_core::api::{MIN_PIECE, Method, Request};
+use spore_core::profile::Esp01;
+use spore_core::security::{Header, Sealer, Token};
+use spore_core::time::{Duration, Instant};
+use spore_core::wire::{
+    Incarnation, Kind, MAX_DATAGRAM, Message, MessageWriter, Record, Rumor, U24,
+};
+use spore_core::{
+    Action, ClusterKey, Completion, Config, Destination, Facts, Hostname, Node, NodeId, Seed, Storage,
+};
+
+use crate::{Inputs, Trace};
+
+/// Nodes in [`nodes`].
+const NODES: u8 = 3;
+/// Milliseconds of virtual time that [`nodes`] runs.
+const RUN: u64 = 20_000;
+
+/// Messages emitted, sealed, damaged, opened and parsed.
+pub(super) fn codec(inputs: &mut Inputs, trace: &mut Trace<'_>) {
+    let mut key = [0; 32];
+    inputs.fill(&mut key);
+    let sealer = Sealer::new(&ClusterKey::from_bytes(key));
+    for _ in 0..120 {
+        let header = Header { sender: id(inputs), epoch: number(inputs), counter: number(inputs) };
+        let mut datagram = vec![0; MAX_DATAGRAM];
+        let Some(len) = write_message(inputs, Sealer::message(&mut datagram), header.sender, trace)
+        else {
+            continue;
+        };
+        let Some(len) = sealer.seal(&header, &mut datagram, len) else {
+            trace.text("no room for the seal");
+            continue;
+        };
+        datagram.truncate(len);
+        trace.bytes(&datagram);
+        let mut damaged = datagram.clone();
+        let at = inputs.index(damaged.len());
+        damaged[at] ^= 1 << inputs.below(8);
+        damaged.truncate(inputs.index(len + 1));
+        open(&sealer, &mut damaged, trace);
+        open(&sealer, &mut datagram, trace);
+        damage_message(inputs, header.sender, trace);
+    }
+}
+
+fn id(inputs: &mut Inputs) -> NodeId {
+    let mut id = [0; 6];
+    inputs.fill(&mut id);
+    NodeId(id)
+}
+
+fn number(inputs: &mut Inputs) -> U24 {
+    U24::new(inputs.edge() as u32 & U24::MAX.get()).unwrap_or(U24::ZERO)
+}
+
+#[inline(never)]
+fn record(inputs: &mut Inputs, id: NodeId, rumor: u64) -> Record {
+    let rumor = match rumor {
+        0 => Rumor::Suspect,
+        1 => Rumor::Dead,
+        2 => Rumor::Left,
+        _ => Rumor::Alive {
+            address: Ipv4Addr::from(inputs.edge() as u32),
+            http_port: inputs.edge() as u16,
+            status_version: inputs.edge() as u16,
+            hostname: hostname(&format!("node-{}", inputs.any() >> inputs.below(64))),
+        },
+    };
+    Record { id, incarnation: Incarnation { epoch: number(inputs), refutation: number(inputs) }, rumor }
+}
+
+fn hostname(name: &str) -> Hostname {
+    Hostname::new(name).unwrap_or_else(|_| unreachable!("`{name}` is a valid host name"))
+}
+
+/// Writes a message with as many records as fit, and returns its length.
+#[inline(never)]
+fn write_message(
+    inputs: &mut Inputs,
+    room: &mut [u8],
+    sender: NodeId,
+    trace: &mut Trace<'_>,
+) -> Option<usize> {
+    let mut token = [0; Token::LEN];
+    inputs.fill(&mut token);
+    let kind = match inputs.below(3) {
+        0 => Kind::Announce,
+        1 => Kind::Ping(Token::from_bytes(token)),
+        _ => Kind::Ack(Token::from_bytes(token)),
+    };
+    let own = record(inputs, sender, 3);
+    let mut writer = MessageWriter::new(room, kind, inputs.any() as u32, &own).ok()?;
+    for _ in 0..inputs.below(20) {
+        let (other, rumor) = (id(inputs), inputs.below(6));
+        trace.word(writer.push(&record(inputs, other, rumor)).is_ok());
+        trace.word(writer.has_room());
+    }
+    Some(writer.finish())
+}
+
+
+
+#[inline(never)]
+fn open(sealer: &Sealer, datagram: &mut [u8], trace: &mut Trace<'_>) {
+    match sealer.open(datagram) {
+        Err(error) => trace.display(format_args!("{error:?}")),
+        Ok((header, message)) => {
+            trace.display(format_args!("{header:?}"));
+            parse(message, header.sender, trace);
+        }
+    }
+}
+
+#[inline(never)]
+fn parse(message: &[u8], sender: NodeId, trace: &mut Trace<'_>) {
+    match Message::parse(message, sender) {
+        Err(error) => trace.display(format_args!("{error:?}")),
+        Ok(message) => {
+            trace.display(format_args!("{:?} {:x} {:?}", message.kind, message.digest, message.own));
+            message.records().for_each(|record| trace.display(format_args!("{record:?}")));
+        }
+    }
+}
+
+/// Parses a message with some bytes replaced, as only a holder of the key could send it.
+#[inline(never)]
+fn damage_message(inputs: &mut Inputs, sender: NodeId, trace: &mut Trace<'_>) {
+    let mut message = [0; 200];
+    let Some(len) = write_message(inputs, &mut message, sender, trace) else { return };
+    for _ in 0..4 {
+        let at = inputs.index(len);
+        message[at] = inputs.edge() as u8;
+        parse(&message[..inputs.index(len + 1)], sender, trace);
+    }
+}
+
+/// Nodes that find each other, lose one, and are asked over the API what they know.
+pub(super) fn nodes(inputs: &mut Inputs, trace: &mut Trace<'_>) {
+    let mut nodes: Vec<Node<'static>> = (1..=NODES).map(|n| node(inputs, n)).collect();
+    let mut now = Instant::ZERO;
+    for millis in 0..RUN {
+        now = now + Duration::from_millis(1);
+        let mut air = Vec::new();
+        for (index, node) in nodes.iter_mut().enumerate() {
+            step(node, now, address(index), &mut air, trace);
+        }
+        for (from, to, mut bytes) in air {
+            // One in ten is lost, one in twenty is damaged.
+            if inputs.below(10) == 0 {
+                continue;
+            }
+            if inputs.below(20) == 0 {
+                let at = inputs.index(bytes.len());
+                bytes[at] ^= 0x40;
+            }
+            deliver(&mut nodes, now, from, to, &bytes);
+        }
+        if millis % 2_500 == 0 {
+            nodes.iter_mut().for_each(|node| ask(node, now, trace));
+        }
+        if millis == RUN / 3 {
+            nodes.pop();
+        }
+    }
+    nodes.iter_mut().for_each(|node| ask(node, now, trace));
+}
+
+fn address(index: usize) -> SocketAddrV4 {
+    SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, 1 + index as u8), 4210)
+}
+
+#[inline(never)]
+fn node(inputs: &mut Inputs, n: u8) -> Node<'static> {
+    let config = Config {
+        hostname: hostname(&format!("node-{n}")),
+        address: Ipv4Addr::new(10, 0, 0, n),
+        port: 4210,
+        http_port: 80,
+        key: ClusterKey::from_bytes([7; 32]),
+        timing: Default::default(),
+    };
+    let facts = Facts {
+        board: "sim",
+        version: "0.0.0",
+        chip_id: u32::from(n),
+        flash_size: 1 << 20,
+        reset_reason: "power-on",
+    };
+    let mut seed = [0; 32];
+    inputs.fill(&mut seed);
+    // The group runs once and the machine stops after it: nothing needs the memory back.
+    let storage: &'static mut Storage<Esp01> = Box::leak(Box::default());
+    Node::new(Instant::ZERO, &config, facts, None, &Seed(seed), storage)
+}
+
+type Air = Vec<(SocketAddrV4, Destination, Vec<u8>)>;
+
+/// Lets a node do what is due, and collects what it sends.
+#[inline(never)]
+fn step(node: &mut Node<'_>, now: Instant, from: SocketAddrV4, air: &mut Air, trace: &mut Trace<'_>) {
+    while let Some(Action::StoreIdentity(identity)) = node.poll_action(now) {
+        trace.display(format_args!("{identity:?}"));
+        node.handle_completion(now, Completion::StoreIdentity(Ok(())));
+    }
+    if node.poll_timeout().is_some_and(|due| due <= now) {
+        node.handle_timeout(now);
+    }
+    let mut datagram = [0; MAX_DATAGRAM];
+    while let Some(transmit) = node.poll_transmit(now, &mut datagram) {
+        let bytes = &datagram[..transmit.len];
+        trace.display(format_args!("{} {:?}", now.as_millis(), transmit.destination));
+        trace.bytes(bytes);
+        air.push((from, transmit.destination, bytes.to_vec()));
+    }
+    while let Some(event) = node.poll_event() {
+        trace.display(format_args!("{event:?}"));
+    }
+}
+
+#[inline(never)]
+fn deliver(nodes: &mut [Node<'_>], now: Instant, from: SocketAddrV4, to: Destination, bytes: &[u8]) {
+    for (index, node) in nodes.iter_mut().enumerate() {
+        if matches!(to, Destination::Broadcast) || to == Destination::Unicast(address(index)) {
+            node.handle_datagram(now, from, &mut bytes.to_vec());
+        }
+    }
+}
+
+#[inline(never)]
+fn ask(node: &mut Node<'_>, now: Instant, trace: &mut Trace<'_>) {
+    for path in ["/api/node/status", "/api/cluster/members", "/nowhere"] {
+        for method in [Method::Get, Method::Post] {
+            let mut response = node.handle_request(now, &Request { method, path, query: "" });
+            trace.display(format_args!("{method:?} {path} {} {:?}", response.status, response.allow));
+            let mut piece = [0; MIN_PIECE];
+            loop {
+                let len = node.poll_body(now, &mut response.body, &mut piece);
+                if len == 0 {
+                    break;
+                }
+                trace.text(core::str::from_utf8(&piece[..len]).unwrap_or("not UTF-8"));
+            }
+        }
+    }
+    trace.display(format_args!("{:?}", node.traffic()));
+}

@@ -1,0 +1,96 @@
+//! HTTP heads by `httparse`, requests with bodies by `edge-http`, both with damaged input.
+
+use alloc::vec::Vec;
+
+use edge_http::RequestHeaders;
+use edge_http::io::Body;
+use embassy_futures::block_on;
+use embedded_io_async::Read;
+
+use crate::{Inputs, Trace};
+
+const REQUESTS: [&[u8]; 6] = [
+    b"GET /api/node/status HTTP/1.1\r\nHost: spore-1\r\nAccept: */*\r\n\r\n",
+    b"POST /api/x?y=1 HTTP/1.1\r\nHost: a.b\r\nContent-Length: 12\r\nX-Q:  z \r\n\r\nhello, world",
+    b"PUT /u HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n7;x=y\r\n, world\r\n0\r\n\r\n",
+    b"DELETE / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
+    b"POST / HTTP/1.1\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\nhello",
+    b"GET / HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
+];
+
+/// One of the requests, most often cut or with some bytes replaced.
+fn damaged(inputs: &mut Inputs) -> Vec<u8> {
+    let mut request = REQUESTS[inputs.index(REQUESTS.len())].to_vec();
+    match inputs.below(4) {
+        0 => {}
+        1 => request.truncate(inputs.index(request.len())),
+        damage => {
+            for _ in 0..damage {
+                let at = inputs.index(request.len());
+                request[at] = inputs.any() as u8;
+            }
+        }
+    }
+    request
+}
+
+pub(super) fn heads(inputs: &mut Inputs, trace: &mut Trace<'_>) {
+    for _ in 0..300 {
+        let bytes = damaged(inputs);
+        let mut headers = [httparse::EMPTY_HEADER; 3];
+        let mut request = httparse::Request::new(&mut headers);
+        let parsed = request.parse(&bytes);
+        trace.display(format_args!("{parsed:?} {:?} {:?}", request.method, request.version));
+        trace.text(request.path.unwrap_or("none"));
+        for header in request.headers.iter() {
+            trace.text(header.name);
+            trace.bytes(header.value);
+        }
+    }
+    for _ in 0..100 {
+        let mut line = *b"1a2F;ext=1\r\n";
+        let at = inputs.index(line.len());
+        line[at] = inputs.any() as u8;
+        trace.display(format_args!("{:?}", httparse::parse_chunk_size(&line)));
+    }
+}
+
+pub(super) fn requests(inputs: &mut Inputs, trace: &mut Trace<'_>) {
+    for _ in 0..200 {
+        let bytes = damaged(inputs);
+        let mut buffer = [0; 256];
+        let room = if inputs.below(8) == 0 { 40 } else { buffer.len() };
+        block_on(receive(&bytes, &mut buffer[..room], trace));
+    }
+}
+
+async fn receive(mut input: &[u8], buffer: &mut [u8], trace: &mut Trace<'_>) {
+    let mut headers = RequestHeaders::<4>::new();
+    let (rest, read) = match headers.receive(buffer, &mut input, true).await {
+        Ok(received) => received,
+        Err(error) => return trace.display(format_args!("{error:?}")),
+    };
+    trace.display(format_args!("{} {} {}", headers.method, headers.path, headers.http11));
+    for (name, value) in headers.headers.iter() {
+        trace.text(name);
+        trace.text(value);
+    }
+    let body_type = match headers.resolve::<core::convert::Infallible>() {
+        Ok((connection, body)) => {
+            trace.display(format_args!("{connection:?} {body:?}"));
+            body
+        }
+        Err(error) => return trace.display(format_args!("{error:?}")),
+    };
+    let mut body = Body::new(body_type, rest, read, &mut input);
+    let mut piece = [0; 7];
+    // A body that ends with the connection goes on as long as there is input; all of them are short.
+    for _ in 0..40 {
+        match body.read(&mut piece).await {
+            Ok(0) => break,
+            Ok(len) => trace.bytes(&piece[..len]),
+            Err(error) => return trace.display(format_args!("{error:?}")),
+        }
+    }
+    trace.word(body.is_complete());
+}

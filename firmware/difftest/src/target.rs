@@ -1,0 +1,160 @@
+//! The LX106 side: what the groups need on QEMU's board, and how their hashes get out.
+//!
+//! The heap lies in memory that only QEMU's board has: what is tested is the compiler, not a budget.
+
+use core::alloc::{GlobalAlloc, Layout};
+use core::cell::UnsafeCell;
+use core::fmt::{self, Write as _};
+use core::panic::PanicInfo;
+
+use crate::groups;
+
+/// Transmit register of the board's UART; QEMU takes a byte at any time.
+const UART: *mut u32 = 0x9D05_0020 as *mut u32;
+/// The heap begins 1 MB into QEMU's main memory; the stack lies below it (see `start.S`).
+const HEAP: usize = 0x6010_0000;
+/// QEMU is started with 64 MB.
+const HEAP_END: usize = 0x6400_0000;
+
+unsafe extern "C" {
+    fn park() -> !;
+}
+
+struct Uart;
+
+impl fmt::Write for Uart {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for byte in text.bytes() {
+            // SAFETY: this address is the UART's transmit register on the one board that we run on.
+            unsafe { UART.write_volatile(u32::from(byte)) };
+        }
+        Ok(())
+    }
+}
+
+/// Entry from `start.S`, with QEMU's boot parameters.
+#[unsafe(no_mangle)]
+extern "C" fn difftest_main(parameters: *const u32) -> ! {
+    // SAFETY: `parameters` is what QEMU left in a2.
+    let only = unsafe { command_line(parameters) };
+    groups::run(only, &mut |line| {
+        let _ = writeln!(Uart, "{line}");
+    });
+    let _ = writeln!(Uart, "END");
+    // SAFETY: `park` is defined in `start.S` and needs nothing.
+    unsafe { park() }
+}
+
+#[panic_handler]
+fn panic(info: &PanicInfo<'_>) -> ! {
+    let _ = writeln!(Uart, "PANIC {info}");
+    // SAFETY: as above.
+    unsafe { park() }
+}
+
+/// A CPU exception, from the vectors in `start.S`.
+#[unsafe(no_mangle)]
+extern "C" fn difftest_fault(cause: u32, epc: u32, address: u32, a0: u32) {
+    let _ = writeln!(Uart, "FAULT cause {cause} at {epc:#x}, address {address:#x}, a0 {a0:#x}");
+}
+
+/// The text of QEMU's `-append`, or nothing.
+///
+/// The parameters are a list of records, each with a u16 tag, a u16 length and so many bytes.
+///
+/// # Safety
+/// `parameters` is null or what QEMU's board `kc705` leaves in a2 at the start.
+unsafe fn command_line(parameters: *const u32) -> &'static str {
+    const FIRST: u32 = 0x7B0B;
+    const LAST: u32 = 0x7E0B;
+    const COMMAND_LINE: u32 = 0x1001;
+    let mut record = parameters;
+    // SAFETY: QEMU writes well-formed records that end with `LAST`, in memory that nobody else uses.
+    unsafe {
+        if record.is_null() || record.read() & 0xFFFF != FIRST {
+            return "";
+        }
+        loop {
+            let (tag, length) = (record.read() & 0xFFFF, (record.read() >> 16) as usize);
+            let content = record.add(1).cast::<u8>();
+            if tag == LAST {
+                return "";
+            }
+            if tag == COMMAND_LINE {
+                let bytes = core::slice::from_raw_parts(content, length);
+                let end = bytes.iter().position(|&byte| byte == 0).unwrap_or(length);
+                return core::str::from_utf8(&bytes[..end]).unwrap_or("");
+            }
+            record = content.add(length).cast();
+        }
+    }
+}
+
+/// A free list per power of two: enough for tests, and it never moves a block.
+struct Heap(UnsafeCell<HeapState>);
+
+struct HeapState {
+    /// First byte never handed out.
+    fresh: usize,
+    /// First free block of each size class; each block holds the address of the next.
+    free: [usize; usize::BITS as usize],
+}
+
+// SAFETY: there is one thread and no interrupt.
+unsafe impl Sync for Heap {}
+
+#[global_allocator]
+static ALLOCATOR: Heap =
+    Heap(UnsafeCell::new(HeapState { fresh: HEAP, free: [0; usize::BITS as usize] }));
+
+fn size_class(layout: Layout) -> usize {
+    let size = layout.size().max(layout.align()).max(8);
+    size.next_power_of_two().trailing_zeros() as usize
+}
+
+// SAFETY: blocks of a class are as large as the class says, aligned to their size (to 4 KB at most, which is
+// more than anything here asks for), and are handed out again only after they came back.
+unsafe impl GlobalAlloc for Heap {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: one thread, and no reference outlives this call.
+        let state = unsafe { &mut *self.0.get() };
+        let class = size_class(layout);
+        if state.free[class] != 0 {
+            let block = state.free[class] as *mut usize;
+            // SAFETY: a free block begins with the address of the next one.
+            state.free[class] = unsafe { block.read() };
+            return block.cast();
+        }
+        let start = state.fresh.next_multiple_of((1 << class).min(4096));
+        let end = start + (1 << class);
+        if end > HEAP_END {
+            return core::ptr::null_mut();
+        }
+        state.fresh = end;
+        start as *mut u8
+    }
+
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        // SAFETY: as in `alloc`; the block is ours again and at least 8 bytes long.
+        unsafe {
+            let state = &mut *self.0.get();
+            let class = size_class(layout);
+            block.cast::<usize>().write(state.free[class]);
+            state.free[class] = block as usize;
+        }
+    }
+}
+
+/// Nothing interrupts the test, so entering a critical section takes nothing.
+struct NoInterrupts;
+
+critical_section::set_impl!(NoInterrupts);
+
+// SAFETY: one thread, and `start.S` leaves every interrupt masked.
+unsafe impl critical_section::Impl for NoInterrupts {
+    unsafe fn acquire() -> u32 {
+        0
+    }
+
+    unsafe fn release(_: u32) {}
+}

@@ -1,0 +1,64 @@
+//! The core's special registers, and the critical section made from them.
+//!
+//! This compiler has no inline assembly for Xtensa, so each access is a function in `start.S`.
+
+unsafe extern "C" {
+    safe fn lx106_ccount() -> u32;
+    safe fn lx106_set_ccompare0(value: u32);
+    safe fn lx106_interrupt_clear(mask: u32);
+    safe fn lx106_wait(mask: u32);
+    safe fn lx106_raise_level() -> u32;
+    fn lx106_restore_level(ps: u32);
+}
+
+/// Interrupt of the timer that compares with `CCOMPARE0`.
+pub const INTERRUPT_TIMER: u32 = 1 << 6;
+/// Interrupt of the Ethernet card.
+pub const INTERRUPT_ETHERNET: u32 = 1 << 1;
+
+/// Clock cycles since power-on, modulo 2³².
+#[must_use]
+pub fn cycles() -> u32 {
+    lx106_ccount()
+}
+
+/// Requests the timer interrupt for when [`cycles`] equals `value`, and clears an earlier one.
+pub fn set_timer(value: u32) {
+    lx106_set_ccompare0(value);
+}
+
+/// Clears the latched interrupts in `mask`.
+pub fn clear_interrupts(mask: u32) {
+    lx106_interrupt_clear(mask);
+}
+
+/// Sleeps until one of the interrupts in `mask` is there, at once if it is already.
+///
+/// Interrupts are masked everywhere else, so nothing is lost between the last look at the work
+/// and going to sleep, and no interrupt handler ever touches memory.
+pub fn wait_for(mask: u32) {
+    lx106_wait(mask);
+}
+
+/// Sleeps for ever.
+pub fn halt() -> ! {
+    loop {
+        wait_for(0);
+    }
+}
+
+struct InterruptLevel;
+critical_section::set_impl!(InterruptLevel);
+
+// SAFETY: one core; `acquire` raises the interrupt level to the highest and returns the level of
+// before, which `release` puts back, so sections nest.
+unsafe impl critical_section::Impl for InterruptLevel {
+    unsafe fn acquire() -> u32 {
+        lx106_raise_level()
+    }
+
+    unsafe fn release(before: u32) {
+        // SAFETY: `before` is a value of PS that `acquire` has read.
+        unsafe { lx106_restore_level(before) }
+    }
+}

@@ -1,0 +1,138 @@
+//! Memory that keeps its content over a reset and loses it when the machine is switched off, as
+//! the chip's RTC memory does. It tells why the machine was reset, and who the node was before.
+//!
+//! It lies in QEMU's data RAM below the 80 KB that the ESP8266 has, where nothing is loaded and
+//! nothing is cleared.
+
+use spore_core::wire::U24;
+use spore_core::{Identity, NodeId};
+
+/// Where it lies; eight words of the chip's 192.
+const MEMORY: *mut [u32; WORDS] = 0x3FF4_0000 as *mut [u32; WORDS];
+const WORDS: usize = 8;
+
+/// Marks memory that was written by us; other than all zeros and all ones.
+const MAGIC: u32 = 0x5350_4F52;
+
+/// Why the machine starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ResetReason {
+    /// It was switched on.
+    PowerOn,
+    /// It was reset from outside, or for a reason that it could not write down.
+    External,
+    /// The firmware panicked.
+    Panic,
+    /// The core ran into an exception.
+    Fault,
+}
+
+impl ResetReason {
+    /// The reason in the words of the API.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::PowerOn => "power-on",
+            Self::External => "external",
+            Self::Panic => "panic",
+            Self::Fault => "exception",
+        }
+    }
+
+    const fn from_word(word: u32) -> Self {
+        match word {
+            2 => Self::Panic,
+            3 => Self::Fault,
+            _ => Self::External,
+        }
+    }
+
+    const fn to_word(self) -> u32 {
+        match self {
+            Self::PowerOn => 0,
+            Self::External => 1,
+            Self::Panic => 2,
+            Self::Fault => 3,
+        }
+    }
+}
+
+/// What is retained.
+#[derive(Clone, Copy)]
+struct Record {
+    /// Resets since the machine was switched on.
+    resets: u32,
+    /// The reason that the next start will find.
+    reason: ResetReason,
+    identity: Option<Identity>,
+}
+
+impl Record {
+    const EMPTY: Self = Self { resets: 0, reason: ResetReason::PowerOn, identity: None };
+
+    fn load() -> Option<Self> {
+        // SAFETY: ordinary memory that no Rust object lies in, and there is one thread.
+        let words = unsafe { MEMORY.read_volatile() };
+        let [magic, resets, reason, id_high, id_low, epoch, known, sum] = words;
+        if magic != MAGIC || sum != checksum(&words) {
+            return None;
+        }
+        let [_, _, a, b] = id_high.to_be_bytes();
+        let [c, d, e, f] = id_low.to_be_bytes();
+        let id = NodeId([a, b, c, d, e, f]);
+        let identity = U24::new(epoch).filter(|_| known == 1).map(|epoch| Identity { id, epoch });
+        Some(Self { resets, reason: ResetReason::from_word(reason), identity })
+    }
+
+    fn store(self) {
+        let (NodeId([a, b, c, d, e, f]), epoch) =
+            self.identity.map_or((NodeId([0; 6]), 0), |known| (known.id, known.epoch.get()));
+        let mut words = [
+            MAGIC,
+            self.resets,
+            self.reason.to_word(),
+            u32::from_be_bytes([0, 0, a, b]),
+            u32::from_be_bytes([c, d, e, f]),
+            epoch,
+            u32::from(self.identity.is_some()),
+            0,
+        ];
+        words[WORDS - 1] = checksum(&words);
+        // SAFETY: as in `load`.
+        unsafe { MEMORY.write_volatile(words) }
+    }
+}
+
+/// FNV-1a over all words but the last: the memory is unwritten or whole, but a wild pointer may
+/// have been there.
+fn checksum(words: &[u32; WORDS]) -> u32 {
+    words[..WORDS - 1].iter().fold(0x811C_9DC5, |sum, word| (sum ^ word).wrapping_mul(0x0100_0193))
+}
+
+/// Begins a run: returns why the machine starts and how often it was reset since it was switched
+/// on. To be called once per start.
+pub fn begin() -> (ResetReason, u32) {
+    let record = match Record::load() {
+        None => Record::EMPTY,
+        Some(record) => Record { resets: record.resets.wrapping_add(1), ..record },
+    };
+    Record { reason: ResetReason::External, ..record }.store();
+    (record.reason, record.resets)
+}
+
+/// Notes why the machine is about to be reset.
+pub fn note_reason(reason: ResetReason) {
+    Record { reason, ..Record::load().unwrap_or(Record::EMPTY) }.store();
+}
+
+/// The identity that was stored since the machine was switched on.
+#[must_use]
+pub fn identity() -> Option<Identity> {
+    Record::load()?.identity
+}
+
+/// Stores an identity in place of any earlier one.
+pub fn store_identity(identity: Identity) {
+    let record = Record::load().unwrap_or(Record::EMPTY);
+    Record { identity: Some(identity), ..record }.store();
+}

@@ -1,0 +1,35 @@
+//! The serial line (a 16550 with registers four bytes apart): a log for people and tests.
+
+use core::fmt;
+
+use super::mmio::Register;
+
+// SAFETY: the UART's registers, at these addresses on every XTFPGA board without an MMU.
+const TRANSMIT: Register = unsafe { Register::at(0x9D05_0020) };
+// SAFETY: as above.
+const LINE_STATUS: Register = unsafe { Register::at(0x9D05_0034) };
+
+const TRANSMIT_EMPTY: u32 = 1 << 5;
+
+/// Writes to the serial line and waits while the line is busy.
+pub struct Uart;
+
+impl fmt::Write for Uart {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for byte in text.bytes() {
+            while LINE_STATUS.read() & TRANSMIT_EMPTY == 0 {}
+            TRANSMIT.write(u32::from(byte));
+        }
+        Ok(())
+    }
+}
+
+/// Writes one line to the serial line.
+#[macro_export]
+macro_rules! log_line {
+    ($($argument:tt)*) => {{
+        use core::fmt::Write as _;
+        // The serial line never fails.
+        let _ = core::writeln!($crate::board::qemu::uart::Uart, $($argument)*);
+    }};
+}

@@ -1,0 +1,11 @@
+//! The firmware of an LX106 node: the SPORE node on a board.
+//!
+//! [`board`] holds what differs from board to board, [`net`] what lies between a board's network
+//! hardware and the IP stack. The rest is the same everywhere.
+
+#![no_std]
+
+pub mod board;
+pub mod net;
+#[cfg(target_arch = "xtensa")]
+mod node;

@@ -1,0 +1,179 @@
+//! The place where a board and the IP stack exchange frames.
+
+use core::cell::{Cell, RefCell};
+use core::task::Waker;
+
+use super::frame_queue::FrameQueue;
+
+/// The longest Ethernet frame without its check sum: 14 bytes of header, 1,500 of payload.
+pub const FRAME_MAX: usize = 1514;
+
+/// Shortest Ethernet header: two addresses and a type. Anything shorter is noise.
+pub const FRAME_MIN: usize = 14;
+
+/// What the board must do with the frame buffer next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outgoing {
+    /// The stack may write the next frame.
+    Free,
+    /// A frame of this many bytes waits to be sent.
+    Ready(usize),
+    /// The board is still reading the frame.
+    InAir,
+}
+
+struct TransmitBuffer {
+    frame: [u8; FRAME_MAX],
+    state: Outgoing,
+}
+
+/// Frames on their way between one board and one IP stack.
+///
+/// `QUEUE_BYTES` is the memory for received frames, see [`FrameQueue`]; one frame of
+/// [`FRAME_MAX`] bytes more is for sending. A received frame that finds no room is dropped and
+/// counted, as a radio does.
+///
+/// The board calls [`deliver`](Self::deliver), [`start_transmit`](Self::start_transmit) and
+/// [`transmit_done`](Self::transmit_done); the stack works through
+/// [`LinkDriver`](super::driver::LinkDriver). Neither may call from an interrupt, nor from inside
+/// a closure that the other is running: on the emulated board both run in the main loop, under
+/// the vendor's SDK both run in tasks that are never interrupted by each other.
+pub struct Link<const QUEUE_BYTES: usize> {
+    received: RefCell<FrameQueue<QUEUE_BYTES>>,
+    transmit: RefCell<TransmitBuffer>,
+    waker: RefCell<Option<Waker>>,
+    up: Cell<bool>,
+    dropped: Cell<u32>,
+    most_waiting: Cell<usize>,
+}
+
+impl<const QUEUE_BYTES: usize> Link<QUEUE_BYTES> {
+    /// A link that is down, with nothing to receive or to send.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            received: RefCell::new(FrameQueue::new()),
+            transmit: RefCell::new(TransmitBuffer { frame: [0; FRAME_MAX], state: Outgoing::Free }),
+            waker: RefCell::new(None),
+            up: Cell::new(false),
+            dropped: Cell::new(0),
+            most_waiting: Cell::new(0),
+        }
+    }
+
+    /// Board: the cable was plugged in, or the radio has joined; or the opposite.
+    pub fn set_up(&self, up: bool) {
+        if self.up.replace(up) != up {
+            self.wake();
+        }
+    }
+
+    /// Whether the board says that frames can pass.
+    #[must_use]
+    pub fn is_up(&self) -> bool {
+        self.up.get()
+    }
+
+    /// Board: a frame of `len` bytes, without check sum, came in; `fill` writes all of it.
+    ///
+    /// Returns whether the stack will see it. Frames of impossible length and those that find
+    /// the queue full are dropped and counted, without a call of `fill`.
+    pub fn deliver(&self, len: usize, fill: impl FnOnce(&mut [u8])) -> bool {
+        let mut received = self.received.borrow_mut();
+        let taken = (FRAME_MIN..=FRAME_MAX).contains(&len) && received.push(len, fill).is_ok();
+        self.most_waiting.set(self.most_waiting.get().max(received.len()));
+        drop(received);
+        if taken {
+            self.wake();
+        } else {
+            self.dropped.set(self.dropped.get().wrapping_add(1));
+        }
+        taken
+    }
+
+    /// Board: if a frame waits to be sent, `send` is called with it.
+    ///
+    /// The bytes stay as they are until [`transmit_done`](Self::transmit_done), also after
+    /// `send` has returned: a radio may read them while it is sending. Returns whether `send` was
+    /// called.
+    pub fn start_transmit(&self, send: impl FnOnce(&[u8])) -> bool {
+        let mut transmit = self.transmit.borrow_mut();
+        let Outgoing::Ready(len) = transmit.state else {
+            return false;
+        };
+        transmit.state = Outgoing::InAir;
+        send(&transmit.frame[..len]);
+        true
+    }
+
+    /// Board: the frame handed out last is no longer read.
+    pub fn transmit_done(&self) {
+        self.transmit.borrow_mut().state = Outgoing::Free;
+        self.wake();
+    }
+
+    /// Received frames that were dropped since the start, modulo 2³².
+    #[must_use]
+    pub fn dropped(&self) -> u32 {
+        self.dropped.get()
+    }
+
+    /// The most received frames that ever waited at once.
+    #[must_use]
+    pub fn most_waiting(&self) -> usize {
+        self.most_waiting.get()
+    }
+
+    /// Stack: looks at the oldest received frame, if there is one, and leaves it there.
+    pub(super) fn peek_received<R>(&self, look: impl FnOnce(&[u8]) -> R) -> Option<R> {
+        self.received.borrow_mut().front_mut().map(|frame| look(frame))
+    }
+
+    /// Stack: reads the oldest received frame and forgets it. Without one, `read` gets nothing.
+    pub(super) fn take_received<R>(&self, read: impl FnOnce(&mut [u8]) -> R) -> R {
+        let mut received = self.received.borrow_mut();
+        let result = read(received.front_mut().unwrap_or_default());
+        received.pop();
+        result
+    }
+
+    /// Stack: whether the next frame can be written.
+    pub(super) fn can_transmit(&self) -> bool {
+        self.transmit.borrow().state == Outgoing::Free
+    }
+
+    /// Stack: `write` writes the next frame and returns its length, or 0 if there is nothing to
+    /// send after all.
+    pub(super) fn write_transmit<R>(
+        &self,
+        write: impl FnOnce(&mut [u8; FRAME_MAX]) -> (usize, R),
+    ) -> R {
+        let mut transmit = self.transmit.borrow_mut();
+        let (len, result) = write(&mut transmit.frame);
+        if len > 0 {
+            transmit.state = Outgoing::Ready(len);
+        }
+        result
+    }
+
+    /// Stack: `waker` is to be woken when anything changes.
+    pub(super) fn register(&self, waker: &Waker) {
+        let mut slot = self.waker.borrow_mut();
+        match &mut *slot {
+            Some(known) => known.clone_from(waker),
+            empty => *empty = Some(waker.clone()),
+        }
+    }
+
+    fn wake(&self) {
+        if let Some(waker) = &*self.waker.borrow() {
+            waker.wake_by_ref();
+        }
+    }
+}
+
+impl<const QUEUE_BYTES: usize> Default for Link<QUEUE_BYTES> {
+    fn default() -> Self {
+        Self::new()
+    }
+}

@@ -1,0 +1,225 @@
+//! The node on its board: memory, tasks and the main loop.
+//!
+//! Everything that lives as long as the node is a static, made where it stays: nothing large
+//! passes over the stack, of which there are about five kilobytes.
+
+use core::fmt;
+use core::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+
+use edge_nal::{TcpBind, UdpBind, UdpSplit};
+use edge_nal_embassy::{Tcp, TcpBuffers, Udp, UdpBuffers};
+use embassy_executor::Spawner;
+use embassy_executor::raw::Executor;
+use embassy_futures::join::join;
+use embassy_net::{Ipv4Cidr, Runner, Stack, StackResources, StaticConfigV4};
+use embassy_time::{Duration, Instant, Timer};
+use spore_core::config::Timing;
+use spore_core::profile::Esp01;
+use spore_core::wire::MAX_DATAGRAM;
+use spore_core::{Config, Storage};
+use spore_node::Shell;
+use spore_node::http::{BUFFER_LEN, CONNECTIONS, Server, Timeouts, WORKERS};
+use static_cell::{ConstStaticCell, StaticCell};
+
+use crate::board::qemu::boot_args::BootArgs;
+use crate::board::qemu::eth::Ethernet;
+use crate::board::qemu::retained;
+use crate::board::qemu::system::EmulatedSystem;
+use crate::board::qemu::{BootParams, command_line, cpu, random, stack, time};
+use crate::log_line;
+use crate::net::arp::{Neighbors, Seconds};
+use crate::net::driver::{Identity, LinkDriver, NEIGHBORS};
+use crate::net::link::Link;
+
+/// Memory for received frames: two of the longest, or some twenty datagrams of a quiet cluster.
+const QUEUE_BYTES: usize = 4096;
+
+/// What one TCP connection can hold of a request and of an answer, in bytes.
+const TCP_RECEIVE_BYTES: usize = 1024;
+const TCP_TRANSMIT_BYTES: usize = 1024;
+
+/// What the UDP socket can hold, in bytes and in datagrams, each way.
+const UDP_RECEIVE_BYTES: usize = 2048;
+const UDP_TRANSMIT_BYTES: usize = 1024;
+const UDP_DATAGRAMS: usize = 8;
+
+/// One UDP socket, and as many TCP sockets as there are workers to accept on them.
+const SOCKETS: usize = 1 + WORKERS;
+
+/// How often a new depth of the stack is looked for.
+const STACK_CHECK: Duration = Duration::from_secs(1);
+
+type NodeLink = Link<QUEUE_BYTES>;
+type NodeDriver = LinkDriver<'static, QUEUE_BYTES>;
+type NodeShell = Shell<'static, EmulatedSystem>;
+type NodeServer = Server<'static, CONNECTIONS>;
+type NodeTcpBuffers = TcpBuffers<WORKERS, TCP_TRANSMIT_BYTES, TCP_RECEIVE_BYTES>;
+type NodeUdpBuffers = UdpBuffers<1, UDP_TRANSMIT_BYTES, UDP_RECEIVE_BYTES, UDP_DATAGRAMS>;
+
+static LINK: ConstStaticCell<NodeLink> = ConstStaticCell::new(Link::new());
+static NEIGHBOR_TABLE: ConstStaticCell<Neighbors<NEIGHBORS>> =
+    ConstStaticCell::new(Neighbors::new());
+static STACK_RESOURCES: ConstStaticCell<StackResources<SOCKETS>> =
+    ConstStaticCell::new(StackResources::new());
+static TCP_BUFFERS: ConstStaticCell<NodeTcpBuffers> = ConstStaticCell::new(TcpBuffers::new());
+static UDP_BUFFERS: ConstStaticCell<NodeUdpBuffers> = ConstStaticCell::new(UdpBuffers::new());
+static HTTP_BUFFERS: ConstStaticCell<[[u8; BUFFER_LEN]; CONNECTIONS]> =
+    ConstStaticCell::new([[0; BUFFER_LEN]; CONNECTIONS]);
+static STORAGE: ConstStaticCell<Storage<Esp01>> = ConstStaticCell::new(Storage::NEW);
+static SHELL: StaticCell<NodeShell> = StaticCell::new();
+static SERVER: StaticCell<NodeServer> = StaticCell::new();
+static TCP: StaticCell<Tcp<'static>> = StaticCell::new();
+static EXECUTOR: StaticCell<Executor> = StaticCell::new();
+
+/// `start.S` comes here, with zeroed statics and a painted stack.
+///
+/// # Safety
+/// To be called once, with QEMU's boot parameters.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn lx106_main(params: BootParams) -> ! {
+    // SAFETY: the caller vouches for the parameters.
+    let line = unsafe { command_line(params) };
+    let (executor, link, mut ethernet) = start(line);
+    loop {
+        // SAFETY: this is the only place that polls, and no task does.
+        unsafe { executor.poll() };
+        ethernet.service(link);
+        time::sleep_until_work();
+    }
+}
+
+/// Starts everything. Not inlined, so that its locals leave the stack before the tasks run.
+#[inline(never)]
+fn start(line: &'static str) -> (&'static Executor, &'static NodeLink, Ethernet) {
+    let (reset_reason, resets) = retained::begin();
+    let args = match BootArgs::parse(line) {
+        Ok(args) => args,
+        Err(error) => stop(format_args!("{error}")),
+    };
+    if let Err(hz) = time::check_clock() {
+        stop(format_args!("the board runs at {hz} Hz, this firmware is built for 40 MHz"));
+    }
+    log_line!("BOOT {} {} {}", args.hostname, args.address, reset_reason.as_str());
+
+    let link: &'static NodeLink = LINK.take();
+    let ethernet = Ethernet::start(args.mac_address());
+    link.set_up(true);
+    let executor: &'static Executor = EXECUTOR.init_with(|| Executor::new(core::ptr::null_mut()));
+    let spawner = executor.spawner();
+
+    let random: [u8; 40] = random::bytes(&args.seed, resets);
+    let (seed, network_seed) = split(&random);
+    let system = EmulatedSystem { chip_id: u32::from(args.id), reset_reason, seed };
+    let stack = start_network(spawner, link, &args, u64::from_le_bytes(network_seed));
+    start_node(spawner, stack, &args, system);
+    (executor, link, ethernet)
+}
+
+/// Says why the machine cannot start, and leaves it asleep: to try again would change nothing.
+fn stop(reason: fmt::Arguments<'_>) -> ! {
+    log_line!("BOOT ERROR {reason}");
+    cpu::halt()
+}
+
+fn split(random: &[u8; 40]) -> ([u8; 32], [u8; 8]) {
+    let (mut long, mut short) = ([0; 32], [0; 8]);
+    long.copy_from_slice(&random[..32]);
+    short.copy_from_slice(&random[32..]);
+    (long, short)
+}
+
+#[inline(never)]
+fn start_network(
+    spawner: Spawner,
+    link: &'static NodeLink,
+    args: &BootArgs,
+    seed: u64,
+) -> Stack<'static> {
+    let identity =
+        Identity { mac: args.mac_address(), ip: args.address, prefix_len: args.prefix_len };
+    let driver = LinkDriver::new(link, identity, NEIGHBOR_TABLE.take(), seconds);
+    let config = embassy_net::Config::ipv4_static(StaticConfigV4 {
+        address: Ipv4Cidr::new(args.address, args.prefix_len),
+        gateway: None,
+        dns_servers: heapless::Vec::new(),
+    });
+    let (stack, runner) = embassy_net::new(driver, config, STACK_RESOURCES.take(), seed);
+    spawner.spawn(run_network(runner).expect(SPAWNED_ONCE));
+    stack
+}
+
+#[inline(never)]
+fn start_node(spawner: Spawner, stack: Stack<'static>, args: &BootArgs, system: EmulatedSystem) {
+    let config = Config {
+        hostname: args.hostname.clone(),
+        address: args.address,
+        port: args.port,
+        http_port: args.http_port,
+        key: args.key.clone(),
+        timing: Timing::DEFAULT,
+    };
+    let shell: &'static NodeShell = SHELL.init_with(|| Shell::new(&config, system, STORAGE.take()));
+    let buffers = HTTP_BUFFERS.take().each_mut().map(|buffer| &mut buffer[..]);
+    let server: &'static NodeServer = SERVER.init_with(|| Server::new(buffers, Timeouts::STANDARD));
+    let tcp: &'static Tcp<'static> = TCP.init_with(|| Tcp::new(stack, TCP_BUFFERS.take()));
+
+    spawner.spawn(run_cluster(shell, stack, args.port).expect(SPAWNED_ONCE));
+    for _ in 0..WORKERS {
+        spawner.spawn(run_worker(server, shell, tcp, args.http_port).expect(SPAWNED_ONCE));
+    }
+    spawner.spawn(watch_stack().expect(SPAWNED_ONCE));
+}
+
+/// Why a task's memory is free when it is spawned.
+const SPAWNED_ONCE: &str = "no task is spawned more often than its pool allows";
+
+/// Why a socket can be bound.
+const BOUND_ONCE: &str = "there is a socket for each task, and the port is not zero";
+
+fn seconds() -> Seconds {
+    // Modulo 2¹⁶ is what the table expects.
+    Instant::now().as_secs() as Seconds
+}
+
+#[embassy_executor::task]
+async fn run_network(mut runner: Runner<'static, NodeDriver>) -> ! {
+    runner.run().await
+}
+
+#[embassy_executor::task]
+async fn run_cluster(shell: &'static NodeShell, stack: Stack<'static>, port: u16) {
+    let udp = Udp::new(stack, UDP_BUFFERS.take());
+    let local = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
+    let mut socket = udp.bind(local).await.expect(BOUND_ONCE);
+    let (receiver, sender) = socket.split();
+    let (mut incoming, mut outgoing) = ([0; MAX_DATAGRAM], [0; MAX_DATAGRAM]);
+    let broadcast = SocketAddrV4::new(Ipv4Addr::BROADCAST, port);
+    join(shell.listen(receiver, &mut incoming), shell.drive(sender, broadcast, &mut outgoing))
+        .await;
+}
+
+#[embassy_executor::task(pool_size = WORKERS)]
+async fn run_worker(
+    server: &'static NodeServer,
+    shell: &'static NodeShell,
+    tcp: &'static Tcp<'static>,
+    port: u16,
+) -> ! {
+    let local = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
+    let acceptor = tcp.bind(local).await.expect(BOUND_ONCE);
+    server.worker(&acceptor, shell).await
+}
+
+/// Tells whenever the stack has been deeper than before.
+#[embassy_executor::task]
+async fn watch_stack() {
+    let mut deepest = 0;
+    loop {
+        let depth = stack::high_water();
+        if depth > deepest {
+            deepest = depth;
+            log_line!("STACK {depth}");
+        }
+        Timer::after(STACK_CHECK).await;
+    }
+}

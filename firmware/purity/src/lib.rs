@@ -1,0 +1,93 @@
+//! The engine with the capacities of an ESP-01 and nothing around it, every verb exported.
+//!
+//! Link-time optimisation keeps what the verbs below reach and drops the rest, so the undefined symbols of the object
+//! are exactly what the engine asks of the outside. `cargo xtask purity` reads them. Nothing here ever runs.
+#![no_std]
+
+use core::net::SocketAddrV4;
+use core::panic::PanicInfo;
+
+use spore_core::api::{Body, Request, Response};
+use spore_core::profile::Esp01;
+use spore_core::time::Instant;
+use spore_core::{Action, Completion, Config, Event, Facts, Identity, Node, Resources, Seed, Storage};
+use spore_core::{Transmit, node::Traffic};
+
+#[panic_handler]
+fn panic(_: &PanicInfo<'_>) -> ! {
+    loop {
+        core::hint::spin_loop();
+    }
+}
+
+/// Exports a verb under its own name. References and options stay what they are: nobody calls these from C.
+macro_rules! export {
+    ($(fn $name:ident($($argument:ident: $type:ty),*) $(-> $result:ty)? $body:block)*) => {
+        $(
+            #[doc = concat!("`Node::", stringify!($name), "`.")]
+            #[unsafe(no_mangle)]
+            pub fn $name<'a>($($argument: $type),*) $(-> $result)? $body
+        )*
+    };
+}
+
+export! {
+    fn new(
+        now: Instant,
+        config: &Config,
+        facts: Facts,
+        stored: Option<Identity>,
+        seed: &Seed,
+        storage: &'a mut Storage<Esp01>
+    ) -> Node<'a> {
+        #[cfg(feature = "canary")]
+        canary();
+        Node::new(now, config, facts, stored, seed, storage)
+    }
+    fn handle_datagram(node: &mut Node<'a>, now: Instant, from: SocketAddrV4, datagram: &mut [u8]) {
+        node.handle_datagram(now, from, datagram)
+    }
+    fn handle_request(node: &mut Node<'a>, now: Instant, request: &Request<'_>) -> Response {
+        node.handle_request(now, request)
+    }
+    fn handle_completion(node: &mut Node<'a>, now: Instant, completion: Completion) {
+        node.handle_completion(now, completion)
+    }
+    fn handle_resources(node: &mut Node<'a>, resources: Resources) {
+        node.handle_resources(resources)
+    }
+    fn handle_timeout(node: &mut Node<'a>, now: Instant) {
+        node.handle_timeout(now)
+    }
+    fn poll_body(node: &Node<'a>, now: Instant, body: &mut Body, buf: &mut [u8]) -> usize {
+        node.poll_body(now, body, buf)
+    }
+    fn poll_timeout(node: &Node<'a>) -> Option<Instant> {
+        node.poll_timeout()
+    }
+    fn poll_transmit(node: &mut Node<'a>, now: Instant, buf: &mut [u8]) -> Option<Transmit> {
+        node.poll_transmit(now, buf)
+    }
+    fn poll_action(node: &mut Node<'a>, now: Instant) -> Option<Action> {
+        node.poll_action(now)
+    }
+    fn poll_event(node: &mut Node<'a>) -> Option<Event> {
+        node.poll_event()
+    }
+    fn traffic(node: &Node<'a>) -> Traffic {
+        node.traffic()
+    }
+}
+
+/// The engine's memory: so its size is in the object, too.
+#[unsafe(no_mangle)]
+pub static ENGINE_STORAGE: Storage<Esp01> = Storage::NEW;
+
+/// What an impure engine would look like to the linker.
+#[cfg(feature = "canary")]
+fn canary() {
+    unsafe extern "C" {
+        safe fn outside();
+    }
+    outside();
+}

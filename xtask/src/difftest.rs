@@ -1,0 +1,221 @@
+//! `cargo xtask difftest`: the same computations on this machine and on the emulated LX106, hashes compared.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use clap::Args;
+
+use crate::firmware::{self, Build};
+use crate::{machine, paths, process, toolchain};
+
+const PACKAGE: &str = "difftest";
+/// Opt-levels `s` and `z`: profiles of `firmware/Cargo.toml`.
+const PROFILES: [&str; 2] = ["release", "small"];
+/// How long the emulated machine may take; it needs a few seconds.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// What both sides print after the last group.
+const END: &str = "END";
+/// Steps that are shown before the first one that differs.
+const CONTEXT_STEPS: usize = 3;
+
+/// Compare what compiled code computes on this machine and on the emulated LX106.
+#[derive(Args)]
+pub(crate) struct Difftest {
+    /// Check one profile of firmware/Cargo.toml [default: release and small].
+    #[arg(long)]
+    profile: Option<String>,
+    /// Trace this group even if its hashes agree, and say how many steps it has.
+    #[arg(long)]
+    group: Option<String>,
+    /// Fail if firmware/Cargo.lock would change.
+    #[arg(long)]
+    locked: bool,
+}
+
+/// A line of a report: what was computed, and the result.
+type Lines = Vec<(String, String)>;
+
+impl Difftest {
+    /// Runs the comparison.
+    ///
+    /// # Errors
+    /// When a side cannot be built or does not end, or when a result differs.
+    pub(crate) fn run(self) -> Result<()> {
+        let started = Instant::now();
+        let host = build_host(self.locked)?;
+        let profiles = match &self.profile {
+            Some(profile) => vec![profile.as_str()],
+            None => PROFILES.to_vec(),
+        };
+        let mut images = Vec::new();
+        for profile in profiles {
+            let order = Build {
+                profile: profile.to_owned(),
+                locked: self.locked,
+                ..Build::emulated(PACKAGE)
+            };
+            images.push((profile, firmware::build(&order)?.elf));
+        }
+        if let Some(group) = &self.group {
+            return trace_group(&host, &images, group);
+        }
+        let expected = run_host(&host, "")?;
+        let mut results = Vec::new();
+        for (profile, elf) in &images {
+            results.push((*profile, run_lx106(elf, "")?));
+        }
+        println!("{}", table(&expected, &results));
+        let failures = differences(&expected, &results);
+        for (profile, group) in &failures {
+            let elf = images.iter().find(|(name, _)| name == profile).map(|(_, elf)| elf);
+            if let Some(elf) = elf {
+                println!("{group} ({profile}): {}", first_difference(&host, elf, group)?);
+            }
+        }
+        ensure!(
+            failures.is_empty(),
+            "{} results differ: the compiler, or the build, is broken for the LX106",
+            failures.len()
+        );
+        println!(
+            "{} groups agree at {} opt-levels ({:.0} s)",
+            expected.len(),
+            images.len(),
+            started.elapsed().as_secs_f32()
+        );
+        Ok(())
+    }
+}
+
+fn build_host(locked: bool) -> Result<PathBuf> {
+    let target = paths::firmware_target().join("host");
+    let mut cargo = toolchain::cargo_for_host();
+    cargo.args(["build", "--release", "--package", PACKAGE, "--bin", "difftest-host"]);
+    cargo.arg("--manifest-path").arg(paths::firmware().join("Cargo.toml"));
+    cargo.arg("--target-dir").arg(&target);
+    if locked {
+        cargo.arg("--locked");
+    }
+    println!("difftest: for this machine");
+    process::run(&mut cargo).context("the differential test does not compile for this machine")?;
+    Ok(target.join("release/difftest-host"))
+}
+
+fn run_host(program: &Path, group: &str) -> Result<Lines> {
+    let output = process::run(Command::new(program).arg(group).stdin(Stdio::null()))?;
+    parse(&output).context("the differential test failed on this machine")
+}
+
+fn run_lx106(elf: &Path, group: &str) -> Result<Lines> {
+    let output = machine::run_to_line(elf, group, END, PATIENCE)?;
+    parse(&output).with_context(|| {
+        let tail: Vec<&str> = output.lines().rev().take(3).collect();
+        format!("the emulated LX106 did not reach the end; it said last (latest first): {tail:#?}")
+    })
+}
+
+/// Splits each line into what was computed and the result, up to the line [`END`].
+fn parse(output: &str) -> Result<Lines> {
+    let mut lines = Lines::new();
+    for line in output.lines() {
+        let line = line.trim_end();
+        if line == END {
+            return Ok(lines);
+        }
+        ensure!(
+            !(line.starts_with("PANIC") || line.starts_with("FAULT")),
+            "it stopped with: {line}"
+        );
+        let (key, value) = line.split_once(' ').with_context(|| format!("odd line: {line}"))?;
+        lines.push((key.to_owned(), value.to_owned()));
+    }
+    bail!("the output ends without {END}")
+}
+
+fn result_of<'a>(lines: &'a Lines, group: &str) -> Option<&'a str> {
+    lines.iter().find(|(name, _)| name == group).map(|(_, result)| result.as_str())
+}
+
+fn differences<'a>(expected: &'a Lines, results: &[(&'a str, Lines)]) -> Vec<(&'a str, &'a str)> {
+    let mut failures = Vec::new();
+    for (profile, lines) in results {
+        for (group, hash) in expected {
+            if result_of(lines, group) != Some(hash) {
+                failures.push((*profile, group.as_str()));
+            }
+        }
+    }
+    failures
+}
+
+fn table(expected: &Lines, results: &[(&str, Lines)]) -> String {
+    let mut text = format!("{:<20} {:<16}", "group", "x86-64");
+    for (profile, _) in results {
+        let _ = write!(text, "  {:<18}", format!("LX106 {profile}"));
+    }
+    for (group, hash) in expected {
+        let _ = write!(text, "\n{group:<20} {hash}");
+        for (_, lines) in results {
+            let found = result_of(lines, group).unwrap_or("missing");
+            let mark = if found == hash { "same" } else { found };
+            let _ = write!(text, "  {mark:<18}");
+        }
+    }
+    text
+}
+
+/// Runs `group` on both sides with every step written out, and describes where they part.
+fn first_difference(host: &Path, elf: &Path, group: &str) -> Result<String> {
+    let (expected, found) = (run_host(host, group)?, run_lx106(elf, group)?);
+    let steps = expected.iter().map(Some).chain(std::iter::repeat(None));
+    let others = found.iter().map(Some).chain(std::iter::repeat(None));
+    let longest = expected.len().max(found.len());
+    let Some(at) = steps.zip(others).take(longest).position(|(a, b)| a != b) else {
+        return Ok(format!("no difference in {} steps", expected.len().saturating_sub(1)));
+    };
+    let mut text = String::new();
+    for (step, value) in &expected[at.saturating_sub(CONTEXT_STEPS).min(expected.len())..at] {
+        let _ = write!(text, "\n  step {step} on both: {value}");
+    }
+    for (side, lines) in [("x86-64", &expected), ("LX106 ", &found)] {
+        let (step, value) = lines.get(at).map_or(("-", "nothing"), |(s, v)| (s, v));
+        let _ = write!(text, "\n  step {step} on {side}: {value}");
+    }
+    Ok(text)
+}
+
+fn trace_group(host: &Path, images: &[(&str, PathBuf)], group: &str) -> Result<()> {
+    ensure!(
+        run_host(host, "")?.iter().any(|(name, _)| name == group),
+        "there is no group `{group}`; `cargo xtask difftest` lists them"
+    );
+    for (profile, elf) in images {
+        println!("{group} ({profile}): {}", first_difference(host, elf, group)?);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(text: &str) -> Lines {
+        parse(text).unwrap()
+    }
+
+    #[test]
+    fn a_changed_and_a_missing_hash_are_differences() {
+        let expected = lines("a 1\nb 2\nc 3\nEND\n");
+        let results = [("release", lines("a 1\nb 9\nEND\n"))];
+        assert_eq!(differences(&expected, &results), [("release", "b"), ("release", "c")]);
+    }
+
+    #[test]
+    fn a_report_without_an_end_or_with_a_fault_is_an_error() {
+        assert!(parse("a 1\n").is_err());
+        assert!(parse("a 1\nFAULT cause 28\nEND\n").is_err());
+    }
+}

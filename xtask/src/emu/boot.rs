@@ -1,0 +1,127 @@
+//! What a machine is told when it starts, and where the secrets in it come from.
+
+use std::fs::{self, File};
+use std::io::Read as _;
+use std::net::Ipv4Addr;
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+
+/// 256 bits, of which the cluster key and the seeds are made.
+pub(crate) type Secret = [u8; 32];
+
+/// The boot arguments of one machine, as `firmware/node` reads them.
+pub(crate) struct Boot {
+    /// 1 to 65535, one per machine on the network.
+    pub(crate) id: u16,
+    /// Address of the machine.
+    pub(crate) address: Ipv4Addr,
+    /// Bits of the network.
+    pub(crate) prefix_len: u8,
+    /// The name under which it joins the cluster.
+    pub(crate) hostname: String,
+    /// The cluster key.
+    pub(crate) key: Secret,
+    /// UDP port of the cluster.
+    pub(crate) port: u16,
+}
+
+impl Boot {
+    /// The text for QEMU's `-append`, with a fresh seed: the machine has no entropy of its own.
+    ///
+    /// # Errors
+    /// When the system gives no random bytes.
+    pub(crate) fn arguments(&self) -> Result<String> {
+        Ok(format!(
+            "id={} ip={}/{} hostname={} port={} key={} seed={}",
+            self.id,
+            self.address,
+            self.prefix_len,
+            self.hostname,
+            self.port,
+            to_hex(&self.key),
+            to_hex(&random_secret()?),
+        ))
+    }
+}
+
+/// 256 random bits from the system.
+///
+/// # Errors
+/// When `/dev/urandom` cannot be read.
+pub(crate) fn random_secret() -> Result<Secret> {
+    let mut secret = Secret::default();
+    File::open("/dev/urandom")
+        .and_then(|mut source| source.read_exact(&mut secret))
+        .context("cannot read random bytes from /dev/urandom")?;
+    Ok(secret)
+}
+
+/// The cluster key in a file: 64 hexadecimal digits, with white space around them if you like.
+///
+/// # Errors
+/// When the file cannot be read or holds anything else.
+pub(crate) fn read_key(path: &Path) -> Result<Secret> {
+    let text = fs::read_to_string(path)
+        .with_context(|| format!("cannot read the cluster key from {}", path.display()))?;
+    from_hex(text.trim()).with_context(|| {
+        format!("{} holds no cluster key: that is 64 hexadecimal digits", path.display())
+    })
+}
+
+/// Writes a cluster key to a new file that only its owner can read.
+///
+/// # Errors
+/// When the file cannot be written.
+pub(crate) fn write_key(path: &Path, key: &Secret) -> Result<()> {
+    use std::io::Write as _;
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let _ = fs::remove_file(path);
+    fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+        .and_then(|mut file| writeln!(file, "{}", to_hex(key)))
+        .with_context(|| format!("cannot write the cluster key to {}", path.display()))
+}
+
+pub(crate) fn to_hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn from_hex(text: &str) -> Result<Secret> {
+    ensure!(text.is_ascii() && text.len() == 2 * size_of::<Secret>(), "wrong length");
+    let mut secret = Secret::default();
+    for (index, byte) in secret.iter_mut().enumerate() {
+        let pair = &text[2 * index..2 * index + 2];
+        ensure!(pair.bytes().all(|digit| digit.is_ascii_hexdigit()), "wrong digit");
+        *byte = u8::from_str_radix(pair, 16)?;
+    }
+    Ok(secret)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hex_goes_there_and_back() {
+        let secret: Secret = std::array::from_fn(|index| (index * 9) as u8);
+        assert_eq!(from_hex(&to_hex(&secret)).unwrap(), secret);
+    }
+
+    #[test]
+    fn hex_is_read_strictly() {
+        let good = "ab".repeat(32);
+        assert!(from_hex(&good).is_ok());
+        for bad in [&good[1..], &good.replacen('a', "+", 1), &good.replacen("ab", "ä", 1), ""] {
+            assert!(from_hex(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn no_two_seeds_are_the_same() {
+        assert_ne!(random_secret().unwrap(), random_secret().unwrap());
+    }
+}

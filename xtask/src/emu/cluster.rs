@@ -1,0 +1,213 @@
+//! Machines on one network, and the way to their HTTP API from here.
+
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+
+use super::boot::{Boot, Secret};
+use super::child::Guarded;
+use super::machine::{self, Event, Machine, Plug, Report};
+use super::switch::{self, Faults, Port, Switch};
+
+/// The emulated network, and its bits.
+const NETWORK: [u8; 3] = [10, 0, 1];
+const PREFIX_LEN: u8 = 24;
+/// The gateway's own address in it.
+const GATEWAY: u8 = 2;
+/// The machine with id N gets this plus N.
+const FIRST_HOST: u16 = 20;
+
+/// The firmware's default ports for the cluster and for HTTP.
+const CLUSTER_PORT: u16 = 4210;
+const HTTP_PORT: u16 = 80;
+
+/// A machine is up in well under a second, but many may start at once on few cores.
+const BOOT_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What a cluster is to be like.
+pub(crate) struct Plan<'a> {
+    /// How many machines, 1 to 32.
+    pub(crate) nodes: u16,
+    /// The API of machine N is at this port plus N on 127.0.0.1.
+    pub(crate) base_port: u16,
+    /// The cluster key.
+    pub(crate) key: Secret,
+    /// What the network does to frames.
+    pub(crate) faults: Faults,
+    /// The firmware.
+    pub(crate) elf: &'a Path,
+    /// Where the machines' serial lines are written to.
+    pub(crate) logs: &'a Path,
+}
+
+/// A running cluster. Dropping it ends all of it.
+pub(crate) struct Cluster {
+    machines: Vec<Machine>,
+    base_port: u16,
+    events: Receiver<Event>,
+    gateway: Guarded,
+    switch: Switch,
+}
+
+/// The address of machine `id` on the emulated network.
+pub(crate) fn address(id: u16) -> Ipv4Addr {
+    let [a, b, c] = NETWORK;
+    // Ids go up to 32.
+    let host = u8::try_from(FIRST_HOST + id).unwrap_or(u8::MAX);
+    Ipv4Addr::new(a, b, c, host)
+}
+
+impl Cluster {
+    /// Starts everything and waits until all machines have booted.
+    ///
+    /// # Errors
+    /// When a port is taken, QEMU cannot be run, or a machine does not come up; nothing is left
+    /// running then.
+    pub(crate) fn start(plan: &Plan<'_>) -> Result<Self> {
+        let ids = 1..=plan.nodes;
+        check_api_ports(plan)?;
+
+        // One plug per machine, one for the gateway, and the switch's own socket.
+        let mut sockets = switch::loopback_sockets(usize::from(plan.nodes) + 2)?;
+        let own = sockets.pop().context("no socket for the switch")?;
+        let addresses = sockets
+            .iter()
+            .map(|socket| socket.local_addr())
+            .collect::<std::io::Result<Vec<_>>>()?;
+        drop(sockets);
+        let (gateway_at, machines_at) =
+            addresses.split_last().context("no plug for the gateway")?;
+        let mut ports: Vec<Port> =
+            machines_at.iter().map(|&address| Port { address, spared: false }).collect();
+        // The network's faults are for the nodes, not for those who watch them.
+        ports.push(Port { address: *gateway_at, spared: true });
+        let switch_port = own.local_addr()?.port();
+        let switch = Switch::start(own, ports, plan.faults)?;
+
+        let gateway = start_gateway(plan, gateway_at.port(), switch_port)?;
+        let (sender, events) = mpsc::channel();
+        let mut machines = Vec::new();
+        for (id, at) in ids.zip(machines_at) {
+            let boot = Boot {
+                id,
+                address: address(id),
+                prefix_len: PREFIX_LEN,
+                hostname: format!("emulated-{id}"),
+                key: plan.key,
+                port: CLUSTER_PORT,
+            };
+            let plug = Plug::Switch { own: at.port(), switch: switch_port };
+            let log = plan.logs.join(format!("node-{id}.log"));
+            machines.push(Machine::start(plan.elf, &boot, &plug, log, sender.clone())?);
+        }
+        let mut cluster = Self { machines, base_port: plan.base_port, events, gateway, switch };
+        cluster.wait_until_booted()?;
+        Ok(cluster)
+    }
+
+    /// The machines, in the order of their ids.
+    pub(crate) fn machines(&self) -> &[Machine] {
+        &self.machines
+    }
+
+    /// Where the API of machine `id` is for programs on this computer.
+    pub(crate) fn api_url(&self, id: u16) -> String {
+        format!("http://127.0.0.1:{}", self.base_port + id)
+    }
+
+    /// What the switch has passed on and lost.
+    pub(crate) fn traffic(&self) -> String {
+        let counters = self.switch.counters();
+        format!("{} frames forwarded, {} lost", counters.forwarded(), counters.lost())
+    }
+
+    /// The next thing that happens to a machine, or `None` after `timeout`.
+    ///
+    /// # Errors
+    /// When the gateway has ended.
+    pub(crate) fn next_event(&mut self, timeout: Duration) -> Result<Option<Event>> {
+        if let Some(status) = self.gateway.ended()? {
+            bail!("the gateway to the emulated network has ended ({status})");
+        }
+        match self.events.recv_timeout(timeout) {
+            Ok(event) => Ok(Some(event)),
+            // Disconnected: every machine has ended and has been reported.
+            Err(RecvTimeoutError::Disconnected) => {
+                std::thread::sleep(timeout);
+                Ok(None)
+            }
+            Err(RecvTimeoutError::Timeout) => Ok(None),
+        }
+    }
+
+    fn wait_until_booted(&mut self) -> Result<()> {
+        let deadline = Instant::now() + BOOT_TIMEOUT;
+        let mut waiting: Vec<u16> = self.machines.iter().map(Machine::id).collect();
+        while !waiting.is_empty() {
+            let left = deadline.saturating_duration_since(Instant::now());
+            ensure!(
+                !left.is_zero(),
+                "machines {waiting:?} did not boot within {} s; see their logs",
+                BOOT_TIMEOUT.as_secs()
+            );
+            match self.next_event(left.min(Duration::from_millis(200)))? {
+                Some((id, Report::Booted)) => waiting.retain(|&other| other != id),
+                Some((id, Report::Failed(line))) => bail!("machine {id}: {line}"),
+                Some((id, Report::Ended)) => {
+                    bail!("machine {id} has ended:\n{}", self.last_lines(id))
+                }
+                None => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// The end of a machine's log, where QEMU says why it gave up.
+    fn last_lines(&self, id: u16) -> String {
+        let log = self.machines.iter().find(|machine| machine.id() == id).map(Machine::log);
+        let text = log.and_then(|path| std::fs::read_to_string(path).ok()).unwrap_or_default();
+        let lines: Vec<&str> = text.lines().collect();
+        lines[lines.len().saturating_sub(5)..].join("\n")
+    }
+}
+
+/// QEMU would end with a message in a log when a port is taken: better to say so beforehand.
+fn check_api_ports(plan: &Plan<'_>) -> Result<()> {
+    for id in 1..=plan.nodes {
+        let port = plan.base_port.checked_add(id).context("--base-port is too high")?;
+        TcpListener::bind((Ipv4Addr::LOCALHOST, port)).with_context(|| {
+            format!("port {port} on 127.0.0.1 is taken; choose others with --base-port")
+        })?;
+    }
+    Ok(())
+}
+
+/// A QEMU without a board, whose user-mode network forwards ports of 127.0.0.1 to the machines,
+/// and nothing from the machines to anywhere.
+fn start_gateway(plan: &Plan<'_>, own: u16, switch: u16) -> Result<Guarded> {
+    let [a, b, c] = NETWORK;
+    let mut user = format!(
+        "user,id=outside,restrict=on,net={a}.{b}.{c}.0/{PREFIX_LEN},host={a}.{b}.{c}.{GATEWAY}"
+    );
+    for id in 1..=plan.nodes {
+        let (port, address) = (plan.base_port + id, address(id));
+        user.push_str(&format!(",hostfwd=tcp:127.0.0.1:{port}-{address}:{HTTP_PORT}"));
+    }
+    let log: PathBuf = plan.logs.join("gateway.log");
+    let file =
+        std::fs::File::create(&log).with_context(|| format!("cannot create {}", log.display()))?;
+    Guarded::start("gateway", machine::QEMU, |command| {
+        command
+            .args(["-M", "none", "-display", "none", "-monitor", "none", "-serial", "none"])
+            .args(["-netdev", &user, "-netdev", "hubport,id=plug1,hubid=0,netdev=outside"])
+            .args(["-netdev", &machine::dgram("inside", own, switch)])
+            .args(["-netdev", "hubport,id=plug2,hubid=0,netdev=inside"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(file)
+    })
+}

@@ -1,0 +1,187 @@
+//! Repairs to the assembler text that LLVM writes for the LX106, so that GNU's assembler can take over.
+//!
+//! Seen with LLVM 22: the `.literal` lines of a function come before the section directive that opens the function,
+//! so they would land in the section of the function before it, out of the reach of `l32r`.
+
+use std::borrow::Cow;
+
+use anyhow::{Result, ensure};
+
+/// The functions whose definitions expect their arguments elsewhere than their callers put them.
+/// The build renames the definitions, and `firmware/rt/div128.S` brings shims with these names.
+pub(crate) const RENAMED: [&str; 4] = ["__udivti3", "__umodti3", "__divti3", "__modti3"];
+
+/// What a renamed definition has in front of its name.
+const RENAMED_PREFIX: &str = "__spore";
+
+/// Turns LLVM's assembler text into what GNU's assembler needs.
+///
+/// - `.literal` lines move behind the section directive of the function that uses them.
+/// - `.cfi_*` lines go: nothing here unwinds.
+/// - Definitions of [`RENAMED`] get another name; references to them stay.
+///
+/// # Errors
+/// When literals are left that no function follows: the compiler's output has changed its shape.
+pub(crate) fn repair(text: &str) -> Result<String> {
+    let mut out = String::with_capacity(text.len() + text.len() / 16);
+    let mut literals: Vec<&str> = Vec::new();
+    for (number, line) in text.lines().enumerate() {
+        let directive = line.trim_start();
+        if directive.starts_with(".cfi_") {
+            continue;
+        }
+        if directive.starts_with(".literal") {
+            literals.push(line);
+            continue;
+        }
+        if !literals.is_empty() {
+            if is_function_type(directive) {
+                for literal in literals.drain(..) {
+                    push_line(&mut out, literal);
+                }
+            } else {
+                ensure!(
+                    !is_instruction(line),
+                    "line {}: an instruction follows literals without a function in between; \
+                     this compiler writes assembler in a shape that xtask does not know",
+                    number + 1
+                );
+            }
+        }
+        push_line(&mut out, &rename_definitions(line));
+    }
+    ensure!(
+        literals.is_empty(),
+        "{} literals at the end of the file belong to no function; \
+         this compiler writes assembler in a shape that xtask does not know",
+        literals.len()
+    );
+    Ok(out)
+}
+
+fn push_line(out: &mut String, line: &str) {
+    out.push_str(line);
+    out.push('\n');
+}
+
+/// `.type name,@function`: by then the function's section is open, and its label is not yet set.
+fn is_function_type(directive: &str) -> bool {
+    directive.starts_with(".type") && directive.ends_with("@function")
+}
+
+/// Neither a directive, a label nor a comment.
+fn is_instruction(line: &str) -> bool {
+    line.starts_with('\t') && line.trim_start().starts_with(|c: char| c.is_ascii_alphabetic())
+}
+
+/// Directives that belong to the definition of a symbol.
+const DEFINING: [&str; 7] = [".global", ".globl", ".weak", ".hidden", ".protected", ".type", ".size"];
+
+/// Renames each of [`RENAMED`] where `line` takes part in defining it; data and longer symbols are left alone.
+fn rename_definitions(line: &str) -> Cow<'_, str> {
+    let first = line.split_whitespace().next().unwrap_or("");
+    let is_label = line.ends_with(':') && !line.starts_with(char::is_whitespace);
+    if !(is_label || DEFINING.contains(&first)) {
+        return Cow::Borrowed(line);
+    }
+    let is_symbol = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '$' | '.');
+    let mut out = String::with_capacity(line.len() + RENAMED_PREFIX.len());
+    let mut rest = line;
+    while let Some(start) = rest.find(is_symbol) {
+        let (before, symbol_on) = rest.split_at(start);
+        let end = symbol_on.find(|c| !is_symbol(c)).unwrap_or(symbol_on.len());
+        let (symbol, after) = symbol_on.split_at(end);
+        out.push_str(before);
+        if RENAMED.contains(&symbol) {
+            out.push_str(RENAMED_PREFIX);
+        }
+        out.push_str(symbol);
+        rest = after;
+    }
+    out.push_str(rest);
+    Cow::Owned(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FUNCTION: &str = "\
+\t.literal_position
+\t.literal .LCPI0_0, 7777777
+\t.literal .LCPI0_1, __udivti3
+\t.section\t.text.f,\"ax\",@progbits
+\t.global\tf
+\t.p2align\t2
+\t.type\tf,@function
+f:
+\t.cfi_startproc
+\tl32r\ta8, .LCPI0_0
+\tret
+";
+
+    #[test]
+    fn literals_move_behind_the_section_and_cfi_goes() {
+        let expected = "\
+\t.section\t.text.f,\"ax\",@progbits
+\t.global\tf
+\t.p2align\t2
+\t.literal_position
+\t.literal .LCPI0_0, 7777777
+\t.literal .LCPI0_1, __udivti3
+\t.type\tf,@function
+f:
+\tl32r\ta8, .LCPI0_0
+\tret
+";
+        assert_eq!(repair(FUNCTION).unwrap(), expected);
+    }
+
+    #[test]
+    fn definitions_are_renamed_and_references_are_not() {
+        let text = "\
+\t.section\t.text.__udivti3,\"ax\",@progbits
+\t.global\t__udivti3
+\t.type\t__udivti3,@function
+__udivti3:
+\tret
+.Lfunc_end0:
+\t.size\t__udivti3, .Lfunc_end0-__udivti3
+";
+        let expected = "\
+\t.section\t.text.__udivti3,\"ax\",@progbits
+\t.global\t__spore__udivti3
+\t.type\t__spore__udivti3,@function
+__spore__udivti3:
+\tret
+.Lfunc_end0:
+\t.size\t__spore__udivti3, .Lfunc_end0-__spore__udivti3
+";
+        assert_eq!(repair(text).unwrap(), expected);
+    }
+
+    #[test]
+    fn longer_symbols_keep_their_names() {
+        for line in ["my__udivti3:", "\t.type\t__udivti3_impl,@object", "\t.asciz\t\"__udivti3\""] {
+            assert_eq!(rename_definitions(line), line);
+        }
+    }
+
+    #[test]
+    fn a_function_without_literals_is_left_alone() {
+        let text = "\t.text\n\t.type\tg,@function\ng:\n\tret\n";
+        assert_eq!(repair(text).unwrap(), text);
+    }
+
+    #[test]
+    fn literals_without_a_function_are_an_error() {
+        let error = repair("\t.literal .LCPI0_0, 1\n").unwrap_err();
+        assert!(error.to_string().contains("belong to no function"));
+    }
+
+    #[test]
+    fn an_instruction_right_after_literals_is_an_error() {
+        let error = repair("\t.literal .LCPI0_0, 1\n\tl32r\ta8, .LCPI0_0\n").unwrap_err();
+        assert!(error.to_string().contains("line 2"));
+    }
+}

@@ -1,0 +1,216 @@
+//! From Rust to assembler text: Debian's cargo with `build-std`, and the retries that a compiler crash needs.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use anyhow::{Context, Result, bail, ensure};
+
+use super::{Build, PanicStrategy};
+use crate::{paths, process, toolchain};
+
+/// What LLVM 22 says when its register scavenger gives up. A change of its options gets the module through.
+const CRASH: &str = "Cannot scavenge register without an emergency spill slot";
+
+/// The options to try, one after the other, until LLVM does not crash; the first means none.
+const LADDER: [&str; 5] = [
+    "",
+    "-disable-lsr",
+    "-disable-machine-cse",
+    "-pre-RA-sched=source",
+    "-regalloc=basic",
+];
+
+/// The crate with the arithmetic helpers; link-time optimisation leaves it out, so it is a second assembler file.
+const BUILTINS: &str = "compiler_builtins";
+
+/// The assembler text of a whole program.
+pub(super) struct Assembly {
+    /// The package with everything that it uses, as one file.
+    pub(super) program: PathBuf,
+    /// `compiler_builtins`.
+    pub(super) builtins: PathBuf,
+}
+
+/// Where on [`LADDER`] each of the two files is.
+#[derive(Clone, Copy, Default)]
+struct Rungs {
+    program: usize,
+    builtins: usize,
+}
+
+/// Compiles the package into assembler text below `work`.
+///
+/// # Errors
+/// When the code does not compile (with the compiler's message), or crashes the compiler on every rung.
+pub(super) fn compile(build: &Build, work: &Path) -> Result<Assembly> {
+    let mut rungs = Rungs::default();
+    let mut forgotten = false;
+    loop {
+        let files = output_files(work, build, rungs);
+        let done = process::output(&mut cargo_rustc(build, rungs, &files)?)?;
+        if !done.status.success() {
+            rungs = next_rungs(build, rungs, &files, &done)?;
+        } else if files.program.exists() && files.builtins.exists() {
+            report_rungs(build, rungs);
+            return Ok(files);
+        } else {
+            // Cargo does not watch the assembler files: what it calls fresh may have been deleted.
+            ensure!(
+                !forgotten,
+                "the compiler said success but wrote no assembler text; remove {} and build again",
+                paths::firmware_target().display()
+            );
+            forget_earlier_output(build)?;
+            forgotten = true;
+        }
+    }
+}
+
+/// After a failed try: climbs one rung if it was the known crash, and ends with the compiler's message if not.
+fn next_rungs(build: &Build, tried: Rungs, files: &Assembly, done: &Output) -> Result<Rungs> {
+    let stderr = String::from_utf8_lossy(&done.stderr);
+    if !stderr.contains(CRASH) {
+        bail!("{} does not compile:\n{}", build.package, process::telling_lines(&stderr));
+    }
+    let in_builtins = stderr.contains(&format!("could not compile `{BUILTINS}`"));
+    let (file, rung) = if in_builtins {
+        (&files.builtins, tried.builtins)
+    } else {
+        (&files.program, tried.program)
+    };
+    // The crash leaves an empty or half-written file, which must never be taken for a result.
+    match fs::remove_file(file) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+            return Err(e).with_context(|| format!("cannot remove {}", file.display()));
+        }
+        _ => {}
+    }
+    let name = if in_builtins { BUILTINS } else { &build.package };
+    ensure!(
+        rung + 1 < LADDER.len(),
+        "LLVM crashes on {name} (\"{CRASH}\") with each of its options {LADDER:?}; \
+         change opt-level or split the function that the compiler names"
+    );
+    println!("  LLVM crashed on {name} with {}; trying {}", option(rung), option(rung + 1));
+    Ok(if in_builtins {
+        Rungs { builtins: rung + 1, ..tried }
+    } else {
+        Rungs { program: rung + 1, ..tried }
+    })
+}
+
+fn option(rung: usize) -> &'static str {
+    if LADDER[rung].is_empty() { "no option" } else { LADDER[rung] }
+}
+
+fn report_rungs(build: &Build, rungs: Rungs) {
+    for (name, rung) in [(build.package.as_str(), rungs.program), (BUILTINS, rungs.builtins)] {
+        if rung > 0 {
+            println!("  {name} went through with {}", option(rung));
+        }
+    }
+}
+
+/// The rung is part of the file's name, and the name is part of what cargo compares:
+/// so a file that exists is always the one that cargo calls fresh.
+fn output_files(work: &Path, build: &Build, rungs: Rungs) -> Assembly {
+    Assembly {
+        program: work.join(format!("{}.rung{}.s", build.package, rungs.program)),
+        // Shared by all packages of a profile, as cargo shares the compiled crate.
+        builtins: shared_dir(work).join(format!("{BUILTINS}.rung{}.s", rungs.builtins)),
+    }
+}
+
+fn shared_dir(work: &Path) -> &Path {
+    work.parent().unwrap_or(work)
+}
+
+/// Makes cargo compile the two crates again.
+fn forget_earlier_output(build: &Build) -> Result<()> {
+    let mut command = toolchain::cargo_for_lx106();
+    command.arg("clean").args(["--manifest-path".as_ref(), manifest().as_os_str()]);
+    command.args(["--package", &build.package, "--package", BUILTINS, "-Zbuild-std=core"]);
+    command.args(common_arguments(build));
+    process::run(&mut command).map(|_| ())
+}
+
+fn manifest() -> PathBuf {
+    paths::firmware().join("Cargo.toml")
+}
+
+fn common_arguments(build: &Build) -> Vec<String> {
+    let target = paths::firmware().join("targets").join(format!("{}.json", toolchain::TARGET));
+    let mut arguments = vec![
+        format!("--profile={}", build.profile),
+        format!("--target={}", target.display()),
+        "-Zjson-target-spec".into(),
+    ];
+    if build.locked {
+        arguments.push("--locked".into());
+    }
+    arguments
+}
+
+fn cargo_rustc(build: &Build, rungs: Rungs, files: &Assembly) -> Result<Command> {
+    let std = if build.alloc { "core,alloc" } else { "core" };
+    let mut command = toolchain::cargo_for_lx106();
+    command.arg("rustc").args(["--manifest-path".as_ref(), manifest().as_os_str()]);
+    command.args(["--lib", "--crate-type=staticlib", "--package", &build.package]);
+    command.args(common_arguments(build));
+    command.arg(format!("-Zbuild-std={std}")).arg("-Zprofile-rustflags");
+    command.arg("--config").arg(builtins_flags(build, rungs, files));
+    if !build.features.is_empty() {
+        command.arg("--features").arg(build.features.join(","));
+    }
+    command.env("CARGO_TARGET_DIR", paths::firmware_target());
+    command.env("CARGO_ENCODED_RUSTFLAGS", flags_for_all(build)?.join("\x1f"));
+    command.arg("--").arg(format!("--emit=asm={}", files.program.display()));
+    if rungs.program > 0 {
+        command.arg(format!("-Cllvm-args={}", LADDER[rungs.program]));
+    }
+    Ok(command)
+}
+
+/// A cargo setting that makes `compiler_builtins` write its assembler text too.
+fn builtins_flags(build: &Build, rungs: Rungs, files: &Assembly) -> String {
+    let mut flags = vec![format!("--emit=asm={}", files.builtins.display())];
+    if rungs.builtins > 0 {
+        flags.push(format!("-Cllvm-args={}", LADDER[rungs.builtins]));
+    }
+    // TOML's basic strings and Rust's debug format agree for paths and options.
+    format!("profile.{}.package.{BUILTINS}.rustflags={flags:?}", build.profile)
+}
+
+/// Flags for every crate of the firmware.
+///
+/// Paths are remapped, since panic messages hold the names of source files:
+/// without it the size of the image would depend on where the repository is.
+fn flags_for_all(build: &Build) -> Result<Vec<String>> {
+    let mut flags = vec!["-Cforce-unwind-tables=no".to_owned()];
+    if build.panic == PanicStrategy::ImmediateAbort {
+        flags.extend(["-Zunstable-options".into(), "-Cpanic=immediate-abort".into()]);
+    }
+    let mut remap = |from: &Path, to: &str| {
+        flags.push(format!("--remap-path-prefix={}={to}", from.display()));
+    };
+    let sysroot = process::run(Command::new(toolchain::rustc()).args(["--print", "sysroot"]))?;
+    remap(&Path::new(sysroot.trim()).join("lib/rustlib/src/rust/library"), "rust");
+    remap(&paths::repository(), "spore");
+    for index in registry_sources() {
+        remap(&index, "crates");
+    }
+    Ok(flags)
+}
+
+/// Where cargo unpacks the crates of each registry: `$CARGO_HOME/registry/src/<registry>`.
+fn registry_sources() -> Vec<PathBuf> {
+    let home = std::env::var_os("CARGO_HOME").map(PathBuf::from).or_else(|| {
+        std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cargo"))
+    });
+    let Some(sources) = home.map(|home| home.join("registry/src")) else { return Vec::new() };
+    let Ok(entries) = fs::read_dir(sources) else { return Vec::new() };
+    let mut found: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+    found.sort();
+    found
+}

@@ -1,0 +1,156 @@
+//! From assembler text to an ELF file, with GNU's assembler and linker.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail, ensure};
+
+use super::asm;
+use super::compile::Assembly;
+use crate::{paths, process, toolchain};
+
+/// Repairs and assembles what the compiler wrote; returns the object files.
+///
+/// # Errors
+/// When the text has an unknown shape or does not assemble.
+pub(super) fn assemble_compiled(assembly: &Assembly) -> Result<[PathBuf; 2]> {
+    Ok([assemble_text(&assembly.program)?, assemble_text(&assembly.builtins)?])
+}
+
+fn assemble_text(text: &Path) -> Result<PathBuf> {
+    let object = text.with_extension("o");
+    if is_newer(&object, text) {
+        return Ok(object);
+    }
+    let raw = fs::read_to_string(text)
+        .with_context(|| format!("cannot read the compiler's output {}", text.display()))?;
+    let repaired = text.with_extension("fixed.s");
+    fs::write(&repaired, asm::repair(&raw).with_context(|| text.display().to_string())?)
+        .with_context(|| format!("cannot write {}", repaired.display()))?;
+    assemble(&repaired, &object, &["-mlongcalls"])?;
+    Ok(object)
+}
+
+/// Assembles the hand-written `.S` files of `directories` into `work`; returns the object files.
+///
+/// # Errors
+/// When a directory cannot be read or a file does not assemble.
+pub(crate) fn assemble_sources(directories: &[PathBuf], work: &Path) -> Result<Vec<PathBuf>> {
+    let mut objects = Vec::new();
+    for directory in directories {
+        let entries = fs::read_dir(directory)
+            .with_context(|| format!("cannot list {}", directory.display()))?;
+        let mut sources = entries
+            .map(|entry| Ok(entry?.path()))
+            .collect::<Result<Vec<_>>>()
+            .with_context(|| format!("cannot list {}", directory.display()))?;
+        sources.retain(|path| path.extension() == Some(OsStr::new("S")));
+        sources.sort();
+        for source in sources {
+            let stem = source.file_stem().unwrap_or_default();
+            let object = work.join(stem).with_extension("S.o");
+            ensure!(
+                !objects.contains(&object),
+                "two assembler sources are named {}.S; rename one",
+                stem.display()
+            );
+            assemble(&source, &object, &["-mtext-section-literals"])?;
+            objects.push(object);
+        }
+    }
+    Ok(objects)
+}
+
+fn assemble(source: &Path, object: &Path, flags: &[&str]) -> Result<()> {
+    let mut gcc = Command::new(toolchain::GCC);
+    gcc.args(flags).arg("-c").arg(source).arg("-o").arg(object);
+    process::run(&mut gcc).with_context(|| format!("{} does not assemble", source.display()))?;
+    Ok(())
+}
+
+/// Archives, of which the members that are needed are linked.
+#[derive(Clone, Copy)]
+pub(crate) enum Archives<'a> {
+    /// Debian's `libgcc` and picolibc.
+    Picolibc,
+    /// These and no others: the SDK brings a `libc` of its own, which leaves out what the mask ROM has.
+    Only(&'a [PathBuf]),
+}
+
+/// What goes into one link.
+pub(crate) struct Link<'a> {
+    /// The linker script: a file of `firmware/ld`.
+    pub(crate) script: &'a str,
+    /// Object files, all of which are linked.
+    pub(crate) objects: &'a [PathBuf],
+    /// Where missing symbols are looked up.
+    pub(crate) archives: Archives<'a>,
+    /// Where the ELF file goes; the map file gets the extension `map` beside it.
+    pub(crate) output: &'a Path,
+}
+
+/// Links `link`, without what nothing refers to.
+///
+/// # Errors
+/// When a symbol is missing or a limit of the linker script is passed; the message holds the linker's.
+pub(crate) fn link(link: &Link<'_>) -> Result<()> {
+    let scripts = paths::firmware().join("ld");
+    let map = link.output.with_extension("map");
+    let mut gcc = Command::new(toolchain::GCC);
+    gcc.arg("-nostdlib").arg("-L").arg(&scripts).arg("-T").arg(scripts.join(link.script));
+    gcc.args(["-Wl,--gc-sections", "-Wl,-z,noexecstack", "-Wl,--no-warn-rwx-segments"]);
+    gcc.arg(format!("-Wl,-Map={}", map.display()));
+    gcc.args(link.objects).arg("-Wl,--start-group");
+    match link.archives {
+        Archives::Picolibc => gcc.args(["-lgcc", "-lc"]),
+        Archives::Only(archives) => gcc.args(archives),
+    };
+    gcc.args(["-Wl,--end-group", "-o"]).arg(link.output);
+    let done = process::output(&mut gcc)?;
+    if !done.status.success() {
+        // The linker names the same missing symbol once per use.
+        let stderr = String::from_utf8_lossy(&done.stderr);
+        bail!("linking {} failed:\n{}", link.output.display(), linker_errors(&stderr));
+    }
+    Ok(())
+}
+
+/// The linker's complaints without its chatter, each once.
+fn linker_errors(stderr: &str) -> String {
+    const MISSING: &str = "undefined reference to";
+    let mut seen: Vec<&str> = Vec::new();
+    for line in stderr.lines() {
+        if line.contains("in function `") || line.starts_with("collect2:") {
+            continue;
+        }
+        // What stands before is the place of the use, which differs each time.
+        let message = line.find(MISSING).map_or(line, |start| &line[start..]);
+        if !seen.contains(&message) {
+            seen.push(message);
+        }
+    }
+    process::telling_lines(&seen.join("\n"))
+}
+
+fn is_newer(made: &Path, from: &Path) -> bool {
+    let time = |path: &Path| fs::metadata(path).and_then(|meta| meta.modified());
+    match (time(made), time(from)) {
+        (Ok(made), Ok(from)) => made > from,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::linker_errors;
+
+    #[test]
+    fn a_missing_symbol_is_named_once() {
+        let text = "ld: a.o: in function `f':\n\
+                    a.o:(.text.f+0x3): undefined reference to `gone'\n\
+                    a.o:(.text.g+0x9): undefined reference to `gone'\n";
+        assert_eq!(linker_errors(text), "undefined reference to `gone'");
+    }
+}

@@ -1,0 +1,241 @@
+//! `cargo xtask firmware`: from the sources to an ELF file for the LX106.
+//!
+//! Debian's rustc writes assembler text, xtask repairs it, GNU's tools assemble and link it. Why each step is
+//! needed stands where the step is done.
+
+mod asm;
+mod compile;
+pub(crate) mod link;
+mod sizes;
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use clap::{Args, Subcommand, ValueEnum};
+
+use crate::{paths, sdk};
+pub(crate) use sizes::Sizes;
+
+/// What an image is linked against.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Board {
+    /// QEMU's board, held to the chip's limits.
+    Emulated,
+    /// The chip, with Espressif's libraries.
+    Esp01,
+}
+
+impl Board {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Emulated => "emulated",
+            Self::Esp01 => "esp01",
+        }
+    }
+}
+
+/// What a panic turns into.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PanicStrategy {
+    /// The panic handler runs, with message and location.
+    #[default]
+    Abort,
+    /// The machine stops at once: smaller, but mute.
+    ImmediateAbort,
+}
+
+/// One build of one package.
+#[derive(Clone, Debug)]
+pub(crate) struct Build {
+    /// A directory and package of the firmware workspace.
+    pub(crate) package: String,
+    /// What it is linked against.
+    pub(crate) board: Board,
+    /// A profile of `firmware/Cargo.toml`.
+    pub(crate) profile: String,
+    /// Cargo features of the package.
+    pub(crate) features: Vec<String>,
+    /// Whether the package may use `alloc`.
+    pub(crate) alloc: bool,
+    /// What a panic turns into.
+    pub(crate) panic: PanicStrategy,
+    /// Fail if the lock file would change.
+    pub(crate) locked: bool,
+}
+
+impl Build {
+    /// A build of `package` for QEMU's board in the profile that ships.
+    pub(crate) fn emulated(package: &str) -> Self {
+        Self {
+            package: package.to_owned(),
+            board: Board::Emulated,
+            profile: "release".to_owned(),
+            features: Vec::new(),
+            // Only the differential test compares collections; the firmware has no heap.
+            alloc: package == "difftest",
+            panic: PanicStrategy::Abort,
+            locked: false,
+        }
+    }
+}
+
+/// A linked image.
+pub(crate) struct Image {
+    /// The ELF file; the map file lies beside it.
+    pub(crate) elf: PathBuf,
+    /// What it takes of the chip's memories.
+    pub(crate) sizes: Sizes,
+}
+
+/// The object files of a package, not yet linked.
+pub(crate) struct Objects {
+    /// What the compiler made: the program, then `compiler_builtins`.
+    pub(crate) compiled: [PathBuf; 2],
+    /// What was written in assembler.
+    pub(crate) handwritten: Vec<PathBuf>,
+    /// The directory of this build.
+    pub(crate) work: PathBuf,
+}
+
+impl Objects {
+    /// The package with everything that it uses, without the compiler's helpers.
+    pub(crate) fn program(&self) -> &Path {
+        &self.compiled[0]
+    }
+}
+
+/// Build firmware for the LX106.
+#[derive(Args)]
+pub(crate) struct Firmware {
+    #[command(subcommand)]
+    command: FirmwareCommand,
+}
+
+#[derive(Subcommand)]
+enum FirmwareCommand {
+    /// Compile, repair, assemble and link a package.
+    Build(BuildArgs),
+}
+
+#[derive(Args)]
+struct BuildArgs {
+    /// A package of the firmware workspace [default: node, or esp01 for that board].
+    #[arg(long)]
+    package: Option<String>,
+    /// What to link against.
+    #[arg(long, value_enum, default_value = "emulated")]
+    board: Board,
+    /// A profile of firmware/Cargo.toml: `release` (opt-level s) or `small` (opt-level z).
+    #[arg(long, default_value = "release")]
+    profile: String,
+    /// Features of the package, separated by commas.
+    #[arg(long, value_delimiter = ',')]
+    features: Vec<String>,
+    /// What a panic turns into.
+    #[arg(long, value_enum, default_value = "abort")]
+    panic: PanicStrategy,
+    /// Fail if firmware/Cargo.lock would change.
+    #[arg(long)]
+    locked: bool,
+}
+
+impl Firmware {
+    /// Runs the subcommand.
+    pub(crate) fn run(self) -> Result<()> {
+        let FirmwareCommand::Build(args) = self.command;
+        let default_package = match args.board {
+            Board::Emulated => "node",
+            Board::Esp01 => "esp01",
+        };
+        let package = args.package.unwrap_or_else(|| default_package.to_owned());
+        let build_order = Build {
+            board: args.board,
+            profile: args.profile,
+            features: args.features,
+            panic: args.panic,
+            locked: args.locked,
+            ..Build::emulated(&package)
+        };
+        build(&build_order).map(|_| ())
+    }
+}
+
+/// Builds an image and says what it takes.
+///
+/// # Errors
+/// When a tool is missing, the code does not compile, or the image passes a limit of its board.
+pub(crate) fn build(order: &Build) -> Result<Image> {
+    let started = Instant::now();
+    let _lock = lock()?;
+    let objects = objects(order)?;
+    let elf = objects.work.join(format!("{}-{}.elf", order.package, order.board.name()));
+    let all = [objects.handwritten.as_slice(), &objects.compiled].concat();
+    match order.board {
+        Board::Emulated => link::link(&link::Link {
+            script: "emulated.ld",
+            objects: &all,
+            archives: link::Archives::Picolibc,
+            output: &elf,
+        })?,
+        Board::Esp01 => {
+            println!("  {}", sdk::LICENCE);
+            link::link(&link::Link {
+                script: "esp01.ld",
+                objects: &all,
+                archives: link::Archives::Only(&sdk::archives()?),
+                output: &elf,
+            })?;
+        }
+    }
+    let image = Image { sizes: Sizes::of(&elf)?, elf };
+    println!("  {}", image.sizes);
+    println!("  {} in {:.1} s", image.elf.display(), started.elapsed().as_secs_f32());
+    Ok(image)
+}
+
+/// Builds the object files of a package, for who does not want an image.
+///
+/// # Errors
+/// When a tool is missing or the code does not compile.
+pub(crate) fn build_objects(order: &Build) -> Result<Objects> {
+    let _lock = lock()?;
+    objects(order)
+}
+
+/// Compiles and assembles a package without linking it.
+fn objects(order: &Build) -> Result<Objects> {
+    println!(
+        "firmware: {} for {} ({}), by Debian's rustc",
+        order.package,
+        order.board.name(),
+        order.profile
+    );
+    let panic = match order.panic {
+        PanicStrategy::Abort => "",
+        PanicStrategy::ImmediateAbort => "-mute",
+    };
+    let profile = format!("{}{panic}", order.profile);
+    let variant = [&[order.package.clone()], order.features.as_slice()].concat().join("-");
+    let work = paths::firmware_target().join("lx106").join(profile).join(variant);
+    fs::create_dir_all(&work).with_context(|| format!("cannot create {}", work.display()))?;
+    let assembly = compile::compile(order, &work)?;
+    let compiled = link::assemble_compiled(&assembly)?;
+    let mut sources = vec![paths::firmware().join("rt"), paths::firmware().join(&order.package)];
+    if order.board == Board::Esp01 {
+        // The package is a shell around the node, whose assembler it needs.
+        sources.push(paths::firmware().join("node"));
+    }
+    let handwritten = link::assemble_sources(&sources, &work)?;
+    Ok(Objects { compiled, handwritten, work })
+}
+
+/// One build at a time: two would write the same files.
+fn lock() -> Result<File> {
+    let path = paths::firmware_target().join(".xtask-lock");
+    fs::create_dir_all(paths::firmware_target())
+        .and_then(|()| File::create(&path))
+        .and_then(|file| file.lock().map(|()| file))
+        .with_context(|| format!("cannot lock {}", path.display()))
+}

@@ -1,0 +1,19 @@
+//! Where things are in the repository.
+
+use std::path::{Path, PathBuf};
+
+/// The root of the repository.
+pub(crate) fn repository() -> PathBuf {
+    let xtask = Path::new(env!("CARGO_MANIFEST_DIR"));
+    xtask.parent().unwrap_or(xtask).to_path_buf()
+}
+
+/// The firmware workspace.
+pub(crate) fn firmware() -> PathBuf {
+    repository().join("firmware")
+}
+
+/// Everything that building the firmware makes.
+pub(crate) fn firmware_target() -> PathBuf {
+    firmware().join("target")
+}

@@ -1,6 +1,7 @@
 //! The `spore` command, used as a person would use it: real processes, real sockets.
 
 mod cluster;
+mod junk;
 mod sim;
 mod support;
 mod usage;

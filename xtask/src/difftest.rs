@@ -1,6 +1,7 @@
 //! `cargo xtask difftest`: the same computations on this machine and on the emulated LX106, hashes compared.
 
 use std::fmt::Write as _;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -12,8 +13,9 @@ use crate::firmware::{self, Build};
 use crate::{machine, paths, process, toolchain};
 
 const PACKAGE: &str = "difftest";
-/// Opt-levels `s` and `z`: profiles of `firmware/Cargo.toml`.
-const PROFILES: [&str; 2] = ["release", "small"];
+/// What is checked each time: opt-levels `s` and `z` (profiles of `firmware/Cargo.toml`), and the first option that
+/// gets the firmware past LLVM's crash. The numbers are rungs of [`LADDER`].
+const USUAL: [(&str, usize); 3] = [("release", 0), ("small", 0), ("release", 1)];
 /// How long the emulated machine may take; it needs a few seconds.
 const PATIENCE: Duration = Duration::from_secs(120);
 /// What both sides print after the last group.
@@ -24,9 +26,9 @@ const CONTEXT_STEPS: usize = 3;
 /// Compare what compiled code computes on this machine and on the emulated LX106.
 #[derive(Args)]
 pub(crate) struct Difftest {
-    /// Check one profile of firmware/Cargo.toml [default: release and small].
+    /// Check the code that each of LLVM's options makes, with which a build may get past the compiler's crash.
     #[arg(long)]
-    profile: Option<String>,
+    every_option: bool,
     /// Trace this group even if its hashes agree, and say how many steps it has.
     #[arg(long)]
     group: Option<String>,
@@ -46,33 +48,20 @@ impl Difftest {
     pub(crate) fn run(self) -> Result<()> {
         let started = Instant::now();
         let host = build_host(self.locked)?;
-        let profiles = match &self.profile {
-            Some(profile) => vec![profile.as_str()],
-            None => PROFILES.to_vec(),
-        };
-        let mut images = Vec::new();
-        for profile in profiles {
-            let order = Build {
-                profile: profile.to_owned(),
-                locked: self.locked,
-                ..Build::emulated(PACKAGE)
-            };
-            images.push((profile, firmware::build(&order)?.elf));
-        }
+        let images = self.build_images()?;
         if let Some(group) = &self.group {
             return trace_group(&host, &images, group);
         }
         let expected = run_host(&host, "")?;
         let mut results = Vec::new();
-        for (profile, elf) in &images {
-            results.push((*profile, run_lx106(elf, "")?));
+        for (name, elf) in &images {
+            results.push((name.as_str(), run_lx106(elf, "")?));
         }
         println!("{}", table(&expected, &results));
         let failures = differences(&expected, &results);
-        for (profile, group) in &failures {
-            let elf = images.iter().find(|(name, _)| name == profile).map(|(_, elf)| elf);
-            if let Some(elf) = elf {
-                println!("{group} ({profile}): {}", first_difference(&host, elf, group)?);
+        for (image, group) in &failures {
+            for (_, elf) in images.iter().filter(|(name, _)| name == image) {
+                println!("{group} ({image}): {}", first_difference(&host, elf, group)?);
             }
         }
         ensure!(
@@ -81,12 +70,39 @@ impl Difftest {
             failures.len()
         );
         println!(
-            "{} groups agree at {} opt-levels ({:.0} s)",
+            "{} groups agree in {} builds ({:.0} s)",
             expected.len(),
             images.len(),
             started.elapsed().as_secs_f32()
         );
         Ok(())
+    }
+}
+
+impl Difftest {
+    /// Builds the LX106 side in every way that is to be checked, each with a name for the table.
+    fn build_images(&self) -> Result<Vec<(String, PathBuf)>> {
+        let every = (0..firmware::LADDER.len()).map(|rung| ("release", rung));
+        let mut images: Vec<(String, PathBuf)> = Vec::new();
+        for (profile, rung) in
+            if self.every_option { every.chain([("small", 0)]).collect() } else { USUAL.to_vec() }
+        {
+            let order = Build {
+                profile: profile.to_owned(),
+                first_rung: rung,
+                locked: self.locked,
+                ..Build::emulated(PACKAGE)
+            };
+            let image = firmware::build(&order)?;
+            // A crash may have led to a later rung, so the option is what was used.
+            let name = format!("{profile}, {}", image.option);
+            // The next build overwrites the image.
+            let kept = image.elf.with_extension(format!("rung{rung}.elf"));
+            fs::copy(&image.elf, &kept)
+                .with_context(|| format!("cannot write {}", kept.display()))?;
+            images.push((name, kept));
+        }
+        Ok(images)
     }
 }
 
@@ -152,16 +168,19 @@ fn differences<'a>(expected: &'a Lines, results: &[(&'a str, Lines)]) -> Vec<(&'
 }
 
 fn table(expected: &Lines, results: &[(&str, Lines)]) -> String {
-    let mut text = format!("{:<20} {:<16}", "group", "x86-64");
-    for (profile, _) in results {
-        let _ = write!(text, "  {:<18}", format!("LX106 {profile}"));
+    let mut text = String::new();
+    for (column, (image, _)) in results.iter().enumerate() {
+        let _ = writeln!(text, "LX106 {}: {image}", column + 1);
+    }
+    let _ = write!(text, "{:<20} {:<16}", "group", "x86-64");
+    for column in 1..=results.len() {
+        let _ = write!(text, "  LX106 {column:<10}");
     }
     for (group, hash) in expected {
         let _ = write!(text, "\n{group:<20} {hash}");
         for (_, lines) in results {
             let found = result_of(lines, group).unwrap_or("missing");
-            let mark = if found == hash { "same" } else { found };
-            let _ = write!(text, "  {mark:<18}");
+            let _ = write!(text, "  {:<16}", if found == hash { "same" } else { found });
         }
     }
     text
@@ -187,7 +206,7 @@ fn first_difference(host: &Path, elf: &Path, group: &str) -> Result<String> {
     Ok(text)
 }
 
-fn trace_group(host: &Path, images: &[(&str, PathBuf)], group: &str) -> Result<()> {
+fn trace_group(host: &Path, images: &[(String, PathBuf)], group: &str) -> Result<()> {
     ensure!(
         run_host(host, "")?.iter().any(|(name, _)| name == group),
         "there is no group `{group}`; `cargo xtask difftest` lists them"

@@ -52,9 +52,8 @@ pub(crate) fn run_to_line(
             &fs::read(&log).with_context(|| format!("cannot read {}", log.display()))?,
         )
         .into_owned();
-        let ends = |line: &str| {
-            line == last || line.starts_with("PANIC") || line.starts_with("FAULT")
-        };
+        let ends =
+            |line: &str| line == last || line.starts_with("PANIC") || line.starts_with("FAULT");
         if stopped.is_some() || output.lines().any(ends) && output.ends_with('\n') {
             return Ok(output);
         }

@@ -1,7 +1,9 @@
 //! `cargo xtask`: what the repository needs beyond cargo. `cargo xtask help` lists it.
 
-mod emu;
 mod difftest;
+mod doctor;
+mod e2e;
+mod emu;
 mod firmware;
 mod machine;
 mod paths;
@@ -23,8 +25,10 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    E2e(e2e::E2e),
     Emu(emu::Emu),
     Difftest(difftest::Difftest),
+    Doctor(doctor::Doctor),
     Firmware(firmware::Firmware),
     Purity(purity::Purity),
     Sdk(sdk::Sdk),
@@ -32,8 +36,19 @@ enum Command {
 
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
+        // Its exit code also tells that the test could not be run.
+        Command::E2e(command) => match command.run() {
+            Ok(code) => return code,
+            Err(error) => Err(error),
+        },
         Command::Emu(command) => command.run(),
         Command::Difftest(command) => command.run(),
+        Command::Doctor(command) => match command.run() {
+            Ok(true) => Ok(()),
+            // It has said what is missing.
+            Ok(false) => return ExitCode::FAILURE,
+            Err(error) => Err(error),
+        },
         Command::Firmware(command) => command.run(),
         Command::Purity(command) => command.run(),
         Command::Sdk(command) => command.run(),

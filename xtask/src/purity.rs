@@ -130,11 +130,8 @@ impl Symbols {
             if name.is_empty() {
                 continue;
             }
-            let list = if symbol.is_undefined() {
-                &mut symbols.undefined
-            } else {
-                &mut symbols.defined
-            };
+            let list =
+                if symbol.is_undefined() { &mut symbols.undefined } else { &mut symbols.defined };
             list.push(name.to_owned());
         }
         symbols.undefined.sort();

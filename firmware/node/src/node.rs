@@ -28,6 +28,7 @@ use crate::board::qemu::system::EmulatedSystem;
 use crate::board::qemu::{BootParams, command_line, cpu, random, stack, time};
 use crate::log_line;
 use crate::net::arp::{Neighbors, Seconds};
+use crate::net::datagrams::WithoutOversize;
 use crate::net::driver::{Identity, LinkDriver, NEIGHBORS};
 use crate::net::link::Link;
 
@@ -46,8 +47,8 @@ const UDP_DATAGRAMS: usize = 8;
 /// One UDP socket, and as many TCP sockets as there are workers to accept on them.
 const SOCKETS: usize = 1 + WORKERS;
 
-/// How often a new depth of the stack is looked for.
-const STACK_CHECK: Duration = Duration::from_secs(1);
+/// How often it is looked for memory that was never needed before.
+const WATCH_INTERVAL: Duration = Duration::from_secs(1);
 
 type NodeLink = Link<QUEUE_BYTES>;
 type NodeDriver = LinkDriver<'static, QUEUE_BYTES>;
@@ -112,6 +113,7 @@ fn start(line: &'static str) -> (&'static Executor, &'static NodeLink, Ethernet)
     let system = EmulatedSystem { chip_id: u32::from(args.id), reset_reason, seed };
     let stack = start_network(spawner, link, &args, u64::from_le_bytes(network_seed));
     start_node(spawner, stack, &args, system);
+    spawner.spawn(watch_memory(link).expect(SPAWNED_ONCE));
     (executor, link, ethernet)
 }
 
@@ -167,7 +169,6 @@ fn start_node(spawner: Spawner, stack: Stack<'static>, args: &BootArgs, system: 
     for _ in 0..WORKERS {
         spawner.spawn(run_worker(server, shell, tcp, args.http_port).expect(SPAWNED_ONCE));
     }
-    spawner.spawn(watch_stack().expect(SPAWNED_ONCE));
 }
 
 /// Why a task's memory is free when it is spawned.
@@ -194,8 +195,11 @@ async fn run_cluster(shell: &'static NodeShell, stack: Stack<'static>, port: u16
     let (receiver, sender) = socket.split();
     let (mut incoming, mut outgoing) = ([0; MAX_DATAGRAM], [0; MAX_DATAGRAM]);
     let broadcast = SocketAddrV4::new(Ipv4Addr::BROADCAST, port);
-    join(shell.listen(receiver, &mut incoming), shell.drive(sender, broadcast, &mut outgoing))
-        .await;
+    join(
+        shell.listen(WithoutOversize(receiver), &mut incoming),
+        shell.drive(sender, broadcast, &mut outgoing),
+    )
+    .await;
 }
 
 #[embassy_executor::task(pool_size = WORKERS)]
@@ -210,16 +214,20 @@ async fn run_worker(
     server.worker(&acceptor, shell).await
 }
 
-/// Tells whenever the stack has been deeper than before.
+/// Tells whenever the stack has been deeper, or the queue of frames fuller, than before.
 #[embassy_executor::task]
-async fn watch_stack() {
-    let mut deepest = 0;
+async fn watch_memory(link: &'static NodeLink) {
+    let (mut deepest, mut fullest, mut dropped) = (0, 0, 0);
     loop {
         let depth = stack::high_water();
         if depth > deepest {
             deepest = depth;
             log_line!("STACK {depth}");
         }
-        Timer::after(STACK_CHECK).await;
+        if (link.most_waiting(), link.dropped()) != (fullest, dropped) {
+            (fullest, dropped) = (link.most_waiting(), link.dropped());
+            log_line!("QUEUE at most {fullest} frames, {dropped} dropped");
+        }
+        Timer::after(WATCH_INTERVAL).await;
     }
 }

@@ -10,7 +10,9 @@ use core::panic::PanicInfo;
 use spore_core::api::{Body, Request, Response};
 use spore_core::profile::Esp01;
 use spore_core::time::Instant;
-use spore_core::{Action, Completion, Config, Event, Facts, Identity, Node, Resources, Seed, Storage};
+use spore_core::{
+    Action, Completion, Config, Event, Facts, Identity, Node, Resources, Seed, Storage,
+};
 use spore_core::{Transmit, node::Traffic};
 
 #[panic_handler]

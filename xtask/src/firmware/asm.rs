@@ -75,7 +75,8 @@ fn is_instruction(line: &str) -> bool {
 }
 
 /// Directives that belong to the definition of a symbol.
-const DEFINING: [&str; 7] = [".global", ".globl", ".weak", ".hidden", ".protected", ".type", ".size"];
+const DEFINING: [&str; 7] =
+    [".global", ".globl", ".weak", ".hidden", ".protected", ".type", ".size"];
 
 /// Renames each of [`RENAMED`] where `line` takes part in defining it; data and longer symbols are left alone.
 fn rename_definitions(line: &str) -> Cow<'_, str> {

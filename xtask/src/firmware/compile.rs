@@ -13,12 +13,20 @@ use crate::{paths, process, toolchain};
 const CRASH: &str = "Cannot scavenge register without an emergency spill slot";
 
 /// The options to try, one after the other, until LLVM does not crash; the first means none.
-const LADDER: [&str; 5] = [
+///
+/// LLVM needs a free register where a stack offset is too large for an instruction, and reserves a slot to make one
+/// only in frames above 2 KB. The early rungs change the code a little and hope that the pressure eases. The last two
+/// are certain but slower: they keep the register allocator to so many registers that a caller-saved one stays free
+/// (of the ten, which come first in its order).
+pub(crate) const LADDER: [&str; 8] = [
     "",
     "-disable-lsr",
     "-disable-machine-cse",
     "-pre-RA-sched=source",
+    "-pre-RA-sched=linearize",
     "-regalloc=basic",
+    "-stress-regalloc=9",
+    "-stress-regalloc=8",
 ];
 
 /// The crate with the arithmetic helpers; link-time optimisation leaves it out, so it is a second assembler file.
@@ -30,6 +38,8 @@ pub(super) struct Assembly {
     pub(super) program: PathBuf,
     /// `compiler_builtins`.
     pub(super) builtins: PathBuf,
+    /// The option that the program was compiled with, of [`LADDER`].
+    pub(super) option: &'static str,
 }
 
 /// Where on [`LADDER`] each of the two files is.
@@ -44,7 +54,7 @@ struct Rungs {
 /// # Errors
 /// When the code does not compile (with the compiler's message), or crashes the compiler on every rung.
 pub(super) fn compile(build: &Build, work: &Path) -> Result<Assembly> {
-    let mut rungs = Rungs::default();
+    let mut rungs = Rungs { program: build.first_rung, builtins: 0 };
     let mut forgotten = false;
     loop {
         let files = output_files(work, build, rungs);
@@ -119,6 +129,7 @@ fn output_files(work: &Path, build: &Build, rungs: Rungs) -> Assembly {
         program: work.join(format!("{}.rung{}.s", build.package, rungs.program)),
         // Shared by all packages of a profile, as cargo shares the compiled crate.
         builtins: shared_dir(work).join(format!("{BUILTINS}.rung{}.s", rungs.builtins)),
+        option: option(rungs.program),
     }
 }
 
@@ -205,9 +216,9 @@ fn flags_for_all(build: &Build) -> Result<Vec<String>> {
 
 /// Where cargo unpacks the crates of each registry: `$CARGO_HOME/registry/src/<registry>`.
 fn registry_sources() -> Vec<PathBuf> {
-    let home = std::env::var_os("CARGO_HOME").map(PathBuf::from).or_else(|| {
-        std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cargo"))
-    });
+    let home = std::env::var_os("CARGO_HOME")
+        .map(PathBuf::from)
+        .or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cargo")));
     let Some(sources) = home.map(|home| home.join("registry/src")) else { return Vec::new() };
     let Ok(entries) = fs::read_dir(sources) else { return Vec::new() };
     let mut found: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();

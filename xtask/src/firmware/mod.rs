@@ -16,6 +16,7 @@ use anyhow::{Context, Result};
 use clap::{Args, Subcommand, ValueEnum};
 
 use crate::{paths, sdk};
+pub(crate) use compile::LADDER;
 pub(crate) use sizes::Sizes;
 
 /// What an image is linked against.
@@ -61,6 +62,8 @@ pub(crate) struct Build {
     pub(crate) alloc: bool,
     /// What a panic turns into.
     pub(crate) panic: PanicStrategy,
+    /// Where on [`LADDER`] the package's first try is.
+    pub(crate) first_rung: usize,
     /// Fail if the lock file would change.
     pub(crate) locked: bool,
 }
@@ -76,6 +79,7 @@ impl Build {
             // Only the differential test compares collections; the firmware has no heap.
             alloc: package == "difftest",
             panic: PanicStrategy::Abort,
+            first_rung: 0,
             locked: false,
         }
     }
@@ -87,6 +91,8 @@ pub(crate) struct Image {
     pub(crate) elf: PathBuf,
     /// What it takes of the chip's memories.
     pub(crate) sizes: Sizes,
+    /// The option of LLVM that the program needed, or "no option".
+    pub(crate) option: &'static str,
 }
 
 /// The object files of a package, not yet linked.
@@ -97,6 +103,8 @@ pub(crate) struct Objects {
     pub(crate) handwritten: Vec<PathBuf>,
     /// The directory of this build.
     pub(crate) work: PathBuf,
+    /// The option of LLVM that the program needed, or "no option".
+    pub(crate) option: &'static str,
 }
 
 impl Objects {
@@ -189,7 +197,7 @@ pub(crate) fn build(order: &Build) -> Result<Image> {
             })?;
         }
     }
-    let image = Image { sizes: Sizes::of(&elf)?, elf };
+    let image = Image { sizes: Sizes::of(&elf)?, option: objects.option, elf };
     println!("  {}", image.sizes);
     println!("  {} in {:.1} s", image.elf.display(), started.elapsed().as_secs_f32());
     Ok(image)
@@ -228,7 +236,7 @@ fn objects(order: &Build) -> Result<Objects> {
         sources.push(paths::firmware().join("node"));
     }
     let handwritten = link::assemble_sources(&sources, &work)?;
-    Ok(Objects { compiled, handwritten, work })
+    Ok(Objects { compiled, handwritten, work, option: assembly.option })
 }
 
 /// One build at a time: two would write the same files.

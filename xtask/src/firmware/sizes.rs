@@ -2,13 +2,16 @@
 
 use std::fmt;
 use std::fs;
+use std::ops::Range;
 use std::path::Path;
 
 use anyhow::{Context, Result};
 use object::{Object, ObjectSection, SectionFlags, SectionKind, elf};
 
 /// The chip's instruction RAM: what lies here is not code in flash.
-const INSTRUCTION_RAM: std::ops::Range<u64> = 0x4010_0000..0x4010_8000;
+const INSTRUCTION_RAM: Range<u64> = 0x4010_0000..0x4010_8000;
+/// The chip's data RAM, as far as programs may use it.
+const DATA_RAM: Range<u64> = 0x3FFE_8000..0x3FFF_C000;
 
 /// Bytes by kind of memory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -17,8 +20,10 @@ pub(crate) struct Sizes {
     pub(crate) code: u64,
     /// Code in instruction RAM, vectors included.
     pub(crate) iram: u64,
-    /// Constants.
+    /// Constants in flash.
     pub(crate) rodata: u64,
+    /// Constants that must be readable while the flash is busy: they take flash and RAM.
+    pub(crate) ram_rodata: u64,
     /// Statics with a value: they take flash and RAM.
     pub(crate) data: u64,
     /// Statics that start as zero.
@@ -50,6 +55,8 @@ impl Sizes {
                 &mut sizes.code
             } else if writable {
                 &mut sizes.data
+            } else if DATA_RAM.contains(&section.address()) {
+                &mut sizes.ram_rodata
             } else {
                 &mut sizes.rodata
             } += section.size();
@@ -59,7 +66,12 @@ impl Sizes {
 
     /// RAM that is taken before the first instruction runs.
     pub(crate) fn statics(&self) -> u64 {
-        self.data + self.bss
+        self.data + self.ram_rodata + self.bss
+    }
+
+    /// What the statics leave of the chip's data RAM, in bytes.
+    pub(crate) fn ram_left(&self) -> u64 {
+        (DATA_RAM.end - DATA_RAM.start).saturating_sub(self.statics())
     }
 }
 
@@ -67,13 +79,15 @@ impl fmt::Display for Sizes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "code {}  iram {}  rodata {}  data {}  bss {}  (statics {})",
+            "flash: code {}, rodata {}; iram {}; statics {} (data {}, rodata {}, bss {}), which leave {} of data RAM",
             self.code,
-            self.iram,
             self.rodata,
+            self.iram,
+            self.statics(),
             self.data,
+            self.ram_rodata,
             self.bss,
-            self.statics()
+            self.ram_left()
         )
     }
 }

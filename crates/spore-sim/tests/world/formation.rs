@@ -1,6 +1,6 @@
 //! Clusters find themselves.
 
-use crate::{lossy, scenario, secs, whole};
+use crate::{lossy, run_until, scenario, secs, simulation, whole};
 use spore_sim::report::Life;
 use spore_sim::scenario::Conditions;
 use spore_sim::{Command, Scenario, Spread};
@@ -31,18 +31,19 @@ fn a_clean_network_makes_a_whole_cluster_within_5_seconds() {
     }
 }
 
-/// How long a node that starts at 60 s took to be known to all, and to know all.
+/// How long a node that starts at 20 s took to be known to all, and to know all.
 fn joins(nodes: usize, conditions: Conditions, seeds: u64) -> (Spread, Spread) {
+    let joiner = nodes - 1;
     let mut lives: Vec<Life> = Vec::new();
     for seed in 0..seeds {
-        let join = (secs(60), Command::Start(nodes - 1));
-        let script = vec![join];
-        let mut sim = whole(Scenario { conditions, script, ..scenario(nodes, seed) }, secs(59));
-        sim.run_until(secs(180));
-        let report = sim.report();
-        let life = report.last_life(nodes - 1).expect("it started");
-        assert!(life.known.is_some(), "seed {seed}: not known to all after 120 s");
-        assert!(life.complete.is_some(), "seed {seed}: does not know all after 120 s");
+        let script = vec![(secs(20), Command::Start(joiner))];
+        let mut sim = simulation(Scenario { conditions, script, ..scenario(nodes, seed) });
+        sim.run_until(secs(20));
+        let settled = |life: &Life| life.known.is_some() && life.complete.is_some();
+        let report =
+            run_until(&mut sim, secs(300), |report| report.last_life(joiner).is_some_and(settled));
+        let life = report.last_life(joiner).expect("it started");
+        assert!(settled(life), "seed {seed}: {life:?}");
         lives.push(life.clone());
     }
     let known = Spread::of(lives.iter().filter_map(Life::known_after));
@@ -67,4 +68,19 @@ fn joiners_under_loss_1000_seeds_long() {
         println!("joiner at {loss} loss, N=32: known {known}; knows all {complete}");
         assert!(known.p99 <= secs(limit), "at {loss} loss: {known}");
     }
+}
+
+#[test]
+#[ignore = "takes minutes"]
+fn a_joiner_to_100_nodes_at_10_percent_loss_100_seeds_long() {
+    let (known, complete) = joins(100, lossy(0.1), 100);
+    println!("joiner at 10 % loss, N=100: known {known}; knows all {complete}");
+    assert!(known.p99 <= secs(15), "{known}");
+}
+
+#[test]
+#[ignore = "takes minutes"]
+fn half_of_broadcasts_and_a_tenth_of_unicasts_lost_1000_seeds_long() {
+    let spread = sweep(32, lossy(0.1), 1000, secs(120));
+    println!("whole at 50 % broadcast loss, 10 % unicast loss, N=32: {spread}");
 }

@@ -1,20 +1,21 @@
 //! The dead are known to be dead, the living are not taken for dead.
 
-use crate::{lossy, scenario, secs, whole};
+use crate::{lossy, run_until, scenario, secs, simulation, whole};
+use spore_sim::report::Life;
 use spore_sim::scenario::Conditions;
-use spore_sim::{Command, Scenario, Spread};
+use spore_sim::{Command, Report, Scenario, Spread};
 use std::time::Duration;
 
 /// How long a killed node took to be dead for all others.
 fn deaths(nodes: usize, conditions: Conditions, seeds: u64) -> Spread {
     let spans = (0..seeds).map(|seed| {
-        let mut sim = whole(Scenario { conditions, ..scenario(nodes, seed) }, secs(60));
+        let mut sim = simulation(Scenario { conditions, ..scenario(nodes, seed) });
         // At any moment of the rounds of probes.
-        sim.run_for(secs(20) + Duration::from_millis(seed * 137 % 2_000));
+        sim.run_until(secs(20) + Duration::from_millis(seed * 137 % 2_000));
         sim.apply(Command::Kill(0)).expect("node 0 exists");
-        sim.run_for(secs(120));
-        let dead = sim.report().last_life(0).and_then(|life| life.dead_after());
-        dead.unwrap_or_else(|| panic!("seed {seed}: not dead for all after 120 s"))
+        let dead = |report: &Report| report.last_life(0).and_then(Life::dead_after);
+        let report = run_until(&mut sim, secs(120), |report| dead(report).is_some());
+        dead(&report).unwrap_or_else(|| panic!("seed {seed}: not dead for all after 120 s"))
     });
     Spread::of(spans).expect("there are seeds")
 }
@@ -71,9 +72,8 @@ fn a_node_that_stalls_5_seconds_in_20_makes_no_healthy_one_look_dead() {
         }
         let report = sim.report();
         let healthy = report.false_deaths.iter().filter(|death| death.node != 0).count();
-        println!("stalls, seed {seed}: {} false deaths of the stalled node", {
-            report.false_deaths.len() - healthy
-        });
+        let stalled = report.false_deaths.len() - healthy;
+        println!("stalls, seed {seed}: {stalled} times the stalled node looked dead");
         assert_eq!(healthy, 0, "seed {seed}: {:?}", report.false_deaths);
     }
 }

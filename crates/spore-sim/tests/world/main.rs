@@ -17,7 +17,7 @@ mod traffic;
 
 use spore_sim::network::Loss;
 use spore_sim::scenario::Conditions;
-use spore_sim::{Scenario, Simulation};
+use spore_sim::{Report, Scenario, Simulation};
 use std::time::Duration;
 
 const fn secs(secs: u64) -> Duration {
@@ -46,6 +46,18 @@ fn whole(scenario: Scenario, limit: Duration) -> Simulation {
     let mut sim = simulation(scenario);
     assert!(sim.run_until_complete(limit).is_some(), "seed {seed}: not whole after {limit:?}");
     sim
+}
+
+/// Runs on until `done`, looking every second, or until `limit` has passed.
+fn run_until(sim: &mut Simulation, limit: Duration, done: impl Fn(&Report) -> bool) -> Report {
+    let end = sim.now() + limit;
+    loop {
+        let report = sim.report();
+        if done(&report) || sim.now() >= end {
+            return report;
+        }
+        sim.run_for(secs(1));
+    }
 }
 
 /// Runs on until the cluster is whole again, which must come within `limit`. Returns how long it

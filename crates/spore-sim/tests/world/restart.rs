@@ -9,7 +9,7 @@ use std::time::Duration;
 /// cluster was whole again.
 fn restarts(memory: Memory, conditions: Conditions, limit: Duration) -> Spread {
     let mut spans = Vec::new();
-    for seed in 0..5 {
+    for seed in 0..3 {
         let mut sim = whole(Scenario { conditions, ..scenario(16, seed) }, secs(60));
         for round in 0..10 {
             for node in [round, (round * 7 + 3) % 16] {

@@ -2,7 +2,7 @@
 
 use crate::{scenario, simulation};
 use spore_sim::network::{Latency, Loss};
-use spore_sim::scenario::{Clocks, Flash};
+use spore_sim::scenario::{Clocks, Conditions, Flash};
 use spore_sim::{Command, Memory, Scenario, ScenarioError, Simulation};
 use std::time::Duration;
 
@@ -14,7 +14,8 @@ fn refusal(change: impl FnOnce(&mut Scenario)) -> String {
 
 #[test]
 fn impossible_scenarios_are_refused_with_a_sentence() {
-    let cases: [(&str, fn(&mut Scenario)); 10] = [
+    type Change = fn(&mut Scenario);
+    let cases: [(&str, Change); 10] = [
         ("0 nodes cannot", |s| s.nodes = 0),
         ("5000 nodes cannot", |s| s.nodes = 5000),
         ("5 nodes cannot be like", |s| s.esp01 = 5),
@@ -56,8 +57,8 @@ fn impossible_commands_are_refused_and_change_nothing() {
     ] {
         assert_eq!(sim.apply(command), Err(error.clone()));
     }
-    let mut conditions = spore_sim::scenario::Conditions::default();
-    conditions.loss = Loss { unicast: 2.0, broadcast: 0.0 };
+    let loss = Loss { unicast: 2.0, broadcast: 0.0 };
+    let conditions = Conditions { loss, ..Conditions::default() };
     assert!(sim.apply(Command::Conditions(conditions)).is_err());
     assert_eq!(sim.report(), before);
 }

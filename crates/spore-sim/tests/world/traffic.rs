@@ -3,14 +3,15 @@
 use crate::{lossy, scenario, secs, whole};
 use spore_sim::Scenario;
 use spore_sim::report::Traffic;
+use std::time::Duration;
 
 /// Sent datagrams and bytes a second of the busiest node of a cluster at rest, and of the mean one.
-fn idle(nodes: usize, loss: f64) -> [f64; 4] {
+fn idle(nodes: usize, loss: f64, span: Duration) -> [f64; 4] {
     let mut sim = whole(Scenario { conditions: lossy(loss), ..scenario(nodes, 1) }, secs(60));
     // The news of the start has spread by then.
-    sim.run_for(secs(60));
+    sim.run_for(secs(30));
     sim.clear_counters();
-    sim.run_for(secs(300));
+    sim.run_for(span);
     let report = sim.report();
     let most = |of: fn(&Traffic) -> u64| {
         report.traffic.iter().map(|node| node.per_second(of(node))).fold(0.0, f64::max)
@@ -33,14 +34,14 @@ fn idle(nodes: usize, loss: f64) -> [f64; 4] {
 #[test]
 fn an_idle_node_of_32_sends_at_most_10_datagrams_and_2_kilobytes_a_second() {
     for loss in [0.0, 0.05] {
-        let [datagrams, bytes, ..] = idle(32, loss);
+        let [datagrams, bytes, ..] = idle(32, loss, secs(300));
         assert!(datagrams <= 10.0 && bytes <= 2_000.0, "at {loss} loss");
     }
 }
 
 #[test]
 fn idle_traffic_does_not_grow_with_the_cluster() {
-    let [few, few_bytes, ..] = idle(8, 0.0);
-    let [many, many_bytes, ..] = idle(100, 0.0);
+    let [few, few_bytes, ..] = idle(8, 0.0, secs(60));
+    let [many, many_bytes, ..] = idle(100, 0.0, secs(60));
     assert!(many <= few * 1.5 && many_bytes <= few_bytes * 1.5);
 }

@@ -26,7 +26,8 @@ fn divisions(a: u64, trace: &mut Trace<'_>) {
         trace.word(value);
     }
     trace.word(c.checked_div(-7).unwrap_or(1));
-    for value in [a / 10, a % 10, a / 1_000_000, a % 1_000_000_007, a / 60 % 60, a / 0x1_0000_0001] {
+    for value in [a / 10, a % 10, a / 1_000_000, a % 1_000_000_007, a / 60 % 60, a / 0x1_0000_0001]
+    {
         trace.word(value);
     }
     for value in [d / 10, d % 60, d / 1000, d % 1_000_000_007] {

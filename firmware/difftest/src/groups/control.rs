@@ -8,8 +8,32 @@ use crate::{Inputs, Trace};
 
 pub(super) fn matches(inputs: &mut Inputs, trace: &mut Trace<'_>) {
     const OPS: [u32; 26] = [
-        0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 99, 100, 200, 300, 1000, 65_535,
-        0x8000_0000, 0xFFFF_FFFF, 0x7FFF_FFFF,
+        0,
+        1,
+        2,
+        3,
+        4,
+        5,
+        6,
+        7,
+        8,
+        9,
+        10,
+        11,
+        12,
+        13,
+        14,
+        15,
+        16,
+        99,
+        100,
+        200,
+        300,
+        1000,
+        65_535,
+        0x8000_0000,
+        0xFFFF_FFFF,
+        0x7FFF_FFFF,
     ];
     let mut a = 1;
     for _ in 0..2000 {
@@ -78,8 +102,12 @@ fn by_range(value: i64) -> u32 {
 }
 
 pub(super) fn calls(inputs: &mut Inputs, trace: &mut Trace<'_>) {
-    let table: [fn(u32, u32) -> u32; 4] =
-        [|a, b| a.wrapping_add(b), |a, b| a ^ b, u32::max, |a, b| dense_and_sparse(a & 31, b & 0xFFFF)];
+    let table: [fn(u32, u32) -> u32; 4] = [
+        |a, b| a.wrapping_add(b),
+        |a, b| a ^ b,
+        u32::max,
+        |a, b| dense_and_sparse(a & 31, b & 0xFFFF),
+    ];
     for _ in 0..200 {
         let function = black_box(table[inputs.index(table.len())]);
         trace.word(function(inputs.edge() as u32, inputs.edge() as u32));
@@ -119,7 +147,10 @@ fn many_arguments(
     i: bool,
 ) -> (u64, u128, i16) {
     (
-        (u64::from(a) + d.wrapping_mul(0x9E37) + u64::from(c)) ^ (f as u64) ^ g.len() as u64 ^ u64::from(i),
+        (u64::from(a) + d.wrapping_mul(0x9E37) + u64::from(c))
+            ^ (f as u64)
+            ^ g.len() as u64
+            ^ u64::from(i),
         h.wrapping_add(i128::from(e) as u128),
         b.wrapping_add(i16::from(e)),
     )
@@ -244,9 +275,11 @@ pub(super) fn loops(inputs: &mut Inputs, trace: &mut Trace<'_>) {
         let (steps, end) = collatz(inputs.any() >> 30);
         trace.word(steps);
         trace.word(end);
-        let folded = (0..inputs.below(40)).rev().step_by(3).zip(5_u64..).try_fold(0_u8, |sum, (a, b)| {
-            sum.checked_add((a * b) as u8)
-        });
+        let folded = (0..inputs.below(40))
+            .rev()
+            .step_by(3)
+            .zip(5_u64..)
+            .try_fold(0_u8, |sum, (a, b)| sum.checked_add((a * b) as u8));
         trace.word(folded.map_or(-1, i16::from));
     }
 }

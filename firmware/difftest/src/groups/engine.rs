@@ -14,7 +14,8 @@ use spore_core::wire::{
     Incarnation, Kind, MAX_DATAGRAM, Message, MessageWriter, Record, Rumor, U24,
 };
 use spore_core::{
-    Action, ClusterKey, Completion, Config, Destination, Facts, Hostname, Node, NodeId, Seed, Storage,
+    Action, ClusterKey, Completion, Config, Destination, Facts, Hostname, Node, NodeId, Seed,
+    Storage,
 };
 
 use crate::{Inputs, Trace};
@@ -75,7 +76,11 @@ fn record(inputs: &mut Inputs, id: NodeId, rumor: u64) -> Record {
             hostname: hostname(&format!("node-{}", inputs.any() >> inputs.below(64))),
         },
     };
-    Record { id, incarnation: Incarnation { epoch: number(inputs), refutation: number(inputs) }, rumor }
+    Record {
+        id,
+        incarnation: Incarnation { epoch: number(inputs), refutation: number(inputs) },
+        rumor,
+    }
 }
 
 fn hostname(name: &str) -> Hostname {
@@ -107,8 +112,6 @@ fn write_message(
     Some(writer.finish())
 }
 
-
-
 #[inline(never)]
 fn open(sealer: &Sealer, datagram: &mut [u8], trace: &mut Trace<'_>) {
     match sealer.open(datagram) {
@@ -125,7 +128,8 @@ fn parse(message: &[u8], sender: NodeId, trace: &mut Trace<'_>) {
     match Message::parse(message, sender) {
         Err(error) => trace.display(format_args!("{error:?}")),
         Ok(message) => {
-            trace.display(format_args!("{:?} {:x} {:?}", message.kind, message.digest, message.own));
+            trace
+                .display(format_args!("{:?} {:x} {:?}", message.kind, message.digest, message.own));
             message.records().for_each(|record| trace.display(format_args!("{record:?}")));
         }
     }
@@ -206,7 +210,13 @@ type Air = Vec<(SocketAddrV4, Destination, Vec<u8>)>;
 
 /// Lets a node do what is due, and collects what it sends.
 #[inline(never)]
-fn step(node: &mut Node<'_>, now: Instant, from: SocketAddrV4, air: &mut Air, trace: &mut Trace<'_>) {
+fn step(
+    node: &mut Node<'_>,
+    now: Instant,
+    from: SocketAddrV4,
+    air: &mut Air,
+    trace: &mut Trace<'_>,
+) {
     while let Some(Action::StoreIdentity(identity)) = node.poll_action(now) {
         trace.display(format_args!("{identity:?}"));
         node.handle_completion(now, Completion::StoreIdentity(Ok(())));
@@ -227,7 +237,13 @@ fn step(node: &mut Node<'_>, now: Instant, from: SocketAddrV4, air: &mut Air, tr
 }
 
 #[inline(never)]
-fn deliver(nodes: &mut [Node<'_>], now: Instant, from: SocketAddrV4, to: Destination, bytes: &[u8]) {
+fn deliver(
+    nodes: &mut [Node<'_>],
+    now: Instant,
+    from: SocketAddrV4,
+    to: Destination,
+    bytes: &[u8],
+) {
     for (index, node) in nodes.iter_mut().enumerate() {
         if matches!(to, Destination::Broadcast) || to == Destination::Unicast(address(index)) {
             node.handle_datagram(now, from, &mut bytes.to_vec());
@@ -240,7 +256,10 @@ fn ask(node: &mut Node<'_>, now: Instant, trace: &mut Trace<'_>) {
     for path in ["/api/node/status", "/api/cluster/members", "/nowhere"] {
         for method in [Method::Get, Method::Post] {
             let mut response = node.handle_request(now, &Request { method, path, query: "" });
-            trace.display(format_args!("{method:?} {path} {} {:?}", response.status, response.allow));
+            trace.display(format_args!(
+                "{method:?} {path} {} {:?}",
+                response.status, response.allow
+            ));
             let mut piece = [0; MIN_PIECE];
             loop {
                 let len = node.poll_body(now, &mut response.body, &mut piece);

@@ -10,9 +10,17 @@ pub(super) fn doubles(inputs: &mut Inputs, trace: &mut Trace<'_>) {
     for round in 0..ROUNDS {
         let (x, y) = pair(round, inputs);
         // The zero added to `min` and `max` hides the sign of zero, which the language leaves open.
-        for value in
-            [x + y, x - y, x * y, x / y, -x, x.abs(), x.min(y) + 0.0, x.max(y) + 0.0, x % (y + 1.5e-3)]
-        {
+        for value in [
+            x + y,
+            x - y,
+            x * y,
+            x / y,
+            -x,
+            x.abs(),
+            x.min(y) + 0.0,
+            x.max(y) + 0.0,
+            x % (y + 1.5e-3),
+        ] {
             trace.double(value);
         }
         trace.double(x.clamp(-1e3, 1e3) + 0.0);
@@ -66,7 +74,9 @@ pub(super) fn conversions(inputs: &mut Inputs, trace: &mut Trace<'_>) {
         for value in [n as f32, n as i32 as f32, n as i64 as f32, n as u16 as f32, wide as f32] {
             trace.single(value);
         }
-        for value in [n as f64, n as i64 as f64, n as u32 as f64, n as i8 as f64, wide as i128 as f64] {
+        for value in
+            [n as f64, n as i64 as f64, n as u32 as f64, n as i8 as f64, wide as i128 as f64]
+        {
             trace.double(value);
         }
     }

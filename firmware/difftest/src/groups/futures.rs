@@ -92,7 +92,8 @@ pub(super) fn machines(inputs: &mut Inputs, trace: &mut Trace<'_>) {
         let chain = async {
             let mut sum = 0_u64;
             for step in 0..10 {
-                sum = sum.wrapping_add(fallible(step, seed.wrapping_mul(u64::from(step) + 1)).await?);
+                sum =
+                    sum.wrapping_add(fallible(step, seed.wrapping_mul(u64::from(step) + 1)).await?);
             }
             Ok::<u64, u8>(sum)
         };

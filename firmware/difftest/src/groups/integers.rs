@@ -19,12 +19,28 @@ macro_rules! integer_group {
                 // 128 bits hold every result, extended by its sign.
                 let mut put = |value: $type| trace.wide(value as u128);
                 for value in [
-                    a.wrapping_add(b), a.wrapping_sub(b), a.wrapping_mul(b), a.wrapping_neg(),
-                    a & b, a | b, a ^ b, !a,
-                    a << shift, a >> shift, ((a as $unsigned) >> shift) as $type,
-                    a.rotate_left(shift), a.rotate_right(shift), a.swap_bytes(), a.reverse_bits(),
-                    a.saturating_add(b), a.saturating_sub(b), a.saturating_mul(b),
-                    a.min(b), a.max(b), a.clamp(a.min(b), a.max(b)), a.wrapping_pow(shift),
+                    a.wrapping_add(b),
+                    a.wrapping_sub(b),
+                    a.wrapping_mul(b),
+                    a.wrapping_neg(),
+                    a & b,
+                    a | b,
+                    a ^ b,
+                    !a,
+                    a << shift,
+                    a >> shift,
+                    ((a as $unsigned) >> shift) as $type,
+                    a.rotate_left(shift),
+                    a.rotate_right(shift),
+                    a.swap_bytes(),
+                    a.reverse_bits(),
+                    a.saturating_add(b),
+                    a.saturating_sub(b),
+                    a.saturating_mul(b),
+                    a.min(b),
+                    a.max(b),
+                    a.clamp(a.min(b), a.max(b)),
+                    a.wrapping_pow(shift),
                 ] {
                     put(value);
                 }
@@ -34,10 +50,14 @@ macro_rules! integer_group {
                     put(a.wrapping_div_euclid(b));
                     put(a.wrapping_rem_euclid(b));
                 }
-                for value in [a.checked_add(b), a.checked_sub(b), a.checked_mul(b), a.checked_div(b)] {
+                for value in
+                    [a.checked_add(b), a.checked_sub(b), a.checked_mul(b), a.checked_div(b)]
+                {
                     put(value.unwrap_or(7));
                 }
-                for (value, overflow) in [a.overflowing_add(b), a.overflowing_sub(b), a.overflowing_mul(b)] {
+                for (value, overflow) in
+                    [a.overflowing_add(b), a.overflowing_sub(b), a.overflowing_mul(b)]
+                {
                     put(value);
                     put(<$type>::from(overflow));
                 }

@@ -8,9 +8,9 @@ use smoltcp::phy::{ChecksumCapabilities, Loopback, Medium};
 use smoltcp::socket::{tcp, udp};
 use smoltcp::time::Instant;
 use smoltcp::wire::{
-    ArpOperation, ArpPacket, ArpRepr, DhcpPacket, DhcpRepr, EthernetAddress, EthernetFrame, HardwareAddress,
-    IpAddress, IpCidr, IpProtocol, IpRepr, Ipv4Address, Ipv4Packet, Ipv4Repr, TcpPacket, TcpRepr, UdpPacket,
-    UdpRepr,
+    ArpOperation, ArpPacket, ArpRepr, DhcpPacket, DhcpRepr, EthernetAddress, EthernetFrame,
+    HardwareAddress, IpAddress, IpCidr, IpProtocol, IpRepr, Ipv4Address, Ipv4Packet, Ipv4Repr,
+    TcpPacket, TcpRepr, UdpPacket, UdpRepr,
 };
 
 use crate::{Inputs, Trace};
@@ -73,7 +73,10 @@ fn parse(bytes: &[u8], checksums: &ChecksumCapabilities, trace: &mut Trace<'_>) 
         trace.bytes(udp.payload());
     }
     if let Ok(tcp) = TcpPacket::new_checked(packet.payload()) {
-        trace.display(format_args!("{:?}", TcpRepr::parse(&tcp, &from, &to, &ChecksumCapabilities::ignored())));
+        trace.display(format_args!(
+            "{:?}",
+            TcpRepr::parse(&tcp, &from, &to, &ChecksumCapabilities::ignored())
+        ));
     }
     if let Ok(ip) = ip {
         trace.word(IpRepr::Ipv4(ip).buffer_len());

@@ -14,7 +14,9 @@ pub(super) fn times(inputs: &mut Inputs, trace: &mut Trace<'_>) {
         trace.word(span.as_secs());
         trace.word((instant + span).as_ticks());
         trace.word(instant.checked_sub(span).map_or(1, |before| before.as_ticks()));
-        trace.word(instant.checked_duration_since(Instant::from_ticks(b)).map_or(2, |d| d.as_micros()));
+        trace.word(
+            instant.checked_duration_since(Instant::from_ticks(b)).map_or(2, |d| d.as_micros()),
+        );
         trace.word(instant.saturating_duration_since(Instant::from_ticks(b)).as_millis());
         trace.word(Duration::from_millis(b >> 12).as_ticks());
         trace.word(Duration::from_hz(1 + (b & 0xFFFF)).as_ticks());

@@ -6,6 +6,7 @@
 //! main loop to come round.
 
 pub mod arp;
+pub mod datagrams;
 pub mod driver;
 pub mod ethernet;
 pub mod frame_queue;

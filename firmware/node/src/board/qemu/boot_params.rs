@@ -16,6 +16,7 @@ const RECORDS_MAX: usize = 16;
 /// `params` must be null or point at a list of boot parameters that stays as it is.
 pub unsafe fn command_line(params: BootParams) -> &'static str {
     let mut record = params;
+    // SAFETY: the caller vouches for the list, if there is one.
     if record.is_null() || unsafe { record.read() } & 0xFFFF != TAG_FIRST {
         return "";
     }

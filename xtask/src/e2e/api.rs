@@ -1,0 +1,119 @@
+//! A client of the HTTP API that is small enough to be beyond doubt.
+
+use std::collections::BTreeMap;
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::Value;
+
+/// How long a node may take to answer.
+const TIMEOUT: Duration = Duration::from_secs(3);
+
+/// A node's API.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Api {
+    /// The node's name, for messages.
+    pub(super) name: String,
+    /// Where it is.
+    pub(super) address: Ipv4Addr,
+    /// Its TCP port.
+    pub(super) port: u16,
+}
+
+/// A node's view of the cluster: status by host name.
+pub(super) type Members = BTreeMap<String, Member>;
+
+/// What is the same in all views of a member.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Member {
+    /// Its id.
+    pub(super) id: String,
+    /// Its address.
+    pub(super) address: String,
+    /// `active`, `suspect`, `dead` or `left`.
+    pub(super) status: String,
+}
+
+impl Api {
+    /// `GET /api/cluster/members`.
+    ///
+    /// # Errors
+    /// When the node does not answer as it must.
+    pub(super) fn members(&self) -> Result<Members> {
+        let body = self.get("/api/cluster/members")?;
+        let rows = body["members"].as_array().context("no list of members")?;
+        let mut members = Members::new();
+        for row in rows {
+            let text = |field: &str| {
+                let value = row[field].as_str();
+                value.map(str::to_owned).with_context(|| format!("a member without {field}"))
+            };
+            let member =
+                Member { id: text("id")?, address: text("address")?, status: text("status")? };
+            let name = text("hostname")?;
+            ensure!(members.insert(name.clone(), member).is_none(), "{name} is listed twice");
+        }
+        Ok(members)
+    }
+
+    /// `GET /api/node/status`: how long the node has been running.
+    ///
+    /// # Errors
+    /// When the node does not answer as it must.
+    pub(super) fn uptime(&self) -> Result<Duration> {
+        let uptime = self.get("/api/node/status")?["uptime_ms"].as_u64();
+        uptime.map(Duration::from_millis).context("no uptime")
+    }
+
+    /// `GET /api/node/status`: how many datagrams were refused because they are not sealed with
+    /// the cluster key.
+    ///
+    /// # Errors
+    /// When the node does not answer as it must.
+    pub(super) fn unauthentic(&self) -> Result<u64> {
+        let count = self.get("/api/node/status")?["datagrams"]["unauthentic"].as_u64();
+        count.context("no count of datagrams that are not authentic")
+    }
+
+    fn get(&self, path: &str) -> Result<Value> {
+        let ask = || {
+            // HTTP/1.0: the end of the connection is the end of the answer.
+            let request = format!("GET {path} HTTP/1.0\r\nHost: {}\r\n\r\n", self.address);
+            let answer = self.exchange(request.as_bytes(), TIMEOUT)?;
+            let answer = String::from_utf8(answer).context("the answer is not UTF-8")?;
+            let (head, body) = answer.split_once("\r\n\r\n").context("the answer has no end")?;
+            let status = head.split(' ').nth(1);
+            if status != Some("200") {
+                bail!("answered {}", head.lines().next().unwrap_or_default());
+            }
+            serde_json::from_str(body).context("the body is not JSON")
+        };
+        ask().with_context(|| format!("GET {path} of {}", self.name))
+    }
+
+    /// Sends `request`, says that this is all, and returns what comes back until the node closes.
+    ///
+    /// # Errors
+    /// When the connection fails, or is not closed within `timeout`.
+    pub(super) fn exchange(&self, request: &[u8], timeout: Duration) -> Result<Vec<u8>> {
+        let end = Instant::now() + timeout;
+        let at = SocketAddr::from((self.address, self.port));
+        let mut socket = TcpStream::connect_timeout(&at, timeout)?;
+        socket.set_write_timeout(Some(timeout))?;
+        socket.write_all(request)?;
+        socket.shutdown(std::net::Shutdown::Write)?;
+        let mut answer = Vec::new();
+        let mut piece = [0; 4096];
+        loop {
+            let left = end.saturating_duration_since(Instant::now());
+            ensure!(!left.is_zero(), "no end of the answer within {} s", timeout.as_secs());
+            socket.set_read_timeout(Some(left))?;
+            match socket.read(&mut piece)? {
+                0 => return Ok(answer),
+                len => answer.extend_from_slice(&piece[..len]),
+            }
+        }
+    }
+}

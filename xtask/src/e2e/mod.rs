@@ -1,0 +1,148 @@
+//! `cargo xtask e2e`: three Linux nodes and two emulated boards on one network, end to end.
+//!
+//! The network is the test's own: [`run`](E2e::run) starts this program again in fresh network,
+//! mount and process namespaces (with `unshare`), and everything else happens in there: a bridge,
+//! a namespace with a cable to it for each Linux node, a TAP for each board. No packet can leave,
+//! and when the inner process ends, however it does, the kernel removes all of it.
+
+mod api;
+mod junk;
+mod network;
+mod scenario;
+
+use std::fs;
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context, Result, bail, ensure};
+use clap::Args;
+
+use crate::{emu, firmware, paths, process, toolchain};
+
+/// Exit code when this system allows no namespaces, so that the test could not be run at all.
+/// Test runners know 77 as "skipped".
+const CANNOT_RUN: u8 = 77;
+
+/// Test three Linux nodes and two emulated boards together on a network of their own.
+#[derive(Args)]
+pub(crate) struct E2e {
+    /// Where the nodes' output goes [default: target/e2e].
+    #[arg(long, value_name = "DIR")]
+    log_dir: Option<PathBuf>,
+    /// Start of the random numbers that the junk is made of.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// The inner run: firmware, `spore`, and a name for what is made.
+    #[arg(long, hide = true, num_args = 3, value_names = ["ELF", "SPORE", "NAME"])]
+    inside: Option<Vec<String>>,
+}
+
+impl E2e {
+    /// Runs the test. The exit code is 77 if this system does not allow it.
+    ///
+    /// # Errors
+    /// When something does not build, or the test fails.
+    pub(crate) fn run(self) -> Result<ExitCode> {
+        let logs = self.log_dir.clone().unwrap_or_else(|| paths::repository().join("target/e2e"));
+        if let Some(inside) = &self.inside {
+            let [elf, spore, name] = inside.as_slice() else {
+                bail!("--inside takes three values")
+            };
+            scenario::run(&scenario::Plan {
+                elf: Path::new(elf),
+                spore: Path::new(spore),
+                name,
+                logs: &logs,
+                seed: self.seed,
+            })?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        let Some(isolation) = isolation()? else { return Ok(ExitCode::from(CANNOT_RUN)) };
+        fs::create_dir_all(&logs).with_context(|| format!("cannot create {}", logs.display()))?;
+        let image = firmware::build(&firmware::Build::emulated("node"))?;
+        let spore = build_spore()?;
+        self.run_inside(isolation, &image.elf, &spore, &logs)
+    }
+
+    /// Starts this program again, isolated, and waits for its end.
+    fn run_inside(
+        &self,
+        isolation: &[&str],
+        elf: &Path,
+        spore: &Path,
+        logs: &Path,
+    ) -> Result<ExitCode> {
+        let own = std::env::current_exe().context("cannot find this program's own file")?;
+        let name = format!("spore{}", std::process::id());
+        let seed = self.seed.to_string();
+        let interrupted = emu::interruption()?;
+        let mut inner = emu::child::Guarded::start("the test", "unshare", |command| {
+            command.args(isolation).arg("--").arg(own).args(["e2e", "--seed", &seed]);
+            command.arg("--log-dir").arg(logs);
+            command.arg("--inside").arg(elf).arg(spore).arg(&name)
+        })?;
+        loop {
+            if interrupted.recv_timeout(std::time::Duration::from_millis(100)).is_ok() {
+                bail!("interrupted; everything is being removed");
+            }
+            if let Some(status) = inner.ended()? {
+                ensure!(status.signal().is_none(), "the test was killed ({status})");
+                return Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+            }
+        }
+    }
+}
+
+/// Namespaces of our own; everything in them is killed with the first process.
+const NAMESPACES: [&str; 6] =
+    ["--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"];
+/// The same for those who are not root: root within a user namespace.
+const NAMESPACES_AS_USER: [&str; 8] = [
+    "--user",
+    "--map-root-user",
+    "--net",
+    "--mount",
+    "--pid",
+    "--fork",
+    "--kill-child",
+    "--mount-proc",
+];
+
+/// The arguments of `unshare` that work here, or `None`, with advice on standard error.
+fn isolation() -> Result<Option<&'static [&'static str]>> {
+    let ways: [&'static [&'static str]; 2] = [&NAMESPACES, &NAMESPACES_AS_USER];
+    let mut complaint = String::new();
+    for way in ways {
+        // A TAP in there is the most that the test asks for.
+        let tap = ["--", "ip", "tuntap", "add", "dev", "probe", "mode", "tap"];
+        let done = process::output(Command::new("unshare").args(way).args(tap))?;
+        if done.status.success() {
+            return Ok(Some(way));
+        }
+        complaint = String::from_utf8_lossy(&done.stderr).trim().to_owned();
+    }
+    eprintln!(
+        "cannot run the test: this system does not let us make network namespaces with TAP \
+         interfaces in them ({complaint}).\n\
+         Run it as root. Or allow it to all users: `sysctl kernel.unprivileged_userns_clone=1`, \
+         where AppArmor restricts them `sysctl kernel.apparmor_restrict_unprivileged_userns=0`, \
+         and `chmod 666 /dev/net/tun`. A container needs the capability SYS_ADMIN and the device \
+         /dev/net/tun."
+    );
+    Ok(None)
+}
+
+/// Builds the `spore` command and says where it is.
+fn build_spore() -> Result<PathBuf> {
+    let mut cargo = toolchain::cargo_for_host();
+    cargo.current_dir(paths::repository());
+    cargo.args(["build", "--release", "--package", "spore-cli", "--message-format=json"]);
+    let messages = process::run(&mut cargo)?;
+    // One JSON object per line; the one about a program has the path of the executable.
+    let mut executables = messages.lines().filter_map(|line| {
+        let message: serde_json::Value = serde_json::from_str(line).ok()?;
+        message["executable"].as_str().map(PathBuf::from)
+    });
+    executables.next_back().context("cargo built no executable of the package spore-cli")
+}

@@ -17,7 +17,7 @@ const PACKAGE: &str = "difftest";
 /// gets the firmware past LLVM's crash. The numbers are rungs of [`LADDER`].
 const USUAL: [(&str, usize); 3] = [("release", 0), ("small", 0), ("release", 1)];
 /// How long the emulated machine may take; it needs a few seconds.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(60);
 /// What both sides print after the last group.
 const END: &str = "END";
 /// Steps that are shown before the first one that differs.

@@ -59,8 +59,9 @@ pub(crate) fn run_to_line(
         }
         ensure!(
             started.elapsed() < patience,
-            "the emulated machine did not end within {} s; what it said is in {}",
+            "the emulated machine hangs: in {} s it came no further than the line \"{}\" of {}",
             patience.as_secs(),
+            output.lines().last().unwrap_or(""),
             log.display()
         );
         thread::sleep(POLL);

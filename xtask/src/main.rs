@@ -5,6 +5,7 @@ mod doctor;
 mod e2e;
 mod emu;
 mod firmware;
+mod footprint;
 mod machine;
 mod paths;
 mod process;
@@ -30,6 +31,7 @@ enum Command {
     Difftest(difftest::Difftest),
     Doctor(doctor::Doctor),
     Firmware(firmware::Firmware),
+    Footprint(footprint::Footprint),
     Purity(purity::Purity),
     Sdk(sdk::Sdk),
 }
@@ -50,6 +52,7 @@ fn main() -> ExitCode {
             Err(error) => Err(error),
         },
         Command::Firmware(command) => command.run(),
+        Command::Footprint(command) => command.run(),
         Command::Purity(command) => command.run(),
         Command::Sdk(command) => command.run(),
     };

@@ -8,6 +8,7 @@ use core::net::SocketAddrV4;
 use core::panic::PanicInfo;
 
 use spore_core::api::{Body, Request, Response};
+use spore_core::cluster::{Member, Outgoing};
 use spore_core::profile::Esp01;
 use spore_core::time::Instant;
 use spore_core::{
@@ -84,6 +85,19 @@ export! {
 /// The engine's memory: so its size is in the object, too.
 #[unsafe(no_mangle)]
 pub static ENGINE_STORAGE: Storage<Esp01> = Storage::NEW;
+
+/// As many bytes as the named thing takes; the linker tells them to `cargo xtask footprint`.
+macro_rules! sizes {
+    ($($name:ident: $type:ty),*) => {
+        $(
+            #[doc = concat!("As large as `", stringify!($type), "`.")]
+            #[unsafe(no_mangle)]
+            pub static $name: [u8; size_of::<$type>()] = [0; size_of::<$type>()];
+        )*
+    };
+}
+
+sizes! { SIZE_OF_MEMBER: Member, SIZE_OF_OUTGOING: Outgoing, SIZE_OF_NODE: Node<'static> }
 
 /// What an impure engine would look like to the linker.
 #[cfg(feature = "canary")]

@@ -13,27 +13,27 @@ const TIMEOUT: Duration = Duration::from_secs(3);
 
 /// A node's API.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Api {
+pub(crate) struct Api {
     /// The node's name, for messages.
-    pub(super) name: String,
+    pub(crate) name: String,
     /// Where it is.
-    pub(super) address: Ipv4Addr,
+    pub(crate) address: Ipv4Addr,
     /// Its TCP port.
-    pub(super) port: u16,
+    pub(crate) port: u16,
 }
 
 /// A node's view of the cluster: status by host name.
-pub(super) type Members = BTreeMap<String, Member>;
+pub(crate) type Members = BTreeMap<String, Member>;
 
 /// What is the same in all views of a member.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Member {
+pub(crate) struct Member {
     /// Its id.
-    pub(super) id: String,
+    pub(crate) id: String,
     /// Its address.
-    pub(super) address: String,
+    pub(crate) address: String,
     /// `active`, `suspect`, `dead` or `left`.
-    pub(super) status: String,
+    pub(crate) status: String,
 }
 
 impl Api {
@@ -41,7 +41,7 @@ impl Api {
     ///
     /// # Errors
     /// When the node does not answer as it must.
-    pub(super) fn members(&self) -> Result<Members> {
+    pub(crate) fn members(&self) -> Result<Members> {
         let body = self.get("/api/cluster/members")?;
         let rows = body["members"].as_array().context("no list of members")?;
         let mut members = Members::new();
@@ -62,19 +62,20 @@ impl Api {
     ///
     /// # Errors
     /// When the node does not answer as it must.
-    pub(super) fn uptime(&self) -> Result<Duration> {
+    pub(crate) fn uptime(&self) -> Result<Duration> {
         let uptime = self.get("/api/node/status")?["uptime_ms"].as_u64();
         uptime.map(Duration::from_millis).context("no uptime")
     }
 
-    /// `GET /api/node/status`: how many datagrams were refused because they are not sealed with
-    /// the cluster key.
+    /// `GET /api/node/status`: how many datagrams were refused, for whatever reason.
     ///
     /// # Errors
     /// When the node does not answer as it must.
-    pub(super) fn unauthentic(&self) -> Result<u64> {
-        let count = self.get("/api/node/status")?["datagrams"]["unauthentic"].as_u64();
-        count.context("no count of datagrams that are not authentic")
+    pub(crate) fn refused(&self) -> Result<u64> {
+        let status = self.get("/api/node/status")?;
+        let kinds = ["unauthentic", "malformed", "replayed", "unverified"];
+        let count = |kind| status["datagrams"][kind].as_u64();
+        kinds.into_iter().map(count).sum::<Option<u64>>().context("no counts of datagrams")
     }
 
     fn get(&self, path: &str) -> Result<Value> {
@@ -97,7 +98,7 @@ impl Api {
     ///
     /// # Errors
     /// When the connection fails, or is not closed within `timeout`.
-    pub(super) fn exchange(&self, request: &[u8], timeout: Duration) -> Result<Vec<u8>> {
+    pub(crate) fn exchange(&self, request: &[u8], timeout: Duration) -> Result<Vec<u8>> {
         let end = Instant::now() + timeout;
         let at = SocketAddr::from((self.address, self.port));
         let mut socket = TcpStream::connect_timeout(&at, timeout)?;

@@ -5,8 +5,8 @@
 //! a namespace with a cable to it for each Linux node, a TAP for each board. No packet can leave,
 //! and when the inner process ends, however it does, the kernel removes all of it.
 
-mod api;
-mod junk;
+pub(crate) mod api;
+pub(crate) mod junk;
 mod network;
 mod scenario;
 

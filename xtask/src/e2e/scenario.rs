@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail, ensure};
 use super::api::{Api, Members};
 use super::junk::Junk;
 use super::network::{self, Network};
-use crate::emu::boot::{self, Boot};
+use crate::emu::boot::{self, Boot, Secret};
 use crate::emu::child::Guarded;
 use crate::emu::machine::{Event, Machine, Plug, Report};
 
@@ -67,6 +67,7 @@ struct Cluster {
     hosts: Vec<(Guarded, Api)>,
     boards: Vec<(Machine, Api)>,
     events: Receiver<Event>,
+    key: Secret,
     /// Hears the cluster's broadcasts, for samples of real datagrams.
     listener: UdpSocket,
 }
@@ -101,7 +102,7 @@ impl Cluster {
             let api = Api { name: boot.hostname, address: boot.address, port: BOARD_HTTP_PORT };
             boards.push((machine, api));
         }
-        Ok(Self { hosts, boards, events, listener })
+        Ok(Self { hosts, boards, events, key, listener })
     }
 
     fn apis(&self) -> impl Iterator<Item = &Api> {
@@ -167,16 +168,15 @@ impl Cluster {
     /// Junk must neither stop nor restart a node, nor change who is there.
     fn expect_junk_survived(&mut self, survivors: &[Api], seed: u64) -> Result<()> {
         let samples = self.heard();
-        let mut junk = Junk::new(seed);
+        let mut junk = Junk::new(seed, &self.key);
         let targets = [&self.hosts[0].1, &self.boards[0].1];
         for api in targets {
-            let (uptime, known) = (api.uptime()?, api.unauthentic()?);
+            let (uptime, known) = (api.uptime()?, api.refused()?);
             junk.send_datagrams((api.address, CLUSTER_PORT), JUNK, &samples)?;
-            let refused = api.unauthentic()? - known;
+            let refused = api.refused()? - known;
             ensure!(refused > JUNK as u64 / 4, "{} has seen {refused} of the junk", api.name);
             println!(
-                "e2e: {}: {JUNK} junk datagrams (half of them mutations of {} real ones), {refused} \
-                 refused as not authentic",
+                "e2e: {}: {JUNK} junk datagrams (some made from {} real ones), {refused} refused",
                 api.name,
                 samples.len()
             );

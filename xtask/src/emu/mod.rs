@@ -6,9 +6,9 @@
 
 pub(crate) mod boot;
 pub(crate) mod child;
-mod cluster;
+pub(crate) mod cluster;
 pub(crate) mod machine;
-mod switch;
+pub(crate) mod switch;
 
 use std::fs;
 use std::path::PathBuf;

@@ -97,17 +97,30 @@ fn next_rungs(build: &Build, tried: Rungs, files: &Assembly, done: &Output) -> R
         _ => {}
     }
     let name = if in_builtins { BUILTINS } else { &build.package };
-    ensure!(
-        rung + 1 < LADDER.len(),
-        "LLVM crashes on {name} (\"{CRASH}\") with each of its options {LADDER:?}; \
-         change opt-level or split the function that the compiler names"
-    );
+    if rung + 1 == LADDER.len() {
+        let function = crashing_function(build, tried, files)?;
+        bail!(
+            "LLVM crashes on {name} (\"{CRASH}\") with each of its options {LADDER:?}; \
+             split this function, or keep what it calls from being inlined: {function}"
+        );
+    }
     println!("  LLVM crashed on {name} with {}; trying {}", option(rung), option(rung + 1));
     Ok(if in_builtins {
         Rungs { builtins: rung + 1, ..tried }
     } else {
         Rungs { program: rung + 1, ..tried }
     })
+}
+
+/// Which function the compiler was at when it crashed (a mangled name): it tells only when asked to log its passes.
+fn crashing_function(build: &Build, rungs: Rungs, files: &Assembly) -> Result<String> {
+    const MARK: &str = " on Function '";
+    let mut command = cargo_rustc(build, rungs, files)?;
+    let done = process::output(command.arg("-Cllvm-args=-debug-pass=Executions"))?;
+    let log = String::from_utf8_lossy(&done.stderr);
+    let before = log.find(CRASH).map_or(&*log, |crash| &log[..crash]);
+    let name = before.rfind(MARK).and_then(|at| before[at + MARK.len()..].split('\'').next());
+    Ok(name.unwrap_or("(the compiler does not say which)").to_owned())
 }
 
 fn option(rung: usize) -> &'static str {

@@ -17,7 +17,7 @@ use clap::{Args, Subcommand, ValueEnum};
 
 use crate::{paths, sdk};
 pub(crate) use compile::LADDER;
-pub(crate) use sizes::Sizes;
+pub(crate) use sizes::{DATA_RAM, Sizes};
 
 /// What an image is linked against.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -225,7 +225,7 @@ fn objects(order: &Build) -> Result<Objects> {
         PanicStrategy::ImmediateAbort => "-mute",
     };
     let profile = format!("{}{panic}", order.profile);
-    let variant = [&[order.package.clone()], order.features.as_slice()].concat().join("-");
+    let variant = [std::slice::from_ref(&order.package), &order.features].concat().join("-");
     let work = paths::firmware_target().join("lx106").join(profile).join(variant);
     fs::create_dir_all(&work).with_context(|| format!("cannot create {}", work.display()))?;
     let assembly = compile::compile(order, &work)?;

@@ -11,7 +11,7 @@ use object::{Object, ObjectSection, SectionFlags, SectionKind, elf};
 /// The chip's instruction RAM: what lies here is not code in flash.
 const INSTRUCTION_RAM: Range<u64> = 0x4010_0000..0x4010_8000;
 /// The chip's data RAM, as far as programs may use it.
-const DATA_RAM: Range<u64> = 0x3FFE_8000..0x3FFF_C000;
+pub(crate) const DATA_RAM: Range<u64> = 0x3FFE_8000..0x3FFF_C000;
 
 /// Bytes by kind of memory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -84,7 +84,7 @@ fn by_text(word: &str) -> u8 {
         "PUT" => 2,
         "POST" => 3,
         "DELETE" => 4,
-        other if other.is_empty() => 5,
+        "" => 5,
         _ => 6,
     }
 }
@@ -266,7 +266,7 @@ pub(super) fn loops(inputs: &mut Inputs, trace: &mut Trace<'_>) {
     let collatz = |mut n: u64| {
         let mut steps = 0_u32;
         while n > 1 && steps < 500 {
-            n = if n % 2 == 0 { n / 2 } else { n.wrapping_mul(3) + 1 };
+            n = if n & 1 == 0 { n / 2 } else { n.wrapping_mul(3) + 1 };
             steps += 1;
         }
         (steps, n)

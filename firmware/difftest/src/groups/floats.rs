@@ -47,6 +47,7 @@ pub(super) fn singles(inputs: &mut Inputs, trace: &mut Trace<'_>) {
         }
         // The branch forms, with their negations: NaN must take neither side of a comparison.
         trace.word(if a > b { 1 } else { 2 });
+        #[allow(clippy::neg_cmp_op_on_partial_ord, reason = "the negation is the point")]
         trace.word(if !(a <= b) { 3 } else { 4 });
         trace.word(a.total_cmp(&b));
     }
@@ -84,7 +85,7 @@ pub(super) fn conversions(inputs: &mut Inputs, trace: &mut Trace<'_>) {
 
 /// Any bit patterns in one round, values of everyday size in the next.
 fn pair(round: usize, inputs: &mut Inputs) -> (f64, f64) {
-    let (x, y) = if round % 2 == 0 {
+    let (x, y) = if round & 1 == 0 {
         (f64::from_bits(inputs.any()), f64::from_bits(inputs.any()))
     } else {
         (inputs.edge() as i64 as f64 / 1024.0, inputs.any() as i32 as f64 * 0.37)

@@ -1,0 +1,144 @@
+//! `cargo xtask footprint`: what a node costs on the LX106, measured, as a table that is checked in.
+
+mod load;
+mod table;
+
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail, ensure};
+use clap::Args;
+use object::{Object as _, ObjectSymbol as _};
+
+use crate::firmware::{self, Board, Build, Sizes};
+use crate::paths;
+use table::{Figure, Table};
+
+/// The design's limits for an ESP-01 (section 8), in bytes.
+const STATICS_LIMIT: u64 = 44_900;
+const STACK_LIMIT: u64 = 5_200;
+const MEMBER_LIMIT: u64 = 96;
+const IMAGE_LIMIT: u64 = 400_000;
+const IRAM_LIMIT: u64 = 32_768;
+/// Of the chip's data RAM, what must be left for the SDK's heap.
+const HEAP_MINIMUM: u64 = 12_000;
+
+/// How many of the largest statics are listed.
+const LARGEST: usize = 12;
+
+/// Measure the firmware's footprint and write docs/footprint.md.
+#[derive(Args)]
+pub(crate) struct Footprint {
+    /// Write nothing; fail if a figure is over its limit, or the table is out of date.
+    #[arg(long)]
+    check: bool,
+}
+
+impl Footprint {
+    /// Measures, then writes or checks the table.
+    ///
+    /// # Errors
+    /// When something does not build or run, a limit is passed, or the table is out of date.
+    pub(crate) fn run(self) -> Result<()> {
+        let table = measure()?;
+        print!("{}", table.figures_as_text());
+        let over = table.over_limit();
+        ensure!(over.is_empty(), "over the limit: {}", over.join(", "));
+        let path = document();
+        if !self.check {
+            fs::write(&path, table.document())
+                .with_context(|| format!("cannot write {}", path.display()))?;
+            println!("footprint: wrote {}", path.display());
+            return Ok(());
+        }
+        let recorded =
+            fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let differences = table.differences(&recorded);
+        if !differences.is_empty() {
+            bail!(
+                "docs/footprint.md is out of date: {}. If that is meant, `cargo xtask footprint` \
+                 writes it anew",
+                differences.join("; ")
+            );
+        }
+        println!("footprint: within all limits, and as docs/footprint.md has it");
+        Ok(())
+    }
+}
+
+fn document() -> PathBuf {
+    paths::repository().join("docs/footprint.md")
+}
+
+fn measure() -> Result<Table> {
+    let node = firmware::build(&Build::emulated("node"))?;
+    let esp01 = firmware::build(&Build { board: Board::Esp01, ..Build::emulated("esp01") })?;
+    let engine = symbol_sizes(firmware::build_objects(&Build::emulated("purity"))?.program())?;
+    let size_of = |name: &str| {
+        let found = engine.iter().find(|(symbol, ..)| symbol == name);
+        found.map(|(.., size)| *size).with_context(|| format!("firmware/purity has no {name}"))
+    };
+    let load = load::measure(&node.elf)?;
+    let mut table = Table::default();
+    add_node(&mut table, &node.sizes);
+    table.add(Figure::limited("emulated: stack, highest mark under load", load.stack, STACK_LIMIT));
+    table.add(Figure::load("emulated: frames waiting at most", load.frames));
+    table.add(Figure::load("emulated: frames dropped", load.dropped));
+    table.add(Figure::limited("engine: a member", size_of("SIZE_OF_MEMBER")?, MEMBER_LIMIT));
+    table.add(Figure::free("engine: a waiting datagram", size_of("SIZE_OF_OUTGOING")?));
+    table.add(Figure::free("engine: `Node` without its storage", size_of("SIZE_OF_NODE")?));
+    table.add(Figure::free("engine: `Storage<Esp01>`", size_of("ENGINE_STORAGE")?));
+    add_esp01(&mut table, &esp01.sizes);
+    let mut statics = symbol_sizes(&node.elf)?;
+    statics.retain(|(_, address, _)| firmware::DATA_RAM.contains(address));
+    let mut statics: Vec<_> = statics.into_iter().map(|(name, _, size)| (name, size)).collect();
+    statics.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+    statics.truncate(LARGEST);
+    table.largest = statics;
+    Ok(table)
+}
+
+fn add_node(table: &mut Table, sizes: &Sizes) {
+    let image = sizes.code + sizes.rodata + sizes.iram + sizes.data;
+    table.add(Figure::free("emulated: code", sizes.code));
+    table.add(Figure::free("emulated: rodata", sizes.rodata));
+    table.add(Figure::limited("emulated: iram", sizes.iram, IRAM_LIMIT));
+    table.add(Figure::free("emulated: data", sizes.data));
+    table.add(Figure::free("emulated: bss", sizes.bss));
+    table.add(Figure::limited("emulated: statics (data + bss)", sizes.statics(), STATICS_LIMIT));
+    table.add(Figure::limited("emulated: image", image, IMAGE_LIMIT));
+}
+
+fn add_esp01(table: &mut Table, sizes: &Sizes) {
+    let image = sizes.code + sizes.rodata + sizes.iram + sizes.data + sizes.ram_rodata;
+    table
+        .add(Figure::free("esp01, with the SDK: flash (code + rodata)", sizes.code + sizes.rodata));
+    table.add(Figure::limited("esp01, with the SDK: iram", sizes.iram, IRAM_LIMIT));
+    table.add(Figure::free(
+        "esp01, with the SDK: data + rodata in RAM",
+        sizes.data + sizes.ram_rodata,
+    ));
+    table.add(Figure::free("esp01, with the SDK: bss", sizes.bss));
+    table.add(Figure::limited("esp01, with the SDK: image", image, IMAGE_LIMIT));
+    table.add(Figure::minimum(
+        "esp01, with the SDK: left for its heap",
+        sizes.ram_left(),
+        HEAP_MINIMUM,
+    ));
+}
+
+/// The variables of an ELF file: readable name, address, size.
+fn symbol_sizes(path: &std::path::Path) -> Result<Vec<(String, u64, u64)>> {
+    let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let file = object::File::parse(&*bytes).context("not an ELF file")?;
+    let variables = file.symbols().filter(|symbol| symbol.kind() == object::SymbolKind::Data);
+    variables
+        .filter(|symbol| symbol.size() > 0)
+        .map(|symbol| {
+            let name = symbol.name().context("a symbol's name is not UTF-8")?;
+            // Without the hash at the end.
+            let name = format!("{:#}", rustc_demangle::demangle(name));
+            Ok((name, symbol.address(), symbol.size()))
+        })
+        .collect()
+}

@@ -81,10 +81,12 @@ test_all() {
     setup
     run cargo xtask doctor
     run cargo fmt --all --check
+    run cargo fmt --manifest-path firmware/Cargo.toml --all --check
     run cargo clippy --workspace --all-targets --quiet -- -D warnings
     RUSTDOCFLAGS="-D warnings" run cargo doc --workspace --no-deps --quiet
     run cargo build --release --quiet
     host_tests "$@"
+    run cargo test --manifest-path firmware/Cargo.toml --package node --lib --quiet
     run cargo xtask purity
     run cargo xtask difftest
     run cargo xtask footprint --check

@@ -14,7 +14,7 @@ use crate::{machine, paths, process, toolchain};
 
 const PACKAGE: &str = "difftest";
 /// What is checked each time: opt-levels `s` and `z` (profiles of `firmware/Cargo.toml`), and the first option that
-/// gets the firmware past LLVM's crash. The numbers are rungs of [`LADDER`].
+/// gets the firmware past LLVM's crash. The numbers are rungs of `firmware::LADDER`.
 const USUAL: [(&str, usize); 3] = [("release", 0), ("small", 0), ("release", 1)];
 /// How long the emulated machine may take; it needs a few seconds.
 const PATIENCE: Duration = Duration::from_secs(60);

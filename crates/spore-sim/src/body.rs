@@ -4,7 +4,7 @@ use crate::clock::Clock;
 use crate::engine::Engine;
 use crate::report::Traffic;
 use spore_core::wire::MAX_DATAGRAM;
-use spore_core::{Action, Destination, Event, Identity, Node};
+use spore_core::{Action, Destination, Event, Facts, Hostname, Identity, Node};
 use std::collections::VecDeque;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::rc::Rc;
@@ -106,5 +106,22 @@ impl Running {
         let len = bytes.len().min(buf.len());
         buf[..len].copy_from_slice(&bytes[..len]);
         self.engine.with(|node| node.handle_datagram(local, from, &mut buf[..len]));
+    }
+}
+
+/// Twelve characters, as the name of a board usually has.
+pub(crate) fn hostname(node: usize) -> Hostname {
+    let name = format!("spore-{node:06}");
+    Hostname::new(&name).expect("a scenario's largest number has four digits")
+}
+
+/// What the node's body says of itself.
+pub(crate) fn facts(node: usize) -> Facts {
+    Facts {
+        board: "sim",
+        version: env!("CARGO_PKG_VERSION"),
+        chip_id: u32::try_from(node).unwrap_or(u32::MAX),
+        flash_size: 0,
+        reset_reason: "power-on",
     }
 }

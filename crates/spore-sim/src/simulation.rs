@@ -1,6 +1,6 @@
 //! [`Simulation`]: runs a scenario.
 
-use crate::body::{Body, Output, Running, Stall};
+use crate::body::{self, Body, Output, Running, Stall};
 use crate::clock::Clock;
 use crate::engine::Engine;
 use crate::log::{Entry, Log, Sink};
@@ -12,9 +12,7 @@ use crate::watch::Watch;
 use fastrand::Rng;
 use spore_core::api::{MIN_PIECE, Method, Request};
 use spore_core::node::StoreFailed;
-use spore_core::{
-    ClusterKey, Completion, Config, Destination, Facts, Hostname, Identity, Node, Seed,
-};
+use spore_core::{ClusterKey, Completion, Config, Destination, Identity, Node, Seed};
 use std::collections::VecDeque;
 use std::net::SocketAddrV4;
 use std::rc::Rc;
@@ -301,7 +299,7 @@ impl Simulation {
         self.rng.fill(&mut seed);
         let body = &mut self.bodies[node];
         let config = Config {
-            hostname: hostname(node),
+            hostname: body::hostname(node),
             address: *body.address.ip(),
             port: self.scenario.port,
             http_port: 80,
@@ -309,7 +307,8 @@ impl Simulation {
             timing: self.scenario.timing,
         };
         let (local, capacity) = (clock.local(self.now), self.scenario.capacity(node));
-        let engine = Engine::start(local, capacity, &config, facts(node), body.stored, &Seed(seed));
+        let engine =
+            Engine::start(local, capacity, &config, body::facts(node), body.stored, &Seed(seed));
         let own = engine.node().own().clone();
         body.boot += 1;
         body.life = Some(Running { engine, clock, since: self.now, wake: None, stall: None });
@@ -488,21 +487,5 @@ impl Simulation {
             }
         }
         self.watch.note(self.now);
-    }
-}
-
-/// Twelve characters, as the name of a board usually has.
-fn hostname(node: usize) -> Hostname {
-    let name = format!("spore-{node:06}");
-    Hostname::new(&name).expect("a scenario's largest number has four digits")
-}
-
-fn facts(node: usize) -> Facts {
-    Facts {
-        board: "sim",
-        version: env!("CARGO_PKG_VERSION"),
-        chip_id: u32::try_from(node).unwrap_or(u32::MAX),
-        flash_size: 0,
-        reset_reason: "power-on",
     }
 }

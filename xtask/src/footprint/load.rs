@@ -72,7 +72,7 @@ pub(super) fn measure(elf: &Path) -> Result<Marks> {
         }
     }
     std::thread::sleep(LAST_LOOK);
-    while let Some((id, report)) = cluster.next_event(Duration::ZERO)? {
+    if let Some((id, report)) = cluster.next_event(Duration::ZERO)? {
         match report {
             Report::Booted => bail!("board {id} has restarted under the load"),
             Report::Failed(line) => bail!("board {id} has failed under the load: {line}"),

@@ -2,11 +2,11 @@
 //!
 //! Every datagram is sealed with ChaCha20-Poly1305 (RFC 8439) under the cluster key. Its nonce is
 //! the sender's random 48-bit id, a 24-bit boot epoch and a 24-bit counter. The epoch is made
-//! durable before the first datagram of a boot, so no nonce is ever used twice ([`identity`]).
+//! durable before the first datagram of a boot, so no nonce is ever used twice ([`Nonces`]).
 //!
-//! A receiver keeps a window of what it has seen from each sender ([`replay`]). It forgets those
+//! A receiver keeps a window of what it has seen from each sender ([`ReplayWindow`]). It forgets those
 //! when it restarts, so then it takes nothing from a sender before that one has returned a fresh
-//! [`token`], which no recording can contain.
+//! [`Token`], which no recording can contain.
 
 mod identity;
 mod key;

@@ -2,6 +2,7 @@
 
 use super::Cluster;
 use super::member::{Member, Status};
+use super::table::below;
 use crate::node::Event;
 use crate::time::Instant;
 use crate::wire::{NodeId, Record, Rumor};
@@ -101,7 +102,7 @@ impl Cluster<'_> {
 
     /// Gives a suspect another chance to be heard.
     fn ping_a_suspect(&mut self, now: Instant) {
-        if self.rng.usize(..self.table.live().max(1)) >= SUSPECT_PINGS {
+        if below(&mut self.rng, self.table.live()) >= SUSPECT_PINGS {
             return;
         }
         let suspect = |member: &Member| member.status == Status::Suspect;

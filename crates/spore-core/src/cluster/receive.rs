@@ -3,6 +3,7 @@
 use super::Cluster;
 use super::member::Seen;
 use super::send::Task;
+use super::table::below;
 use crate::security::{Header, ReplayWindow, Token};
 use crate::time::{Duration, Instant};
 use crate::wire::{Kind, Message, NodeId};
@@ -94,7 +95,7 @@ impl Cluster<'_> {
             Kind::Ack(token) => self.measure(now, sender, &token),
             Kind::Announce => {
                 let gone = self.table.get(sender).is_some_and(|row| !row.status.is_live());
-                let chosen = self.rng.usize(..self.table.live().max(1)) < DIGEST_ANSWERS;
+                let chosen = below(&mut self.rng, self.table.live()) < DIGEST_ANSWERS;
                 if gone || differs && chosen {
                     self.answer(now, sender, from);
                 }

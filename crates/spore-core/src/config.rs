@@ -46,7 +46,7 @@ pub struct Timing {
     /// is inversely proportional to it.
     pub probe_interval: Duration,
     /// How long one ping may stay unanswered before it is repeated, within the probe interval.
-    /// Default 300 ms; must exceed the round-trip time. At `probe_interval` or above there is no
+    /// Default 250 ms; must exceed the round-trip time. At `probe_interval` or above there is no
     /// repetition, and loss alone makes suspects.
     pub probe_timeout: Duration,
     /// How long a suspect has to refute before it is declared dead. Default 4 s. At zero any lost
@@ -68,7 +68,7 @@ impl Timing {
         announce_alone: Duration::from_secs(1),
         announce: Duration::from_secs(8),
         probe_interval: Duration::from_secs(1),
-        probe_timeout: Duration::from_millis(300),
+        probe_timeout: Duration::from_millis(250),
         suspicion: Duration::from_secs(4),
         forget: Duration::from_secs(24 * 3600),
     };

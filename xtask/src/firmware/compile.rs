@@ -14,10 +14,10 @@ const CRASH: &str = "Cannot scavenge register without an emergency spill slot";
 
 /// The options to try, one after the other, until LLVM does not crash; the first means none.
 ///
-/// LLVM needs a free register where a stack offset is too large for an instruction, and reserves a slot to make one
-/// only in frames above 2 KB. The early rungs change the code a little and hope that the pressure eases. The last two
-/// are certain but slower: they keep the register allocator to so many registers that a caller-saved one stays free
-/// (of the ten, which come first in its order).
+/// LLVM needs a free register where a stack offset is too large for an instruction, and it seems that it reserves a
+/// slot to make one in large frames only. The early rungs change the code a little and hope that the pressure eases.
+/// The last two make slower code, but got everything through that was tried: they keep the register allocator to so
+/// many registers that one stays free (10 to 13 were too many).
 pub(crate) const LADDER: [&str; 8] = [
     "",
     "-disable-lsr",

@@ -44,12 +44,14 @@ impl Cluster<'_> {
             }
             self.begin_probe(now);
             self.ping_a_suspect(now);
+            self.ping_the_dying(now);
         } else if self.probe.again.is_some_and(|again| now >= again) {
             self.probe.again = self.next_try(now);
             if let Some(member) = self.probe.target.and_then(|target| self.table.get(target)) {
                 let (id, address) = member.contact(self.port);
                 self.ping(now, id, address);
             }
+            self.ping_the_dying(now);
         }
     }
 
@@ -110,6 +112,20 @@ impl Cluster<'_> {
             self.table.choose(&mut self.rng, suspect).map(|member| member.contact(self.port));
         if let Some((id, address)) = chosen {
             self.ping(now, id, address);
+        }
+    }
+
+    /// Asks suspects whose time is almost over, whoever suspected them: the refutation of a rumour
+    /// may have been lost on its way here, and nobody is to die of that.
+    fn ping_the_dying(&mut self, now: Instant) {
+        let soon = now + self.timing.probe_interval;
+        for index in 0..self.table.rows().len() {
+            let Some(member) = self.table.rows().get(index) else { break };
+            let expiry = member.expiry(&self.timing);
+            if member.status == Status::Suspect && expiry.is_some_and(|expiry| expiry <= soon) {
+                let (id, address) = member.contact(self.port);
+                self.ping(now, id, address);
+            }
         }
     }
 

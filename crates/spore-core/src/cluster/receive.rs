@@ -81,9 +81,12 @@ impl Cluster<'_> {
             Kind::Ack(_) => (),
             Kind::Ping(token) => {
                 self.ack(now, sender, from, token, true);
-                self.ping(now, sender, from);
+                self.challenge(now, now, sender, from);
             }
-            Kind::Announce => self.answer(now, sender, from),
+            Kind::Announce => {
+                let due = self.answer_time(now);
+                self.challenge(now, due, sender, from);
+            }
         }
         Err(Refused::Unverified)
     }
@@ -97,7 +100,8 @@ impl Cluster<'_> {
                 let gone = self.table.get(sender).is_some_and(|row| !row.status.is_live());
                 let chosen = below(&mut self.rng, self.table.live()) < DIGEST_ANSWERS;
                 if gone || differs && chosen {
-                    self.answer(now, sender, from);
+                    let due = self.answer_time(now);
+                    self.ping(due, sender, from);
                 }
             }
         }
@@ -112,12 +116,19 @@ impl Cluster<'_> {
         self.answered(sender, token.made());
     }
 
-    /// Answers an announcement with a ping, a little later.
-    fn answer(&mut self, now: Instant, sender: NodeId, from: SocketAddrV4) {
+    /// Asks an unverified sender for a proof, if that could be of use: two nodes with full lists
+    /// would ask each other for ever.
+    fn challenge(&mut self, now: Instant, due: Instant, sender: NodeId, from: SocketAddrV4) {
+        if self.table.has_room_for(sender, now) {
+            self.ping(due, sender, from);
+        }
+    }
+
+    /// When to answer an announcement: a little later, each node at another time.
+    fn answer_time(&mut self, now: Instant) -> Instant {
         let members = u64::try_from(self.table.live()).unwrap_or(u64::MAX);
         let spread = ANSWER_SPREAD.times(members).min(ANSWER_SPREAD_MAX);
-        let pause = Duration::from_micros(self.rng.u64(..=spread.as_micros()));
-        self.ping(now + pause, sender, from);
+        now + Duration::from_micros(self.rng.u64(..=spread.as_micros()))
     }
 
     /// Queues a ping to `peer` for `due`.

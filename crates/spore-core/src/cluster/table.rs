@@ -45,6 +45,12 @@ impl<'a> Table<'a> {
         }
     }
 
+    /// Whether `id` is listed, or could be.
+    pub(super) fn has_room_for(&self, id: NodeId, now: Instant) -> bool {
+        let expendable = || self.0.iter().any(|row| row.is_expendable(now));
+        self.position(id).is_ok() || !self.0.is_full() || expendable()
+    }
+
     /// Removes the rows for which `gone` holds.
     pub(super) fn remove(&mut self, mut gone: impl FnMut(&Member) -> bool) {
         self.0.retain(|member| !gone(member));

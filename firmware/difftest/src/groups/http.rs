@@ -1,11 +1,6 @@
-//! HTTP heads by `httparse`, requests with bodies by `edge-http`, both with damaged input.
+//! HTTP heads by `httparse`, many of them damaged.
 
 use alloc::vec::Vec;
-
-use edge_http::RequestHeaders;
-use edge_http::io::Body;
-use embassy_futures::block_on;
-use embedded_io_async::Read;
 
 use crate::{Inputs, Trace};
 
@@ -53,44 +48,4 @@ pub(super) fn heads(inputs: &mut Inputs, trace: &mut Trace<'_>) {
         line[at] = inputs.any() as u8;
         trace.display(format_args!("{:?}", httparse::parse_chunk_size(&line)));
     }
-}
-
-pub(super) fn requests(inputs: &mut Inputs, trace: &mut Trace<'_>) {
-    for _ in 0..200 {
-        let bytes = damaged(inputs);
-        let mut buffer = [0; 256];
-        let room = if inputs.below(8) == 0 { 40 } else { buffer.len() };
-        block_on(receive(&bytes, &mut buffer[..room], trace));
-    }
-}
-
-async fn receive(mut input: &[u8], buffer: &mut [u8], trace: &mut Trace<'_>) {
-    let mut headers = RequestHeaders::<4>::new();
-    let (rest, read) = match headers.receive(buffer, &mut input, true).await {
-        Ok(received) => received,
-        Err(error) => return trace.display(format_args!("{error:?}")),
-    };
-    trace.display(format_args!("{} {} {}", headers.method, headers.path, headers.http11));
-    for (name, value) in headers.headers.iter() {
-        trace.text(name);
-        trace.text(value);
-    }
-    let body_type = match headers.resolve::<core::convert::Infallible>() {
-        Ok((connection, body)) => {
-            trace.display(format_args!("{connection:?} {body:?}"));
-            body
-        }
-        Err(error) => return trace.display(format_args!("{error:?}")),
-    };
-    let mut body = Body::new(body_type, rest, read, &mut input);
-    let mut piece = [0; 7];
-    // A body that ends with the connection goes on as long as there is input; all of them are short.
-    for _ in 0..40 {
-        match body.read(&mut piece).await {
-            Ok(0) => break,
-            Ok(len) => trace.bytes(&piece[..len]),
-            Err(error) => return trace.display(format_args!("{error:?}")),
-        }
-    }
-    trace.word(body.is_complete());
 }

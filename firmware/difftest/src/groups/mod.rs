@@ -62,7 +62,6 @@ const GROUPS: &[(&str, Group)] = &[
     ("chacha20poly1305", crypto::seal),
     ("serde-json-core", json::documents),
     ("httparse", http::heads),
-    ("edge-http", http::requests),
     ("smoltcp-wire", network::packets),
     ("smoltcp-tcp", network::conversation),
     ("engine-codec", engine::codec),

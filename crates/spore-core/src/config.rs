@@ -69,7 +69,7 @@ impl Timing {
         announce: Duration::from_secs(8),
         probe_interval: Duration::from_secs(1),
         probe_timeout: Duration::from_millis(250),
-        suspicion: Duration::from_secs(4),
+        suspicion: Duration::from_secs(5),
         forget: Duration::from_secs(24 * 3600),
     };
 }

@@ -47,7 +47,7 @@ pub enum Completion {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StoreFailed;
 
-/// Something that has happened. At most 16 wait to be fetched; the oldest makes room.
+/// Something that has happened. At most 32 wait to be fetched; the oldest makes room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Event {
     /// A member was heard of for the first time.

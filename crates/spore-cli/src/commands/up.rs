@@ -101,8 +101,10 @@ impl Up {
             table.row([format!("node-{}", n + 1), format!("http://{}", self.api(n)?)]);
         }
         print!("{table}");
-        println!("Look: spore members, or curl http://{}/api/cluster/members", self.api(0)?);
-        println!("One more node: spore node --bind {}", self.next_address());
+        // Whoever started this through cargo has no `spore` on the path.
+        let spore = std::env::args().next().unwrap_or_else(|| "spore".to_owned());
+        println!("Look: {spore} members, or curl http://{}/api/cluster/members", self.api(0)?);
+        println!("One more node: {spore} node --bind {}", self.next_address());
         println!("Stop: Ctrl-C");
         Ok(())
     }

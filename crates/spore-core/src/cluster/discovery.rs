@@ -45,14 +45,26 @@ impl Cluster<'_> {
         }
         self.queue.push(now, Task::Announce);
         self.announcements.sent = self.announcements.sent.saturating_add(1);
+        self.ping_a_dead(now);
         let interval = self.announce_interval();
         self.announcements.announce = now + self.jitter(interval);
     }
 
+    /// Asks one who is held for dead: after a split, broadcasts alone may take long to say that
+    /// someone is back.
+    fn ping_a_dead(&mut self, now: Instant) {
+        let dead = |member: &Member| member.status == Status::Dead;
+        let chosen = self.table.choose(&mut self.rng, dead).map(|member| member.contact(self.port));
+        if let Some((id, address)) = chosen {
+            self.ping(now, id, address);
+        }
+    }
+
     fn announce_interval(&self) -> Duration {
         let Timing { announce_alone, announce, .. } = self.timing;
-        let verified = self.table.rows().iter().filter(|member| member.is_verified()).count();
-        if verified == 0 || self.announcements.sent < FIRST_ANNOUNCEMENTS {
+        let met = |member: &Member| member.status.is_live() && member.is_verified();
+        let alone = !self.table.rows().iter().any(met);
+        if alone || self.announcements.sent < FIRST_ANNOUNCEMENTS {
             return announce_alone;
         }
         let size = u64::try_from(self.table.live()).unwrap_or(u64::MAX);

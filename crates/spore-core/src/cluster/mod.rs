@@ -10,7 +10,8 @@
 //! silent becomes *suspect*, may refute with a higher [`Incarnation`], and is *dead* if it does
 //! not. News travels piggybacked on pings and acks. On top of the paper, every message carries a
 //! 32-bit digest of the sender's view, and an ack to a ping whose digest differs is filled up with
-//! member records, so that views converge however the news got lost.
+//! member records, so that views converge however the news got lost. The digest is an XOR over the
+//! members: if a single one is missing, the difference names it, and it is told first.
 //!
 //! *Trust*: nothing is taken from a sender before it has returned a fresh token in an ack (see
 //! [`security`](crate::security)). Members that are known by hearsay alone are greeted with a ping
@@ -42,8 +43,8 @@ use heapless::Deque;
 use send::Queue;
 use table::Table;
 
-/// How many events may wait to be fetched.
-const EVENTS: usize = 16;
+/// How many events may wait to be fetched: as many as one datagram can cause.
+const EVENTS: usize = 32;
 
 /// The member list of one node, and what keeps it true.
 #[derive(Debug)]

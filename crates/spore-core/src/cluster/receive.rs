@@ -80,7 +80,7 @@ impl Cluster<'_> {
             }
             Kind::Ack(_) => (),
             Kind::Ping(token) => {
-                self.ack(now, sender, from, token, true);
+                self.ack(now, sender, from, token, message.digest ^ self.digest());
                 self.challenge(now, now, sender, from);
             }
             Kind::Announce => {
@@ -92,14 +92,14 @@ impl Cluster<'_> {
     }
 
     fn react(&mut self, now: Instant, sender: NodeId, from: SocketAddrV4, message: &Message<'_>) {
-        let differs = message.digest != self.digest();
+        let difference = message.digest ^ self.digest();
         match message.kind {
-            Kind::Ping(token) => self.ack(now, sender, from, token, differs),
+            Kind::Ping(token) => self.ack(now, sender, from, token, difference),
             Kind::Ack(token) => self.measure(now, sender, &token),
             Kind::Announce => {
                 let gone = self.table.get(sender).is_some_and(|row| !row.status.is_live());
                 let chosen = below(&mut self.rng, self.table.live()) < DIGEST_ANSWERS;
-                if gone || differs && chosen {
+                if gone || difference != 0 && chosen {
                     let due = self.answer_time(now);
                     self.ping(due, sender, from);
                 }
@@ -136,7 +136,7 @@ impl Cluster<'_> {
         self.queue.push(due, Task::Ping { peer, to });
     }
 
-    fn ack(&mut self, now: Instant, peer: NodeId, to: SocketAddrV4, token: Token, fill: bool) {
-        self.queue.push(now, Task::Ack { peer, to, token, fill });
+    fn ack(&mut self, now: Instant, peer: NodeId, to: SocketAddrV4, token: Token, difference: u32) {
+        self.queue.push(now, Task::Ack { peer, to, token, difference });
     }
 }

@@ -25,8 +25,8 @@ pub(super) enum Task {
     Announce,
     /// A ping.
     Ping { peer: NodeId, to: SocketAddrV4 },
-    /// The answer to a ping; `fill` it up with member records because the views differ.
-    Ack { peer: NodeId, to: SocketAddrV4, token: Token, fill: bool },
+    /// The answer to a ping, with the XOR of the two nodes' digests: 0 if their views are equal.
+    Ack { peer: NodeId, to: SocketAddrV4, token: Token, difference: u32 },
 }
 
 /// The outgoing queue.
@@ -81,22 +81,25 @@ impl Cluster<'_> {
         message: &mut [u8],
     ) -> Option<(Destination, usize)> {
         let task = self.queue.pop(now)?;
-        let (kind, peer, fill, destination) = match task {
-            Task::Announce => (Kind::Announce, None, false, Destination::Broadcast),
+        let (kind, peer, difference, destination) = match task {
+            Task::Announce => (Kind::Announce, None, 0, Destination::Broadcast),
             Task::Ping { peer, to } => {
                 let kind = Kind::Ping(self.tokens.make(now, peer));
-                (kind, Some(peer), false, Destination::Unicast(to))
+                (kind, Some(peer), 0, Destination::Unicast(to))
             }
-            Task::Ack { peer, to, token, fill } => {
-                (Kind::Ack(token), Some(peer), fill, Destination::Unicast(to))
+            Task::Ack { peer, to, token, difference } => {
+                (Kind::Ack(token), Some(peer), difference, Destination::Unicast(to))
             }
         };
         // Every message has room for its head, whose size is bounded.
         let mut writer = MessageWriter::new(message, kind, self.digest(), &self.own).ok()?;
         if let Some(peer) = peer {
             self.tell_of_itself(&mut writer, peer);
+            if difference != 0 {
+                self.tell_the_difference(&mut writer, difference);
+            }
             self.tell(&mut writer, peer, true);
-            if fill {
+            if difference != 0 {
                 self.tell(&mut writer, peer, false);
             }
         }
@@ -108,6 +111,15 @@ impl Cluster<'_> {
         let row = self.table.get(peer).filter(|row| row.status != super::Status::Active);
         if let Some(row) = row {
             // It is the first record of a message that has room for several.
+            let _ = writer.push(&row.record());
+        }
+    }
+
+    /// If the peer lacks just one member, that member's digest is the whole difference.
+    fn tell_the_difference(&self, writer: &mut MessageWriter<'_>, difference: u32) {
+        let row = self.table.rows().iter().find(|row| row.digest() == difference);
+        if let Some(row) = row {
+            // It is one of the first two records of a message that has room for several.
             let _ = writer.push(&row.record());
         }
     }

@@ -17,6 +17,9 @@
 //! | speaks another version than HTTP/1.0 or HTTP/1.1 | 505 |
 //! | connects and sends nothing | a closed connection after [`Timeouts::idle`] |
 //!
+//! A stack without a queue for connections (smoltcp) resets those that come while every worker is
+//! busy, the refusing one included: its client must try again.
+//!
 //! Each of these is a JSON body like any other error of the API, and after each the connection
 //! is closed: where one request ends and the next begins is no longer certain.
 //!

@@ -6,6 +6,7 @@ use core::cell::RefCell;
 use core::net::{SocketAddr, SocketAddrV4};
 use edge_nal::{UdpReceive, UdpSend};
 use embassy_futures::select::select;
+use embassy_futures::yield_now;
 use embassy_sync::blocking_mutex::raw::NoopRawMutex;
 use embassy_sync::signal::Signal;
 use embassy_time::{Duration, Timer};
@@ -47,6 +48,8 @@ impl<'a, S: System> Shell<'a, S> {
                     let datagram = buf.get_mut(..len).unwrap_or_default();
                     self.node.borrow_mut().handle_datagram(now(), from, datagram);
                     self.changed.signal(());
+                    // A socket that is never empty must not keep the others from their turn.
+                    yield_now().await;
                 }
                 // The protocol is for IPv4.
                 Ok((_, SocketAddr::V6(_))) => (),

@@ -43,7 +43,7 @@ use heapless::Deque;
 use send::Queue;
 use table::Table;
 
-/// How many events may wait to be fetched: as many as one datagram can cause.
+/// How many events may wait to be fetched: about as many as one datagram can cause.
 const EVENTS: usize = 32;
 
 /// The member list of one node, and what keeps it true.
@@ -114,6 +114,7 @@ impl<'a> Cluster<'a> {
 
     /// Does what is due.
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
+        self.make_up_for_delay(now);
         self.announce(now);
         self.greet(now);
         self.probe(now);

@@ -7,6 +7,10 @@ use crate::node::Event;
 use crate::time::Instant;
 use crate::wire::{NodeId, Record, Rumor};
 
+/// At each step so many suspects are asked whose time is almost over: a quarter of what waits to be
+/// sent on a board. After a split there are many, and they share one channel.
+const DYING_PINGS: usize = 6;
+
 /// About so many members ping the same suspect in each interval, to hear its refutation.
 const SUSPECT_PINGS: usize = 4;
 
@@ -118,13 +122,31 @@ impl Cluster<'_> {
     /// Asks suspects whose time is almost over, whoever suspected them: the refutation of a rumour
     /// may have been lost on its way here, and nobody is to die of that.
     fn ping_the_dying(&mut self, now: Instant) {
-        let soon = now + self.timing.probe_interval;
-        for index in 0..self.table.rows().len() {
-            let Some(member) = self.table.rows().get(index) else { break };
-            let expiry = member.expiry(&self.timing);
-            if member.status == Status::Suspect && expiry.is_some_and(|expiry| expiry <= soon) {
-                let (id, address) = member.contact(self.port);
+        let (soon, timing) = (now + self.timing.probe_interval, self.timing);
+        let dying = |member: &Member| {
+            let expiry = member.expiry(&timing);
+            member.status == Status::Suspect && expiry.is_some_and(|expiry| expiry <= soon)
+        };
+        let count = self.table.rows().iter().filter(|member| dying(member)).count();
+        for _ in 0..count.min(DYING_PINGS) {
+            // One that is drawn twice is asked once: the queue takes no duplicates.
+            let chosen = self.table.choose(&mut self.rng, dying);
+            if let Some((id, address)) = chosen.map(|member| member.contact(self.port)) {
                 self.ping(now, id, address);
+            }
+        }
+    }
+
+    /// Gives suspects back the time for which this node was itself held up: their refutations may
+    /// be waiting.
+    pub(super) fn make_up_for_delay(&mut self, now: Instant) {
+        let late = now.since(self.probe.next());
+        if late < self.timing.probe_interval {
+            return;
+        }
+        for member in self.table.rows_mut() {
+            if member.status == Status::Suspect {
+                member.since = member.since + late;
             }
         }
     }

@@ -49,6 +49,7 @@ impl Cluster<'_> {
             return;
         }
         let before = member.status;
+        let raised = record.incarnation > member.incarnation;
         if let Rumor::Alive { address, http_port, status_version, hostname } = &record.rumor {
             member.address = *address;
             member.http_port = *http_port;
@@ -58,8 +59,11 @@ impl Cluster<'_> {
         member.incarnation = record.incarnation;
         member.status = status(&record.rumor);
         member.news = news;
-        if member.status != before {
+        // A suspicion of another incarnation has all its time before it.
+        if member.status != before || raised {
             member.since = now;
+        }
+        if member.status != before {
             let event = event(member.status, record);
             self.notify(event);
         }

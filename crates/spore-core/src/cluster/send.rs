@@ -4,6 +4,7 @@
 //! buffer, and says what is true then.
 
 use super::Cluster;
+use super::member::Member;
 use crate::node::Destination;
 use crate::security::Token;
 use crate::time::Instant;
@@ -45,9 +46,11 @@ impl<'a> Queue<'a> {
         Self { entries, overflows: 0, cursor: 0 }
     }
 
-    /// Adds a task, unless the same one waits already. What does not fit is dropped and counted.
+    /// Adds a task. If the same one waits already, the earlier time holds. What does not fit is
+    /// dropped and counted.
     pub(super) fn push(&mut self, due: Instant, task: Task) {
-        if self.entries.iter().any(|entry| entry.task == task) {
+        if let Some(entry) = self.entries.iter_mut().find(|entry| entry.task == task) {
+            entry.due = entry.due.min(due);
             return;
         }
         if self.entries.push(Outgoing { due, task }).is_err() {
@@ -95,15 +98,22 @@ impl Cluster<'_> {
         let mut writer = MessageWriter::new(message, kind, self.digest(), &self.own).ok()?;
         if let Some(peer) = peer {
             self.tell_of_itself(&mut writer, peer);
-            if difference != 0 {
-                self.tell_the_difference(&mut writer, difference);
-            }
-            self.tell(&mut writer, peer, true);
-            if difference != 0 {
-                self.tell(&mut writer, peer, false);
-            }
+            self.tell_of_others(&mut writer, peer, difference);
         }
         Some((destination, writer.finish()))
+    }
+
+    /// Adds what `peer` should know. A peer that has not proved to be fresh may be a recording,
+    /// sent from somebody else's address: it gets no more than it sent.
+    fn tell_of_others(&mut self, writer: &mut MessageWriter<'_>, peer: NodeId, difference: u32) {
+        if !self.table.get(peer).is_some_and(Member::is_verified) {
+            return;
+        }
+        let lacking = self.tell_the_difference(writer, difference);
+        self.tell(writer, |row| row.news > 0 && row.id != peer && Some(row.id) != lacking);
+        if difference != 0 {
+            self.tell(writer, |row| row.news == 0 && row.id != peer && Some(row.id) != lacking);
+        }
     }
 
     /// Tells `peer` first that it is held for suspect or dead, so that it can refute.
@@ -115,18 +125,20 @@ impl Cluster<'_> {
         }
     }
 
-    /// If the peer lacks just one member, that member's digest is the whole difference.
-    fn tell_the_difference(&self, writer: &mut MessageWriter<'_>, difference: u32) {
-        let row = self.table.rows().iter().find(|row| row.digest() == difference);
-        if let Some(row) = row {
-            // It is one of the first two records of a message that has room for several.
-            let _ = writer.push(&row.record());
-        }
+    /// If the peer lacks just one member, that member's digest is the whole difference: who it is.
+    fn tell_the_difference(
+        &self,
+        writer: &mut MessageWriter<'_>,
+        difference: u32,
+    ) -> Option<NodeId> {
+        let lacks = |row: &&Member| difference != 0 && row.digest() == difference;
+        let row = self.table.rows().iter().find(lacks)?;
+        // It is one of the first two records of a message that has room for several.
+        writer.push(&row.record()).ok().map(|()| row.id)
     }
 
-    /// Adds records of members other than `peer`, going round the list from one message to the
-    /// next: those that are `news`, or those that are not.
-    fn tell(&mut self, writer: &mut MessageWriter<'_>, peer: NodeId, news: bool) {
+    /// Adds records of `wanted` members, going round the list from one message to the next.
+    fn tell(&mut self, writer: &mut MessageWriter<'_>, wanted: impl Fn(&Member) -> bool) {
         let len = self.table.rows().len();
         let start = self.queue.cursor;
         for step in 0..len {
@@ -135,7 +147,7 @@ impl Cluster<'_> {
             }
             let index = start.wrapping_add(step).checked_rem(len).unwrap_or(0);
             let Some(row) = self.table.rows_mut().get_mut(index) else { break };
-            if row.id != peer && (row.news > 0) == news && writer.push(&row.record()).is_ok() {
+            if wanted(row) && writer.push(&row.record()).is_ok() {
                 row.news = row.news.saturating_sub(1);
                 self.queue.cursor = index.wrapping_add(1);
             }

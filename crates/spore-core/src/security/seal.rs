@@ -21,7 +21,7 @@ pub struct Header {
     pub sender: NodeId,
     /// In which of its boots.
     pub epoch: U24,
-    /// As the how-manieth of that boot.
+    /// Its number in that boot.
     pub counter: U24,
 }
 

@@ -8,8 +8,8 @@ use std::time::Duration;
 /// Sent datagrams and bytes a second of the busiest node of a cluster at rest, and of the mean one.
 fn idle(nodes: usize, loss: f64, span: Duration) -> [f64; 4] {
     let mut sim = whole(Scenario { conditions: lossy(loss), ..scenario(nodes, 1) }, secs(60));
-    // The news of the start has spread by then.
-    sim.run_for(secs(30));
+    // The news of the start has spread when each has probed each, which are one a second.
+    sim.run_for(secs(30) + Duration::from_secs(nodes as u64));
     sim.clear_counters();
     sim.run_for(span);
     let report = sim.report();

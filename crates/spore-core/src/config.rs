@@ -63,6 +63,19 @@ impl Default for Timing {
 }
 
 impl Timing {
+    /// This pace with no span below 1 ms, at which a node would do nothing else.
+    pub(crate) fn clamped(self) -> Self {
+        let at_least = |span: Duration| span.max(Duration::from_millis(1));
+        Self {
+            announce_alone: at_least(self.announce_alone),
+            announce: at_least(self.announce),
+            probe_interval: at_least(self.probe_interval),
+            probe_timeout: at_least(self.probe_timeout),
+            suspicion: at_least(self.suspicion),
+            forget: at_least(self.forget),
+        }
+    }
+
     /// The default pace.
     pub const DEFAULT: Self = Self {
         announce_alone: Duration::from_secs(1),
@@ -74,7 +87,8 @@ impl Timing {
     };
 }
 
-/// What does not change while a node runs.
+/// What does not change while a node runs. Each text has at most 32 bytes, so that a piece of the
+/// status fits into [`MIN_PIECE`](crate::api::MIN_PIECE).
 #[derive(Clone, Copy, Debug)]
 pub struct Facts {
     /// The body: `esp01`, `emulated`, `host` or `sim`.

@@ -122,10 +122,7 @@ impl<'a> Node<'a> {
         storage: &'a mut Storage<P>,
     ) -> Self {
         let (tokens, mut rng) = seed.split();
-        let epochs = Epochs::new(stored, &mut rng);
-        // There is one, since the first thing that the epochs want is to be stored.
-        let identity = epochs.identity();
-        let identity = identity.unwrap_or_else(|| Identity::new(&mut rng));
+        let (epochs, identity) = Epochs::new(stored, &mut rng);
         Self {
             facts,
             resources: Resources::default(),
@@ -234,6 +231,12 @@ impl<'a> Node<'a> {
     /// The other members, in the order of their ids.
     pub fn members(&self) -> &[Member] {
         self.cluster.members()
+    }
+
+    /// Uses up all nonces of the present epoch but `left`.
+    #[cfg(test)]
+    pub(crate) fn spend_nonces(&mut self, left: u32) {
+        self.epochs.spend(left);
     }
 
     /// What became of the datagrams so far.

@@ -47,8 +47,11 @@ pub(super) struct MemberView<'a> {
     status_version: u16,
     /// Milliseconds since a datagram last came from it; null if it is known by hearsay alone.
     last_seen_ms: Option<u64>,
-    /// The last round-trip time in microseconds; null before the first.
+    /// The last round-trip time in microseconds; null before the first, and for the node itself.
     rtt_us: Option<u64>,
+    /// Whether this is the node that was asked.
+    #[serde(rename = "self")]
+    own: bool,
 }
 
 struct Address(Ipv4Addr);
@@ -110,6 +113,7 @@ impl<'a> MemberView<'a> {
             status_version: member.status_version(),
             last_seen_ms: member.last_seen().map(|seen| now.since(seen).as_millis()),
             rtt_us: member.rtt().map(|rtt| rtt.as_micros()),
+            own: false,
         }
     }
 
@@ -124,7 +128,8 @@ impl<'a> MemberView<'a> {
             status: Status::Active.name(),
             status_version,
             last_seen_ms: Some(0),
-            rtt_us: Some(0),
+            rtt_us: None,
+            own: true,
         }
     }
 }

@@ -138,7 +138,7 @@ impl Member {
     }
 
     /// What this node says of it to others.
-    pub(super) fn record(&self) -> Record {
+    pub(crate) fn record(&self) -> Record {
         let rumor = match self.status {
             Status::Active => Rumor::Alive {
                 address: self.address,

@@ -80,7 +80,7 @@ impl<'a> Cluster<'a> {
         Self {
             own: Record { id: identity.id, incarnation: Incarnation::first(identity.epoch), rumor },
             port: config.port,
-            timing: config.timing,
+            timing: config.timing.clamped(),
             table: Table::new(storage.members.view()),
             queue: Queue::new(storage.outgoing.view()),
             tokens,

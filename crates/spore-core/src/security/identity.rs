@@ -111,16 +111,18 @@ enum Storing {
 const RETRY: Duration = Duration::from_secs(1);
 
 impl Epochs {
-    /// The epochs of a node that remembers `stored`, or nothing.
-    pub(crate) fn new(stored: Option<Identity>, rng: &mut fastrand::Rng) -> Self {
+    /// The epochs of a node that remembers `stored`, or nothing; and who it is about to be.
+    pub(crate) fn new(stored: Option<Identity>, rng: &mut fastrand::Rng) -> (Self, Identity) {
         let last = stored.unwrap_or_else(|| Identity::new(rng));
-        Self { current: None, next: Some(Pending::new(last.next(rng))) }
+        let identity = last.next(rng);
+        (Self { current: None, next: Some(Pending::new(identity)) }, identity)
     }
 
-    /// Who this node is, or is about to be.
-    pub(crate) fn identity(&self) -> Option<Identity> {
-        let current = self.current.as_ref().map(Nonces::identity);
-        current.or(self.next.as_ref().map(|next| next.identity))
+    /// Uses up all nonces of the present epoch but `left`.
+    #[cfg(test)]
+    pub(crate) fn spend(&mut self, left: u32) {
+        let nonces = self.current.as_mut().expect("an epoch is in use");
+        nonces.next = U24::new(U24::MAX.get() - left + 1);
     }
 
     /// Whether there are nonces to use.

@@ -57,6 +57,18 @@ pub enum OpenError {
     Unauthentic,
 }
 
+impl core::fmt::Display for OpenError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            Self::Truncated => "too short for a datagram",
+            Self::Version => "of another version of the protocol",
+            Self::Unauthentic => "not sealed with this key, or altered",
+        })
+    }
+}
+
+impl core::error::Error for OpenError {}
+
 /// Seals and opens with one key.
 pub struct Sealer(ChaCha20Poly1305);
 

@@ -1,5 +1,7 @@
 //! Tests of several parts of the engine together, in virtual time.
 
+mod epochs;
 mod pair;
+mod pieces;
 mod vectors;
 mod world;

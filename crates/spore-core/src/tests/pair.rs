@@ -1,7 +1,7 @@
 //! What nodes make of each other.
 
 use super::world::{World, act, address, facts, node, sent};
-use crate::cluster::Status;
+use crate::cluster::{Member, Status};
 use crate::security::Identity;
 use crate::time::{Duration, Instant};
 use crate::wire::{Incarnation, NodeId, U24};
@@ -89,11 +89,17 @@ fn a_recording_changes_nothing() {
     let mut world = World::new(3);
     world.run(3_000);
     let recording = world.air.clone();
-    let before: Vec<_> = (1..=3).map(|n| world.node(n).traffic().accepted).collect();
+    let state = |world: &mut World, n| {
+        let node = world.node(n);
+        let row = |m: &Member| (m.id(), m.status(), m.incarnation(), m.last_seen());
+        let members: Vec<_> = node.members().iter().map(row).collect();
+        (node.traffic().accepted, node.own().clone(), members)
+    };
+    let before: Vec<_> = (1..=3).map(|n| state(&mut world, n)).collect();
     for (from, to, bytes) in &recording {
         world.deliver(*from, *to, bytes);
     }
-    let after: Vec<_> = (1..=3).map(|n| world.node(n).traffic().accepted).collect();
+    let after: Vec<_> = (1..=3).map(|n| state(&mut world, n)).collect();
     assert_eq!(before, after);
     // A node that has forgotten everything believes none of it either.
     let mut reborn = node(world.now, 9, None);
@@ -165,4 +171,65 @@ fn a_full_list_is_a_partial_view_and_the_dead_make_room() {
     assert_eq!(members.len(), 511);
     assert!(members.iter().any(|member| member.id() == record(599, None).id));
     assert!(members.iter().all(|member| member.id() != record(5, None).id));
+}
+
+#[test]
+fn a_board_asks_all_that_are_dying_within_the_room_of_its_queue() {
+    let mut now = Instant::from_micros(1);
+    let storage =
+        std::boxed::Box::leak(std::boxed::Box::new(crate::Storage::<crate::profile::Esp01>::NEW));
+    let seed = crate::Seed([3; 32]);
+    let mut node = crate::Node::new(now, &super::world::config(1), facts(), None, &seed, storage);
+    act(&mut node, now);
+    let alive = node.own().clone();
+    for n in 0..40 {
+        let record = crate::wire::Record { id: NodeId([1, 2, 3, 4, 5, n]), ..alive.clone() };
+        node.cluster.learn(now, &record);
+        let rumor = crate::wire::Rumor::Suspect;
+        node.cluster.learn(now, &crate::wire::Record { rumor, ..record });
+    }
+    let mut datagrams = 0;
+    for _ in 0..4_900 {
+        now = now + Duration::from_millis(1);
+        node.handle_timeout(now);
+        datagrams += sent(&mut node, now).len();
+    }
+    assert_eq!(node.traffic().overflowed, 0);
+    assert!(datagrams < 80, "{datagrams} datagrams in 5 s");
+    assert!(node.members().iter().all(|member| member.status() == Status::Suspect));
+}
+
+#[test]
+fn a_renewed_suspicion_has_all_its_time_and_a_delay_of_the_observer_does_not_count() {
+    let mut world = World::new(3);
+    world.run(3_000);
+    let victim = world.node(3).own().clone();
+    world.kill(3);
+    let suspect = |refutation| crate::wire::Record {
+        rumor: crate::wire::Rumor::Suspect,
+        incarnation: Incarnation {
+            refutation: U24::new(refutation).unwrap(),
+            ..victim.incarnation
+        },
+        ..victim.clone()
+    };
+    let status = |world: &mut World| {
+        let members = world.node(1).members();
+        members.iter().find(|member| member.id() == victim.id).map(Member::status)
+    };
+    let now = world.now;
+    world.node(1).cluster.learn(now, &suspect(0));
+    world.run(4_900);
+    let now = world.now;
+    world.node(1).cluster.learn(now, &suspect(1));
+    world.run(4_500);
+    assert_eq!(status(&mut world), Some(Status::Suspect), "4.5 s after the second suspicion");
+
+    // Nobody wakes node 1 for 10 s.
+    world.now = world.now + Duration::from_secs(10);
+    let now = world.now;
+    world.node(1).handle_timeout(now);
+    assert_eq!(status(&mut world), Some(Status::Suspect), "after its own delay");
+    world.run(2_000);
+    assert_eq!(status(&mut world), Some(Status::Dead));
 }

@@ -12,7 +12,7 @@ mod message;
 mod record;
 mod types;
 
-pub use bytes::{Reader, Writer};
+pub use bytes::{Full, Reader, Writer};
 pub use message::{Kind, Message, MessageWriter, Records};
 pub use record::{Record, Rumor};
 pub(crate) use types::parse_hex;
@@ -35,3 +35,17 @@ pub enum Malformed {
     /// A hostname has a length or a character that is not allowed.
     Hostname,
 }
+
+impl core::fmt::Display for Malformed {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            Self::Truncated => "the message ends within a field",
+            Self::Kind => "the kind of the message is unknown",
+            Self::Sender => "the first record is not the sender's own",
+            Self::Status => "the status of a record is unknown",
+            Self::Hostname => "a hostname is not allowed",
+        })
+    }
+}
+
+impl core::error::Error for Malformed {}

@@ -48,6 +48,14 @@ pub struct NodeId(pub [u8; 6]);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InvalidNodeId;
 
+impl fmt::Display for InvalidNodeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a node id has exactly twelve hexadecimal digits")
+    }
+}
+
+impl core::error::Error for InvalidNodeId {}
+
 impl fmt::Display for NodeId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))

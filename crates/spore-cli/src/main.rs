@@ -3,8 +3,11 @@
 mod client;
 mod commands;
 mod key_file;
+mod output;
 mod paths;
+mod shell;
 mod table;
+mod variables;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 use std::process::ExitCode;
@@ -49,13 +52,6 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    // A missing .env is no error; a broken one is.
-    if let Err(error) = dotenvy::dotenv()
-        && !error.not_found()
-    {
-        eprintln!("spore: cannot read .env: {error}");
-        return ExitCode::FAILURE;
-    }
     let arguments = Arguments::parse();
     start_log(arguments.verbose);
     let result = match arguments.command {
@@ -67,14 +63,15 @@ fn main() -> ExitCode {
         Command::Key(key) => key.run(),
         Command::Completions { shell } => {
             let mut command = Arguments::command();
-            clap_complete::generate(shell, &mut command, "spore", &mut std::io::stdout());
-            Ok(())
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut command, "spore", &mut script);
+            output::print(String::from_utf8_lossy(&script))
         }
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("spore: {error:#}");
+            output::note(format_args!("spore: {error:#}"));
             ExitCode::FAILURE
         }
     }

@@ -1,21 +1,36 @@
-//! The file in which a node remembers who it is.
+//! The folder in which a node remembers who it is.
 
 use serde::{Deserialize, Serialize};
 use spore_core::Identity;
 use spore_core::wire::{NodeId, U24};
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::process;
 
 /// A directory's file `identity.json`: the node's id and its last boot epoch.
-#[derive(Clone, Debug)]
-pub struct IdentityFile {
+///
+/// Nonces are made of the two, so two nodes that shared them would use nonces twice, which gives
+/// the plain text away. Therefore the directory is locked for as long as this lives.
+#[derive(Debug)]
+pub(crate) struct IdentityFile {
     path: PathBuf,
+    /// The operating system drops the lock with the file, also if the process is killed.
+    _lock: File,
+}
+
+/// Why a directory cannot be used.
+#[derive(Debug)]
+pub(crate) enum DirectoryError {
+    /// Another node, in this process or in another one, has it.
+    InUse,
+    /// It cannot be made or locked.
+    Io(io::Error),
 }
 
 /// Why an identity could not be read. The node then takes a new id.
 #[derive(Debug)]
-pub enum IdentityError {
+pub(crate) enum IdentityError {
     /// There is none yet.
     Missing,
     /// The file cannot be read.
@@ -31,14 +46,22 @@ struct Stored {
 }
 
 impl IdentityFile {
-    /// The identity file in `directory`, which is made if need be.
-    pub fn in_directory(directory: &Path) -> io::Result<Self> {
-        fs::create_dir_all(directory)?;
-        Ok(Self { path: directory.join("identity.json") })
+    /// The identity file in `directory`, which is made if need be, and is this node's alone as long
+    /// as the result lives.
+    pub(crate) fn in_directory(directory: &Path) -> Result<Self, DirectoryError> {
+        fs::create_dir_all(directory).map_err(DirectoryError::Io)?;
+        let mut options = OpenOptions::new();
+        let lock = options.create(true).truncate(false).write(true).open(directory.join("lock"));
+        let lock = lock.map_err(DirectoryError::Io)?;
+        lock.try_lock().map_err(|error| match error {
+            TryLockError::WouldBlock => DirectoryError::InUse,
+            TryLockError::Error(error) => DirectoryError::Io(error),
+        })?;
+        Ok(Self { path: directory.join("identity.json"), _lock: lock })
     }
 
     /// Reads the identity.
-    pub fn load(&self) -> Result<Identity, IdentityError> {
+    pub(crate) fn load(&self) -> Result<Identity, IdentityError> {
         let bytes = fs::read(&self.path).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => IdentityError::Missing,
             _ => IdentityError::Io(error),
@@ -53,13 +76,18 @@ impl IdentityFile {
 
     /// Replaces the identity. When this returns `Ok`, it survives a power cut; at any moment the
     /// file is either the old one or the new one.
-    pub fn store(&self, identity: Identity) -> io::Result<()> {
+    pub(crate) fn store(&self, identity: Identity) -> io::Result<()> {
         let stored = Stored { id: identity.id.to_string(), epoch: identity.epoch.get() };
-        let new = self.path.with_extension("json.new");
+        let new = self.path.with_file_name(format!(".identity.json.{}.new", process::id()));
         let mut file = File::create(&new)?;
-        file.write_all(&serde_json::to_vec(&stored)?)?;
-        file.sync_all()?;
-        fs::rename(&new, &self.path)?;
+        let written = file
+            .write_all(&serde_json::to_vec(&stored)?)
+            .and_then(|()| file.sync_all())
+            .and_then(|()| fs::rename(&new, &self.path));
+        if written.is_err() {
+            let _ = fs::remove_file(&new);
+        }
+        written?;
         let directory = self.path.parent().unwrap_or(Path::new("."));
         File::open(directory)?.sync_all()
     }
@@ -67,21 +95,48 @@ impl IdentityFile {
 
 #[cfg(test)]
 mod tests {
-    use super::{Identity, IdentityError, IdentityFile, NodeId, U24};
+    use super::{DirectoryError, Identity, IdentityError, IdentityFile, NodeId, U24};
+
+    fn identity() -> Identity {
+        Identity { id: NodeId([1, 2, 3, 4, 5, 6]), epoch: U24::new(70_000).unwrap() }
+    }
 
     #[test]
     fn what_is_stored_is_read_back_and_damage_is_noticed_at_every_length() {
         let directory = tempfile::tempdir().unwrap();
         let file = IdentityFile::in_directory(&directory.path().join("new/deep")).unwrap();
         assert!(matches!(file.load(), Err(IdentityError::Missing)));
-        let identity =
-            Identity { id: NodeId([1, 2, 3, 4, 5, 6]), epoch: U24::new(70_000).unwrap() };
-        file.store(identity).unwrap();
-        assert_eq!(file.load().unwrap(), identity);
+        file.store(identity()).unwrap();
+        assert_eq!(file.load().unwrap(), identity());
         let bytes = std::fs::read(&file.path).unwrap();
         for len in 0..bytes.len() {
             std::fs::write(&file.path, &bytes[..len]).unwrap();
             assert!(matches!(file.load(), Err(IdentityError::Damaged)), "cut at {len}");
         }
+    }
+
+    #[test]
+    fn a_directory_is_one_nodes_alone_until_that_node_is_gone() {
+        let directory = tempfile::tempdir().unwrap();
+        let first = IdentityFile::in_directory(directory.path()).unwrap();
+        first.store(identity()).unwrap();
+        let second = IdentityFile::in_directory(directory.path());
+        assert!(matches!(second, Err(DirectoryError::InUse)), "{second:?}");
+        drop(first);
+        let third = IdentityFile::in_directory(directory.path()).unwrap();
+        assert_eq!(third.load().unwrap(), identity());
+    }
+
+    #[test]
+    fn a_failed_store_leaves_what_was_there_and_nothing_else() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = IdentityFile::in_directory(directory.path()).unwrap();
+        // A rename cannot replace a directory by a file.
+        std::fs::create_dir(&file.path).unwrap();
+        file.store(identity()).unwrap_err();
+        let mut left: Vec<_> =
+            std::fs::read_dir(directory.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+        left.sort();
+        assert_eq!(left, ["identity.json", "lock"]);
     }
 }

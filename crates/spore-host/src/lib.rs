@@ -1,8 +1,8 @@
 //! The Linux body: a SPORE node as a process, or several of them in one.
 //!
-//! [`HostNode::bind`] takes the addresses and says clearly why it cannot; [`HostNode::run`] then
-//! drives the node on the calling thread. Several nodes run in one process, each on a thread and
-//! an address of its own.
+//! [`HostNode::bind`] takes the addresses and the state folder, and says clearly why it cannot;
+//! [`HostNode::run`] then drives the node on the calling thread. Several nodes run in one process,
+//! each on a thread and an address of its own.
 
 mod identity;
 mod memory;
@@ -10,7 +10,6 @@ mod net;
 mod node;
 mod system;
 
-pub use identity::{IdentityError, IdentityFile};
 pub use net::BindError;
 pub use node::{HostNode, Settings};
 

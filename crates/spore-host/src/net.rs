@@ -12,8 +12,9 @@ use socket2::{Domain, Protocol, Socket, Type};
 use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener};
+use std::path::PathBuf;
 
-/// Why the addresses of a node could not be taken.
+/// Why what a node needs for itself could not be taken.
 #[derive(Debug)]
 pub enum BindError {
     /// No interface of this machine has the address. These are the addresses that there are.
@@ -24,6 +25,10 @@ pub enum BindError {
     Udp(SocketAddrV4, io::Error),
     /// The operating system refused the TCP address.
     Tcp(SocketAddrV4, io::Error),
+    /// Another node, here or in another process, uses the state folder.
+    StateInUse(PathBuf),
+    /// The state folder cannot be made or locked.
+    State(PathBuf, io::Error),
 }
 
 impl fmt::Display for BindError {
@@ -41,6 +46,13 @@ impl fmt::Display for BindError {
             Self::Tcp(address, error) => {
                 write!(f, "cannot use TCP {address}: {error}")?;
                 explain(f, error, "--http-port")
+            }
+            Self::StateInUse(folder) => {
+                let folder = folder.display();
+                write!(f, "another node uses the folder {folder}; choose another with --state")
+            }
+            Self::State(folder, error) => {
+                write!(f, "cannot use the folder {}: {error}", folder.display())
             }
         }
     }

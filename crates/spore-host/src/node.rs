@@ -1,7 +1,7 @@
 //! One node on Linux.
 
 use crate::CONNECTIONS;
-use crate::identity::IdentityFile;
+use crate::identity::{DirectoryError, IdentityFile};
 use crate::net::{BindError, Sockets};
 use crate::system::HostSystem;
 use embassy_futures::join::{join_array, join3};
@@ -13,6 +13,7 @@ use spore_core::{ClusterKey, Config, Hostname, Seed, Storage};
 use spore_node::Shell;
 use spore_node::http::{BUFFER_LEN, Server, Timeouts};
 use std::net::Ipv4Addr;
+use std::path::PathBuf;
 
 /// What the operator sets.
 #[derive(Clone, Debug)]
@@ -27,14 +28,16 @@ pub struct Settings {
     pub http_port: u16,
     /// The cluster's key.
     pub key: ClusterKey,
-    /// Where the node remembers its identity; without it, it has a new id at each start.
-    pub identity: Option<IdentityFile>,
+    /// The folder in which the node remembers its identity, and which is its alone; it is made if
+    /// need be. Without one, the node has a new id at each start.
+    pub state: Option<PathBuf>,
 }
 
-/// A node whose addresses are taken, ready to run.
+/// A node whose addresses and folder are taken, ready to run.
 pub struct HostNode {
     settings: Settings,
     sockets: Sockets,
+    identity: Option<IdentityFile>,
     seed: Seed,
 }
 
@@ -45,21 +48,28 @@ impl std::fmt::Debug for HostNode {
 }
 
 impl HostNode {
-    /// Takes the addresses of a node.
+    /// Takes the addresses of a node, then its folder.
     ///
     /// # Panics
     ///
     /// If the operating system gives no entropy, without which nothing can be sealed.
     pub fn bind(settings: Settings) -> Result<Self, BindError> {
         let sockets = Sockets::bind(settings.address, settings.port, settings.http_port)?;
+        let identity = settings.state.as_ref().map(|folder| {
+            IdentityFile::in_directory(folder).map_err(|error| match error {
+                DirectoryError::InUse => BindError::StateInUse(folder.clone()),
+                DirectoryError::Io(error) => BindError::State(folder.clone(), error),
+            })
+        });
+        let identity = identity.transpose()?;
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).expect("the operating system gives entropy");
-        Ok(Self { settings, sockets, seed: Seed(seed) })
+        Ok(Self { settings, sockets, identity, seed: Seed(seed) })
     }
 
     /// Runs the node on this thread, for ever.
     pub fn run(self) -> ! {
-        let Self { settings, sockets, seed } = self;
+        let Self { settings, sockets, identity, seed } = self;
         let config = Config {
             hostname: settings.hostname.clone(),
             address: settings.address,
@@ -71,7 +81,7 @@ impl HostNode {
         let system = HostSystem {
             hostname: settings.hostname.to_string(),
             address: settings.address,
-            identity: settings.identity,
+            identity,
             seed,
         };
         let mut storage = Box::new(Storage::<Host>::NEW);

@@ -1,10 +1,11 @@
 //! `spore key`.
 
 use crate::key_file::{self, KeyFile};
+use crate::output::print_line;
+use crate::shell;
 use anyhow::Result;
 use clap::{Args, Subcommand};
 use serde_json::json;
-use spore_core::ClusterKey;
 
 /// Make or show a cluster's key.
 #[derive(Debug, Args)]
@@ -13,7 +14,7 @@ pub(crate) struct Key {
     action: Action,
     #[command(flatten)]
     file: KeyFile,
-    /// Print the key and its file as JSON
+    /// Print the key's file as JSON, and the key if it is to be shown
     #[arg(long, global = true)]
     json: bool,
 }
@@ -33,17 +34,29 @@ enum Action {
 impl Key {
     pub(crate) fn run(self) -> Result<()> {
         let path = self.file.path()?;
-        let key: ClusterKey = match self.action {
-            Action::New { force } => key_file::make(&path, force)?,
-            Action::Show => self.file.read()?,
-        };
-        if self.json {
-            println!("{}", json!({ "key": key.to_hex().as_str(), "file": path }));
-        } else if matches!(self.action, Action::Show) {
-            println!("{}", key.to_hex());
-        } else {
-            println!("The new key is in {}; `spore key show` prints it.", path.display());
+        match self.action {
+            Action::New { force } => {
+                key_file::make(&path, force)?;
+                if self.json {
+                    // Not the key: what a script logs is soon read by others.
+                    return print_line(json!({ "file": path }));
+                }
+                let option = match self.file.option() {
+                    Some(path) => format!(" --key-file {}", shell::quoted(&path.to_string_lossy())),
+                    None => String::new(),
+                };
+                let path = path.display();
+                print_line(format_args!(
+                    "The new key is in {path}; `spore key show{option}` prints it."
+                ))
+            }
+            Action::Show => {
+                let key = self.file.read()?;
+                if self.json {
+                    return print_line(json!({ "key": key.to_hex().as_str(), "file": path }));
+                }
+                print_line(key.to_hex())
+            }
         }
-        Ok(())
     }
 }

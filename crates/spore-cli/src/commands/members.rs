@@ -1,6 +1,7 @@
 //! `spore members`.
 
 use crate::client::{Member, MemberList, Target};
+use crate::output::{print, print_line};
 use crate::table::{Table, span};
 use anyhow::Result;
 use clap::Args;
@@ -15,12 +16,10 @@ pub(crate) struct Members {
 impl Members {
     pub(crate) fn run(self) -> Result<()> {
         if self.target.json {
-            let body = self.target.get(self.target.node(), "/api/cluster/members")?;
-            println!("{body}");
-            return Ok(());
+            let body = self.target.get(&self.target.node(), "/api/cluster/members")?;
+            return print_line(body);
         }
-        print!("{}", table(&self.target.members()?));
-        Ok(())
+        print(table(&self.target.members()?))
     }
 }
 
@@ -35,13 +34,22 @@ fn table(list: &MemberList) -> Table {
             member.status.clone(),
             member.address.clone(),
             member.http_port.to_string(),
-            member.last_seen_ms.map_or_else(|| "-".to_owned(), |ms| format!("{} ago", span(ms))),
-            member.rtt_us.map_or_else(|| "-".to_owned(), rtt),
+            seen(member),
+            member.rtt_us.filter(|_| !member.is_self()).map_or_else(|| "-".to_owned(), rtt),
             member.status_version.to_string(),
             member.id.clone(),
         ]);
     }
     table
+}
+
+/// When a datagram last came from it. The node that was asked sends itself none.
+fn seen(member: &Member) -> String {
+    match member.last_seen_ms {
+        _ if member.is_self() => "self".to_owned(),
+        Some(millis) => format!("{} ago", span(millis)),
+        None => "-".to_owned(),
+    }
 }
 
 fn rtt(micros: u64) -> String {
@@ -59,12 +67,19 @@ mod tests {
             {"id":"2","hostname":"b","address":"10.0.0.2","http_port":80,"status":"dead",
              "status_version":1,"last_seen_ms":null,"rtt_us":null},
             {"id":"1","hostname":"a","address":"10.0.0.1","http_port":80,"status":"active",
-             "status_version":3,"last_seen_ms":1500,"rtt_us":2345}]}"#;
+             "status_version":3,"last_seen_ms":1500,"rtt_us":2345},
+            {"id":"3","hostname":"c","address":"10.0.0.3","http_port":80,"status":"active",
+             "status_version":7,"last_seen_ms":0,"rtt_us":null,"self":true},
+            {"id":"4","hostname":"d","address":"10.0.0.4","http_port":80,"status":"active",
+             "status_version":7,"last_seen_ms":0,"rtt_us":null,"self":null}]}"#;
         let list: MemberList = parse(body).unwrap();
         let text = table(&list).to_string();
         let lines: Vec<_> = text.lines().collect();
         assert!(lines[1].starts_with("a         active  10.0.0.1"), "{text}");
         assert!(lines[1].contains("1.5 s ago") && lines[1].contains("2.34 ms"), "{text}");
         assert!(lines[2].starts_with("b         dead"), "{text}");
+        let cells = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+        assert_eq!(cells(lines[3]), ["c", "active", "10.0.0.3", "80", "self", "-", "7", "3"]);
+        assert_eq!(cells(lines[4])[4..], ["0", "ms", "ago", "-", "7", "4"], "{text}");
     }
 }

@@ -1,12 +1,13 @@
 //! `spore node`.
 
 use crate::key_file::KeyFile;
+use crate::output::print_line;
 use crate::paths;
 use anyhow::{Context as _, Result};
 use clap::Args;
 use spore_core::Hostname;
 use spore_core::config::DEFAULT_PORT;
-use spore_host::{DEFAULT_HTTP_PORT, HostNode, IdentityFile, Settings};
+use spore_host::{DEFAULT_HTTP_PORT, HostNode, Settings};
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
@@ -17,10 +18,10 @@ pub(crate) struct Node {
     #[arg(long, value_name = "ADDRESS")]
     bind: Ipv4Addr,
     /// The cluster's UDP port, the same for all members
-    #[arg(long, default_value_t = DEFAULT_PORT)]
+    #[arg(long, default_value_t = DEFAULT_PORT, value_parser = clap::value_parser!(u16).range(1..))]
     port: u16,
     /// The TCP port of the node's HTTP API
-    #[arg(long, default_value_t = DEFAULT_HTTP_PORT)]
+    #[arg(long, default_value_t = DEFAULT_HTTP_PORT, value_parser = clap::value_parser!(u16).range(1..))]
     http_port: u16,
     /// The node's name [default: the machine's, and the end of the address]
     #[arg(long)]
@@ -45,25 +46,23 @@ impl Node {
             port: self.port,
             http_port: self.http_port,
             key,
-            identity: self.identity()?,
+            state: self.state()?,
         };
         let node = HostNode::bind(settings)?;
-        println!("{hostname}: http://{}:{}/api/node/status", self.bind, self.http_port);
+        let api = format!("{}:{}", self.bind, self.http_port);
+        print_line(format_args!("{hostname}: http://{api}/api/node/status"))?;
         ctrlc::set_handler(|| std::process::exit(0)).context("cannot wait for Ctrl-C")?;
         node.run()
     }
 
-    fn identity(&self) -> Result<Option<IdentityFile>> {
+    fn state(&self) -> Result<Option<PathBuf>> {
         if self.forget {
             return Ok(None);
         }
-        let folder = match &self.state {
-            Some(folder) => folder.clone(),
-            None => paths::state()?.join(format!("node-{}-{}", self.bind, self.port)),
-        };
-        let file = IdentityFile::in_directory(&folder)
-            .with_context(|| format!("cannot use the folder {}", folder.display()))?;
-        Ok(Some(file))
+        match &self.state {
+            Some(folder) => Ok(Some(folder.clone())),
+            None => Ok(Some(paths::state()?.join(format!("node-{}-{}", self.bind, self.port)))),
+        }
     }
 }
 

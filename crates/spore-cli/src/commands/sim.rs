@@ -1,5 +1,6 @@
 //! `spore sim`.
 
+use crate::output;
 use crate::table::Table;
 use anyhow::{Result, bail};
 use clap::Args;
@@ -60,9 +61,9 @@ impl Sim {
         let known = complete.is_some() && self.kill(&mut sim)?;
         let report = sim.report();
         if self.json {
-            println!("{}", document(&report, complete));
+            output::print_line(document(&report, complete))?;
         } else {
-            print(&report, complete, start.elapsed());
+            output::print(text(&report, complete, start.elapsed()))?;
         }
         match (complete, known) {
             (None, _) => bail!("not complete after {} virtual seconds", self.limit),
@@ -111,7 +112,7 @@ fn seconds(at: Option<Duration>) -> String {
     at.map_or_else(|| "-".to_owned(), |at| format!("{:.3}", at.as_secs_f64()))
 }
 
-fn print(report: &Report, complete: Option<Duration>, real: Duration) {
+fn text(report: &Report, complete: Option<Duration>, real: Duration) -> String {
     let header = ["NODE", "ID", "STARTED", "KNOWN TO ALL", "KNEW ALL", "KILLED", "DEAD TO ALL"];
     let mut table = Table::new(&header);
     for life in &report.lives {
@@ -125,25 +126,25 @@ fn print(report: &Report, complete: Option<Duration>, real: Duration) {
             seconds(life.dead),
         ]);
     }
-    print!("{table}");
-    println!("All times are virtual seconds since the beginning.");
-    for (what, spread) in spreads(report) {
-        println!("{what}: {spread}");
-    }
     let total = report.total();
-    println!(
-        "traffic: {:.1} datagrams and {:.0} bytes sent per node and second",
+    let spreads: String =
+        spreads(report).map(|(what, spread)| format!("{what}: {spread}\n")).collect();
+    format!(
+        "{table}All times are virtual seconds since the beginning.\n\
+         {spreads}\
+         traffic: {:.1} datagrams and {:.0} bytes sent per node and second\n\
+         false deaths: {}\n\
+         complete at: {} s\n\
+         {:.1} virtual seconds in {:.2} real ones\n\
+         log hash: {:016x}\n",
         total.per_second(total.sent),
-        total.per_second(total.sent_bytes)
-    );
-    println!("false deaths: {}", report.false_deaths.len());
-    println!("complete at: {} s", seconds(complete));
-    println!(
-        "{:.1} virtual seconds in {:.2} real ones",
+        total.per_second(total.sent_bytes),
+        report.false_deaths.len(),
+        seconds(complete),
         report.now.as_secs_f64(),
-        real.as_secs_f64()
-    );
-    println!("log hash: {:016x}", report.log_hash);
+        real.as_secs_f64(),
+        report.log_hash,
+    )
 }
 
 fn spreads(report: &Report) -> impl Iterator<Item = (&'static str, Spread)> {

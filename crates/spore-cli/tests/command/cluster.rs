@@ -1,6 +1,6 @@
 //! Clusters of real processes on real sockets.
 
-use crate::support::{Corner, Running, wait};
+use crate::support::{Corner, Running, stderr, wait};
 use std::time::Duration;
 
 const JOIN: Duration = Duration::from_secs(5);
@@ -47,6 +47,50 @@ fn a_node_that_is_killed_is_dead_for_all_others_and_returns_as_the_same_member()
     let _apart = start();
     wait("the return", JOIN, || all_active(&corner, &others, 5));
     assert_eq!(corner.json(&status)["id"], id);
+}
+
+#[test]
+fn a_member_that_is_dead_is_called_that_when_it_cannot_be_asked() {
+    let corner = Corner::new();
+    let _up = corner.up(2);
+    let apart = corner.node(9, &["--hostname", "apart", "--forget"]);
+    wait("three nodes", JOIN, || all_active(&corner, &[1, 2, 9], 3));
+    apart.kill();
+    wait("the death", DEATH, || lists_as(&corner, 1, "apart", "dead"));
+    let ask = || corner.run(&["status", "apart", "--node", &corner.api(1)]);
+    let output = ask();
+    assert_eq!(output.status.code(), Some(1));
+    let dead = format!("apart is held for dead by {}", corner.api(1));
+    assert!(stderr(&output).contains(&dead), "{}", stderr(&output));
+    assert!(stderr(&output).contains("refuses the connection"), "{}", stderr(&output));
+    // A new member with the name of the dead one is the one that is meant.
+    let _apart = corner.node(10, &["--hostname", "apart", "--forget"]);
+    wait("the other one", JOIN, || lists_as(&corner, 1, "apart", "active"));
+    assert!(lists_as(&corner, 1, "apart", "dead"));
+    let output = ask();
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(String::from_utf8_lossy(&output.stdout).contains(&corner.api(10)));
+}
+
+#[test]
+fn a_state_folder_is_one_nodes_alone() {
+    let corner = Corner::new();
+    assert!(corner.run(&["key", "new"]).status.success());
+    let shared = ["--state", "shared"];
+    let first = corner.node(1, &shared);
+    let (bind, port) = (corner.address(2).to_string(), corner.port.to_string());
+    let node = ["node", "--bind", &bind, "--port", &port, "--http-port", &port];
+    let output = corner.run(&[&node[..], &shared].concat());
+    assert_eq!(output.status.code(), Some(1));
+    assert!(output.stdout.is_empty(), "{output:?}");
+    let text = "another node uses the folder shared; choose another with --state";
+    assert!(stderr(&output).contains(text), "{}", stderr(&output));
+    let id = |n| corner.json(&["status", "--json", "--node", &corner.api(n)])["id"].clone();
+    let first_id = id(1);
+    // The lock goes with the process, however that ends.
+    first.kill();
+    let _second = corner.node(2, &shared);
+    assert_eq!(id(2), first_id);
 }
 
 #[test]

@@ -2,6 +2,8 @@
 
 mod cluster;
 mod junk;
+mod pipes;
 mod sim;
 mod support;
 mod usage;
+mod variables;

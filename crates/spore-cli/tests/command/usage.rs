@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 #[test]
 fn wrong_usage_is_exit_code_2_and_starts_nothing() {
     let corner = Corner::new();
-    let wrong: [&[&str]; 10] = [
+    let wrong: [&[&str]; 14] = [
         &[],
         &["unknown"],
         &["up", "--nodes", "0"],
@@ -19,6 +19,10 @@ fn wrong_usage_is_exit_code_2_and_starts_nothing() {
         &["node", "--bind", "127.0.0.1", "--hostname", "a.b"],
         &["members", "--timeout", "0"],
         &["node", "--bind", "127.0.0.1", "--forget", "--state", "x"],
+        &["node", "--bind", "127.0.0.1", "--port", "0"],
+        &["node", "--bind", "127.0.0.1", "--http-port", "0"],
+        &["up", "--port", "0"],
+        &["up", "--http-port", "0"],
     ];
     for arguments in wrong {
         let output = corner.run(arguments);
@@ -33,27 +37,16 @@ fn a_node_that_does_not_answer_is_a_clear_error_within_3_seconds() {
     let corner = Corner::new();
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let silent = silent.local_addr().unwrap().to_string();
-    for node in [corner.api(1), silent] {
+    for (node, what) in
+        [(corner.api(1), "refuses the connection"), (silent, "gives no answer within 3 s")]
+    {
         let start = Instant::now();
         let output = corner.run(&["members", "--node", &node]);
         assert!(start.elapsed() < Duration::from_millis(3_800), "{node}: {:?}", start.elapsed());
         assert_eq!(output.status.code(), Some(1));
-        assert!(stderr(&output).contains(&format!("{node} gives no answer")), "{output:?}");
+        assert!(stderr(&output).contains(&format!("{node} {what}")), "{output:?}");
         assert!(output.stdout.is_empty());
     }
-}
-
-#[test]
-fn the_node_to_ask_comes_from_the_option_the_environment_or_the_env_file() {
-    let corner = Corner::new();
-    let [from_file, from_environment, from_option] = [1, 2, 3].map(|n| corner.api(n));
-    std::fs::write(corner.path().join(".env"), format!("API_NODE={from_file}\n")).unwrap();
-    let asked = |command: &mut std::process::Command| stderr(&command.output().unwrap());
-    assert!(asked(&mut corner.command(&["members"])).contains(&from_file));
-    let mut command = corner.command(&["members"]);
-    assert!(asked(command.env("API_NODE", &from_environment)).contains(&from_environment));
-    let mut command = corner.command(&["members", "--node", &from_option]);
-    assert!(asked(command.env("API_NODE", &from_environment)).contains(&from_option));
 }
 
 #[test]
@@ -62,7 +55,12 @@ fn a_node_without_a_key_says_how_to_make_one() {
     let bind = corner.address(1).to_string();
     let output = corner.run(&["node", "--bind", &bind]);
     assert_eq!(output.status.code(), Some(1));
-    assert!(stderr(&output).contains("spore key new"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("`spore key new`"), "{}", stderr(&output));
+    let output = corner.run(&["node", "--bind", &bind, "--key-file", "my.key"]);
+    assert_eq!(output.status.code(), Some(1));
+    let command = "`spore key new --key-file my.key`";
+    assert!(stderr(&output).contains(command), "{}", stderr(&output));
+    assert_eq!(std::fs::read_dir(corner.path()).unwrap().count(), 0, "nothing was written");
 }
 
 #[test]
@@ -84,15 +82,25 @@ fn addresses_that_cannot_be_had_are_named() {
 #[test]
 fn a_key_is_made_shown_and_not_replaced_by_accident() {
     let corner = Corner::new();
-    let made = corner.json(&["key", "new", "--json"]);
-    let shown = corner.run(&["key", "show"]);
-    assert_eq!(String::from_utf8_lossy(&shown.stdout).trim(), made["key"].as_str().unwrap());
+    let made = corner.run(&["key", "new", "--json"]);
+    assert!(made.status.success(), "{}", stderr(&made));
+    let made_text = String::from_utf8(made.stdout).unwrap();
+    let made: serde_json::Value = serde_json::from_str(&made_text).unwrap();
+    let shown = corner.json(&["key", "show", "--json"]);
+    let key = shown["key"].as_str().unwrap();
+    assert!(!made_text.contains(key), "the secret is only shown where that is asked for");
+    assert_eq!(made, serde_json::json!({ "file": shown["file"] }));
+    let plain = corner.run(&["key", "show"]);
+    assert_eq!(String::from_utf8_lossy(&plain.stdout).trim(), key);
     let file = std::path::Path::new(made["file"].as_str().unwrap());
     assert_eq!(std::fs::metadata(file).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(std::fs::read_to_string(file).unwrap().trim(), key);
     let again = corner.run(&["key", "new"]);
     assert_eq!(again.status.code(), Some(1));
     assert!(stderr(&again).contains("--force"), "{}", stderr(&again));
-    assert_ne!(corner.json(&["key", "new", "--force", "--json"])["key"], made["key"]);
+    assert_eq!(corner.json(&["key", "show", "--json"]), shown);
+    assert_eq!(corner.json(&["key", "new", "--force", "--json"]), made);
+    assert_ne!(corner.json(&["key", "show", "--json"])["key"], key);
 }
 
 #[test]
@@ -112,4 +120,14 @@ fn asking_for_an_unknown_member_says_so() {
     let output = corner.run(&["status", "nobody", "--node", &corner.api(1)]);
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains("knows no member \"nobody\""), "{}", stderr(&output));
+}
+
+#[test]
+fn a_port_that_is_none_is_named() {
+    let corner = Corner::new();
+    for node in ["127.0.0.1:0", "127.0.0.1:65536", "127.0.0.1:x"] {
+        let output = corner.run(&["members", "--node", node]);
+        assert_eq!(output.status.code(), Some(1));
+        assert!(stderr(&output).contains("1 to 65535"), "{}", stderr(&output));
+    }
 }

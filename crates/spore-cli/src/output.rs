@@ -1,0 +1,56 @@
+//! Words for whoever started this command.
+//!
+//! Who reads may stop at any time: `spore sim | head -1`. That is no failure, and must not end a
+//! cluster that runs, so nothing here panics as `println!` does.
+
+use anyhow::{Context as _, Result};
+use std::fmt::Display;
+use std::io::{self, ErrorKind, Write};
+
+/// Writes `text` to stdout as it is. If nobody reads any more, that is `Ok` too.
+pub(crate) fn print(text: impl Display) -> Result<()> {
+    write(&mut io::stdout().lock(), text.to_string().as_bytes())
+}
+
+/// Writes `text` and the end of a line to stdout. If nobody reads any more, that is `Ok` too.
+pub(crate) fn print_line(text: impl Display) -> Result<()> {
+    print(format_args!("{text}\n"))
+}
+
+/// Writes `text` and the end of a line to stderr, if that goes; there is nobody else to tell.
+pub(crate) fn note(text: impl Display) {
+    let _ = io::stderr().lock().write_all(format!("{text}\n").as_bytes());
+}
+
+fn write(to: &mut impl Write, bytes: &[u8]) -> Result<()> {
+    match to.write_all(bytes).and_then(|()| to.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(error).context("cannot write to stdout")
+        }
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ErrorKind, Write, io, write};
+
+    struct Refusing(ErrorKind);
+
+    impl Write for Refusing {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(self.0.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn that_nobody_reads_is_no_failure_and_a_full_disk_is() {
+        write(&mut Refusing(ErrorKind::BrokenPipe), b"x").unwrap();
+        let error = write(&mut Refusing(ErrorKind::StorageFull), b"x").unwrap_err();
+        assert!(error.to_string().contains("stdout"), "{error}");
+    }
+}

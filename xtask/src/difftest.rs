@@ -9,13 +9,18 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 
-use crate::firmware::{self, Build};
+use crate::firmware::{self, Board, Build, Objects};
 use crate::{machine, paths, process, toolchain};
 
 const PACKAGE: &str = "difftest";
-/// What is checked each time: opt-levels `s` and `z` (profiles of `firmware/Cargo.toml`), and the first option that
-/// gets the firmware past LLVM's crash. The numbers are rungs of `firmware::LADDER`.
-const USUAL: [(&str, usize); 3] = [("release", 0), ("small", 0), ("release", 1)];
+/// The profile that the products are built in.
+const SHIPPED: &str = "release";
+/// What is checked each time, besides the options that the products need: opt-levels `s` and `z` (profiles of
+/// `firmware/Cargo.toml`), and the first option that gets code past LLVM's crash. The numbers are rungs of
+/// `firmware::LADDER`.
+const USUAL: [(&str, usize); 3] = [(SHIPPED, 0), ("small", 0), (SHIPPED, 1)];
+/// What ships, and so must be compiled with options that were checked.
+const PRODUCTS: [(&str, Board); 2] = [("node", Board::Emulated), ("esp01", Board::Esp01)];
 /// How long the emulated machine may take; it needs a few seconds.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// What both sides print after the last group.
@@ -80,13 +85,21 @@ impl Difftest {
 }
 
 impl Difftest {
-    /// Builds the LX106 side in every way that is to be checked, each with a name for the table.
+    /// Builds the LX106 side in every way that is to be checked, each once and with a name for the table.
     fn build_images(&self) -> Result<Vec<(String, PathBuf)>> {
-        let every = (0..firmware::LADDER.len()).map(|rung| ("release", rung));
+        let products = self.products()?;
+        let mut wanted = USUAL.to_vec();
+        if self.every_option {
+            wanted.extend((0..firmware::LADDER.len()).map(|rung| (SHIPPED, rung)));
+        }
+        wanted.extend(products.iter().map(|(_, objects)| (SHIPPED, objects.rung)));
         let mut images: Vec<(String, PathBuf)> = Vec::new();
-        for (profile, rung) in
-            if self.every_option { every.chain([("small", 0)]).collect() } else { USUAL.to_vec() }
-        {
+        let mut tried = Vec::new();
+        for (profile, rung) in wanted {
+            if tried.contains(&(profile, rung)) {
+                continue;
+            }
+            tried.push((profile, rung));
             let order = Build {
                 profile: profile.to_owned(),
                 first_rung: rung,
@@ -95,15 +108,41 @@ impl Difftest {
             };
             let image = firmware::build(&order)?;
             // A crash may have led to a later rung, so the option is what was used.
-            let name = format!("{profile}, {}", image.option);
+            let name = name_of(profile, image.option);
+            if images.iter().any(|(other, _)| *other == name) {
+                continue;
+            }
             // The next build overwrites the image.
             let kept = image.elf.with_extension(format!("rung{rung}.elf"));
             fs::copy(&image.elf, &kept)
                 .with_context(|| format!("cannot write {}", kept.display()))?;
             images.push((name, kept));
         }
+        for (product, objects) in &products {
+            ensure!(
+                images.iter().any(|(name, _)| *name == name_of(SHIPPED, objects.option)),
+                "{product} is compiled with LLVM's option {}, which cannot be checked: LLVM crashes on the \
+                 differential test with it. Change the function of {PACKAGE} or of {product} on which it crashes",
+                objects.option
+            );
+            println!("difftest: {product} is compiled with {}", objects.option);
+        }
         Ok(images)
     }
+
+    /// Compiles what ships, to learn which options that takes.
+    fn products(&self) -> Result<Vec<(&'static str, Objects)>> {
+        let compile = |(package, board)| {
+            let order = Build { board, locked: self.locked, ..Build::emulated(package) };
+            Ok((package, firmware::build_objects(&order)?))
+        };
+        PRODUCTS.into_iter().map(compile).collect()
+    }
+}
+
+/// A name for what the compiler was told, by which builds are told apart.
+fn name_of(profile: &str, option: &str) -> String {
+    format!("{profile}, {option}")
 }
 
 fn build_host(locked: bool) -> Result<PathBuf> {

@@ -18,6 +18,9 @@ pub(crate) struct Doctor {
     json: bool,
 }
 
+/// LLVM's name for the chip's variant of the core.
+const CPU: &str = "esp8266";
+
 /// The state of one piece.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
@@ -49,23 +52,38 @@ struct Piece {
     tested: &'static str,
     /// The command that repairs it.
     repair: &'static str,
-    /// Whether the firmware, or a test that everybody runs, needs it.
+    /// Whether building and running the firmware needs it.
     required: bool,
-    /// The version that is there, or "present" for what has none.
-    found: fn() -> Option<String>,
+    /// Looks for it.
+    found: fn() -> Found,
+}
+
+/// What a look for a piece brings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Found {
+    /// Its version, or "present" for what has none.
+    Version(String),
+    /// Something of that name, and why it is of no use.
+    Useless(String),
+    Nothing,
+}
+
+impl From<Option<String>> for Found {
+    fn from(version: Option<String>) -> Self {
+        version.map_or(Self::Nothing, Self::Version)
+    }
 }
 
 /// In the order in which a build needs them.
-const PIECES: [Piece; 10] = [
+const PIECES: [Piece; 13] = [
     Piece {
         name: "rustc",
-        purpose: "Rust for the LX106 (Debian's, since rustup's knows no Xtensa)",
+        purpose: "Rust for the LX106 (Debian's rustc-web)",
         tested: "1.96.0",
-        repair: "apt-get install rustc-web",
+        repair: "apt-get install rustc-web (Debian 12 has the right version in its security archive, \
+                 bookworm-security, which must be among apt's sources; its main archive has 1.85, which is too old)",
         required: true,
-        found: || {
-            version(Command::new(toolchain::rustc()).arg("--version")).filter(|_| knows_xtensa())
-        },
+        found: rustc,
     },
     Piece {
         name: "cargo",
@@ -73,7 +91,7 @@ const PIECES: [Piece; 10] = [
         tested: "1.96.0",
         repair: "apt-get install cargo-web",
         required: true,
-        found: || version(Command::new(toolchain::cargo()).arg("--version")),
+        found: || version(Command::new(toolchain::cargo()).arg("--version")).into(),
     },
     Piece {
         name: "rust-src",
@@ -81,7 +99,7 @@ const PIECES: [Piece; 10] = [
         tested: "present",
         repair: "apt-get install rust-web-src",
         required: true,
-        found: rust_src,
+        found: || rust_src().into(),
     },
     Piece {
         name: "xtensa gcc",
@@ -89,7 +107,7 @@ const PIECES: [Piece; 10] = [
         tested: "12.2.0",
         repair: "apt-get install gcc-xtensa-lx106",
         required: true,
-        found: || output(Command::new(toolchain::GCC).arg("-dumpfullversion")),
+        found: || output(Command::new(toolchain::GCC).arg("-dumpfullversion")).into(),
     },
     Piece {
         name: "xtensa binutils",
@@ -97,7 +115,7 @@ const PIECES: [Piece; 10] = [
         tested: "2.40",
         repair: "apt-get install binutils-xtensa-lx106",
         required: true,
-        found: || version(Command::new("xtensa-lx106-elf-ld").arg("--version")),
+        found: || version(Command::new("xtensa-lx106-elf-ld").arg("--version")).into(),
     },
     Piece {
         name: "picolibc",
@@ -105,7 +123,7 @@ const PIECES: [Piece; 10] = [
         tested: "present",
         repair: "apt-get install picolibc-xtensa-lx106-elf",
         required: true,
-        found: picolibc,
+        found: || picolibc().into(),
     },
     Piece {
         name: "qemu lx106",
@@ -113,23 +131,47 @@ const PIECES: [Piece; 10] = [
         tested: "7.2",
         repair: "apt-get install qemu-system-misc",
         required: true,
-        found: qemu,
+        found: || qemu().into(),
+    },
+    Piece {
+        name: "setpriv",
+        purpose: "ends emulated nodes with whoever started them (difftest, emu)",
+        tested: "2.38",
+        repair: "apt-get install util-linux",
+        required: true,
+        found: || version(Command::new("setpriv").arg("--version")).into(),
+    },
+    Piece {
+        name: "unshare",
+        purpose: "isolates the network of `cargo xtask e2e`; nothing else needs it",
+        tested: "2.38",
+        repair: "apt-get install util-linux",
+        required: false,
+        found: || version(Command::new("unshare").arg("--version")).into(),
+    },
+    Piece {
+        name: "nsenter",
+        purpose: "starts nodes in that network; nothing else needs it",
+        tested: "2.38",
+        repair: "apt-get install util-linux",
+        required: false,
+        found: || version(Command::new("nsenter").arg("--version")).into(),
     },
     Piece {
         name: "ip",
-        purpose: "networks for tests with emulated nodes",
+        purpose: "makes the network of `cargo xtask e2e`; nothing else needs it",
         tested: "6.1.0",
         repair: "apt-get install iproute2",
-        required: true,
-        found: || version(Command::new("ip").arg("-V")),
+        required: false,
+        found: || version(Command::new("ip").arg("-V")).into(),
     },
     Piece {
         name: "/dev/net/tun",
-        purpose: "puts emulated nodes on those networks",
+        purpose: "puts emulated nodes on that network; nothing else needs it",
         tested: "present",
-        repair: "modprobe tun",
-        required: true,
-        found: || present(Path::new("/dev/net/tun")),
+        repair: "modprobe tun (in a container: give it the device)",
+        required: false,
+        found: || present(Path::new("/dev/net/tun")).into(),
     },
     Piece {
         name: "esptool",
@@ -137,18 +179,18 @@ const PIECES: [Piece; 10] = [
         tested: "5.6",
         repair: "pip install esptool",
         required: false,
-        found: || version(Command::new("esptool").arg("version")),
+        found: || version(Command::new("esptool").arg("version")).into(),
     },
 ];
 
 impl Piece {
-    fn examine(&self) -> (State, Option<String>) {
+    fn examine(&self) -> (State, Found) {
         let found = (self.found)();
         let state = match &found {
-            Some(version) if is_tested(version, self.tested) => State::Ok,
-            Some(_) => State::Untested,
-            None if self.required => State::Missing,
-            None => State::Absent,
+            Found::Version(version) if is_tested(version, self.tested) => State::Ok,
+            Found::Version(_) => State::Untested,
+            Found::Useless(_) | Found::Nothing if self.required => State::Missing,
+            Found::Useless(_) | Found::Nothing => State::Absent,
         };
         (state, found)
     }
@@ -165,8 +207,13 @@ impl Doctor {
             let pieces: Vec<_> = findings
                 .iter()
                 .map(|(piece, (state, found))| {
+                    let (version, fault) = match found {
+                        Found::Version(version) => (Some(version), None),
+                        Found::Useless(fault) => (None, Some(fault)),
+                        Found::Nothing => (None, None),
+                    };
                     json!({
-                        "name": piece.name, "state": state.to_string(), "found": found,
+                        "name": piece.name, "state": state.to_string(), "found": version, "fault": fault,
                         "tested": piece.tested, "required": piece.required, "repair": piece.repair,
                     })
                 })
@@ -174,16 +221,19 @@ impl Doctor {
             println!("{:#}", json!({ "pieces": pieces }));
         } else {
             for (piece, (state, found)) in &findings {
-                print_finding(piece, *state, found.as_deref());
+                print_finding(piece, *state, found);
             }
         }
         Ok(findings.iter().all(|(_, (state, _))| *state != State::Missing))
     }
 }
 
-fn print_finding(piece: &Piece, state: State, found: Option<&str>) {
-    let version = found.unwrap_or("-");
+fn print_finding(piece: &Piece, state: State, found: &Found) {
+    let version = if let Found::Version(version) = found { version } else { "-" };
     println!("{state:<9} {:<16} {version:<12} {}", piece.name, piece.purpose);
+    if let Found::Useless(fault) = found {
+        println!("{:10}{fault}", "");
+    }
     match state {
         State::Ok => {}
         State::Untested => {
@@ -228,15 +278,32 @@ fn present(path: &Path) -> Option<String> {
     path.exists().then(|| "present".to_owned())
 }
 
-/// rustup's rustc in place of Debian's would fail late and with a riddle.
-fn knows_xtensa() -> bool {
+/// A rustc that cannot compile for our target would fail late and with a riddle.
+fn rustc() -> Found {
+    let program = toolchain::rustc();
+    let Some(version) = version(Command::new(&program).arg("--version")) else {
+        return Found::Nothing;
+    };
     let target = paths::firmware().join("targets").join(format!("{}.json", toolchain::TARGET));
-    let mut rustc = Command::new(toolchain::rustc());
-    rustc
-        .env("RUSTC_BOOTSTRAP", "1")
-        .args(["-Zunstable-options", "--print=cfg", "--target"])
-        .arg(target);
-    output(&mut rustc).is_some_and(|cfg| cfg.contains("target_arch=\"xtensa\""))
+    let mut ask = Command::new(&program);
+    ask.env("RUSTC_BOOTSTRAP", "1");
+    // To list a target's processors, rustc must understand the target, and its LLVM must have the back end.
+    ask.args(["-Zunstable-options", "--print=target-cpus", "--target"]).arg(target);
+    match process::output(&mut ask) {
+        Ok(done) if done.status.success() && lists_cpu(&String::from_utf8_lossy(&done.stdout)) => {
+            Found::Version(version)
+        }
+        _ => Found::Useless(format!(
+            "{} is {version}, which cannot compile for {}: it is too old, or was built without Xtensa",
+            program.display(),
+            toolchain::TARGET
+        )),
+    }
+}
+
+/// Whether the ESP8266's processor is in rustc's list.
+fn lists_cpu(list: &str) -> bool {
+    list.lines().any(|line| line.split_whitespace().next() == Some(CPU))
 }
 
 fn rust_src() -> Option<String> {
@@ -272,6 +339,14 @@ mod tests {
             assert_eq!(find_version(text).as_deref(), Some(expected), "{text}");
         }
         assert_eq!(find_version("no such thing"), None);
+    }
+
+    #[test]
+    fn the_chip_is_looked_for_in_a_list_of_processors() {
+        let list = "Available CPUs for this target:\n    esp32\n    esp8266 - the default\n";
+        assert!(lists_cpu(list));
+        assert!(!lists_cpu("Available CPUs for this target:\n    esp32\n"));
+        assert!(!lists_cpu(""));
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Running other programs: quiet when they work, the telling lines when they do not.
 
+use std::fs;
+use std::path::Path;
 use std::process::{Command, Output};
 
 use anyhow::{Context, Result, bail};
@@ -53,6 +55,14 @@ pub(crate) fn telling_lines(stderr: &str) -> String {
         .unwrap_or_else(|| lines.len().saturating_sub(SHOWN_LINES));
     let shown = lines.iter().skip(from).take(SHOWN_LINES);
     shown.map(|l| l.chars().take(SHOWN_COLUMNS).collect::<String>()).collect::<Vec<_>>().join("\n")
+}
+
+/// The last `lines` lines of a log, for a message; empty if there is no such file.
+pub(crate) fn tail_of(log: &Path, lines: usize) -> String {
+    let text = fs::read(log).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let all: Vec<&str> = text.lines().collect();
+    all[all.len().saturating_sub(lines)..].join("\n")
 }
 
 #[cfg(test)]

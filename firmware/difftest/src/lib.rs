@@ -9,6 +9,7 @@ extern crate alloc;
 
 mod groups;
 mod inputs;
+mod tasks;
 mod trace;
 
 #[cfg(target_arch = "xtensa")]

@@ -1,23 +1,35 @@
 //! The LX106 side: what the groups need on QEMU's board, and how their hashes get out.
 //!
-//! The heap lies in memory that only QEMU's board has: what is tested is the compiler, not a budget.
+//! Start-up code and boot parameters are the node's. The heap lies in memory that only QEMU's board has, and the stack
+//! may grow through all of the data RAM below it: what is tested is the compiler, not a budget.
 
 use core::alloc::{GlobalAlloc, Layout};
 use core::cell::UnsafeCell;
 use core::fmt::{self, Write as _};
 use core::panic::PanicInfo;
+use core::ptr;
+
+use node::board::qemu::boot_params::{BootParams, command_line};
 
 use crate::groups;
 
 /// Transmit register of the board's UART; QEMU takes a byte at any time.
-const UART: *mut u32 = 0x9D05_0020 as *mut u32;
-/// The heap begins 1 MB into QEMU's main memory; the stack lies below it (see `start.S`).
-const HEAP: usize = 0x6010_0000;
+const UART: *mut u32 = ptr::with_exposed_provenance_mut(0x9D05_0020);
+/// The heap begins with QEMU's main memory.
+const HEAP: usize = 0x6000_0000;
 /// QEMU is started with 64 MB.
 const HEAP_END: usize = 0x6400_0000;
 
 unsafe extern "C" {
-    fn park() -> !;
+    /// Sleeps until one of the interrupts in `mask` is there (`start.S`).
+    safe fn lx106_wait(mask: u32);
+}
+
+/// Ends the test: the launcher stops the machine when it has read the last line.
+fn park() -> ! {
+    loop {
+        lx106_wait(0);
+    }
 }
 
 struct Uart;
@@ -32,62 +44,32 @@ impl fmt::Write for Uart {
     }
 }
 
-/// Entry from `start.S`, with QEMU's boot parameters.
+/// Entry from `start.S`.
+///
+/// # Safety
+/// To be called once, with QEMU's boot parameters.
 #[unsafe(no_mangle)]
-extern "C" fn difftest_main(parameters: *const u32) -> ! {
-    // SAFETY: `parameters` is what QEMU left in a2.
-    let only = unsafe { command_line(parameters) };
+unsafe extern "C" fn lx106_main(params: BootParams) -> ! {
+    // SAFETY: the caller vouches for the parameters.
+    let only = unsafe { command_line(params) };
     groups::run(only, &mut |line| {
         let _ = writeln!(Uart, "{line}");
     });
     let _ = writeln!(Uart, "END");
-    // SAFETY: `park` is defined in `start.S` and needs nothing.
-    unsafe { park() }
+    park()
 }
 
 #[panic_handler]
 fn panic(info: &PanicInfo<'_>) -> ! {
     let _ = writeln!(Uart, "PANIC {info}");
-    // SAFETY: as above.
-    unsafe { park() }
+    park()
 }
 
 /// A CPU exception, from the vectors in `start.S`.
 #[unsafe(no_mangle)]
-extern "C" fn difftest_fault(cause: u32, epc: u32, address: u32, a0: u32) {
+extern "C" fn lx106_fault(cause: u32, epc: u32, address: u32, a0: u32) -> ! {
     let _ = writeln!(Uart, "FAULT cause {cause} at {epc:#x}, address {address:#x}, a0 {a0:#x}");
-}
-
-/// The text of QEMU's `-append`, or nothing.
-///
-/// The parameters are a list of records, each with a u16 tag, a u16 length and so many bytes.
-///
-/// # Safety
-/// `parameters` is null or what QEMU's board `kc705` leaves in a2 at the start.
-unsafe fn command_line(parameters: *const u32) -> &'static str {
-    const FIRST: u32 = 0x7B0B;
-    const LAST: u32 = 0x7E0B;
-    const COMMAND_LINE: u32 = 0x1001;
-    let mut record = parameters;
-    // SAFETY: QEMU writes well-formed records that end with `LAST`, in memory that nobody else uses.
-    unsafe {
-        if record.is_null() || record.read() & 0xFFFF != FIRST {
-            return "";
-        }
-        loop {
-            let (tag, length) = (record.read() & 0xFFFF, (record.read() >> 16) as usize);
-            let content = record.add(1).cast::<u8>();
-            if tag == LAST {
-                return "";
-            }
-            if tag == COMMAND_LINE {
-                let bytes = core::slice::from_raw_parts(content, length);
-                let end = bytes.iter().position(|&byte| byte == 0).unwrap_or(length);
-                return core::str::from_utf8(&bytes[..end]).unwrap_or("");
-            }
-            record = content.add(length).cast();
-        }
-    }
+    park()
 }
 
 /// A free list per power of two: enough for tests, and it never moves a block.
@@ -120,7 +102,7 @@ unsafe impl GlobalAlloc for Heap {
         let state = unsafe { &mut *self.0.get() };
         let class = size_class(layout);
         if state.free[class] != 0 {
-            let block = state.free[class] as *mut usize;
+            let block = ptr::with_exposed_provenance_mut::<usize>(state.free[class]);
             // SAFETY: a free block begins with the address of the next one.
             state.free[class] = unsafe { block.read() };
             return block.cast();
@@ -128,10 +110,10 @@ unsafe impl GlobalAlloc for Heap {
         let start = state.fresh.next_multiple_of((1 << class).min(4096));
         let end = start + (1 << class);
         if end > HEAP_END {
-            return core::ptr::null_mut();
+            return ptr::null_mut();
         }
         state.fresh = end;
-        start as *mut u8
+        ptr::with_exposed_provenance_mut(start)
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
@@ -140,7 +122,7 @@ unsafe impl GlobalAlloc for Heap {
             let state = &mut *self.0.get();
             let class = size_class(layout);
             block.cast::<usize>().write(state.free[class]);
-            state.free[class] = block as usize;
+            state.free[class] = block.expose_provenance();
         }
     }
 }

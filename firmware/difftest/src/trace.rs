@@ -100,17 +100,12 @@ macro_rules! word {
     };
 }
 
-// `usize` is left out on purpose: convert where its width cannot matter.
-word!(u8, u16, u32, u64, i8, i16, i32, i64, bool, char);
+// `usize` is for lengths and positions, which are the same whatever its width. What is computed in it modulo its width
+// is not, and has no place in a trace.
+word!(u8, u16, u32, u64, usize, i8, i16, i32, i64, bool, char);
 
 impl Word for core::cmp::Ordering {
     fn to_word(self) -> u64 {
         (self as i8) as u64
-    }
-}
-
-impl Word for usize {
-    fn to_word(self) -> u64 {
-        self as u64
     }
 }

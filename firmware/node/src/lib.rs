@@ -7,5 +7,5 @@
 
 pub mod board;
 pub mod net;
-#[cfg(target_arch = "xtensa")]
+#[cfg(all(target_arch = "xtensa", feature = "image"))]
 mod node;

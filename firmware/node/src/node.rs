@@ -22,10 +22,11 @@ use spore_node::http::{BUFFER_LEN, CONNECTIONS, Server, Timeouts, WORKERS};
 use static_cell::{ConstStaticCell, StaticCell};
 
 use crate::board::qemu::boot_args::BootArgs;
-use crate::board::qemu::eth::Ethernet;
-use crate::board::qemu::retained;
-use crate::board::qemu::system::EmulatedSystem;
-use crate::board::qemu::{BootParams, command_line, cpu, random, stack, time};
+use crate::board::qemu::boot_params::{BootParams, command_line};
+use crate::board::qemu::machine::eth::Ethernet;
+use crate::board::qemu::machine::system::EmulatedSystem;
+use crate::board::qemu::machine::{cpu, retained, stack, time};
+use crate::board::qemu::random;
 use crate::log_line;
 use crate::net::arp::{Neighbors, Seconds};
 use crate::net::datagrams::WithoutOversize;
@@ -108,7 +109,7 @@ fn start(line: &'static str) -> (&'static Executor, &'static NodeLink, Ethernet)
     let executor: &'static Executor = EXECUTOR.init_with(|| Executor::new(core::ptr::null_mut()));
     let spawner = executor.spawner();
 
-    let random: [u8; 40] = random::bytes(&args.seed, resets);
+    let random: [u8; 40] = random::bytes(&args.seed, resets, cpu::cycles());
     let (seed, network_seed) = split(&random);
     let system = EmulatedSystem { chip_id: u32::from(args.id), reset_reason, seed };
     let stack = start_network(spawner, link, &args, u64::from_le_bytes(network_seed));
@@ -223,6 +224,9 @@ async fn watch_memory(link: &'static NodeLink) {
         if depth > deepest {
             deepest = depth;
             log_line!("STACK {depth}");
+            let budget = stack::budget();
+            // Beyond it, the chip has memory of others.
+            assert!(depth <= budget, "the stack was {depth} bytes deep; its budget is {budget}");
         }
         if (link.most_waiting(), link.dropped()) != (fullest, dropped) {
             (fullest, dropped) = (link.most_waiting(), link.dropped());

@@ -1,7 +1,7 @@
 //! A client of the HTTP API that is small enough to be beyond doubt.
 
 use std::collections::BTreeMap;
-use std::io::{Read as _, Write as _};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
@@ -10,6 +10,8 @@ use serde_json::Value;
 
 /// How long a node may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(3);
+/// Between two tries with a node that refuses.
+const RETRY_PAUSE: Duration = Duration::from_millis(50);
 
 /// A node's API.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,11 +85,18 @@ impl Api {
             // HTTP/1.0: the end of the connection is the end of the answer.
             let request = format!("GET {path} HTTP/1.0\r\nHost: {}\r\n\r\n", self.address);
             let answer = self.exchange(request.as_bytes(), TIMEOUT)?;
+            if answer.is_empty() {
+                return Err(std::io::Error::from(ErrorKind::UnexpectedEof).into());
+            }
             let answer = String::from_utf8(answer).context("the answer is not UTF-8")?;
             let (head, body) = answer.split_once("\r\n\r\n").context("the answer has no end")?;
             let status = head.split(' ').nth(1);
-            if status != Some("200") {
-                bail!("answered {}", head.lines().next().unwrap_or_default());
+            match status {
+                Some("200") => {}
+                Some("503") => {
+                    return Err(std::io::Error::new(ErrorKind::ResourceBusy, "answered 503").into());
+                }
+                _ => bail!("answered {}", head.lines().next().unwrap_or_default()),
             }
             serde_json::from_str(body).context("the body is not JSON")
         };
@@ -111,10 +120,81 @@ impl Api {
             let left = end.saturating_duration_since(Instant::now());
             ensure!(!left.is_zero(), "no end of the answer within {} s", timeout.as_secs());
             socket.set_read_timeout(Some(left))?;
-            match socket.read(&mut piece)? {
-                0 => return Ok(answer),
-                len => answer.extend_from_slice(&piece[..len]),
+            match socket.read(&mut piece) {
+                Ok(0) => return Ok(answer),
+                Ok(len) => answer.extend_from_slice(&piece[..len]),
+                // The time is over, and the next round says so.
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error.into()),
             }
         }
+    }
+}
+
+/// Whether the answer was 503, or the connection was refused or ended before an answer came: what
+/// a board does while it is busy, which has no queue for connections. A later try may succeed.
+pub(crate) fn is_refusal(error: &anyhow::Error) -> bool {
+    let kind = error.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
+    matches!(
+        kind,
+        Some(
+            ErrorKind::ConnectionRefused
+                | ErrorKind::ConnectionReset
+                | ErrorKind::BrokenPipe
+                | ErrorKind::NotConnected
+                | ErrorKind::UnexpectedEof
+                | ErrorKind::ResourceBusy
+        )
+    )
+}
+
+/// Asks again while the node refuses, for `limit` at most.
+///
+/// # Errors
+/// What the last try failed with.
+pub(crate) fn patiently<T>(limit: Duration, ask: impl Fn() -> Result<T>) -> Result<T> {
+    let start = Instant::now();
+    loop {
+        match ask() {
+            Err(error) if is_refusal(&error) && start.elapsed() < limit => {
+                std::thread::sleep(RETRY_PAUSE);
+            }
+            answer => return answer,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::Cell;
+    use std::io;
+
+    fn refusal() -> anyhow::Error {
+        anyhow::Error::from(io::Error::from(ErrorKind::ConnectionRefused)).context("GET /")
+    }
+
+    #[test]
+    fn a_refusal_is_tried_again_and_a_wrong_answer_is_not() {
+        let tries = Cell::new(0);
+        let third = patiently(Duration::from_secs(5), || {
+            tries.set(tries.get() + 1);
+            if tries.get() < 3 { Err(refusal()) } else { Ok(tries.get()) }
+        });
+        assert_eq!(third.unwrap(), 3);
+
+        tries.set(0);
+        let wrong = patiently(Duration::from_secs(5), || -> Result<()> {
+            tries.set(tries.get() + 1);
+            bail!("the body is not JSON")
+        });
+        assert!(wrong.is_err());
+        assert_eq!(tries.get(), 1);
+    }
+
+    #[test]
+    fn patience_ends() {
+        let answer = patiently(Duration::ZERO, || -> Result<()> { Err(refusal()) });
+        assert!(is_refusal(&answer.unwrap_err()));
     }
 }

@@ -9,6 +9,7 @@ pub(crate) mod api;
 pub(crate) mod junk;
 mod network;
 mod scenario;
+mod sniffer;
 
 use std::fs;
 use std::os::unix::process::ExitStatusExt as _;
@@ -137,7 +138,13 @@ fn isolation() -> Result<Option<&'static [&'static str]>> {
 fn build_spore() -> Result<PathBuf> {
     let mut cargo = toolchain::cargo_for_host();
     cargo.current_dir(paths::repository());
-    cargo.args(["build", "--release", "--package", "spore-cli", "--message-format=json"]);
+    cargo.args([
+        "build",
+        "--release",
+        "--package",
+        "spore-cli",
+        "--message-format=json-render-diagnostics",
+    ]);
     let messages = process::run(&mut cargo)?;
     // One JSON object per line; the one about a program has the path of the executable.
     let mut executables = messages.lines().filter_map(|line| {

@@ -14,7 +14,7 @@ use crate::process;
 pub(super) const PREFIX_LEN: u8 = 24;
 
 /// Where this process is, on the bridge.
-const OBSERVER: Ipv4Addr = Ipv4Addr::new(10, 0, 1, 1);
+pub(super) const OBSERVER: Ipv4Addr = Ipv4Addr::new(10, 0, 1, 1);
 
 /// The address of Linux node `number`.
 pub(super) fn host_address(number: u8) -> Ipv4Addr {

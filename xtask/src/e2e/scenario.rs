@@ -1,7 +1,7 @@
 //! What happens in the test, from inside its namespaces.
 
+use std::collections::BTreeSet;
 use std::fs::File;
-use std::net::UdpSocket;
 use std::path::Path;
 use std::process::Stdio;
 use std::sync::mpsc::{self, Receiver};
@@ -9,9 +9,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::api::{Api, Members};
+use super::api::{self, Api, Members};
 use super::junk::Junk;
 use super::network::{self, Network};
+use super::sniffer::Sniffer;
 use crate::emu::boot::{self, Boot, Secret};
 use crate::emu::child::Guarded;
 use crate::emu::machine::{Event, Machine, Plug, Report};
@@ -32,8 +33,16 @@ const RECOVERY_LIMIT: Duration = Duration::from_secs(10);
 /// Between two looks at a view.
 const POLL: Duration = Duration::from_millis(100);
 
+/// How long a node may refuse connections.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// Junk of each kind for each of the two nodes.
 const JUNK: usize = 1000;
+/// Real datagrams that must be there to make junk of.
+const SAMPLES_MIN: usize = 5;
+/// The shortest ack or ping (docs/protocol.md): header 13, kind 1, token 14, digest 4, a record of 22 and
+/// a host name of at least 1, tag 16.
+const ACK_MIN: usize = 13 + 1 + 14 + 4 + 22 + 1 + 16;
 
 /// What is tested, and where the rest goes.
 pub(super) struct Plan<'a> {
@@ -67,16 +76,16 @@ struct Cluster {
     hosts: Vec<(Guarded, Api)>,
     boards: Vec<(Machine, Api)>,
     events: Receiver<Event>,
+    /// The boards that have booted; none may do so again.
+    booted: BTreeSet<u16>,
     key: Secret,
-    /// Hears the cluster's broadcasts, for samples of real datagrams.
-    listener: UdpSocket,
+    sniffer: Sniffer,
 }
 
 impl Cluster {
     fn start(plan: &Plan<'_>) -> Result<Self> {
         let network = Network::new(plan.name)?;
-        let listener = UdpSocket::bind(("0.0.0.0", CLUSTER_PORT)).context("cannot listen")?;
-        listener.set_nonblocking(true)?;
+        let sniffer = Sniffer::new(CLUSTER_PORT, network::OBSERVER)?;
         let key = boot::random_secret()?;
         let key_file = plan.logs.join("cluster.key");
         boot::write_key(&key_file, &key)?;
@@ -102,7 +111,7 @@ impl Cluster {
             let api = Api { name: boot.hostname, address: boot.address, port: BOARD_HTTP_PORT };
             boards.push((machine, api));
         }
-        Ok(Self { hosts, boards, events, key, listener })
+        Ok(Self { hosts, boards, events, booted: BTreeSet::new(), key, sniffer })
     }
 
     fn apis(&self) -> impl Iterator<Item = &Api> {
@@ -148,18 +157,27 @@ impl Cluster {
         while !blind.is_empty() {
             self.check_health(&[board.id()])?;
             for index in (0..blind.len()).rev() {
-                if shows_dead(&blind[index].members()?, &dead) {
-                    let api = blind.remove(index);
-                    let after = start.elapsed().as_secs_f32();
+                let api = blind[index];
+                let shown = match api.members() {
+                    Ok(members) => shows_dead(&members, &dead),
+                    Err(error) if api::is_refusal(&error) => false,
+                    Err(error) => return Err(error),
+                };
+                let after = start.elapsed();
+                ensure!(
+                    after <= DEATH_LIMIT,
+                    "{:.1} s after their death, {dead:?} {} dead for {}; the limit is {} s",
+                    after.as_secs_f32(),
+                    if shown { "have only now become" } else { "are not" },
+                    api.name,
+                    DEATH_LIMIT.as_secs()
+                );
+                if shown {
+                    let after = after.as_secs_f32();
                     println!("e2e: {} shows both as dead after {after:.1} s", api.name);
+                    blind.remove(index);
                 }
             }
-            let names: Vec<&str> = blind.iter().map(|api| api.name.as_str()).collect();
-            ensure!(
-                blind.is_empty() || start.elapsed() <= DEATH_LIMIT,
-                "{} s after their death, {dead:?} are not dead for {names:?}",
-                DEATH_LIMIT.as_secs()
-            );
             std::thread::sleep(POLL);
         }
         Ok(survivors)
@@ -167,13 +185,15 @@ impl Cluster {
 
     /// Junk must neither stop nor restart a node, nor change who is there.
     fn expect_junk_survived(&mut self, survivors: &[Api], seed: u64) -> Result<()> {
-        let samples = self.heard();
         let mut junk = Junk::new(seed, &self.key);
-        let targets = [&self.hosts[0].1, &self.boards[0].1];
-        for api in targets {
-            let (uptime, known) = (api.uptime()?, api.refused()?);
+        let targets = [self.hosts[0].1.clone(), self.boards[0].1.clone()];
+        for api in &targets {
+            let samples = self.samples()?;
+            let uptime = api::patiently(PATIENCE, || api.uptime())?;
+            let asked = Instant::now();
+            let known = api::patiently(PATIENCE, || api.refused())?;
             junk.send_datagrams((api.address, CLUSTER_PORT), JUNK, &samples)?;
-            let refused = api.refused()? - known;
+            let refused = api::patiently(PATIENCE, || api.refused())?.saturating_sub(known);
             ensure!(refused > JUNK as u64 / 4, "{} has seen {refused} of the junk", api.name);
             println!(
                 "e2e: {}: {JUNK} junk datagrams (some made from {} real ones), {refused} refused",
@@ -183,7 +203,15 @@ impl Cluster {
             let answered = junk.send_requests(api, JUNK)?;
             ensure!(answered > JUNK / 2, "{} answered {answered} of {JUNK} requests", api.name);
             println!("e2e: {}: {JUNK} junk requests, {answered} answered", api.name);
-            ensure!(api.uptime()? > uptime, "{} has restarted", api.name);
+            // Without a restart it is `uptime` more than what has passed, else at most that.
+            let passed = asked.elapsed();
+            let now = api::patiently(PATIENCE, || api.uptime())?;
+            ensure!(
+                now > passed + uptime / 2,
+                "{} has restarted: its uptime was {uptime:?}, and {passed:?} later it is {now:?}",
+                api.name
+            );
+            self.check_health(&[u16::from(BOARDS)])?;
         }
         let start = Instant::now();
         loop {
@@ -200,18 +228,26 @@ impl Cluster {
         Ok(())
     }
 
-    /// Datagrams of the cluster that were broadcast so far.
-    fn heard(&self) -> Vec<Vec<u8>> {
-        let mut buffer = [0; 2048];
-        std::iter::from_fn(|| {
-            self.listener.recv(&mut buffer).ok().map(|len| buffer[..len].to_vec())
-        })
-        .collect()
+    /// The latest datagrams between the nodes, pings or acks among them.
+    fn samples(&mut self) -> Result<Vec<Vec<u8>>> {
+        self.sniffer.listen()?;
+        let heard = || self.sniffer.latest();
+        ensure!(
+            heard().count() >= SAMPLES_MIN,
+            "only {} datagrams of the cluster were heard on the bridge",
+            heard().count()
+        );
+        ensure!(
+            heard().any(|one| one.is_unicast() && one.bytes.len() >= ACK_MIN),
+            "no ping or ack was heard on the bridge, only broadcasts"
+        );
+        Ok(heard().map(|one| one.bytes.clone()).collect())
     }
 
-    /// Fails if a node has ended or a board's firmware has failed; the boards with the ids
-    /// `killed` may have ended.
+    /// Fails if a node has ended, or a board's firmware has failed or started twice; the boards
+    /// with the ids `killed` may have ended.
     fn check_health(&mut self, killed: &[u16]) -> Result<()> {
+        self.sniffer.listen()?;
         for (process, api) in &mut self.hosts {
             if let Some(status) = process.ended()? {
                 bail!("{} has ended ({status})", api.name);
@@ -221,7 +257,10 @@ impl Cluster {
             match report {
                 Report::Failed(line) => bail!("board-{id}: {line}"),
                 Report::Ended if !killed.contains(&id) => bail!("board-{id} has ended"),
-                Report::Ended | Report::Booted => {}
+                Report::Booted => {
+                    ensure!(self.booted.insert(id), "board-{id} has restarted");
+                }
+                Report::Ended => {}
             }
         }
         Ok(())

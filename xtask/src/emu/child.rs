@@ -28,9 +28,9 @@ impl Guarded {
     ) -> Result<Self> {
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "KILL", "--", program]).process_group(0);
-        let child = set_up(&mut command)
-            .spawn()
-            .context("cannot run `setpriv`: install the package util-linux")?;
+        let child = set_up(&mut command).spawn().with_context(|| {
+            format!("cannot run `setpriv`, which starts {program}: install the package util-linux")
+        })?;
         Ok(Self { name: name.into(), child })
     }
 

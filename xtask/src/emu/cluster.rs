@@ -1,6 +1,7 @@
 //! Machines on one network, and the way to their HTTP API from here.
 
 use std::net::{Ipv4Addr, TcpListener};
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
@@ -12,6 +13,8 @@ use super::boot::{Boot, Secret};
 use super::child::Guarded;
 use super::machine::{self, Event, Machine, Plug, Report};
 use super::switch::{self, Faults, Port, Switch};
+use crate::machine::QEMU;
+use crate::process;
 
 /// The emulated network, and its bits.
 const NETWORK: [u8; 3] = [10, 0, 1];
@@ -27,6 +30,12 @@ const HTTP_PORT: u16 = 80;
 
 /// A machine is up in well under a second, but many may start at once on few cores.
 const BOOT_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Lines of a log that a message shows.
+const SHOWN_LINES: usize = 5;
+
+/// Where to look for free ports: below those that Linux hands out to clients.
+const FREE_PORTS: RangeInclusive<u16> = 18_400..=32_000;
 
 /// What a cluster is to be like.
 pub(crate) struct Plan<'a> {
@@ -50,6 +59,7 @@ pub(crate) struct Cluster {
     base_port: u16,
     events: Receiver<Event>,
     gateway: Guarded,
+    gateway_log: PathBuf,
     switch: Switch,
 }
 
@@ -88,7 +98,8 @@ impl Cluster {
         let switch_port = own.local_addr()?.port();
         let switch = Switch::start(own, ports, plan.faults)?;
 
-        let gateway = start_gateway(plan, gateway_at.port(), switch_port)?;
+        let gateway_log = plan.logs.join("gateway.log");
+        let gateway = start_gateway(plan, gateway_at.port(), switch_port, &gateway_log)?;
         let (sender, events) = mpsc::channel();
         let mut machines = Vec::new();
         for (id, at) in ids.zip(machines_at) {
@@ -104,7 +115,8 @@ impl Cluster {
             let log = plan.logs.join(format!("node-{id}.log"));
             machines.push(Machine::start(plan.elf, &boot, &plug, log, sender.clone())?);
         }
-        let mut cluster = Self { machines, base_port: plan.base_port, events, gateway, switch };
+        let base_port = plan.base_port;
+        let mut cluster = Self { machines, base_port, events, gateway, gateway_log, switch };
         cluster.wait_until_booted()?;
         Ok(cluster)
     }
@@ -131,7 +143,11 @@ impl Cluster {
     /// When the gateway has ended.
     pub(crate) fn next_event(&mut self, timeout: Duration) -> Result<Option<Event>> {
         if let Some(status) = self.gateway.ended()? {
-            bail!("the gateway to the emulated network has ended ({status})");
+            bail!(
+                "the gateway to the emulated network, a {QEMU}, has ended ({status}); \
+                 `cargo xtask doctor` tells whether it is the right one. It said:\n{}",
+                process::tail_of(&self.gateway_log, SHOWN_LINES)
+            );
         }
         match self.events.recv_timeout(timeout) {
             Ok(event) => Ok(Some(event)),
@@ -169,9 +185,7 @@ impl Cluster {
     /// The end of a machine's log, where QEMU says why it gave up.
     fn last_lines(&self, id: u16) -> String {
         let log = self.machines.iter().find(|machine| machine.id() == id).map(Machine::log);
-        let text = log.and_then(|path| std::fs::read_to_string(path).ok()).unwrap_or_default();
-        let lines: Vec<&str> = text.lines().collect();
-        lines[lines.len().saturating_sub(5)..].join("\n")
+        log.map(|log| process::tail_of(log, SHOWN_LINES)).unwrap_or_default()
     }
 }
 
@@ -179,16 +193,28 @@ impl Cluster {
 fn check_api_ports(plan: &Plan<'_>) -> Result<()> {
     for id in 1..=plan.nodes {
         let port = plan.base_port.checked_add(id).context("--base-port is too high")?;
-        TcpListener::bind((Ipv4Addr::LOCALHOST, port)).with_context(|| {
-            format!("port {port} on 127.0.0.1 is taken; choose others with --base-port")
-        })?;
+        ensure!(is_free(port), "port {port} on 127.0.0.1 is taken; choose others with --base-port");
     }
     Ok(())
 }
 
+fn is_free(port: u16) -> bool {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
+}
+
+/// A base port for `nodes` machines whose ports are all free now.
+///
+/// # Errors
+/// When there is none.
+pub(crate) fn free_base_port(nodes: u16) -> Result<u16> {
+    let mut candidates = FREE_PORTS.step_by(usize::from(nodes.max(1)));
+    let free = candidates.find(|base| (1..=nodes).all(|id| is_free(base + id)));
+    free.with_context(|| format!("no {nodes} free TCP ports in a row in {FREE_PORTS:?}"))
+}
+
 /// A QEMU without a board, whose user-mode network forwards ports of 127.0.0.1 to the machines,
 /// and nothing from the machines to anywhere.
-fn start_gateway(plan: &Plan<'_>, own: u16, switch: u16) -> Result<Guarded> {
+fn start_gateway(plan: &Plan<'_>, own: u16, switch: u16, log: &Path) -> Result<Guarded> {
     let [a, b, c] = NETWORK;
     let mut user = format!(
         "user,id=outside,restrict=on,net={a}.{b}.{c}.0/{PREFIX_LEN},host={a}.{b}.{c}.{GATEWAY}"
@@ -197,10 +223,9 @@ fn start_gateway(plan: &Plan<'_>, own: u16, switch: u16) -> Result<Guarded> {
         let (port, address) = (plan.base_port + id, address(id));
         user.push_str(&format!(",hostfwd=tcp:127.0.0.1:{port}-{address}:{HTTP_PORT}"));
     }
-    let log: PathBuf = plan.logs.join("gateway.log");
     let file =
-        std::fs::File::create(&log).with_context(|| format!("cannot create {}", log.display()))?;
-    Guarded::start("gateway", machine::QEMU, |command| {
+        std::fs::File::create(log).with_context(|| format!("cannot create {}", log.display()))?;
+    Guarded::start("gateway", QEMU, |command| {
         command
             .args(["-M", "none", "-display", "none", "-monitor", "none", "-serial", "none"])
             .args(["-netdev", &user, "-netdev", "hubport,id=plug1,hubid=0,netdev=outside"])

@@ -11,9 +11,7 @@ use anyhow::{Context, Result};
 
 use super::boot::Boot;
 use super::child::Guarded;
-
-/// The emulator.
-pub(crate) const QEMU: &str = "qemu-system-xtensa";
+use crate::machine::QEMU;
 
 /// Machine, core and memory. The firmware keeps to the chip's memory by its linker script; the
 /// rest is what QEMU wants for its board.

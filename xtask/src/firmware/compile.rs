@@ -6,6 +6,7 @@ use std::process::{Command, Output};
 
 use anyhow::{Context, Result, bail, ensure};
 
+use super::memory::Memory;
 use super::{Build, PanicStrategy};
 use crate::{paths, process, toolchain};
 
@@ -40,13 +41,15 @@ pub(super) struct Assembly {
     pub(super) builtins: PathBuf,
     /// The option that the program was compiled with, of [`LADDER`].
     pub(super) option: &'static str,
+    /// The index of that option in [`LADDER`].
+    pub(super) rung: usize,
 }
 
 /// Where on [`LADDER`] each of the two files is.
-#[derive(Clone, Copy, Default)]
-struct Rungs {
-    program: usize,
-    builtins: usize,
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Rungs {
+    pub(super) program: usize,
+    pub(super) builtins: usize,
 }
 
 /// Compiles the package into assembler text below `work`.
@@ -54,15 +57,27 @@ struct Rungs {
 /// # Errors
 /// When the code does not compile (with the compiler's message), or crashes the compiler on every rung.
 pub(super) fn compile(build: &Build, work: &Path) -> Result<Assembly> {
-    let mut rungs = Rungs { program: build.first_rung, builtins: 0 };
+    let first = Rungs { program: build.first_rung, builtins: 0 };
+    let memory = Memory::of(build, &flags_for_all(build)?, work)?;
+    let mut remembered = memory.recall();
+    let mut rungs = remembered.unwrap_or(first);
     let mut forgotten = false;
     loop {
         let files = output_files(work, build, rungs);
         let done = process::output(&mut cargo_rustc(build, rungs, &files)?)?;
         if !done.status.success() {
-            rungs = next_rungs(build, rungs, &files, &done)?;
+            if remembered.take().is_some() && String::from_utf8_lossy(&done.stderr).contains(CRASH)
+            {
+                // The memory is wrong, whyever: up the whole ladder, as if there were none.
+                remove(&files.program)?;
+                remove(&files.builtins)?;
+                rungs = first;
+            } else {
+                rungs = next_rungs(build, rungs, &files, &done)?;
+            }
         } else if files.program.exists() && files.builtins.exists() {
             report_rungs(build, rungs);
+            memory.keep(rungs)?;
             return Ok(files);
         } else {
             // Cargo does not watch the assembler files: what it calls fresh may have been deleted.
@@ -90,12 +105,7 @@ fn next_rungs(build: &Build, tried: Rungs, files: &Assembly, done: &Output) -> R
         (&files.program, tried.program)
     };
     // The crash leaves an empty or half-written file, which must never be taken for a result.
-    match fs::remove_file(file) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-            return Err(e).with_context(|| format!("cannot remove {}", file.display()));
-        }
-        _ => {}
-    }
+    remove(file)?;
     let name = if in_builtins { BUILTINS } else { &build.package };
     if rung + 1 == LADDER.len() {
         let function = crashing_function(build, tried, files)?;
@@ -110,6 +120,15 @@ fn next_rungs(build: &Build, tried: Rungs, files: &Assembly, done: &Output) -> R
     } else {
         Rungs { program: rung + 1, ..tried }
     })
+}
+
+fn remove(file: &Path) -> Result<()> {
+    match fs::remove_file(file) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+            Err(e).with_context(|| format!("cannot remove {}", file.display()))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Which function the compiler was at when it crashed (a mangled name): it tells only when asked to log its passes.
@@ -143,6 +162,7 @@ fn output_files(work: &Path, build: &Build, rungs: Rungs) -> Assembly {
         // Shared by all packages of a profile, as cargo shares the compiled crate.
         builtins: shared_dir(work).join(format!("{BUILTINS}.rung{}.s", rungs.builtins)),
         option: option(rungs.program),
+        rung: rungs.program,
     }
 }
 
@@ -150,13 +170,24 @@ fn shared_dir(work: &Path) -> &Path {
     work.parent().unwrap_or(work)
 }
 
-/// Makes cargo compile the two crates again.
+/// Makes cargo compile the two crates again, by taking away its notes of when it did so last. `cargo clean` would not
+/// do: it knows no package of the standard library.
 fn forget_earlier_output(build: &Build) -> Result<()> {
-    let mut command = toolchain::cargo_for_lx106();
-    command.arg("clean").args(["--manifest-path".as_ref(), manifest().as_os_str()]);
-    command.args(["--package", &build.package, "--package", BUILTINS, "-Zbuild-std=core"]);
-    command.args(common_arguments(build));
-    process::run(&mut command).map(|_| ())
+    let notes = paths::firmware_target().join(toolchain::TARGET).join(&build.profile);
+    let notes = notes.join(".fingerprint");
+    let entries =
+        fs::read_dir(&notes).with_context(|| format!("cannot list {}", notes.display()))?;
+    for entry in entries {
+        let path = entry.with_context(|| format!("cannot list {}", notes.display()))?.path();
+        // A package's name, a hyphen, a hash.
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let package = name.rsplit_once('-').map_or("", |(package, _)| package);
+        if package == build.package || package == BUILTINS {
+            fs::remove_dir_all(&path)
+                .with_context(|| format!("cannot remove {}", path.display()))?;
+        }
+    }
+    Ok(())
 }
 
 fn manifest() -> PathBuf {
@@ -187,7 +218,6 @@ fn cargo_rustc(build: &Build, rungs: Rungs, files: &Assembly) -> Result<Command>
     if !build.features.is_empty() {
         command.arg("--features").arg(build.features.join(","));
     }
-    command.env("CARGO_TARGET_DIR", paths::firmware_target());
     command.env("CARGO_ENCODED_RUSTFLAGS", flags_for_all(build)?.join("\x1f"));
     command.arg("--").arg(format!("--emit=asm={}", files.program.display()));
     if rungs.program > 0 {

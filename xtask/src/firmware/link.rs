@@ -21,9 +21,6 @@ pub(super) fn assemble_compiled(assembly: &Assembly) -> Result<[PathBuf; 2]> {
 
 fn assemble_text(text: &Path) -> Result<PathBuf> {
     let object = text.with_extension("o");
-    if is_newer(&object, text) {
-        return Ok(object);
-    }
     let raw = fs::read_to_string(text)
         .with_context(|| format!("cannot read the compiler's output {}", text.display()))?;
     let repaired = text.with_extension("fixed.s");
@@ -63,11 +60,13 @@ pub(crate) fn assemble_sources(directories: &[PathBuf], work: &Path) -> Result<V
     Ok(objects)
 }
 
+/// Writes to another name first: what is cut off half-way must not look like an object file.
 fn assemble(source: &Path, object: &Path, flags: &[&str]) -> Result<()> {
+    let unfinished = object.with_extension("o.part");
     let mut gcc = Command::new(toolchain::GCC);
-    gcc.args(flags).arg("-c").arg(source).arg("-o").arg(object);
+    gcc.args(flags).arg("-c").arg(source).arg("-o").arg(&unfinished);
     process::run(&mut gcc).with_context(|| format!("{} does not assemble", source.display()))?;
-    Ok(())
+    fs::rename(&unfinished, object).with_context(|| format!("cannot write {}", object.display()))
 }
 
 /// Archives, of which the members that are needed are linked.
@@ -101,6 +100,7 @@ pub(crate) fn link(link: &Link<'_>) -> Result<()> {
     let mut gcc = Command::new(toolchain::GCC);
     gcc.arg("-nostdlib").arg("-L").arg(&scripts).arg("-T").arg(scripts.join(link.script));
     gcc.args(["-Wl,--gc-sections", "-Wl,-z,noexecstack", "-Wl,--no-warn-rwx-segments"]);
+    gcc.arg("-Wl,--orphan-handling=warn");
     gcc.arg(format!("-Wl,-Map={}", map.display()));
     gcc.args(link.objects).arg("-Wl,--start-group");
     match link.archives {
@@ -109,20 +109,43 @@ pub(crate) fn link(link: &Link<'_>) -> Result<()> {
     };
     gcc.args(["-Wl,--end-group", "-o"]).arg(link.output);
     let done = process::output(&mut gcc)?;
+    let stderr = String::from_utf8_lossy(&done.stderr);
     if !done.status.success() {
-        // The linker names the same missing symbol once per use.
-        let stderr = String::from_utf8_lossy(&done.stderr);
         bail!("linking {} failed:\n{}", link.output.display(), linker_errors(&stderr));
     }
+    let orphans = orphans(&stderr);
+    ensure!(
+        orphans.is_empty(),
+        "{} has no place for the sections {orphans:?}, so the linker put them where it liked; give them one",
+        link.script
+    );
     Ok(())
 }
 
-/// The linker's complaints without its chatter, each once.
+/// A note for debuggers, which is in every object file and never loaded.
+const HARMLESS: &str = ".xtensa.info";
+
+/// The sections that the linker script does not mention, by what the linker says of them, each once.
+fn orphans(stderr: &str) -> Vec<&str> {
+    let mut found: Vec<&str> = stderr
+        .lines()
+        .filter_map(|line| line.split_once("orphan section `")?.1.split('\'').next())
+        .filter(|section| *section != HARMLESS)
+        .collect();
+    found.sort_unstable();
+    found.dedup();
+    found
+}
+
+/// The linker's complaints without its chatter, each once: it names the same missing symbol once per use.
 fn linker_errors(stderr: &str) -> String {
     const MISSING: &str = "undefined reference to";
     let mut seen: Vec<&str> = Vec::new();
     for line in stderr.lines() {
-        if line.contains("in function `") || line.starts_with("collect2:") {
+        let is_chatter = line.contains("in function `")
+            || line.starts_with("collect2:")
+            || line.contains(&format!("orphan section `{HARMLESS}'"));
+        if is_chatter {
             continue;
         }
         // What stands before is the place of the use, which differs each time.
@@ -134,17 +157,17 @@ fn linker_errors(stderr: &str) -> String {
     process::telling_lines(&seen.join("\n"))
 }
 
-fn is_newer(made: &Path, from: &Path) -> bool {
-    let time = |path: &Path| fs::metadata(path).and_then(|meta| meta.modified());
-    match (time(made), time(from)) {
-        (Ok(made), Ok(from)) => made > from,
-        _ => false,
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::linker_errors;
+    use super::{linker_errors, orphans};
+
+    #[test]
+    fn sections_without_a_place_are_named_and_notes_are_not() {
+        let text = "ld: warning: orphan section `.xtensa.info' from `a.o' being placed in section `.xtensa.info'\n\
+                    ld: warning: orphan section `.got' from `a.o' being placed in section `.got'\n\
+                    ld: warning: orphan section `.got' from `b.o' being placed in section `.got'\n";
+        assert_eq!(orphans(text), [".got"]);
+    }
 
     #[test]
     fn a_missing_symbol_is_named_once() {

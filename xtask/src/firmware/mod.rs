@@ -6,6 +6,7 @@
 mod asm;
 mod compile;
 pub(crate) mod link;
+mod memory;
 mod sizes;
 
 use std::fs::{self, File};
@@ -105,6 +106,8 @@ pub(crate) struct Objects {
     pub(crate) work: PathBuf,
     /// The option of LLVM that the program needed, or "no option".
     pub(crate) option: &'static str,
+    /// The index of that option in [`LADDER`].
+    pub(crate) rung: usize,
 }
 
 impl Objects {
@@ -236,7 +239,7 @@ fn objects(order: &Build) -> Result<Objects> {
         sources.push(paths::firmware().join("node"));
     }
     let handwritten = link::assemble_sources(&sources, &work)?;
-    Ok(Objects { compiled, handwritten, work, option: assembly.option })
+    Ok(Objects { compiled, handwritten, work, option: assembly.option, rung: assembly.rung })
 }
 
 /// One build at a time: two would write the same files.

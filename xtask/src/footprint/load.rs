@@ -1,34 +1,46 @@
 //! A cluster of emulated boards under load, and what their serial lines say of their memory.
 
 use std::fs;
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::e2e::{api::Api, junk::Junk};
+use crate::e2e::api::{self, Api};
+use crate::e2e::junk::Junk;
 use crate::emu::boot;
-use crate::emu::cluster::{Cluster, Plan};
+use crate::emu::cluster::{self, Cluster, Plan};
 use crate::emu::machine::Report;
 use crate::emu::switch::Faults;
 use crate::paths;
 
-const BOARDS: u16 = 3;
-/// Their API; others than those of `cargo xtask emu`, which may be running.
-const BASE_PORT: u16 = 18_400;
+/// What the load is made of; the document tells it.
+pub(super) struct Extent {
+    pub(super) boards: u16,
+    /// Hostile requests, each with a good one, to a board whose seats are all held by slow clients.
+    pub(super) busy_junk: usize,
+    /// Clients that begin a request and do not go on: as many as a board has seats, and one that is refused.
+    pub(super) slow_clients: usize,
+    /// Hostile requests to a board whose seats are free.
+    pub(super) junk: usize,
+    /// How often a board is asked for its list of members.
+    pub(super) lists: usize,
+}
 
-/// Hostile requests to a board whose connections are all held by others, and to one that is free.
-const BUSY_JUNK: usize = 20;
-const JUNK: usize = 300;
-const LISTS: usize = 100;
-const SLOW_CLIENTS: usize = 4;
+pub(super) const EXTENT: Extent =
+    Extent { boards: 3, busy_junk: 20, slow_clients: 4, junk: 300, lists: 100 };
 
 /// How long the boards may take to know each other.
 const JOIN_LIMIT: Duration = Duration::from_secs(20);
 /// How long a board may refuse before that is a failure.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// Between two requests to a busy board: at once after a refusal it has no socket free and resets
+/// all, which is no load.
+const BUSY_PACE: Duration = Duration::from_millis(60);
+/// How long a board may take to close a connection and to listen again.
+const CLOSING: Duration = Duration::from_millis(20);
 /// A board looks at its stack once a second.
 const LAST_LOOK: Duration = Duration::from_secs(2);
 
@@ -49,27 +61,18 @@ pub(super) fn measure(elf: &Path) -> Result<Marks> {
     fs::create_dir_all(&logs).with_context(|| format!("cannot create {}", logs.display()))?;
     let key = boot::random_secret()?;
     let plan = Plan {
-        nodes: BOARDS,
-        base_port: BASE_PORT,
+        nodes: EXTENT.boards,
+        base_port: cluster::free_base_port(EXTENT.boards)?,
         key,
         faults: Faults { loss: 0.0, broadcast_loss: 0.0, latency: Duration::ZERO, seed: 1 },
         elf,
         logs: &logs,
     };
     let mut cluster = Cluster::start(&plan)?;
-    let apis: Vec<Api> = (1..=BOARDS).map(api).collect();
+    let apis: Vec<Api> = (1..=EXTENT.boards).map(|id| api(id, plan.base_port)).collect();
     wait_until_whole(&apis)?;
     for (seed, api) in (1..).zip(&apis) {
-        // They hold their seats, so that the others meet a busy board.
-        let slow = (0..SLOW_CLIENTS).map(|_| slow_client(api)).collect::<Result<Vec<_>>>()?;
-        let mut junk = Junk::new(seed, &key);
-        junk.send_requests(api, BUSY_JUNK)?;
-        drop(slow);
-        junk.send_requests(api, JUNK)?;
-        for _ in 0..LISTS {
-            let members = patiently(|| api.members())?;
-            ensure!(members.len() == usize::from(BOARDS), "{} lost a member", api.name);
-        }
+        put_under_load(api, &mut Junk::new(seed, &key))?;
     }
     std::thread::sleep(LAST_LOOK);
     if let Some((id, report)) = cluster.next_event(Duration::ZERO)? {
@@ -88,9 +91,62 @@ pub(super) fn measure(elf: &Path) -> Result<Marks> {
     Ok(marks)
 }
 
-fn api(id: u16) -> Api {
+/// One board's share of the load.
+///
+/// # Errors
+/// When the board was not busy or did not answer, so that the load was none; or when it hangs.
+fn put_under_load(api: &Api, junk: &mut Junk) -> Result<()> {
+    let Extent { boards, slow_clients, busy_junk, junk: free_junk, lists } = EXTENT;
+    let mut slow = Vec::new();
+    let mut refused = 0;
+    for _ in 0..busy_junk {
+        // A board drops slow clients after 5 s, and refuses those that come while it is closing
+        // others: the places of both are filled again.
+        slow.retain(is_held);
+        while slow.len() < slow_clients {
+            slow.push(slow_client(api)?);
+        }
+        std::thread::sleep(BUSY_PACE);
+        junk.send_requests(api, 1)?;
+        // What a good request meets tells whether the board is busy; a hostile one may go
+        // unanswered for other reasons.
+        refused += usize::from(api.members().is_err_and(|error| api::is_refusal(&error)));
+    }
+    drop(slow);
+    ensure!(
+        refused > 0,
+        "{} refused none of {busy_junk} good requests, though {slow_clients} slow clients were \
+         there: it was not busy",
+        api.name
+    );
+    let mut answered = 0;
+    for _ in 0..free_junk {
+        // The gateway accepts for a board that cannot, so a hostile request would be lost on a
+        // board that has yet to close other connections.
+        patiently(|| api.members())?;
+        std::thread::sleep(CLOSING);
+        answered += junk.send_requests(api, 1)?;
+    }
+    println!(
+        "  {}: busy, it refused {refused} of {busy_junk} good requests; free, it answered {answered} of \
+         {free_junk} hostile ones",
+        api.name
+    );
+    ensure!(
+        answered > free_junk / 2,
+        "{} answered only {answered} of {free_junk} hostile requests",
+        api.name
+    );
+    for _ in 0..lists {
+        let members = patiently(|| api.members())?;
+        ensure!(members.len() == usize::from(boards), "{} lost a member", api.name);
+    }
+    Ok(())
+}
+
+fn api(id: u16, base_port: u16) -> Api {
     let name = format!("emulated-{id}");
-    Api { name, address: Ipv4Addr::LOCALHOST, port: BASE_PORT + id }
+    Api { name, address: Ipv4Addr::LOCALHOST, port: base_port + id }
 }
 
 fn wait_until_whole(apis: &[Api]) -> Result<()> {
@@ -109,7 +165,8 @@ fn wait_until_whole(apis: &[Api]) -> Result<()> {
     }
 }
 
-/// Asks again while a board's sockets are all in use: it has no queue for connections, and refuses.
+/// Asks again until the answer is one: a board refuses while all its sockets are in use, and where
+/// it had to drop a frame, the gateway takes seconds to repeat it.
 fn patiently<T>(ask: impl Fn() -> Result<T>) -> Result<T> {
     let start = Instant::now();
     loop {
@@ -124,7 +181,13 @@ fn patiently<T>(ask: impl Fn() -> Result<T>) -> Result<T> {
 fn slow_client(api: &Api) -> Result<TcpStream> {
     let mut stream = TcpStream::connect(SocketAddr::from((api.address, api.port)))?;
     stream.write_all(b"GET /api/cluster/members HTTP/1.1\r\nHost: ")?;
+    stream.set_nonblocking(true)?;
     Ok(stream)
+}
+
+/// Whether the board still waits for the rest of the request: it has neither answered nor closed.
+fn is_held(client: &TcpStream) -> bool {
+    client.peek(&mut [0]).is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
 }
 
 impl Marks {

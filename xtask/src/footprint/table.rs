@@ -2,13 +2,14 @@
 
 use std::fmt::Write as _;
 
-/// How far a size may be from the recorded one: the path of the sources is part of the image, and
-/// the toolchain's minor versions differ a little.
-const TOLERANCE_PERCENT: u64 = 2;
-/// Differences up to so many bytes are no news, whatever the percentage.
-const TOLERANCE_BYTES: u64 = 64;
+use super::load;
+
+/// How far a size of code or data may be from the recorded one before it is news.
+const SIZE_TOLERANCE_PERCENT: u64 = 2;
+/// Differences of a size up to so many bytes are no news, whatever the percentage.
+const SIZE_TOLERANCE_BYTES: u64 = 64;
 /// The stack's highest mark depends on when interrupts come.
-const STACK_TOLERANCE: u64 = 512;
+const STACK_TOLERANCE_BYTES: u64 = 512;
 
 /// What a figure is held to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,8 +17,31 @@ enum Bound {
     Free,
     AtMost(u64),
     AtLeast(u64),
+}
+
+/// How far a figure may be from the recorded one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Tolerance {
+    /// The compiler computes it from the sources alone.
+    Exact,
+    /// A size of code or data.
+    Size,
+    /// The stack's highest mark.
+    Stack,
     /// It depends on the run, so it is told and not compared.
-    Load,
+    Any,
+}
+
+impl Tolerance {
+    fn allows(self, recorded: u64, measured: u64) -> bool {
+        let allowed = match self {
+            Self::Exact => 0,
+            Self::Size => (measured * SIZE_TOLERANCE_PERCENT / 100).max(SIZE_TOLERANCE_BYTES),
+            Self::Stack => STACK_TOLERANCE_BYTES,
+            Self::Any => u64::MAX,
+        };
+        recorded.abs_diff(measured) <= allowed
+    }
 }
 
 /// One line of the table.
@@ -26,30 +50,43 @@ pub(super) struct Figure {
     name: &'static str,
     value: u64,
     bound: Bound,
+    tolerance: Tolerance,
 }
 
 impl Figure {
+    /// A size without a limit.
     pub(super) fn free(name: &'static str, value: u64) -> Self {
-        Self { name, value, bound: Bound::Free }
+        Self { name, value, bound: Bound::Free, tolerance: Tolerance::Size }
     }
 
     pub(super) fn limited(name: &'static str, value: u64, limit: u64) -> Self {
-        Self { name, value, bound: Bound::AtMost(limit) }
+        Self { bound: Bound::AtMost(limit), ..Self::free(name, value) }
     }
 
     pub(super) fn minimum(name: &'static str, value: u64, limit: u64) -> Self {
-        Self { name, value, bound: Bound::AtLeast(limit) }
+        Self { bound: Bound::AtLeast(limit), ..Self::free(name, value) }
     }
 
-    pub(super) fn load(name: &'static str, value: u64) -> Self {
-        Self { name, value, bound: Bound::Load }
+    /// The same, compared to the byte.
+    pub(super) fn exact(self) -> Self {
+        Self { tolerance: Tolerance::Exact, ..self }
+    }
+
+    /// The same, compared as a mark on the stack.
+    pub(super) fn stack(self) -> Self {
+        Self { tolerance: Tolerance::Stack, ..self }
+    }
+
+    /// The same, told and not compared.
+    pub(super) fn of_this_run(self) -> Self {
+        Self { tolerance: Tolerance::Any, ..self }
     }
 
     fn holds(&self) -> bool {
         match self.bound {
             Bound::AtMost(limit) => self.value <= limit,
             Bound::AtLeast(limit) => self.value >= limit,
-            Bound::Free | Bound::Load => true,
+            Bound::Free => true,
         }
     }
 
@@ -57,31 +94,31 @@ impl Figure {
         match self.bound {
             Bound::AtMost(limit) => format!("at most {}", grouped(limit)),
             Bound::AtLeast(limit) => format!("at least {}", grouped(limit)),
-            Bound::Free | Bound::Load => String::new(),
+            Bound::Free => String::new(),
         }
     }
 
     fn row(&self) -> String {
         format!("| {} | {} | {} |", self.name, grouped(self.value), self.limit())
     }
-
-    fn tolerance(&self) -> u64 {
-        if self.name.contains("stack") {
-            return STACK_TOLERANCE;
-        }
-        (self.value * TOLERANCE_PERCENT / 100).max(TOLERANCE_BYTES)
-    }
 }
 
 /// Everything that was measured.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Table {
+    /// The compilers and their versions, on one line.
+    pub(super) compilers: String,
     figures: Vec<Figure>,
     /// The largest statics of the node, largest first.
     pub(super) largest: Vec<(String, u64)>,
 }
 
 impl Table {
+    /// A table without figures, of code by these compilers.
+    pub(super) fn new(compilers: String) -> Self {
+        Self { compilers, figures: Vec::new(), largest: Vec::new() }
+    }
+
     pub(super) fn add(&mut self, figure: Figure) {
         self.figures.push(figure);
     }
@@ -102,52 +139,93 @@ impl Table {
 
     /// `docs/footprint.md`.
     pub(super) fn document(&self) -> String {
-        let mut text = String::from(INTRODUCTION);
+        let mut text = introduction(&self.compilers);
         for figure in &self.figures {
             let _ = writeln!(text, "{}", figure.row());
         }
         text.push_str(LARGEST);
         for (name, size) in &self.largest {
-            let _ = writeln!(text, "| `{name}` | {} |", grouped(*size));
+            let _ = writeln!(text, "| {} | {} |", name_of(name), grouped(*size));
         }
         text
     }
 
     /// Where `recorded`, the document as it is checked in, tells something else.
     pub(super) fn differences(&self, recorded: &str) -> Vec<String> {
-        let compared = self.figures.iter().filter(|figure| figure.bound != Bound::Load);
-        compared.filter_map(|figure| figure.difference(recorded)).collect()
-    }
-}
-
-impl Figure {
-    fn difference(&self, recorded: &str) -> Option<String> {
-        let start = format!("| {} | ", self.name);
-        let row = recorded.lines().find_map(|line| line.strip_prefix(&start));
-        let value = row.and_then(|row| row.split(" |").next()).and_then(ungrouped);
-        match value {
-            None => Some(format!("no row for {:?}", self.name)),
-            Some(value) if value.abs_diff(self.value) <= self.tolerance() => None,
-            Some(value) => Some(format!("{}: {} instead of {value}", self.name, self.value)),
+        let figures = self.figures.iter().map(|f| (f.name.to_owned(), f.value, f.tolerance));
+        let statics =
+            self.largest.iter().map(|(name, size)| (name_of(name), *size, Tolerance::Size));
+        let measured: Vec<(String, u64, Tolerance)> = figures.chain(statics).collect();
+        let rows: Vec<(&str, u64)> = recorded.lines().filter_map(row).collect();
+        let mut differences = Vec::new();
+        if !recorded.lines().any(|line| line.starts_with(COMPILERS)) {
+            differences.push("it does not name the compilers".to_owned());
         }
+        for (name, value, tolerance) in &measured {
+            match rows.iter().find(|(row, _)| row == name) {
+                None => differences.push(format!("there is no row for {name}")),
+                Some((_, recorded)) if tolerance.allows(*recorded, *value) => {}
+                Some((_, recorded)) => {
+                    differences.push(format!("{name}: {value} instead of {recorded}"));
+                }
+            }
+        }
+        let gone = rows.iter().filter(|(row, _)| measured.iter().all(|(name, ..)| name != row));
+        differences.extend(gone.map(|(row, _)| format!("nothing is measured for the row {row}")));
+        differences
+    }
+
+    /// The compilers that `recorded` was made with, if they are others than today's.
+    pub(super) fn other_compilers<'a>(&self, recorded: &'a str) -> Option<&'a str> {
+        let line = recorded.lines().find_map(|line| line.strip_prefix(COMPILERS));
+        line.filter(|compilers| *compilers != self.compilers)
     }
 }
 
-const INTRODUCTION: &str = "\
+/// Name and value of a row of either table.
+fn row(line: &str) -> Option<(&str, u64)> {
+    let (name, rest) = line.strip_prefix("| ")?.split_once(" | ")?;
+    Some((name, ungrouped(rest.split(" |").next()?)?))
+}
+
+/// What stands before the compilers' versions.
+const COMPILERS: &str = "Compilers: ";
+
+fn introduction(compilers: &str) -> String {
+    let load::Extent { boards, busy_junk, slow_clients, junk, lists } = load::EXTENT;
+    let seats = slow_clients - 1;
+    format!(
+        "\
 # Footprint
 
-What a node takes on the LX106, in bytes. Made by `cargo xtask footprint`; `cargo xtask footprint
---check`, which is part of `./ctl.sh test`, fails when a limit is passed or a figure has moved by more
-than 2 % (the stack: 512 bytes).
+What a node takes on the LX106, in bytes. Made by `cargo xtask footprint`. `cargo xtask footprint --check`,
+which is part of `./ctl.sh test`, measures again. It fails when a limit is passed, whoever compiled; and, with
+the compilers named here, when a figure is another than here: by more than {SIZE_TOLERANCE_PERCENT} % and
+{SIZE_TOLERANCE_BYTES} bytes for code and data, by more than {STACK_TOLERANCE_BYTES} bytes for the stack, by anything for
+what begins with *engine*. Frames are counted for information. With other compilers, a difference is a warning.
+
+{COMPILERS}{compilers}
 
 *emulated* is the firmware on QEMU's board with the chip's limits: it ran. *esp01* is the same node linked
-with Espressif's SDK, lwIP's symbols as dummies: it was linked, and has not run. The load is three boards
-in one cluster, each sent 20 hostile requests while four slow clients hold all its connections and 300
-after that, and asked for its member list 100 times. The stack is painted before start-up and read afterwards.
+with Espressif's SDK, lwIP's symbols as dummies: it was linked, and has not run.
+
+The load is {boards} boards in one cluster. Each in turn meets {slow_clients} slow clients, of which {seats} hold its seats and
+one is refused, and with them {busy_junk} hostile requests and {busy_junk} good ones, some of which it must refuse. Then
+follow {junk} hostile requests with a good one before each, of which it must answer more than half, and
+{lists} requests for its member list. Before start-up the stack is painted, and each board looks once a second how much of
+the paint is gone; the highest mark of all boards is in the table, and so are the highest count of waiting and
+of dropped frames.
 
 | | bytes | limit |
 |---|---|---|
-";
+"
+    )
+}
+
+/// A static's name as it stands in its row.
+fn name_of(symbol: &str) -> String {
+    format!("`{symbol}`")
+}
 
 const LARGEST: &str = "
 The largest statics of the emulated node:
@@ -178,10 +256,13 @@ mod tests {
     use super::{Figure, Table, grouped, ungrouped};
 
     fn table(code: u64, stack: u64) -> Table {
-        let mut table = Table::default();
+        let mut table = Table::new("a 1.2; b 3".to_owned());
         table.add(Figure::free("code", code));
-        table.add(Figure::limited("stack", stack, 5_200));
+        table.add(Figure::limited("stack", stack, 5_200).stack());
         table.add(Figure::minimum("heap", 12_001, 12_000));
+        table.add(Figure::free("member", 96).exact());
+        table.add(Figure::free("frames", 7).of_this_run());
+        table.largest = vec![("node::BUFFERS".to_owned(), 8_192)];
         table
     }
 
@@ -200,7 +281,42 @@ mod tests {
         assert!(table(101_900, 3_400).differences(&document).is_empty(), "within the tolerance");
         assert_eq!(table(103_000, 3_000).differences(&document).len(), 1);
         assert_eq!(table(97_000, 3_600).differences(&document).len(), 2);
-        assert_eq!(table(100_000, 3_000).differences("").len(), 3);
+        assert_eq!(table(100_000, 3_000).differences("").len(), 7);
+    }
+
+    #[test]
+    fn some_figures_are_compared_to_the_byte_and_some_not_at_all() {
+        let document = table(100_000, 3_000).document();
+        let other = document.replace("| member | 96 |", "| member | 97 |");
+        assert_eq!(table(100_000, 3_000).differences(&other), ["member: 96 instead of 97"]);
+        let other = document.replace("| frames | 7 |", "| frames | 900 |");
+        assert!(table(100_000, 3_000).differences(&other).is_empty());
+    }
+
+    #[test]
+    fn the_largest_statics_are_compared_by_name() {
+        let mut table = table(100_000, 3_000);
+        let document = table.document();
+        table.largest[0].1 = 4_096;
+        assert_eq!(table.differences(&document), ["`node::BUFFERS`: 4096 instead of 8192"]);
+        table.largest = vec![("node::OTHER".to_owned(), 8_192)];
+        let differences = table.differences(&document);
+        assert_eq!(
+            differences,
+            [
+                "there is no row for `node::OTHER`",
+                "nothing is measured for the row `node::BUFFERS`"
+            ]
+        );
+    }
+
+    #[test]
+    fn other_compilers_are_noticed() {
+        let table = table(100_000, 3_000);
+        let document = table.document();
+        assert_eq!(table.other_compilers(&document), None);
+        let other = document.replace("a 1.2", "a 1.3");
+        assert_eq!(table.other_compilers(&other), Some("a 1.3; b 3"));
     }
 
     #[test]

@@ -21,7 +21,7 @@ pub(super) struct Probe {
     target: Option<NodeId>,
     /// When it was first asked.
     asked: Instant,
-    /// When it is asked again.
+    /// When those who have not answered are asked again.
     again: Option<Instant>,
     /// When this probe ends and the next one begins.
     end: Instant,
@@ -63,7 +63,7 @@ impl Cluster<'_> {
         self.probe.end = now + self.jitter(self.timing.probe_interval);
         self.probe.asked = now;
         self.probe.target = self.next_target();
-        self.probe.again = self.probe.target.and_then(|_| self.next_try(now));
+        self.probe.again = self.next_try(now);
         let target = self.probe.target.and_then(|target| self.table.get_mut(target));
         if let Some(member) = target {
             member.probed = true;
@@ -93,7 +93,6 @@ impl Cluster<'_> {
     pub(super) fn answered(&mut self, id: NodeId, made: Instant) {
         if self.probe.target == Some(id) && made >= self.probe.asked {
             self.probe.target = None;
-            self.probe.again = None;
         }
     }
 

@@ -183,7 +183,7 @@ fn address(index: usize) -> SocketAddrV4 {
 }
 
 #[inline(never)]
-fn node(inputs: &mut Inputs, n: u8) -> Node<'static> {
+pub(super) fn node(inputs: &mut Inputs, n: u8) -> Node<'static> {
     let config = Config {
         hostname: hostname(&format!("node-{n}")),
         address: Ipv4Addr::new(10, 0, 0, n),

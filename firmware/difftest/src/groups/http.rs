@@ -13,9 +13,9 @@ const REQUESTS: [&[u8]; 6] = [
     b"GET / HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
 ];
 
-/// One of the requests, most often cut or with some bytes replaced.
-fn damaged(inputs: &mut Inputs) -> Vec<u8> {
-    let mut request = REQUESTS[inputs.index(REQUESTS.len())].to_vec();
+/// One of `requests`, most often cut or with some bytes replaced.
+pub(super) fn damaged(inputs: &mut Inputs, requests: &[&[u8]]) -> Vec<u8> {
+    let mut request = requests[inputs.index(requests.len())].to_vec();
     match inputs.below(4) {
         0 => {}
         1 => request.truncate(inputs.index(request.len())),
@@ -31,7 +31,7 @@ fn damaged(inputs: &mut Inputs) -> Vec<u8> {
 
 pub(super) fn heads(inputs: &mut Inputs, trace: &mut Trace<'_>) {
     for _ in 0..300 {
-        let bytes = damaged(inputs);
+        let bytes = damaged(inputs, &REQUESTS);
         let mut headers = [httparse::EMPTY_HEADER; 3];
         let mut request = httparse::Request::new(&mut headers);
         let parsed = request.parse(&bytes);

@@ -6,12 +6,15 @@ mod constants;
 mod control;
 mod crypto;
 mod engine;
+mod executor;
 mod floats;
 mod futures;
 mod http;
 mod integers;
 mod json;
+mod link;
 mod network;
+mod server;
 mod slices;
 mod text;
 mod time;
@@ -58,14 +61,22 @@ const GROUPS: &[(&str, Group)] = &[
     ("async-combinators", futures::combinators),
     ("embassy-sync", futures::channels),
     ("embassy-time", time::times),
+    ("embassy-timers", executor::timers),
+    ("embassy-executor", executor::wakes),
     ("fastrand", time::random),
+    ("chacha20", link::random),
     ("chacha20poly1305", crypto::seal),
     ("serde-json-core", json::documents),
     ("httparse", http::heads),
     ("smoltcp-wire", network::packets),
-    ("smoltcp-tcp", network::conversation),
+    ("smoltcp-tcp", network::conversation_on_ethernet),
+    ("smoltcp-ip", network::conversation_on_ip),
+    ("net-frame-queue", link::queue),
+    ("net-arp", link::arp),
+    ("net-driver", link::driver),
     ("engine-codec", engine::codec),
     ("engine-nodes", engine::nodes),
+    ("http-server", server::visits),
 ];
 
 /// Runs all groups and reports one line each: name and hash.

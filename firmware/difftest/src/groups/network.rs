@@ -126,10 +126,25 @@ fn dhcp(inputs: &mut Inputs, trace: &mut Trace<'_>) {
     }
 }
 
+pub(super) fn conversation_on_ethernet(inputs: &mut Inputs, trace: &mut Trace<'_>) {
+    let address = HardwareAddress::Ethernet(EthernetAddress([2, 0, 0, 0, 0, 1]));
+    conversation(Medium::Ethernet, address, inputs, trace);
+}
+
+/// As the firmware has it: Ethernet is dealt with below.
+pub(super) fn conversation_on_ip(inputs: &mut Inputs, trace: &mut Trace<'_>) {
+    conversation(Medium::Ip, HardwareAddress::Ip, inputs, trace);
+}
+
 /// A client and a server on one looped-back interface: handshake, data both ways, close.
-pub(super) fn conversation(inputs: &mut Inputs, trace: &mut Trace<'_>) {
-    let mut device = Loopback::new(Medium::Ethernet);
-    let mut config = Config::new(HardwareAddress::Ethernet(EthernetAddress([2, 0, 0, 0, 0, 1])));
+fn conversation(
+    medium: Medium,
+    address: HardwareAddress,
+    inputs: &mut Inputs,
+    trace: &mut Trace<'_>,
+) {
+    let mut device = Loopback::new(medium);
+    let mut config = Config::new(address);
     config.random_seed = inputs.any();
     let mut interface = Interface::new(config, &mut device, Instant::from_millis(0));
     interface.update_ip_addrs(|addresses| {

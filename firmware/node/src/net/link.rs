@@ -86,9 +86,15 @@ impl<const QUEUE_BYTES: usize> Link<QUEUE_BYTES> {
         if taken {
             self.wake();
         } else {
-            self.dropped.set(self.dropped.get().wrapping_add(1));
+            self.note_lost();
         }
         taken
+    }
+
+    /// Board: it lost a received frame before it could [`deliver`](Self::deliver) it, or several at
+    /// once; they count as one.
+    pub fn note_lost(&self) {
+        self.dropped.set(self.dropped.get().wrapping_add(1));
     }
 
     /// Board: if a frame waits to be sent, `send` is called with it.

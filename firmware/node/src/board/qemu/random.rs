@@ -10,14 +10,13 @@
 use chacha20::ChaCha20;
 use chacha20::cipher::{KeyIvInit, StreamCipher};
 
-use super::cpu;
-
-/// Random bytes for this start of the machine. To be called once: it would give the same again.
+/// Random bytes for one start of the machine: its `seed`, the number of `resets` before it, and
+/// the cycle counter now. The same again for the same arguments, so to be called once per start.
 #[must_use]
-pub fn bytes<const N: usize>(seed: &[u8; 32], resets: u32) -> [u8; N] {
+pub fn bytes<const N: usize>(seed: &[u8; 32], resets: u32, cycles: u32) -> [u8; N] {
     let mut nonce = [0; 12];
     nonce[..4].copy_from_slice(&resets.to_le_bytes());
-    nonce[4..8].copy_from_slice(&cpu::cycles().to_le_bytes());
+    nonce[4..8].copy_from_slice(&cycles.to_le_bytes());
     let mut bytes = [0; N];
     ChaCha20::new(seed.into(), &nonce.into()).apply_keystream(&mut bytes);
     bytes

@@ -4,11 +4,13 @@
 //! It lies in QEMU's data RAM below the 80 KB that the ESP8266 has, where nothing is loaded and
 //! nothing is cleared.
 
+use core::ptr;
+
 use spore_core::wire::U24;
 use spore_core::{Identity, NodeId};
 
 /// Where it lies; eight words of the chip's 192.
-const MEMORY: *mut [u32; WORDS] = 0x3FF4_0000 as *mut [u32; WORDS];
+const MEMORY: *mut [u32; WORDS] = ptr::with_exposed_provenance_mut(0x3FF4_0000);
 const WORDS: usize = 8;
 
 /// Marks memory that was written by us; other than all zeros and all ones.

@@ -30,6 +30,6 @@ macro_rules! log_line {
     ($($argument:tt)*) => {{
         use core::fmt::Write as _;
         // The serial line never fails.
-        let _ = core::writeln!($crate::board::qemu::uart::Uart, $($argument)*);
+        let _ = core::writeln!($crate::board::qemu::machine::uart::Uart, $($argument)*);
     }};
 }

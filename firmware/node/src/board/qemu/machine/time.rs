@@ -7,40 +7,17 @@ use core::task::Waker;
 use critical_section::Mutex;
 use embassy_time_queue_utils::Queue;
 
+use super::super::cycle_clock::{CLOCK_HZ, CycleClock, is_reached, sleep_cycles};
 use super::{cpu, fpga};
 
-/// What this driver is built for; [`check_clock`] compares.
-const CLOCK_HZ: u32 = 40_000_000;
-const CYCLES_PER_US: u32 = CLOCK_HZ / 1_000_000;
-
-/// The longest sleep. It bounds the time between two readings of the cycle counter, which comes
-/// round every 107 s; a round in between would go unnoticed.
-const SLEEP_MAX_US: u64 = 1_000_000;
-
-/// Shorter sleeps are not worth the way into them, and a timer set in the past would only ring
-/// when the counter comes round.
-const SLEEP_MIN_CYCLES: u32 = 200;
-
 struct Clock {
-    last_cycles: u32,
-    /// Cycles that do not make up a whole microsecond.
-    rest: u32,
-    now_us: u64,
+    time: CycleClock,
     queue: Queue,
 }
 
 impl Clock {
     fn now(&mut self) -> u64 {
-        let cycles = cpu::cycles();
-        let passed = cycles.wrapping_sub(self.last_cycles);
-        self.last_cycles = cycles;
-        self.now_us += u64::from(passed / CYCLES_PER_US);
-        self.rest += passed % CYCLES_PER_US;
-        if self.rest >= CYCLES_PER_US {
-            self.rest -= CYCLES_PER_US;
-            self.now_us += 1;
-        }
-        self.now_us
+        self.time.advance(cpu::cycles())
     }
 }
 
@@ -64,7 +41,7 @@ impl embassy_time_driver::Driver for CycleDriver {
 }
 
 embassy_time_driver::time_driver_impl!(static DRIVER: CycleDriver = CycleDriver(Mutex::new(
-    RefCell::new(Clock { last_cycles: 0, rest: 0, now_us: 0, queue: Queue::new() })
+    RefCell::new(Clock { time: CycleClock::new(), queue: Queue::new() })
 )));
 
 /// Whether a task has been woken since the executor ran last.
@@ -88,10 +65,14 @@ pub fn sleep_until_work() {
         WORK_PENDING.store(false, Ordering::Relaxed);
         return;
     }
-    let sleep_us = deadline.saturating_sub(now).min(SLEEP_MAX_US) as u32;
-    let sleep = (sleep_us * CYCLES_PER_US).max(SLEEP_MIN_CYCLES);
-    cpu::set_timer(cpu::cycles().wrapping_add(sleep));
-    cpu::wait_for(cpu::INTERRUPT_TIMER | cpu::INTERRUPT_ETHERNET);
+    let target = cpu::cycles().wrapping_add(sleep_cycles(now, deadline));
+    cpu::set_timer(target);
+    // The host may have kept the core waiting before the timer was set. If the counter has passed
+    // the target, the timer may have missed it, and would ring only when the counter comes round.
+    // If it has not, the timer was set in time, and what it rings from here on ends the wait.
+    if !is_reached(target, cpu::cycles()) {
+        cpu::wait_for(cpu::INTERRUPT_TIMER | cpu::INTERRUPT_ETHERNET);
+    }
 }
 
 /// Stays here for `duration_ms` milliseconds (at most 60,000), for when nothing else can run.

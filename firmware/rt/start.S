@@ -1,8 +1,8 @@
 // Entry, exception vectors and special registers of the LX106 on QEMU's XTFPGA board.
 //
 // Assemble with -mtext-section-literals. The linker script gives _bss_start, _bss_end,
-// _stack_paint and _stack_top, all multiples of 4, and places .vectors at the start of a region
-// of instruction RAM that is aligned to 4 KB.
+// _stack_paint and _stack_top, all multiples of 4, and places .vectors at the start of instruction
+// RAM. The program gives lx106_main and lx106_fault.
 
         .set    STACK_PAINT, 0x5AFE5AFE         // as in stack.rs
         .set    CAUSE_INTERRUPT, 4              // EXCCAUSE of a level-1 interrupt

@@ -1,5 +1,7 @@
 //! Reading and writing device registers.
 
+use core::ptr;
+
 /// A 32-bit register of a device at a fixed address.
 #[derive(Clone, Copy)]
 pub(super) struct Register(*mut u32);
@@ -11,7 +13,7 @@ impl Register {
     /// `address` must be that of a device register which may be read and written at any time
     /// as far as memory safety is concerned.
     pub(super) const unsafe fn at(address: usize) -> Self {
-        Self(address as *mut u32)
+        Self(ptr::with_exposed_provenance_mut(address))
     }
 
     pub(super) fn read(self) -> u32 {

@@ -30,6 +30,7 @@ packages=(
     "picolibc-xtensa-lx106-elf memory intrinsics for the LX106"
     "qemu-system-misc          runs the LX106"
     "iproute2                  network namespaces for the tests"
+    "util-linux                likewise, and no emulator outlives its launcher"
     "curl                      a client that is not ours"
     "gcc                       links programs for this machine"
     "libc6-dev                 likewise"

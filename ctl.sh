@@ -3,7 +3,7 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 # Shells that read no profile do not find rustup's programs.
-PATH="${CARGO_HOME:-$HOME/.cargo}/bin:$PATH"
+PATH="${CARGO_HOME:-${HOME-}/.cargo}/bin:$PATH"
 
 usage() {
     cat <<'EOF'

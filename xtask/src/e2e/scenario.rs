@@ -20,9 +20,9 @@ use crate::emu::machine::{Event, Machine, Plug, Report};
 const HOSTS: u8 = 3;
 const BOARDS: u8 = 2;
 
-const CLUSTER_PORT: u16 = 4210;
+const CLUSTER_PORT: u16 = spore_core::config::DEFAULT_PORT;
 const HOST_HTTP_PORT: u16 = 8080;
-const BOARD_HTTP_PORT: u16 = 80;
+const BOARD_HTTP_PORT: u16 = crate::emu::cluster::HTTP_PORT;
 
 /// How long all may take to know each other, with the start of the processes on a busy machine.
 const AGREE_LIMIT: Duration = Duration::from_secs(30);

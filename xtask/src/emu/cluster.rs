@@ -25,8 +25,8 @@ const GATEWAY: u8 = 2;
 const FIRST_HOST: u16 = 20;
 
 /// The firmware's default ports for the cluster and for HTTP.
-const CLUSTER_PORT: u16 = 4210;
-const HTTP_PORT: u16 = 80;
+const CLUSTER_PORT: u16 = spore_core::config::DEFAULT_PORT;
+pub(crate) const HTTP_PORT: u16 = 80;
 
 /// A machine is up in well under a second, but many may start at once on few cores.
 const BOOT_TIMEOUT: Duration = Duration::from_secs(30);

@@ -53,11 +53,7 @@ impl Cluster<'_> {
     /// Asks one who is held for dead: after a split, broadcasts alone may take long to say that
     /// someone is back.
     fn ping_a_dead(&mut self, now: Instant) {
-        let dead = |member: &Member| member.status == Status::Dead;
-        let chosen = self.table.choose(&mut self.rng, dead).map(|member| member.contact(self.port));
-        if let Some((id, address)) = chosen {
-            self.ping(now, id, address);
-        }
+        self.ping_one(now, |member| member.status == Status::Dead);
     }
 
     fn announce_interval(&self) -> Duration {
@@ -78,12 +74,8 @@ impl Cluster<'_> {
             Some(due) if now >= due => (),
             _ => return,
         }
-        let new = |member: &Member| member.is_new(now);
-        let chosen = self.table.choose(&mut self.rng, new).map(|member| member.contact(self.port));
-        self.announcements.greet = chosen.map(|_| now + GREETING_INTERVAL);
-        if let Some((id, address)) = chosen {
-            self.ping(now, id, address);
-        }
+        let greeted = self.ping_one(now, |member| member.is_new(now));
+        self.announcements.greet = greeted.then(|| now + GREETING_INTERVAL);
     }
 
     /// Starts greeting, because someone new was heard of.

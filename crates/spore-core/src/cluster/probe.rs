@@ -110,12 +110,7 @@ impl Cluster<'_> {
         if below(&mut self.rng, self.table.live()) >= SUSPECT_PINGS {
             return;
         }
-        let suspect = |member: &Member| member.status == Status::Suspect;
-        let chosen =
-            self.table.choose(&mut self.rng, suspect).map(|member| member.contact(self.port));
-        if let Some((id, address)) = chosen {
-            self.ping(now, id, address);
-        }
+        self.ping_one(now, |member| member.status == Status::Suspect);
     }
 
     /// Asks suspects whose time is almost over, whoever suspected them: the refutation of a rumour
@@ -129,10 +124,7 @@ impl Cluster<'_> {
         let count = self.table.rows().iter().filter(|member| dying(member)).count();
         for _ in 0..count.min(DYING_PINGS) {
             // One that is drawn twice is asked once: the queue takes no duplicates.
-            let chosen = self.table.choose(&mut self.rng, dying);
-            if let Some((id, address)) = chosen.map(|member| member.contact(self.port)) {
-                self.ping(now, id, address);
-            }
+            self.ping_one(now, dying);
         }
     }
 

@@ -1,7 +1,7 @@
 //! What a message does: *listen for discovery*, answers, and what they tell.
 
 use super::Cluster;
-use super::member::Seen;
+use super::member::{Member, Seen};
 use super::send::Task;
 use super::table::below;
 use crate::security::{Header, ReplayWindow, Token};
@@ -129,6 +129,18 @@ impl Cluster<'_> {
         let members = u64::try_from(self.table.live()).unwrap_or(u64::MAX);
         let spread = ANSWER_SPREAD.times(members).min(ANSWER_SPREAD_MAX);
         now + Duration::from_micros(self.rng.u64(..=spread.as_micros()))
+    }
+
+    /// Pings one of the members for whom `wanted` holds; whether there was one.
+    pub(super) fn ping_one(&mut self, now: Instant, wanted: impl Fn(&Member) -> bool) -> bool {
+        let chosen = self.table.choose(&mut self.rng, wanted);
+        match chosen.map(|member| member.contact(self.port)) {
+            Some((id, address)) => {
+                self.ping(now, id, address);
+                true
+            }
+            None => false,
+        }
     }
 
     /// Queues a ping to `peer` for `due`.

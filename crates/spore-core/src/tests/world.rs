@@ -12,7 +12,7 @@ use std::boxed::Box;
 use std::format;
 use std::vec::Vec;
 
-pub(super) const PORT: u16 = 4210;
+pub(super) const PORT: u16 = crate::config::DEFAULT_PORT;
 
 pub(super) fn facts() -> Facts {
     Facts { board: "sim", version: "0.0.0", chip_id: 1, flash_size: 0, reset_reason: "power-on" }

@@ -21,6 +21,7 @@
 //! | [`security`] | cluster key, sealing, boot epochs, replay windows, freshness tokens |
 //! | [`cluster`] | the member list: discovery, probing, suspicion, dissemination |
 //! | [`api`] | the HTTP route table and the answers, as JSON made piece by piece |
+//! | [`store`] | what a node remembers over restarts |
 //! | [`node`] | [`Node`], which ties them together behind the verbs |
 //! | [`config`], [`profile`] | what an operator sets; what is fixed when the program is built |
 #![no_std]
@@ -46,6 +47,7 @@ pub mod config;
 pub mod node;
 pub mod profile;
 pub mod security;
+pub mod store;
 pub mod time;
 pub mod wire;
 
@@ -56,4 +58,5 @@ pub use config::{Config, Facts};
 pub use node::{Action, Completion, Destination, Event, Node, Resources, Transmit};
 pub use profile::{Profile, Storage};
 pub use security::{ClusterKey, Identity, Seed};
+pub use store::{Key, Stored};
 pub use wire::{Hostname, NodeId};

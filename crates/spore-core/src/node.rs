@@ -5,6 +5,7 @@ use crate::cluster::{Cluster, Member, Refused};
 use crate::config::{Config, Facts};
 use crate::profile::{Profile, Storage};
 use crate::security::{Epochs, Identity, OpenError, Sealer, Seed};
+use crate::store::{Key, Stored};
 use crate::time::Instant;
 use crate::wire::{Message, NodeId, Record};
 use core::net::SocketAddrV4;
@@ -30,20 +31,22 @@ pub struct Transmit {
 /// What the shell must do. It reports the end of it with [`Node::handle_completion`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Remember this identity over restarts, in place of any earlier one. Until that is done, the
-    /// node sends nothing. A body without such memory reports success at once: it is given a new
-    /// id at each start.
-    StoreIdentity(Identity),
+    /// Remember over restarts the [`value`](Node::value) of this key, in place of any earlier one.
+    /// A body without such memory reports success at once.
+    ///
+    /// Until [`Key::Identity`] is stored, the node sends nothing; a body that does not keep it is
+    /// given a new id at each start.
+    Store(Key),
 }
 
 /// How an [`Action`] ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Completion {
-    /// The identity was stored, or was not. A failed attempt is repeated after a second.
-    StoreIdentity(Result<(), StoreFailed>),
+    /// The value of a key was stored, or was not. A failed attempt is repeated after a second.
+    Store(Key, Result<(), StoreFailed>),
 }
 
-/// The body's memory did not take the identity. Nothing has changed.
+/// The body's memory did not take the value. Nothing has changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StoreFailed;
 
@@ -111,18 +114,18 @@ pub struct Node<'a> {
 impl<'a> Node<'a> {
     /// A node that starts now.
     ///
-    /// `stored` is the identity that was last stored, or `None` if there is none or it is damaged;
-    /// `seed` must be new at each start. `storage` is emptied.
+    /// `stored` is what was stored last; damaged values count as none. `seed` must be new at each
+    /// start. `storage` is emptied.
     pub fn new<P: Profile>(
         now: Instant,
         config: &Config,
         facts: Facts,
-        stored: Option<Identity>,
+        stored: &Stored<'_>,
         seed: &Seed,
         storage: &'a mut Storage<P>,
     ) -> Self {
         let (tokens, mut rng) = seed.split();
-        let (epochs, identity) = Epochs::new(stored, &mut rng);
+        let (epochs, identity) = Epochs::new(Identity::decode(stored.identity), &mut rng);
         Self {
             facts,
             resources: Resources::default(),
@@ -174,9 +177,17 @@ impl<'a> Node<'a> {
 
     /// An action has ended.
     pub fn handle_completion(&mut self, now: Instant, completion: Completion) {
-        let Completion::StoreIdentity(result) = completion;
+        let Completion::Store(Key::Identity, result) = completion;
         if let Some(identity) = self.epochs.stored(now, result.is_ok()) {
             self.cluster.set_identity(identity);
+        }
+    }
+
+    /// Writes the bytes that `key` is to have into `buf`, which must hold
+    /// [`MAX_VALUE`](crate::store::MAX_VALUE) bytes. Returns how many there are.
+    pub fn value(&self, key: Key, buf: &mut [u8]) -> usize {
+        match key {
+            Key::Identity => self.epochs.to_store().map_or(0, |identity| identity.encode(buf)),
         }
     }
 
@@ -215,7 +226,7 @@ impl<'a> Node<'a> {
 
     /// The next thing for the shell to do.
     pub fn poll_action(&mut self, now: Instant) -> Option<Action> {
-        self.epochs.poll_store(now).map(Action::StoreIdentity)
+        self.epochs.poll_store(now).then_some(Action::Store(Key::Identity))
     }
 
     /// The next thing that has happened.

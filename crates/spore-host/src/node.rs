@@ -8,8 +8,9 @@ use embassy_futures::join::{join_array, join3};
 use futures_lite::future::block_on;
 use spore_core::config::Timing;
 use spore_core::profile::Host;
+use spore_core::store::MAX_VALUE;
 use spore_core::wire::MAX_DATAGRAM;
-use spore_core::{ClusterKey, Config, Hostname, Seed, Storage};
+use spore_core::{ClusterKey, Config, Hostname, Seed, Storage, Stored};
 use spore_node::Shell;
 use spore_node::http::{BUFFER_LEN, Server, Timeouts};
 use std::net::Ipv4Addr;
@@ -85,7 +86,10 @@ impl HostNode {
             seed,
         };
         let mut storage = Box::new(Storage::<Host>::NEW);
-        let shell = Shell::new(&config, system, &mut storage);
+        let mut value = [0; MAX_VALUE];
+        let len = system.load_identity(&mut value);
+        let stored = Stored { identity: &value[..len] };
+        let shell = Shell::new(&config, &stored, system, &mut storage);
         block_on(drive(&shell, &sockets))
     }
 }

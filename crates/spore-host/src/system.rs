@@ -4,7 +4,8 @@ use crate::identity::{IdentityError, IdentityFile};
 use crate::memory;
 use log::{info, warn};
 use spore_core::node::StoreFailed;
-use spore_core::{Event, Facts, Identity, Node, NodeId, Resources, Seed};
+use spore_core::store::MAX_VALUE;
+use spore_core::{Event, Facts, Identity, Key, Node, NodeId, Resources, Seed};
 use spore_node::System;
 use std::net::Ipv4Addr;
 
@@ -36,24 +37,10 @@ impl System for HostSystem {
         self.seed.clone()
     }
 
-    fn load_identity(&self) -> Option<Identity> {
-        let file = self.identity.as_ref()?;
-        match file.load() {
-            Ok(identity) => Some(identity),
-            Err(IdentityError::Missing) => None,
-            Err(IdentityError::Io(error)) => {
-                warn!("{}: cannot read the identity ({error}); taking a new one", self.hostname);
-                None
-            }
-            Err(IdentityError::Damaged) => {
-                warn!("{}: the identity is damaged; taking a new one", self.hostname);
-                None
-            }
-        }
-    }
-
-    async fn store_identity(&self, identity: Identity) -> Result<(), StoreFailed> {
+    async fn store(&self, key: Key, value: &[u8]) -> Result<(), StoreFailed> {
         let Some(file) = &self.identity else { return Ok(()) };
+        let Key::Identity = key;
+        let identity = Identity::decode(value).ok_or(StoreFailed)?;
         file.store(identity).map_err(|error| {
             warn!("{}: cannot store the identity ({error}); silent until it is", self.hostname);
             StoreFailed
@@ -70,6 +57,29 @@ impl System for HostSystem {
             Event::MemberForgotten(id) => (id, "is forgotten"),
         };
         info!("{}: {} {change}", self.hostname, name(node, id));
+    }
+}
+
+impl HostSystem {
+    /// The value of the identity that was stored last, or nothing.
+    pub(crate) fn load_identity(&self, buf: &mut [u8; MAX_VALUE]) -> usize {
+        let identity = self.identity.as_ref().and_then(|file| self.load(file));
+        identity.map_or(0, |identity| identity.encode(buf))
+    }
+
+    fn load(&self, file: &IdentityFile) -> Option<Identity> {
+        match file.load() {
+            Ok(identity) => Some(identity),
+            Err(IdentityError::Missing) => None,
+            Err(IdentityError::Io(error)) => {
+                warn!("{}: cannot read the identity ({error}); taking a new one", self.hostname);
+                None
+            }
+            Err(IdentityError::Damaged) => {
+                warn!("{}: the identity is damaged; taking a new one", self.hostname);
+                None
+            }
+        }
     }
 }
 

@@ -11,8 +11,9 @@ use embassy_sync::blocking_mutex::raw::NoopRawMutex;
 use embassy_sync::signal::Signal;
 use embassy_time::{Duration, Timer};
 use spore_core::api::{Body, Request, Response};
+use spore_core::store::MAX_VALUE;
 use spore_core::time::Instant;
-use spore_core::{Action, Completion, Config, Destination, Node, Profile, Storage};
+use spore_core::{Action, Completion, Config, Destination, Node, Profile, Storage, Stored};
 
 /// Pause after a failed receive: the network is down, and time must bring it back.
 const RECEIVE_PAUSE: Duration = Duration::from_millis(100);
@@ -27,9 +28,14 @@ pub struct Shell<'a, S> {
 }
 
 impl<'a, S: System> Shell<'a, S> {
-    /// A node that starts now.
-    pub fn new<P: Profile>(config: &Config, system: S, storage: &'a mut Storage<P>) -> Self {
-        let (facts, seed, stored) = (system.facts(), system.seed(), system.load_identity());
+    /// A node that starts now, with what the body has kept of its earlier lives.
+    pub fn new<P: Profile>(
+        config: &Config,
+        stored: &Stored<'_>,
+        system: S,
+        storage: &'a mut Storage<P>,
+    ) -> Self {
+        let (facts, seed) = (system.facts(), system.seed());
         let node = Node::new(now(), config, facts, stored, &seed, storage);
         Self { node: RefCell::new(node), system, changed: Signal::new() }
     }
@@ -80,9 +86,11 @@ impl<'a, S: System> Shell<'a, S> {
         loop {
             // The borrow must end before the await.
             let action = self.node.borrow_mut().poll_action(now());
-            let Some(Action::StoreIdentity(identity)) = action else { break };
-            let result = self.system.store_identity(identity).await;
-            let completion = Completion::StoreIdentity(result);
+            let Some(Action::Store(key)) = action else { break };
+            let mut value = [0; MAX_VALUE];
+            let len = self.node.borrow().value(key, &mut value);
+            let value = value.get(..len).unwrap_or_default();
+            let completion = Completion::Store(key, self.system.store(key, value).await);
             self.node.borrow_mut().handle_completion(now(), completion);
         }
     }

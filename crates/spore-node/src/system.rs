@@ -1,7 +1,7 @@
 //! What the body provides besides sockets and time.
 
 use spore_core::node::StoreFailed;
-use spore_core::{Event, Facts, Identity, Node, Resources, Seed};
+use spore_core::{Event, Facts, Key, Node, Resources, Seed};
 
 /// The body of a node, as far as the engine depends on it.
 ///
@@ -17,13 +17,10 @@ pub trait System {
     /// Entropy for this boot. It MUST differ in each boot, and SHOULD come from a hardware source.
     fn seed(&self) -> Seed;
 
-    /// The identity that was stored last, or `None` if there is none or it cannot be read.
-    fn load_identity(&self) -> Option<Identity>;
-
-    /// Stores `identity` in place of any earlier one. It MUST be durable when this returns `Ok`. A
-    /// body that cannot remember returns `Ok`, and `None` from
-    /// [`load_identity`](Self::load_identity) ever after.
-    async fn store_identity(&self, identity: Identity) -> Result<(), StoreFailed>;
+    /// Stores `value` in place of any earlier one of `key`. It MUST be durable when this returns
+    /// `Ok`, and after a power cut at any moment either the old value or the new one MUST be there,
+    /// and all others. A body that cannot remember returns `Ok`.
+    async fn store(&self, key: Key, value: &[u8]) -> Result<(), StoreFailed>;
 
     /// Something has happened; `node` is the state after it. For the log.
     fn report(&self, event: Event, node: &Node<'_>);

@@ -3,9 +3,10 @@
 use crate::clock::Clock;
 use crate::engine::Engine;
 use crate::report::Traffic;
+use spore_core::store::MAX_VALUE;
 use spore_core::wire::MAX_DATAGRAM;
-use spore_core::{Action, Destination, Event, Facts, Hostname, Identity, Node};
-use std::collections::VecDeque;
+use spore_core::{Action, Destination, Event, Facts, Hostname, Key, Node};
+use std::collections::{BTreeMap, VecDeque};
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::rc::Rc;
 use std::time::Duration;
@@ -15,7 +16,7 @@ use std::time::Duration;
 pub(crate) struct Body {
     pub(crate) address: SocketAddrV4,
     /// What a restart leaves.
-    pub(crate) stored: Option<Identity>,
+    pub(crate) stored: BTreeMap<Key, Rc<[u8]>>,
     /// How often it has started.
     pub(crate) boot: u32,
     pub(crate) life: Option<Running>,
@@ -45,7 +46,7 @@ pub(crate) struct Stall {
 /// What came out of an engine after a verb.
 #[derive(Debug, Default)]
 pub(crate) struct Output {
-    pub(crate) identities: Vec<Identity>,
+    pub(crate) values: Vec<(Key, Rc<[u8]>)>,
     pub(crate) datagrams: Vec<(Destination, Rc<[u8]>)>,
     pub(crate) events: Vec<Event>,
 }
@@ -66,7 +67,7 @@ impl Body {
     }
 
     pub(crate) fn new(address: SocketAddrV4) -> Self {
-        Self { address, stored: None, boot: 0, life: None, traffic: Traffic::default() }
+        Self { address, stored: BTreeMap::new(), boot: 0, life: None, traffic: Traffic::default() }
     }
 
     pub(crate) fn node(&self) -> Option<&Node<'_>> {
@@ -78,12 +79,14 @@ impl Running {
     /// Polls the engine until nothing more comes, as a shell must after each verb.
     pub(crate) fn drain(&mut self, now: Duration, output: &mut Output) {
         let local = self.clock.local(now);
-        output.identities.clear();
+        output.values.clear();
         output.datagrams.clear();
         output.events.clear();
         let deadline = self.engine.with(|node| {
-            while let Some(Action::StoreIdentity(identity)) = node.poll_action(local) {
-                output.identities.push(identity);
+            while let Some(Action::Store(key)) = node.poll_action(local) {
+                let mut value = [0; MAX_VALUE];
+                let len = node.value(key, &mut value);
+                output.values.push((key, Rc::from(&value[..len])));
             }
             let mut buf = [0; MAX_DATAGRAM];
             while let Some(transmit) = node.poll_transmit(local, &mut buf) {

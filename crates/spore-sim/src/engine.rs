@@ -3,7 +3,7 @@
 use self_cell::{MutBorrow, self_cell};
 use spore_core::profile::{Esp01, Host, Storage};
 use spore_core::time::Instant;
-use spore_core::{Config, Facts, Identity, Node, Seed};
+use spore_core::{Config, Facts, Node, Seed, Stored};
 use std::fmt;
 
 /// The capacities of a body.
@@ -42,7 +42,7 @@ impl Engine {
         capacity: Capacity,
         config: &Config,
         facts: Facts,
-        stored: Option<Identity>,
+        stored: &Stored<'_>,
         seed: &Seed,
     ) -> Self {
         let rows = match capacity {

@@ -1,7 +1,7 @@
 //! What is still to happen, in the order of time.
 
 use crate::scenario::Command;
-use spore_core::Identity;
+use spore_core::Key;
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 use std::net::SocketAddrV4;
@@ -15,8 +15,8 @@ pub(crate) enum Event {
     Deliver { to: usize, from: SocketAddrV4, bytes: Rc<[u8]> },
     /// A node's deadline has come; void if it has another one by now.
     Wake { node: usize },
-    /// The flash has taken an identity, or has not; void in another boot.
-    Stored { node: usize, boot: u32, identity: Identity, success: bool },
+    /// The flash has taken a value, or has not; void in another boot.
+    Stored { node: usize, boot: u32, key: Key, value: Rc<[u8]>, success: bool },
     /// A stall ends; void in another boot, or if the stall was prolonged.
     Resume { node: usize, boot: u32 },
     /// A node of the scenario's first ones starts.

@@ -12,7 +12,7 @@ use crate::watch::Watch;
 use fastrand::Rng;
 use spore_core::api::{MIN_PIECE, Method, Request};
 use spore_core::node::StoreFailed;
-use spore_core::{ClusterKey, Completion, Config, Destination, Identity, Node, Seed};
+use spore_core::{ClusterKey, Completion, Config, Destination, Key, Node, Seed, Stored};
 use std::collections::VecDeque;
 use std::net::SocketAddrV4;
 use std::rc::Rc;
@@ -239,8 +239,8 @@ impl Simulation {
         match event {
             Event::Deliver { to, from, bytes } => self.deliver(to, from, &bytes),
             Event::Wake { node } => self.wake(node),
-            Event::Stored { node, boot, identity, success } => {
-                self.stored(node, boot, identity, success);
+            Event::Stored { node, boot, key, value, success } => {
+                self.stored(node, boot, key, value, success);
             }
             Event::Resume { node, boot } => self.resume(node, boot),
             Event::FirstStart { node } => {
@@ -258,7 +258,7 @@ impl Simulation {
             Command::Restart(node, memory) => {
                 self.kill(node);
                 if memory == Memory::Lost {
-                    self.bodies[node].stored = None;
+                    self.bodies[node].stored.clear();
                 }
                 self.start(node);
             }
@@ -307,8 +307,12 @@ impl Simulation {
             timing: self.scenario.timing,
         };
         let (local, capacity) = (clock.local(self.now), self.scenario.capacity(node));
+        let mut stored = Stored::default();
+        for (key, value) in &body.stored {
+            stored.set(*key, value);
+        }
         let engine =
-            Engine::start(local, capacity, &config, body::facts(node), body.stored, &Seed(seed));
+            Engine::start(local, capacity, &config, body::facts(node), &stored, &Seed(seed));
         let own = engine.node().own().clone();
         body.boot += 1;
         body.life = Some(Running { engine, clock, since: self.now, wake: None, stall: None });
@@ -390,21 +394,21 @@ impl Simulation {
         self.settle(to);
     }
 
-    fn stored(&mut self, node: usize, boot: u32, identity: Identity, success: bool) {
+    fn stored(&mut self, node: usize, boot: u32, key: Key, value: Rc<[u8]>, success: bool) {
         let body = &mut self.bodies[node];
         let Some(life) = body.life.as_mut().filter(|_| body.boot == boot) else { return };
         if let Some(stall) = &life.stall {
-            let event = Event::Stored { node, boot, identity, success };
+            let event = Event::Stored { node, boot, key, value, success };
             return self.queue.push(stall.until, event);
         }
         let result = if success { Ok(()) } else { Err(StoreFailed) };
         if success {
-            body.stored = Some(identity);
+            body.stored.insert(key, value);
         }
         let local = life.clock.local(self.now);
         let own = life.engine.with(|node| {
             let before = node.own().clone();
-            node.handle_completion(local, Completion::StoreIdentity(result));
+            node.handle_completion(local, Completion::Store(key, result));
             Some(node.own().clone()).filter(|own| *own != before)
         });
         if let Some(own) = own {
@@ -424,9 +428,9 @@ impl Simulation {
         if let Some(at) = life.wake.filter(|at| wake != Some(*at)) {
             self.queue.push(at, Event::Wake { node });
         }
-        for identity in output.identities.drain(..) {
+        for (key, value) in output.values.drain(..) {
             let success = self.rng.f64() >= self.scenario.flash.failure;
-            let event = Event::Stored { node, boot: body.boot, identity, success };
+            let event = Event::Stored { node, boot: body.boot, key, value, success };
             self.queue.push(self.now + self.scenario.flash.time, event);
         }
         let members = life.engine.node().members();

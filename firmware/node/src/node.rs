@@ -15,8 +15,9 @@ use embassy_net::{Ipv4Cidr, Runner, Stack, StackResources, StaticConfigV4};
 use embassy_time::{Duration, Instant, Timer};
 use spore_core::config::Timing;
 use spore_core::profile::Esp01;
+use spore_core::store::MAX_VALUE;
 use spore_core::wire::MAX_DATAGRAM;
-use spore_core::{Config, Storage};
+use spore_core::{Config, Storage, Stored};
 use spore_node::Shell;
 use spore_node::http::{BUFFER_LEN, CONNECTIONS, Server, Timeouts, WORKERS};
 use static_cell::{ConstStaticCell, StaticCell};
@@ -161,7 +162,11 @@ fn start_node(spawner: Spawner, stack: Stack<'static>, args: &BootArgs, system: 
         key: args.key.clone(),
         timing: Timing::DEFAULT,
     };
-    let shell: &'static NodeShell = SHELL.init_with(|| Shell::new(&config, system, STORAGE.take()));
+    let mut value = [0; MAX_VALUE];
+    let len = retained::identity().map_or(0, |identity| identity.encode(&mut value));
+    let stored = Stored { identity: &value[..len] };
+    let shell: &'static NodeShell =
+        SHELL.init_with(|| Shell::new(&config, &stored, system, STORAGE.take()));
     let buffers = HTTP_BUFFERS.take().each_mut().map(|buffer| &mut buffer[..]);
     let server: &'static NodeServer = SERVER.init_with(|| Server::new(buffers, Timeouts::STANDARD));
     let tcp: &'static Tcp<'static> = TCP.init_with(|| Tcp::new(stack, TCP_BUFFERS.take()));

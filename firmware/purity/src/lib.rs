@@ -12,7 +12,7 @@ use spore_core::cluster::{Member, Outgoing};
 use spore_core::profile::Esp01;
 use spore_core::time::Instant;
 use spore_core::{
-    Action, Completion, Config, Event, Facts, Identity, Node, Resources, Seed, Storage,
+    Action, Completion, Config, Event, Facts, Key, Node, Resources, Seed, Storage, Stored,
 };
 use spore_core::{Transmit, node::Traffic};
 
@@ -39,7 +39,7 @@ export! {
         now: Instant,
         config: &Config,
         facts: Facts,
-        stored: Option<Identity>,
+        stored: &Stored<'_>,
         seed: &Seed,
         storage: &'a mut Storage<Esp01>
     ) -> Node<'a> {
@@ -55,6 +55,9 @@ export! {
     }
     fn handle_completion(node: &mut Node<'a>, now: Instant, completion: Completion) {
         node.handle_completion(now, completion)
+    }
+    fn value(node: &Node<'a>, key: Key, buf: &mut [u8]) -> usize {
+        node.value(key, buf)
     }
     fn handle_resources(node: &mut Node<'a>, resources: Resources) {
         node.handle_resources(resources)

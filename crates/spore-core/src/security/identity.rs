@@ -140,18 +140,23 @@ impl Epochs {
         Some(header)
     }
 
-    /// The identity that is to be stored now. Each is asked for once, and again after a failure.
-    pub(crate) fn poll_store(&mut self, now: Instant) -> Option<Identity> {
-        let next = self.next.as_mut()?;
+    /// The identity that is to be stored, if there is one.
+    pub(crate) fn to_store(&self) -> Option<Identity> {
+        self.next.as_ref().map(|next| next.identity)
+    }
+
+    /// Whether an identity is to be stored now. Each is asked for once, and again after a failure.
+    pub(crate) fn poll_store(&mut self, now: Instant) -> bool {
+        let Some(next) = self.next.as_mut() else { return false };
         let due = match next.state {
             Storing::Wanted => true,
             Storing::UnderWay => false,
             Storing::Failed { again } => now >= again,
         };
-        due.then(|| {
+        if due {
             next.state = Storing::UnderWay;
-            next.identity
-        })
+        }
+        due
     }
 
     /// The store was tried. Returns the identity that is now in use, if it succeeded.

@@ -6,7 +6,7 @@ use crate::node::StoreFailed;
 use crate::security::{Identity, Nonces};
 use crate::time::{Duration, Instant};
 use crate::wire::{NodeId, U24};
-use crate::{Action, Completion};
+use crate::{Action, Completion, Key};
 use std::collections::HashSet;
 use std::vec::Vec;
 
@@ -41,7 +41,7 @@ fn a_node_that_cannot_store_its_next_epoch_falls_silent_with_the_last_nonce() {
     for second in 0..60 {
         let now = Instant::ZERO + Duration::from_secs(second);
         if node.poll_action(now).is_some() {
-            node.handle_completion(now, Completion::StoreIdentity(Err(StoreFailed)));
+            node.handle_completion(now, Completion::Store(Key::Identity, Err(StoreFailed)));
         }
         node.handle_timeout(now);
         datagrams += sent(&mut node, now).len();
@@ -76,11 +76,11 @@ fn after_the_last_epoch_a_node_takes_a_new_id_and_the_old_one_dies() {
 fn an_identity_is_asked_for_until_it_is_stored_and_then_no_more() {
     let now = Instant::ZERO;
     let mut node = node(now, 1, None);
-    assert!(matches!(node.poll_action(now), Some(Action::StoreIdentity(_))));
-    node.handle_completion(now, Completion::StoreIdentity(Ok(())));
+    assert!(matches!(node.poll_action(now), Some(Action::Store(Key::Identity))));
+    node.handle_completion(now, Completion::Store(Key::Identity, Ok(())));
     assert_eq!(node.poll_action(now + Duration::from_secs(10)), None);
     // A second report of the same action changes nothing.
     let before = node.own().clone();
-    node.handle_completion(now, Completion::StoreIdentity(Ok(())));
+    node.handle_completion(now, Completion::Store(Key::Identity, Ok(())));
     assert_eq!(*node.own(), before);
 }

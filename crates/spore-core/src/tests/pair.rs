@@ -3,9 +3,10 @@
 use super::world::{World, act, address, facts, node, sent};
 use crate::cluster::{Member, Status};
 use crate::security::Identity;
+use crate::store::MAX_VALUE;
 use crate::time::{Duration, Instant};
 use crate::wire::{Incarnation, NodeId, U24};
-use crate::{Action, Completion, Destination, Event};
+use crate::{Action, Completion, Destination, Event, Key, Node};
 use std::vec::Vec;
 
 fn statuses(world: &mut World, n: u8) -> Vec<Status> {
@@ -40,21 +41,30 @@ fn a_silent_node_is_suspected_and_dies_within_15_seconds_for_all() {
     }
 }
 
+/// The identity that the node wants to be stored.
+fn to_store(node: &Node<'_>) -> Identity {
+    let mut value = [0; MAX_VALUE];
+    let len = node.value(Key::Identity, &mut value);
+    Identity::decode(&value[..len]).unwrap()
+}
+
 #[test]
 fn nothing_is_sent_before_the_epoch_is_durable() {
     let now = Instant::ZERO;
     let mut node = node(now, 1, None);
     node.handle_timeout(now);
     assert!(sent(&mut node, now).is_empty());
-    let Some(Action::StoreIdentity(identity)) = node.poll_action(now) else { panic!("no action") };
+    assert_eq!(node.poll_action(now), Some(Action::Store(Key::Identity)));
+    let identity = to_store(&node);
     assert_eq!(identity.id, node.own().id);
     assert_eq!(node.poll_action(now), None, "it is asked for once");
-    node.handle_completion(now, Completion::StoreIdentity(Err(crate::node::StoreFailed)));
+    node.handle_completion(now, Completion::Store(Key::Identity, Err(crate::node::StoreFailed)));
     node.handle_timeout(now);
     assert!(sent(&mut node, now).is_empty());
     let again = node.poll_timeout().expect("a second attempt");
-    assert_eq!(node.poll_action(again), Some(Action::StoreIdentity(identity)));
-    node.handle_completion(again, Completion::StoreIdentity(Ok(())));
+    assert_eq!(node.poll_action(again), Some(Action::Store(Key::Identity)));
+    assert_eq!(to_store(&node), identity);
+    node.handle_completion(again, Completion::Store(Key::Identity, Ok(())));
     node.handle_timeout(again);
     assert_eq!(sent(&mut node, again)[0].0, Destination::Broadcast);
 }
@@ -79,9 +89,8 @@ fn a_restarted_node_keeps_its_id_takes_the_next_epoch_and_outranks_its_death() {
 #[test]
 fn a_spent_epoch_leads_to_a_new_id() {
     let stored = Identity { id: NodeId([1; 6]), epoch: U24::MAX };
-    let mut node = node(Instant::ZERO, 1, Some(stored));
-    let Some(Action::StoreIdentity(identity)) = node.poll_action(Instant::ZERO) else { panic!() };
-    assert_ne!(identity.id, stored.id);
+    let node = node(Instant::ZERO, 1, Some(stored));
+    assert_ne!(to_store(&node).id, stored.id);
 }
 
 #[test]
@@ -122,7 +131,7 @@ fn a_stranger_with_another_key_is_not_heard() {
     let mut config = super::world::config(9);
     config.key = crate::ClusterKey::from_bytes([8; 32]);
     let seed = crate::Seed([9; 32]);
-    let mut stranger = crate::Node::new(now, &config, facts(), None, &seed, storage);
+    let mut stranger = crate::Node::new(now, &config, facts(), &Default::default(), &seed, storage);
     act(&mut stranger, now);
     stranger.handle_timeout(now);
     for (to, bytes) in sent(&mut stranger, now) {
@@ -179,7 +188,14 @@ fn a_board_asks_all_that_are_dying_within_the_room_of_its_queue() {
     let storage =
         std::boxed::Box::leak(std::boxed::Box::new(crate::Storage::<crate::profile::Esp01>::NEW));
     let seed = crate::Seed([3; 32]);
-    let mut node = crate::Node::new(now, &super::world::config(1), facts(), None, &seed, storage);
+    let mut node = crate::Node::new(
+        now,
+        &super::world::config(1),
+        facts(),
+        &Default::default(),
+        &seed,
+        storage,
+    );
     act(&mut node, now);
     let alive = node.own().clone();
     for n in 0..40 {

@@ -46,7 +46,8 @@ fn longest() -> (Node<'static>, Instant) {
     config.hostname = Hostname::new(&"a".repeat(Hostname::MAX)).unwrap();
     config.address = Ipv4Addr::BROADCAST;
     config.http_port = u16::MAX;
-    let mut node = Node::new(Instant::ZERO, &config, facts, None, &Seed([1; 32]), storage);
+    let mut node =
+        Node::new(Instant::ZERO, &config, facts, &Default::default(), &Seed([1; 32]), storage);
     node.handle_resources(Resources { free_memory: u64::MAX });
     let now = Instant::from_micros(u64::MAX);
     let rumor = Rumor::Alive {

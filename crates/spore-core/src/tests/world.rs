@@ -4,9 +4,10 @@
 
 use crate::profile::Host;
 use crate::security::{ClusterKey, Identity, Seed};
+use crate::store::MAX_VALUE;
 use crate::time::Instant;
 use crate::wire::{Hostname, MAX_DATAGRAM};
-use crate::{Action, Completion, Config, Destination, Facts, Node, Storage};
+use crate::{Action, Completion, Config, Destination, Facts, Node, Storage, Stored};
 use core::net::{Ipv4Addr, SocketAddrV4};
 use std::boxed::Box;
 use std::format;
@@ -39,13 +40,16 @@ pub(super) fn node(now: Instant, n: u8, stored: Option<Identity>) -> Node<'stati
     let micros = now.as_micros().to_be_bytes();
     let mut seed = [n; 32];
     seed[..8].copy_from_slice(&micros);
-    Node::new(now, &config(n), facts(), stored, &Seed(seed), storage)
+    let mut value = [0; MAX_VALUE];
+    let len = stored.map_or(0, |identity| identity.encode(&mut value));
+    let stored = Stored { identity: &value[..len] };
+    Node::new(now, &config(n), facts(), &stored, &Seed(seed), storage)
 }
 
 /// Grants every action.
 pub(super) fn act(node: &mut Node<'_>, now: Instant) {
-    while let Some(Action::StoreIdentity(_)) = node.poll_action(now) {
-        node.handle_completion(now, Completion::StoreIdentity(Ok(())));
+    while let Some(Action::Store(key)) = node.poll_action(now) {
+        node.handle_completion(now, Completion::Store(key, Ok(())));
     }
 }
 

@@ -9,13 +9,14 @@ use core::net::{Ipv4Addr, SocketAddrV4};
 use spore_core::api::{MIN_PIECE, Method, Request};
 use spore_core::profile::Esp01;
 use spore_core::security::{Header, Sealer, Token};
+use spore_core::store::MAX_VALUE;
 use spore_core::time::{Duration, Instant};
 use spore_core::wire::{
     Incarnation, Kind, MAX_DATAGRAM, Message, MessageWriter, Record, Rumor, U24,
 };
 use spore_core::{
     Action, ClusterKey, Completion, Config, Destination, Facts, Hostname, Node, NodeId, Seed,
-    Storage,
+    Storage, Stored,
 };
 
 use crate::{Inputs, Trace};
@@ -203,7 +204,7 @@ pub(super) fn node(inputs: &mut Inputs, n: u8) -> Node<'static> {
     inputs.fill(&mut seed);
     // The group runs once and the machine stops after it: nothing needs the memory back.
     let storage: &'static mut Storage<Esp01> = Box::leak(Box::default());
-    Node::new(Instant::ZERO, &config, facts, None, &Seed(seed), storage)
+    Node::new(Instant::ZERO, &config, facts, &Stored::default(), &Seed(seed), storage)
 }
 
 type Air = Vec<(SocketAddrV4, Destination, Vec<u8>)>;
@@ -217,9 +218,11 @@ fn step(
     air: &mut Air,
     trace: &mut Trace<'_>,
 ) {
-    while let Some(Action::StoreIdentity(identity)) = node.poll_action(now) {
-        trace.display(format_args!("{identity:?}"));
-        node.handle_completion(now, Completion::StoreIdentity(Ok(())));
+    while let Some(Action::Store(key)) = node.poll_action(now) {
+        let mut value = [0; MAX_VALUE];
+        let len = node.value(key, &mut value);
+        trace.display(format_args!("{key:?} {:?}", &value[..len]));
+        node.handle_completion(now, Completion::Store(key, Ok(())));
     }
     if node.poll_timeout().is_some_and(|due| due <= now) {
         node.handle_timeout(now);

@@ -1,7 +1,7 @@
 //! The emulated board as the body of a node.
 
 use spore_core::node::StoreFailed;
-use spore_core::{Event, Facts, Identity, Node, NodeId, Resources, Seed};
+use spore_core::{Event, Facts, Identity, Key, Node, NodeId, Resources, Seed};
 use spore_node::System;
 
 use super::retained::{self, ResetReason};
@@ -46,11 +46,9 @@ impl System for EmulatedSystem {
         Seed(self.seed)
     }
 
-    fn load_identity(&self) -> Option<Identity> {
-        retained::identity()
-    }
-
-    async fn store_identity(&self, identity: Identity) -> Result<(), StoreFailed> {
+    async fn store(&self, key: Key, value: &[u8]) -> Result<(), StoreFailed> {
+        let Key::Identity = key;
+        let identity = Identity::decode(value).ok_or(StoreFailed)?;
         // Switching the machine off loses it, and then the node takes a new id: a pair of id and
         // epoch never comes twice.
         retained::store_identity(identity);

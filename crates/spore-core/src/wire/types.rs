@@ -3,40 +3,43 @@
 use core::fmt;
 use core::str::FromStr;
 
-/// A number of 24 bits.
+/// A number of 24 bits, in three bytes, so that a table of members stays small.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct U24(u32);
+pub struct U24([u8; 3]);
 
 impl U24 {
     /// Zero.
-    pub const ZERO: Self = Self(0);
+    pub const ZERO: Self = Self([0; 3]);
     /// The largest value, 2^24 - 1.
-    pub const MAX: Self = Self(0x00FF_FFFF);
+    pub const MAX: Self = Self([0xFF; 3]);
 
     /// `value`, if it has no more than 24 bits.
     pub const fn new(value: u32) -> Option<Self> {
-        if value <= Self::MAX.0 { Some(Self(value)) } else { None }
+        match value.to_be_bytes() {
+            [0, a, b, c] => Some(Self([a, b, c])),
+            _ => None,
+        }
     }
 
     /// The value.
     pub const fn get(self) -> u32 {
-        self.0
+        let [a, b, c] = self.0;
+        u32::from_be_bytes([0, a, b, c])
     }
 
     /// The next value, or `None` after the largest.
     pub const fn next(self) -> Option<Self> {
-        Self::new(self.0.saturating_add(1))
+        Self::new(self.get().saturating_add(1))
     }
 
     /// Three bytes, most significant first.
     pub const fn to_be_bytes(self) -> [u8; 3] {
-        let [_, a, b, c] = self.0.to_be_bytes();
-        [a, b, c]
+        self.0
     }
 
     /// The value of three bytes, most significant first.
-    pub const fn from_be_bytes([a, b, c]: [u8; 3]) -> Self {
-        Self(u32::from_be_bytes([0, a, b, c]))
+    pub const fn from_be_bytes(bytes: [u8; 3]) -> Self {
+        Self(bytes)
     }
 }
 
@@ -177,5 +180,20 @@ impl fmt::Display for Hostname {
 impl fmt::Debug for Hostname {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::U24;
+
+    #[test]
+    fn numbers_of_24_bits_are_ordered_and_counted_as_numbers_and_take_three_bytes() {
+        let n = |value| U24::new(value).unwrap();
+        assert!(n(0x00_00FF) < n(0x00_0100) && n(0x00_FFFF) < n(0x01_0000));
+        assert_eq!(n(0x00_FFFF).next(), Some(n(0x01_0000)));
+        assert_eq!(U24::MAX.next(), None);
+        assert_eq!((U24::new(0x0100_0000), U24::new(0x00FF_FFFF)), (None, Some(U24::MAX)));
+        assert_eq!(size_of::<U24>(), 3);
     }
 }

@@ -9,6 +9,7 @@
 //! a newer program, counts as none.
 
 use crate::security::Identity;
+use crate::time::{Duration, Instant};
 use crate::wire::{NodeId, Reader, U24, Writer};
 
 /// The name of a value that a node remembers.
@@ -80,9 +81,114 @@ impl Identity {
     }
 }
 
+/// The storing of one value: whether it is to be stored, is being stored, or could not be.
+///
+/// ```text
+///   Idle ──want──▶ Wanted ──poll──▶ UnderWay ──finish(true)───▶ Idle, or Wanted if it has changed
+///                    ▲                  └──────finish(false)──▶ Failed, until it is time again
+///                    └──────────────────────────────────────────────┘
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Storing {
+    /// What is stored is what should be.
+    #[default]
+    Idle,
+    /// The body is to store the present value.
+    Wanted,
+    /// The body was asked to.
+    UnderWay {
+        /// Whether the value has changed since, so that it must be stored once more.
+        changed: bool,
+    },
+    /// The body could not.
+    Failed {
+        /// When it is asked again.
+        again: Instant,
+    },
+}
+
+impl Storing {
+    /// The value has changed, and is to be stored as it is now. After a failure it is tried at
+    /// once.
+    pub(crate) const fn want(&mut self) {
+        *self = match self {
+            Self::UnderWay { .. } => Self::UnderWay { changed: true },
+            Self::Idle | Self::Wanted | Self::Failed { .. } => Self::Wanted,
+        };
+    }
+
+    /// Whether the body is to store the value now. It is asked once, and again after a failure.
+    pub(crate) fn poll(&mut self, now: Instant) -> bool {
+        let due = match self {
+            Self::Wanted => true,
+            Self::Failed { again } => now >= *again,
+            Self::Idle | Self::UnderWay { .. } => false,
+        };
+        if due {
+            *self = Self::UnderWay { changed: false };
+        }
+        due
+    }
+
+    /// The body has tried; after a failure it is asked again in `retry`. True if what is stored now
+    /// is the value as it was when the body was asked, which may have changed since. A report that
+    /// was not waited for changes nothing.
+    pub(crate) fn finish(&mut self, now: Instant, success: bool, retry: Duration) -> bool {
+        let Self::UnderWay { changed } = *self else { return false };
+        *self = match (success, changed) {
+            (true, false) => Self::Idle,
+            (true, true) => Self::Wanted,
+            (false, _) => Self::Failed { again: now + retry },
+        };
+        success
+    }
+
+    /// When a failed attempt is to be repeated.
+    pub(crate) const fn poll_timeout(&self) -> Option<Instant> {
+        match self {
+            Self::Failed { again } => Some(*again),
+            Self::Idle | Self::Wanted | Self::UnderWay { .. } => None,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{Identity, MAX_VALUE, NodeId, U24};
+    use super::{Duration, Identity, Instant, MAX_VALUE, NodeId, Storing, U24};
+
+    const RETRY: Duration = Duration::from_secs(5);
+
+    #[test]
+    fn a_value_is_asked_for_once_and_again_after_a_failure() {
+        let mut now = Instant::ZERO;
+        let mut storing = Storing::default();
+        assert!(!storing.poll(now));
+        assert!(!storing.finish(now, true, RETRY), "nobody asked");
+        storing.want();
+        assert!(storing.poll(now) && !storing.poll(now));
+        assert!(!storing.finish(now, false, RETRY));
+        assert_eq!(storing.poll_timeout(), Some(now + RETRY));
+        assert!(!storing.poll(now));
+        now = now + RETRY;
+        assert!(storing.poll(now));
+        assert!(storing.finish(now, true, RETRY));
+        assert_eq!(storing, Storing::Idle);
+    }
+
+    #[test]
+    fn a_value_that_changes_while_it_is_stored_is_stored_again() {
+        let now = Instant::ZERO;
+        let mut storing = Storing::Wanted;
+        assert!(storing.poll(now));
+        storing.want();
+        assert!(!storing.poll(now), "one at a time");
+        assert!(storing.finish(now, true, RETRY));
+        assert!(storing.poll(now));
+        storing.want();
+        assert!(!storing.finish(now, false, RETRY));
+        storing.want();
+        assert!(storing.poll(now), "a new value need not wait for the failed one's time");
+    }
 
     #[test]
     fn an_identity_is_read_back_and_nothing_else_is_taken_for_one() {

@@ -1,6 +1,7 @@
 //! Who this node is, and the nonces that it may use.
 
 use super::{Header, Tokens};
+use crate::store::Storing;
 use crate::time::{Duration, Instant};
 use crate::wire::{NodeId, U24};
 
@@ -91,20 +92,9 @@ impl Nonces {
 #[derive(Debug)]
 pub(crate) struct Epochs {
     current: Option<Nonces>,
-    next: Option<Pending>,
-}
-
-#[derive(Debug)]
-struct Pending {
-    identity: Identity,
-    state: Storing,
-}
-
-#[derive(Debug, PartialEq, Eq)]
-enum Storing {
-    Wanted,
-    UnderWay,
-    Failed { again: Instant },
+    /// Who the node is to be next, as soon as that is stored.
+    next: Option<Identity>,
+    storing: Storing,
 }
 
 /// How long to wait after a failed attempt to store an identity.
@@ -115,7 +105,7 @@ impl Epochs {
     pub(crate) fn new(stored: Option<Identity>, rng: &mut fastrand::Rng) -> (Self, Identity) {
         let last = stored.unwrap_or_else(|| Identity::new(rng));
         let identity = last.next(rng);
-        (Self { current: None, next: Some(Pending::new(identity)) }, identity)
+        (Self { current: None, next: Some(identity), storing: Storing::Wanted }, identity)
     }
 
     /// Uses up all nonces of the present epoch but `left`.
@@ -135,54 +125,35 @@ impl Epochs {
         let nonces = self.current.as_mut()?;
         let header = nonces.take()?;
         if nonces.left() <= Nonces::RESERVE && self.next.is_none() {
-            self.next = Some(Pending::new(nonces.identity().next(rng)));
+            self.next = Some(nonces.identity().next(rng));
+            self.storing.want();
         }
         Some(header)
     }
 
     /// The identity that is to be stored, if there is one.
-    pub(crate) fn to_store(&self) -> Option<Identity> {
-        self.next.as_ref().map(|next| next.identity)
+    pub(crate) const fn to_store(&self) -> Option<Identity> {
+        self.next
     }
 
     /// Whether an identity is to be stored now. Each is asked for once, and again after a failure.
     pub(crate) fn poll_store(&mut self, now: Instant) -> bool {
-        let Some(next) = self.next.as_mut() else { return false };
-        let due = match next.state {
-            Storing::Wanted => true,
-            Storing::UnderWay => false,
-            Storing::Failed { again } => now >= again,
-        };
-        if due {
-            next.state = Storing::UnderWay;
-        }
-        due
+        self.storing.poll(now)
     }
 
     /// The store was tried. Returns the identity that is now in use, if it succeeded.
     pub(crate) fn stored(&mut self, now: Instant, success: bool) -> Option<Identity> {
-        let next = self.next.as_mut().filter(|next| next.state == Storing::UnderWay)?;
-        if !success {
-            next.state = Storing::Failed { again: now + RETRY };
+        // One that has been replaced meanwhile is stored, but nobody's.
+        if !self.storing.finish(now, success, RETRY) || self.storing != Storing::Idle {
             return None;
         }
-        let identity = next.identity;
+        let identity = self.next.take()?;
         self.current = Some(Nonces::new(identity));
-        self.next = None;
         Some(identity)
     }
 
     /// When a failed attempt is to be repeated.
-    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
-        match self.next.as_ref()?.state {
-            Storing::Failed { again } => Some(again),
-            Storing::Wanted | Storing::UnderWay => None,
-        }
-    }
-}
-
-impl Pending {
-    const fn new(identity: Identity) -> Self {
-        Self { identity, state: Storing::Wanted }
+    pub(crate) const fn poll_timeout(&self) -> Option<Instant> {
+        self.storing.poll_timeout()
     }
 }

@@ -32,15 +32,8 @@ impl ClusterKey {
     }
 
     /// The secret as 64 hexadecimal digits.
-    pub fn to_hex(&self) -> heapless::String<64> {
-        let mut text = heapless::String::new();
-        for byte in self.0 {
-            for nibble in [byte >> 4, byte & 15] {
-                // 64 digits fit by construction; a nibble is always a digit.
-                let _ = text.push(char::from_digit(u32::from(nibble), 16).unwrap_or('0'));
-            }
-        }
-        text
+    pub fn to_hex(&self) -> heapless::String<64, u8> {
+        wire::hex(&self.0)
     }
 }
 

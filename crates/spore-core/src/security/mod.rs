@@ -7,10 +7,13 @@
 //! A receiver keeps a window of what it has seen from each sender ([`ReplayWindow`]). It forgets those
 //! when it restarts, so then it takes nothing from a sender before that one has returned a fresh
 //! [`Token`], which no recording can contain.
+//!
+//! Signed HTTP requests are the business of [`request`].
 
 mod identity;
 mod key;
 mod replay;
+pub mod request;
 mod seal;
 mod token;
 

@@ -15,8 +15,8 @@ mod types;
 pub use bytes::{Full, Reader, Writer};
 pub use message::{Kind, Message, MessageWriter, Records};
 pub use record::{Record, Rumor};
-pub(crate) use types::parse_hex;
 pub use types::{Hostname, Incarnation, InvalidHostname, InvalidNodeId, NodeId, U24};
+pub(crate) use types::{hex, parse_hex, parse_lower_hex};
 
 /// The most bytes of a datagram, seal included. Fits the smallest IPv4 path (RFC 791: 576 bytes).
 pub const MAX_DATAGRAM: usize = 512;

@@ -96,6 +96,24 @@ pub(crate) fn parse_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
     digits.next().is_none().then_some(bytes)
 }
 
+/// Exactly `2 * N` hexadecimal digits in lower case as bytes: each value has one spelling only.
+pub(crate) fn parse_lower_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
+    let lower = |digit: u8| matches!(digit, b'0'..=b'9' | b'a'..=b'f');
+    parse_hex(text).filter(|_| text.bytes().all(lower))
+}
+
+/// Hexadecimal digits in lower case, two for each byte, and what is beyond `M` left out.
+pub(crate) fn hex<const M: usize>(bytes: &[u8]) -> heapless::String<M, u8> {
+    let mut text = heapless::String::new();
+    for byte in bytes {
+        for nibble in [byte >> 4, byte & 15] {
+            // A nibble is always a digit.
+            let _ = text.push(char::from_digit(u32::from(nibble), 16).unwrap_or('0'));
+        }
+    }
+    text
+}
+
 /// How new a statement about a member is (SWIM, section 4.2): of two, the larger one holds.
 ///
 /// The boot epoch leads, so that a restarted node outranks every rumour about its former life; the

@@ -2,6 +2,7 @@
 
 mod client;
 mod commands;
+mod faults;
 mod key_file;
 mod output;
 mod paths;

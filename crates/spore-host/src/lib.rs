@@ -4,12 +4,14 @@
 //! [`HostNode::run`] then drives the node on the calling thread. Several nodes run in one process,
 //! each on a thread and an address of its own.
 
+mod faults;
 mod identity;
 mod memory;
 mod net;
 mod node;
 mod system;
 
+pub use faults::Faults;
 pub use net::BindError;
 pub use node::{HostNode, Settings};
 

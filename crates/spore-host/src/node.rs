@@ -1,6 +1,7 @@
 //! One node on Linux.
 
 use crate::CONNECTIONS;
+use crate::faults::{Faults, Faulty, Hears};
 use crate::identity::{DirectoryError, IdentityFile};
 use crate::net::{BindError, Sockets};
 use crate::system::HostSystem;
@@ -32,6 +33,8 @@ pub struct Settings {
     /// The folder in which the node remembers its identity, and which is its alone; it is made if
     /// need be. Without one, the node has a new id at each start.
     pub state: Option<PathBuf>,
+    /// What befalls the datagrams that come in, to try a cluster under bad radio.
+    pub faults: Faults,
 }
 
 /// A node whose addresses and folder are taken, ready to run.
@@ -90,14 +93,14 @@ impl HostNode {
         let len = system.load_identity(&mut value);
         let stored = Stored { identity: &value[..len] };
         let shell = Shell::new(&config, &stored, system, &mut storage);
-        block_on(drive(&shell, &sockets))
+        block_on(drive(&shell, &sockets, &settings.faults))
     }
 }
 
 /// The buffer of one HTTP connection: larger than it must be, for fewer and larger pieces.
 const HTTP_BUFFER: usize = BUFFER_LEN + 2048;
 
-async fn drive(shell: &Shell<'_, HostSystem>, sockets: &Sockets) -> ! {
+async fn drive(shell: &Shell<'_, HostSystem>, sockets: &Sockets, faults: &Faults) -> ! {
     let mut http_buffers = vec![[0; HTTP_BUFFER]; CONNECTIONS];
     let mut seats = http_buffers.iter_mut();
     let seats = std::array::from_fn(|_| {
@@ -113,9 +116,9 @@ async fn drive(shell: &Shell<'_, HostSystem>, sockets: &Sockets) -> ! {
     let [first, second] = &mut broadcast;
     let (everyone, limited) = (sockets.broadcast.first(), sockets.broadcast.get(1));
     let hear = join3(
-        shell.listen(&sockets.unicast, &mut own),
-        hear(shell, everyone, first),
-        hear(shell, limited, second),
+        hear(shell, Some(&sockets.unicast), faults, Hears::Unicast, &mut own),
+        hear(shell, everyone, faults, Hears::Broadcast(0), first),
+        hear(shell, limited, faults, Hears::Broadcast(1), second),
     );
     let speak = shell.drive(&sockets.unicast, sockets.everyone, &mut out);
     join3(speak, hear, join_array(workers)).await.0
@@ -125,10 +128,13 @@ async fn drive(shell: &Shell<'_, HostSystem>, sockets: &Sockets) -> ! {
 async fn hear(
     shell: &Shell<'_, HostSystem>,
     socket: Option<&edge_nal_std::UdpSocket>,
+    faults: &Faults,
+    hears: Hears,
     buf: &mut [u8],
 ) -> ! {
     match socket {
-        Some(socket) => shell.listen(socket, buf).await,
+        Some(socket) if faults.is_none() => shell.listen(socket, buf).await,
+        Some(socket) => shell.listen(Faulty::new(socket, faults, hears), buf).await,
         None => std::future::pending().await,
     }
 }

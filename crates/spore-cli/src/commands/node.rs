@@ -1,5 +1,6 @@
 //! `spore node`.
 
+use crate::faults::BadRadio;
 use crate::key_file::KeyFile;
 use crate::output::print_line;
 use crate::paths;
@@ -34,6 +35,8 @@ pub(crate) struct Node {
     /// Remember nothing: be a new member at each start
     #[arg(long)]
     forget: bool,
+    #[command(flatten)]
+    radio: BadRadio,
 }
 
 impl Node {
@@ -47,6 +50,7 @@ impl Node {
             http_port: self.http_port,
             key,
             state: self.state()?,
+            faults: self.radio.faults(0)?,
         };
         let node = HostNode::bind(settings)?;
         let api = format!("{}:{}", self.bind, self.http_port);

@@ -1,6 +1,7 @@
 //! `spore up`.
 
 use crate::client::{self, MemberList};
+use crate::faults::BadRadio;
 use crate::key_file::KeyFile;
 use crate::output::{note, print, print_line};
 use crate::shell::quoted;
@@ -36,6 +37,8 @@ pub(crate) struct Up {
     /// Print where the nodes are as one line of JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    radio: BadRadio,
 }
 
 fn loopback(text: &str) -> Result<Ipv4Addr, String> {
@@ -60,6 +63,7 @@ impl Up {
                 http_port: self.http_port,
                 key: key.clone(),
                 state: None,
+                faults: self.radio.faults(n)?,
             };
             nodes.push(HostNode::bind(settings)?);
         }

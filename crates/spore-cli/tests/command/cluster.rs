@@ -110,6 +110,18 @@ fn clusters_with_different_keys_do_not_see_each_other() {
 }
 
 #[test]
+fn a_node_that_is_told_to_lose_everything_knows_nobody_and_one_with_bad_radio_knows_all() {
+    let corner = Corner::new();
+    assert!(corner.run(&["key", "new"]).status.success());
+    let bad = ["--loss", "10", "--broadcast-loss", "50", "--jitter", "50", "--duplication", "5"];
+    let _nodes = [1, 2, 3].map(|n| corner.node(n, &[&["--forget"][..], &bad].concat()));
+    let _deaf = corner.node(9, &["--forget", "--loss", "100"]);
+    let all_known = |n: &u8| corner.members(*n).len() == 3;
+    wait("three nodes", DEATH, || [1, 2, 3].iter().all(all_known));
+    assert!(all_active(&corner, &[9], 1));
+}
+
+#[test]
 fn up_ends_well_on_either_signal() {
     let corner = Corner::new();
     for signal in ["INT", "TERM"] {

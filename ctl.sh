@@ -104,6 +104,7 @@ quick() {
     run cargo xtask purity
     run cargo xtask difftest
     run cargo xtask footprint --check
+    run cargo xtask soak --nodes 8 --minutes 0.5
     end_to_end
 }
 
@@ -123,9 +124,11 @@ shard_1() {
     run timeout "$shard_limit" cargo test --release --package spore-sim --test world -- --ignored --nocapture
 }
 
-# Every way to compile the firmware; licences and sources of all dependencies.
+# Every way to compile the firmware; ten minutes of real nodes killed under bad radio; licences and
+# sources of all dependencies.
 shard_2() {
     run timeout "$shard_limit" cargo xtask difftest --every-option
+    run timeout "$shard_limit" cargo xtask soak
     if ! cargo deny --version >/dev/null 2>&1; then
         run cargo install cargo-deny --locked
     fi

@@ -11,6 +11,7 @@ mod paths;
 mod process;
 mod purity;
 mod sdk;
+mod soak;
 mod toolchain;
 
 use std::process::ExitCode;
@@ -34,6 +35,7 @@ enum Command {
     Footprint(footprint::Footprint),
     Purity(purity::Purity),
     Sdk(sdk::Sdk),
+    Soak(soak::Soak),
 }
 
 fn main() -> ExitCode {
@@ -55,6 +57,7 @@ fn main() -> ExitCode {
         Command::Footprint(command) => command.run(),
         Command::Purity(command) => command.run(),
         Command::Sdk(command) => command.run(),
+        Command::Soak(command) => command.run(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -80,7 +80,11 @@ impl Api {
         kinds.into_iter().map(count).sum::<Option<u64>>().context("no counts of datagrams")
     }
 
-    fn get(&self, path: &str) -> Result<Value> {
+    /// The document at `path`.
+    ///
+    /// # Errors
+    /// When the node does not answer as it must.
+    pub(crate) fn get(&self, path: &str) -> Result<Value> {
         let ask = || {
             // HTTP/1.0: the end of the connection is the end of the answer.
             let request = format!("GET {path} HTTP/1.0\r\nHost: {}\r\n\r\n", self.address);

@@ -135,7 +135,7 @@ fn isolation() -> Result<Option<&'static [&'static str]>> {
 }
 
 /// Builds the `spore` command and says where it is.
-fn build_spore() -> Result<PathBuf> {
+pub(crate) fn build_spore() -> Result<PathBuf> {
     let mut cargo = toolchain::cargo_for_host();
     cargo.current_dir(paths::repository());
     cargo.args([

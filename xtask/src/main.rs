@@ -9,6 +9,8 @@ mod footprint;
 mod machine;
 mod paths;
 mod process;
+#[cfg(test)]
+mod promises;
 mod purity;
 mod sdk;
 mod soak;

@@ -1,11 +1,11 @@
 //! One seed replays everything.
 
-use crate::{scenario, secs, simulation};
+use crate::{lossy, scenario, secs, simulation, whole};
 use spore_sim::network::{Corruption, Duplication, Latency, Loss};
 use spore_sim::scenario::Conditions;
 use spore_sim::{Command, Memory, Report, Scenario};
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A little of everything that can happen.
 fn eventful(seed: u64) -> Scenario {
@@ -35,14 +35,43 @@ fn run(seed: u64) -> Report {
     sim.report()
 }
 
-#[test]
-fn the_same_seed_gives_the_same_run_and_another_seed_another_one_100_of_100() {
+/// Runs each of the seeds twice.
+fn replays(seeds: u64) {
     let mut hashes = BTreeSet::new();
-    for seed in 0..100 {
+    for seed in 0..seeds {
         let report = run(seed);
         assert_eq!(report, run(seed), "seed {seed}");
         assert!(hashes.insert(report.log_hash), "seed {seed} ran as an earlier one did");
     }
+    println!("replay: {} of {seeds} seeds gave the same log hash again", hashes.len());
+}
+
+#[test]
+fn the_same_seed_gives_the_same_run_and_another_seed_another_one_100_of_100() {
+    replays(100);
+}
+
+#[test]
+#[ignore = "takes a while"]
+fn the_same_seed_gives_the_same_run_and_another_seed_another_one_1000_of_1000_long() {
+    replays(1_000);
+}
+
+#[test]
+#[ignore = "is about the speed of a release build"]
+fn an_hour_of_32_nodes_runs_1000_times_as_fast_as_real_time_long() {
+    let span = secs(3_600);
+    // Other programs can only slow a run down, so the fastest one tells what this machine can.
+    let runs = (1..=3).map(|seed| {
+        let conditions = lossy(0.05);
+        let mut sim = whole(Scenario { conditions, ..scenario(32, seed) }, secs(60));
+        let start = Instant::now();
+        sim.run_for(span);
+        span.as_secs_f64() / start.elapsed().as_secs_f64()
+    });
+    let speed = runs.fold(0.0, f64::max);
+    println!("speed: {speed:.0} times real time at 5 % loss, N=32, on one core");
+    assert!(speed >= 1_000.0, "{speed:.0} times real time");
 }
 
 #[test]

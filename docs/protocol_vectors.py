@@ -8,7 +8,8 @@ import json
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
 KEY = bytes(range(32))
-KINDS = {"announce": 1, "ping": 2, "ack": 3}
+KINDS = {"announce": 1, "ping": 2, "ack": 3, "ping-req": 4, "relay-ping": 5, "relay-ack": 6,
+         "indirect-ack": 7}
 STATUSES = {"alive": 0, "suspect": 1, "dead": 2, "left": 3}
 
 
@@ -30,6 +31,8 @@ def message(m):
     out = u(KINDS[m["kind"]], 1)
     if "token" in m:
         out += bytes.fromhex(m["token"])
+    for field in ["target", "origin"]:
+        out += bytes.fromhex(m.get(field, ""))
     return out + u(m["digest"], 4) + b"".join(map(record, [m["own"], *m["records"]]))
 
 
@@ -62,6 +65,20 @@ MESSAGES = [
       "own": alive(A, 0xFFFFFF, 0xFFFFFF, "255.255.255.255", 65535, 65535, "a" * 32),
       "records": [alive(C, 0, 0, "0.0.0.0", 0, 0, "x"), news("suspect", B, 0xFFFFFF, 0),
                   news("dead", C, 0, 0xFFFFFF), news("left", C, 1, 1)]}),
+    ("a request to ask another member", 2,
+     {"kind": "ping-req", "token": "00112233445566778899aabbccdd", "target": B, "digest": 1,
+      "own": OWN, "records": [news("suspect", C, 0, 0)]}),
+    ("a ping for somebody else", 3,
+     {"kind": "relay-ping", "token": "00112233445566778899aabbccdd", "origin": B, "digest": 2,
+      "own": OWN, "records": []}),
+    ("its answer, to be passed on", 4,
+     {"kind": "relay-ack", "token": "ff" * 14, "origin": C, "digest": 3, "own": OWN,
+      "records": []}),
+    ("the answer, passed on", 5,
+     {"kind": "indirect-ack", "token": "00" * 14, "target": C, "digest": 0xFFFFFFFF, "own": OWN,
+      "records": [news("left", B, 1, 0)]}),
+    ("a node says that it goes", 6,
+     {"kind": "announce", "digest": 0, "own": news("left", A, 1, 0), "records": []}),
 ]
 
 
@@ -80,7 +97,11 @@ def malformed():
         return base[:19] + own_record + tail
     yield "empty", b"", "Truncated"
     yield "kind 0", b"\0" + base[1:], "Kind"
-    yield "kind 4", b"\x04" + base[1:], "Kind"
+    yield "kind 8", b"\x08" + base[1:], "Kind"
+    yield "cut within the target", message(MESSAGES[3][2])[:20], "Truncated"
+    yield "a ping whose sender has left", head(record(news("left", A, 1, 0))), "Sender"
+    yield "an announcement whose sender is suspect", b"\x01" + bytes(4) + record(
+        news("suspect", A, 1, 0)), "Sender"
     yield "cut within the token", base[:10], "Truncated"
     yield "cut within the last record", base[:-1], "Truncated"
     yield "no record", base[:19], "Truncated"

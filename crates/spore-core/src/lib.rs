@@ -9,7 +9,8 @@
 //!   handle_request  ─┤   ┌────────┐    ├─ poll_body       the next piece of an answer
 //!   handle_completion┼──▶│  Node  │───▶┼─ poll_action     what the shell must do
 //!   handle_resources ┤   └────────┘    ├─ poll_event      what has happened
-//!   handle_timeout  ─┘                 └─ poll_timeout    when to call again
+//!   handle_timeout   ┤                 └─ poll_timeout    when to call again
+//!   leave           ─┘
 //! ```
 //!
 //! Whoever owns the sockets and the clock drives it: `spore-node` on a board or on Linux,

@@ -130,7 +130,7 @@ impl<'a> Node<'a> {
             facts,
             resources: Resources::default(),
             started: now,
-            cluster: Cluster::new(now, config, identity, tokens, rng.fork(), storage),
+            cluster: Cluster::new(now, config, identity, tokens, rng.fork(), stored.peers, storage),
             sealer: Sealer::new(&config.key),
             epochs,
             rng,
@@ -138,9 +138,9 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// A UDP datagram came in. It is opened in place.
+    /// A UDP datagram came in. It is opened in place. A node that leaves takes in no more.
     pub fn handle_datagram(&mut self, now: Instant, from: SocketAddrV4, datagram: &mut [u8]) {
-        if !self.epochs.is_ready() {
+        if !self.epochs.is_ready() || self.cluster.is_leaving() {
             return;
         }
         let traffic = &mut self.traffic;
@@ -152,13 +152,21 @@ impl<'a> Node<'a> {
                 Err(_) => &mut traffic.malformed,
                 Ok(message) => match self.cluster.handle_message(now, &header, from, &message) {
                     Ok(()) => &mut traffic.accepted,
-                    Err(Refused::Own) => return,
+                    Err(Refused::Own) => {
+                        if self.epochs.is_anothers(&header) {
+                            self.epochs.renew(now, &mut self.rng);
+                        }
+                        return;
+                    }
                     Err(Refused::Replayed) => &mut traffic.replayed,
                     Err(Refused::Unverified) => &mut traffic.unverified,
                 },
             },
         };
         *outcome = outcome.saturating_add(1);
+        if self.cluster.take_doubled() {
+            self.epochs.renew(now, &mut self.rng);
+        }
     }
 
     /// An HTTP request came in. Its answer's body is read with [`poll_body`](Self::poll_body).
@@ -177,9 +185,13 @@ impl<'a> Node<'a> {
 
     /// An action has ended.
     pub fn handle_completion(&mut self, now: Instant, completion: Completion) {
-        let Completion::Store(Key::Identity, result) = completion;
-        if let Some(identity) = self.epochs.stored(now, result.is_ok()) {
-            self.cluster.set_identity(identity);
+        match completion {
+            Completion::Store(Key::Identity, result) => {
+                if let Some(identity) = self.epochs.stored(now, result.is_ok()) {
+                    self.cluster.set_identity(now, identity);
+                }
+            }
+            Completion::Store(Key::Peers, result) => self.cluster.stored_peers(now, result.is_ok()),
         }
     }
 
@@ -188,12 +200,27 @@ impl<'a> Node<'a> {
     pub fn value(&self, key: Key, buf: &mut [u8]) -> usize {
         match key {
             Key::Identity => self.epochs.to_store().map_or(0, |identity| identity.encode(buf)),
+            Key::Peers => self.cluster.peers_value(buf),
         }
     }
 
     /// The shell has measured its body.
     pub fn handle_resources(&mut self, resources: Resources) {
         self.resources = resources;
+    }
+
+    /// The node is to leave the cluster: it tells the others, so that they do not take it for dead,
+    /// and is silent from then on, within half a second if the `poll_*` verbs are called in time.
+    /// [`has_left`](Self::has_left) tells when. There is no way back but a new start.
+    pub fn leave(&mut self, now: Instant) {
+        self.cluster.leave(now);
+    }
+
+    /// Whether the node has left: all that was to be said of it was handed out by
+    /// [`poll_transmit`](Self::poll_transmit), so that the shell may end.
+    pub fn has_left(&self) -> bool {
+        let silent = self.cluster.is_leaving() && !self.epochs.is_ready();
+        silent || self.cluster.has_left()
     }
 
     /// The time of [`poll_timeout`](Self::poll_timeout) has come. Harmless at any other time.
@@ -226,7 +253,10 @@ impl<'a> Node<'a> {
 
     /// The next thing for the shell to do.
     pub fn poll_action(&mut self, now: Instant) -> Option<Action> {
-        self.epochs.poll_store(now).then_some(Action::Store(Key::Identity))
+        if self.epochs.poll_store(now) {
+            return Some(Action::Store(Key::Identity));
+        }
+        self.cluster.poll_store_peers(now).then_some(Action::Store(Key::Peers))
     }
 
     /// The next thing that has happened.

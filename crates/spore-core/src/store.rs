@@ -17,16 +17,20 @@ use crate::wire::{NodeId, Reader, U24, Writer};
 pub enum Key {
     /// Who the node is, and the number of its last boot: 10 bytes.
     Identity,
+    /// Some members to try at the next start: up to 81 bytes, an id and an address each. Losing it
+    /// costs time at a start where broadcasts are lost.
+    Peers,
 }
 
 impl Key {
     /// All keys.
-    pub const ALL: [Self; 1] = [Self::Identity];
+    pub const ALL: [Self; 2] = [Self::Identity, Self::Peers];
 
     /// The key as a number, which never changes.
     pub const fn number(self) -> u8 {
         match self {
             Self::Identity => 1,
+            Self::Peers => 3,
         }
     }
 
@@ -34,6 +38,7 @@ impl Key {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Identity => "identity",
+            Self::Peers => "peers",
         }
     }
 }
@@ -46,6 +51,8 @@ pub const MAX_VALUE: usize = 256;
 pub struct Stored<'a> {
     /// The value of [`Key::Identity`].
     pub identity: &'a [u8],
+    /// The value of [`Key::Peers`].
+    pub peers: &'a [u8],
 }
 
 impl<'a> Stored<'a> {
@@ -53,6 +60,7 @@ impl<'a> Stored<'a> {
     pub const fn set(&mut self, key: Key, value: &'a [u8]) {
         match key {
             Key::Identity => self.identity = value,
+            Key::Peers => self.peers = value,
         }
     }
 }
@@ -100,7 +108,7 @@ pub(crate) enum Storing {
         /// Whether the value has changed since, so that it must be stored once more.
         changed: bool,
     },
-    /// The body could not.
+    /// The body could not, or it is too early.
     Failed {
         /// When it is asked again.
         again: Instant,
@@ -115,6 +123,13 @@ impl Storing {
             Self::UnderWay { .. } => Self::UnderWay { changed: true },
             Self::Idle | Self::Wanted | Self::Failed { .. } => Self::Wanted,
         };
+    }
+
+    /// What is wanted is not to be asked for before `at`.
+    pub(crate) const fn postpone(&mut self, at: Instant) {
+        if matches!(self, Self::Wanted | Self::Failed { .. }) {
+            *self = Self::Failed { again: at };
+        }
     }
 
     /// Whether the body is to store the value now. It is asked once, and again after a failure.

@@ -1,8 +1,8 @@
 //! The folder in which a node remembers who it is.
 
 use serde::{Deserialize, Serialize};
-use spore_core::Identity;
 use spore_core::wire::{NodeId, U24};
+use spore_core::{Identity, Key};
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -74,28 +74,51 @@ impl IdentityFile {
         parse().ok_or(IdentityError::Damaged)
     }
 
-    /// Replaces the identity. When this returns `Ok`, it survives a power cut; at any moment the
-    /// file is either the old one or the new one.
+    /// Replaces the identity.
     pub(crate) fn store(&self, identity: Identity) -> io::Result<()> {
         let stored = Stored { id: identity.id.to_string(), epoch: identity.epoch.get() };
-        let new = self.path.with_file_name(format!(".identity.json.{}.new", process::id()));
+        Self::replace(&self.path, &serde_json::to_vec(&stored)?)
+    }
+
+    /// Reads the value of a key other than the identity; empty if there is none.
+    pub(crate) fn load_value(&self, key: Key) -> io::Result<Vec<u8>> {
+        match fs::read(self.value_path(key)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            read => read,
+        }
+    }
+
+    /// Replaces the value of a key other than the identity.
+    pub(crate) fn store_value(&self, key: Key, value: &[u8]) -> io::Result<()> {
+        Self::replace(&self.value_path(key), value)
+    }
+
+    fn value_path(&self, key: Key) -> PathBuf {
+        self.path.with_file_name(format!("{}.bin", key.name()))
+    }
+
+    /// Replaces a file. When this returns `Ok`, that survives a power cut; at any moment the file
+    /// is either the old one or the new one.
+    fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let new = path.with_file_name(format!(".{name}.{}.new", process::id()));
         let mut file = File::create(&new)?;
         let written = file
-            .write_all(&serde_json::to_vec(&stored)?)
+            .write_all(bytes)
             .and_then(|()| file.sync_all())
-            .and_then(|()| fs::rename(&new, &self.path));
+            .and_then(|()| fs::rename(&new, path));
         if written.is_err() {
             let _ = fs::remove_file(&new);
         }
         written?;
-        let directory = self.path.parent().unwrap_or(Path::new("."));
+        let directory = path.parent().unwrap_or(Path::new("."));
         File::open(directory)?.sync_all()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{DirectoryError, Identity, IdentityError, IdentityFile, NodeId, U24};
+    use super::{DirectoryError, Identity, IdentityError, IdentityFile, Key, NodeId, U24};
 
     fn identity() -> Identity {
         Identity { id: NodeId([1, 2, 3, 4, 5, 6]), epoch: U24::new(70_000).unwrap() }
@@ -113,6 +136,18 @@ mod tests {
             std::fs::write(&file.path, &bytes[..len]).unwrap();
             assert!(matches!(file.load(), Err(IdentityError::Damaged)), "cut at {len}");
         }
+    }
+
+    #[test]
+    fn other_values_are_kept_beside_the_identity() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = IdentityFile::in_directory(directory.path()).unwrap();
+        assert!(file.load_value(Key::Peers).unwrap().is_empty());
+        file.store(identity()).unwrap();
+        file.store_value(Key::Peers, b"old").unwrap();
+        file.store_value(Key::Peers, b"new").unwrap();
+        assert_eq!(file.load_value(Key::Peers).unwrap(), b"new");
+        assert_eq!(file.load().unwrap(), identity());
     }
 
     #[test]

@@ -11,7 +11,7 @@ use spore_core::config::Timing;
 use spore_core::profile::Host;
 use spore_core::store::MAX_VALUE;
 use spore_core::wire::MAX_DATAGRAM;
-use spore_core::{ClusterKey, Config, Hostname, Seed, Storage, Stored};
+use spore_core::{ClusterKey, Config, Hostname, Key, Seed, Storage, Stored};
 use spore_node::Shell;
 use spore_node::http::{BUFFER_LEN, Server, Timeouts};
 use std::net::Ipv4Addr;
@@ -91,7 +91,8 @@ impl HostNode {
         let mut storage = Box::new(Storage::<Host>::NEW);
         let mut value = [0; MAX_VALUE];
         let len = system.load_identity(&mut value);
-        let stored = Stored { identity: &value[..len] };
+        let peers = system.load_value(Key::Peers);
+        let stored = Stored { identity: &value[..len], peers: &peers };
         let shell = Shell::new(&config, &stored, system, &mut storage);
         block_on(drive(&shell, &sockets, &settings.faults))
     }

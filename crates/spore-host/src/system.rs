@@ -39,10 +39,13 @@ impl System for HostSystem {
 
     async fn store(&self, key: Key, value: &[u8]) -> Result<(), StoreFailed> {
         let Some(file) = &self.identity else { return Ok(()) };
-        let Key::Identity = key;
-        let identity = Identity::decode(value).ok_or(StoreFailed)?;
-        file.store(identity).map_err(|error| {
-            warn!("{}: cannot store the identity ({error}); silent until it is", self.hostname);
+        let stored = match key {
+            Key::Identity => file.store(Identity::decode(value).ok_or(StoreFailed)?),
+            Key::Peers => file.store_value(key, value),
+        };
+        stored.map_err(|error| {
+            let name = key.name();
+            warn!("{}: cannot store the {name} ({error}); trying again", self.hostname);
             StoreFailed
         })
     }
@@ -65,6 +68,15 @@ impl HostSystem {
     pub(crate) fn load_identity(&self, buf: &mut [u8; MAX_VALUE]) -> usize {
         let identity = self.identity.as_ref().and_then(|file| self.load(file));
         identity.map_or(0, |identity| identity.encode(buf))
+    }
+
+    /// The other value that was stored last for `key`, or nothing.
+    pub(crate) fn load_value(&self, key: Key) -> Vec<u8> {
+        let Some(file) = &self.identity else { return Vec::new() };
+        file.load_value(key).unwrap_or_else(|error| {
+            warn!("{}: cannot read the {} ({error})", self.hostname, key.name());
+            Vec::new()
+        })
     }
 
     fn load(&self, file: &IdentityFile) -> Option<Identity> {

@@ -164,7 +164,7 @@ fn start_node(spawner: Spawner, stack: Stack<'static>, args: &BootArgs, system: 
     };
     let mut value = [0; MAX_VALUE];
     let len = retained::identity().map_or(0, |identity| identity.encode(&mut value));
-    let stored = Stored { identity: &value[..len] };
+    let stored = Stored { identity: &value[..len], ..Stored::default() };
     let shell: &'static NodeShell =
         SHELL.init_with(|| Shell::new(&config, &stored, system, STORAGE.take()));
     let buffers = HTTP_BUFFERS.take().each_mut().map(|buffer| &mut buffer[..]);

@@ -62,6 +62,12 @@ export! {
     fn handle_resources(node: &mut Node<'a>, resources: Resources) {
         node.handle_resources(resources)
     }
+    fn leave(node: &mut Node<'a>, now: Instant) {
+        node.leave(now)
+    }
+    fn has_left(node: &Node<'a>) -> bool {
+        node.has_left()
+    }
     fn handle_timeout(node: &mut Node<'a>, now: Instant) {
         node.handle_timeout(now)
     }

@@ -185,11 +185,12 @@ impl Record {
 impl Member {
     /// As [`Record::digest`]; 0 unless the member is live.
     pub(super) fn digest(&self) -> u32 {
-        if self.status.is_live() {
-            digest(self.id, self.incarnation, self.status_version)
-        } else {
-            0
-        }
+        if self.status.is_live() { self.hash() } else { 0 }
+    }
+
+    /// As [`Record::digest`], also of one who is gone.
+    pub(super) fn hash(&self) -> u32 {
+        digest(self.id, self.incarnation, self.status_version)
     }
 }
 

@@ -22,9 +22,13 @@
 //! works as before.
 
 mod discovery;
+mod health;
+mod leave;
 mod member;
+mod peers;
 mod probe;
 mod receive;
+mod relay;
 mod rumor;
 mod send;
 mod table;
@@ -58,6 +62,13 @@ pub(crate) struct Cluster<'a> {
     rng: fastrand::Rng,
     announcements: discovery::Announcements,
     probe: probe::Probe,
+    health: health::Health,
+    /// How many pings of others were passed on since this probe began.
+    relayed: u8,
+    peers: peers::Peers,
+    leaving: Option<leave::Leave>,
+    /// Whether somebody else was heard of who has this node's id.
+    doubled: bool,
     events: Deque<Event, EVENTS>,
 }
 
@@ -69,6 +80,7 @@ impl<'a> Cluster<'a> {
         identity: Identity,
         tokens: Tokens,
         rng: fastrand::Rng,
+        peers: &[u8],
         storage: &'a mut Storage<P>,
     ) -> Self {
         let rumor = Rumor::Alive {
@@ -87,12 +99,21 @@ impl<'a> Cluster<'a> {
             rng,
             announcements: discovery::Announcements::new(now),
             probe: probe::Probe::new(now),
+            health: health::Health::default(),
+            relayed: 0,
+            peers: peers::Peers::new(now, peers),
+            leaving: None,
+            doubled: false,
             events: Deque::new(),
         }
     }
 
     /// Continues under another identity: the next epoch, or a new id.
-    pub(crate) fn set_identity(&mut self, identity: Identity) {
+    pub(crate) fn set_identity(&mut self, now: Instant, identity: Identity) {
+        if !self.is_own(identity.id) {
+            // Nobody knows it by this name.
+            self.announcements = discovery::Announcements::new(now);
+        }
         self.own.id = identity.id;
         self.own.incarnation = Incarnation::first(identity.epoch);
     }
@@ -114,7 +135,12 @@ impl<'a> Cluster<'a> {
 
     /// Does what is due.
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
+        if self.is_leaving() {
+            return self.say_goodbye(now);
+        }
         self.make_up_for_delay(now);
+        self.call_peers(now);
+        self.review_peers(now);
         self.announce(now);
         self.greet(now);
         self.probe(now);
@@ -123,9 +149,16 @@ impl<'a> Cluster<'a> {
 
     /// When something is due next.
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
-        let expiry = |member: &Member| member.expiry(&self.timing);
-        [Some(self.announcements.next()), Some(self.probe.next()), self.queue.next_due()]
+        let queued = self.queue.next_due();
+        if let Some(leave) = &self.leaving {
+            return leave.next().into_iter().chain(queued).min();
+        }
+        let pace = self.pace();
+        let expiry = |member: &Member| member.expiry(&pace);
+        let peers = [Some(self.peers.next()), self.peers.poll_timeout()];
+        [Some(self.announcements.next()), Some(self.probe.next()), queued]
             .into_iter()
+            .chain(peers)
             .chain(self.table.rows().iter().map(expiry))
             .flatten()
             .min()
@@ -158,7 +191,17 @@ impl<'a> Cluster<'a> {
         u8::try_from(n.ilog2().saturating_mul(3)).unwrap_or(u8::MAX)
     }
 
-    fn is_own(&self, id: NodeId) -> bool {
+    /// The pace at this node's health.
+    fn pace(&self) -> Timing {
+        self.health.pace(&self.timing)
+    }
+
+    /// Whether somebody else was heard of who has this node's id. Tells it once.
+    pub(crate) const fn take_doubled(&mut self) -> bool {
+        core::mem::replace(&mut self.doubled, false)
+    }
+
+    pub(crate) fn is_own(&self, id: NodeId) -> bool {
         self.own.id == id
     }
 }

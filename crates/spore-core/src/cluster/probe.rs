@@ -2,6 +2,7 @@
 
 use super::Cluster;
 use super::member::{Member, Status};
+use super::relay::Relays;
 use super::table::below;
 use crate::node::Event;
 use crate::time::Instant;
@@ -14,22 +15,29 @@ const DYING_PINGS: usize = 6;
 /// About so many members ping the same suspect in each interval, to hear its refutation.
 const SUSPECT_PINGS: usize = 4;
 
+/// From this try on, relays are asked too. The first ones are for what was lost on the way.
+const RELAYED_TRY: u8 = 3;
+
 /// The probe under way.
 #[derive(Debug)]
 pub(super) struct Probe {
     /// Who has not answered yet.
     target: Option<NodeId>,
     /// When it was first asked.
-    asked: Instant,
+    pub(super) asked: Instant,
+    /// How often it was asked.
+    tries: u8,
     /// When those who have not answered are asked again.
     again: Option<Instant>,
+    /// Who else was asked to ask it.
+    pub(super) relays: Relays,
     /// When this probe ends and the next one begins.
     end: Instant,
 }
 
 impl Probe {
     pub(super) const fn new(now: Instant) -> Self {
-        Self { target: None, asked: now, again: None, end: now }
+        Self { target: None, asked: now, tries: 0, again: None, relays: Relays::NONE, end: now }
     }
 
     pub(super) fn next(&self) -> Instant {
@@ -41,35 +49,57 @@ impl Cluster<'_> {
     /// Asks again, or ends one probe and begins the next, when it is time to.
     pub(super) fn probe(&mut self, now: Instant) {
         if now >= self.probe.end {
-            // A node that was itself held up has no right to judge: the answer may be waiting.
-            let on_time = now.since(self.probe.end) < self.timing.probe_interval;
-            if let Some(silent) = self.probe.target.take().filter(|_| on_time) {
-                self.suspect(now, silent);
-            }
+            self.end_probe(now);
             self.begin_probe(now);
             self.ping_a_suspect(now);
             self.ping_the_dying(now);
         } else if self.probe.again.is_some_and(|again| now >= again) {
-            self.probe.again = self.next_try(now);
-            if let Some(member) = self.probe.target.and_then(|target| self.table.get(target)) {
-                let (id, address) = member.contact(self.port);
-                self.ping(now, id, address);
-            }
+            self.try_again(now);
             self.ping_the_dying(now);
         }
     }
 
     fn begin_probe(&mut self, now: Instant) {
-        self.probe.end = now + self.jitter(self.timing.probe_interval);
+        let pace = self.pace();
+        self.probe.end = now + self.jitter(pace.probe_interval);
         self.probe.asked = now;
+        self.probe.tries = 1;
+        self.probe.relays = Relays::NONE;
         self.probe.target = self.next_target();
         self.probe.again = self.next_try(now);
+        self.relayed = 0;
         let target = self.probe.target.and_then(|target| self.table.get_mut(target));
         if let Some(member) = target {
             member.probed = true;
             let (id, address) = member.contact(self.port);
             self.ping(now, id, address);
         }
+    }
+
+    fn try_again(&mut self, now: Instant) {
+        self.probe.again = self.next_try(now);
+        self.probe.tries = self.probe.tries.saturating_add(1);
+        let Some(member) = self.probe.target.and_then(|target| self.table.get(target)) else {
+            return;
+        };
+        let (id, address) = member.contact(self.port);
+        self.ping(now, id, address);
+        if self.probe.tries >= RELAYED_TRY || self.probe.again.is_none() {
+            self.ask_relays(now, id);
+        }
+    }
+
+    /// Judges one who has not answered, and the judge.
+    fn end_probe(&mut self, now: Instant) {
+        let Some(silent) = self.probe.target.take() else { return };
+        if self.table.get(silent).is_none_or(|row| !row.status.is_live()) {
+            return;
+        }
+        self.health.worsen(1);
+        if self.probe.relays.are_silent() {
+            self.health.worsen(1);
+        }
+        self.suspect(now, silent);
     }
 
     /// A live member that was not probed in this round, or the first one of a new round.
@@ -85,14 +115,16 @@ impl Cluster<'_> {
     }
 
     fn next_try(&self, now: Instant) -> Option<Instant> {
-        let again = now + self.timing.probe_timeout;
-        (again + self.timing.probe_timeout <= self.probe.end).then_some(again)
+        let timeout = self.pace().probe_timeout;
+        let again = now + timeout;
+        (again + timeout <= self.probe.end).then_some(again)
     }
 
-    /// Takes note that `id` answered a ping that was made at `made`.
+    /// Takes note that `id` answered a ping that was made at `made`, by itself or through others.
     pub(super) fn answered(&mut self, id: NodeId, made: Instant) {
         if self.probe.target == Some(id) && made >= self.probe.asked {
             self.probe.target = None;
+            self.health.improve();
         }
     }
 
@@ -116,9 +148,10 @@ impl Cluster<'_> {
     /// Asks suspects whose time is almost over, whoever suspected them: the refutation of a rumour
     /// may have been lost on its way here, and nobody is to die of that.
     fn ping_the_dying(&mut self, now: Instant) {
-        let (soon, timing) = (now + self.timing.probe_interval, self.timing);
+        let pace = self.pace();
+        let soon = now + pace.probe_interval;
         let dying = |member: &Member| {
-            let expiry = member.expiry(&timing);
+            let expiry = member.expiry(&pace);
             member.status == Status::Suspect && expiry.is_some_and(|expiry| expiry <= soon)
         };
         let count = self.table.rows().iter().filter(|member| dying(member)).count();
@@ -128,24 +161,33 @@ impl Cluster<'_> {
         }
     }
 
-    /// Gives suspects back the time for which this node was itself held up: their refutations may
-    /// be waiting.
+    /// The time for which this node was itself held up does not count: neither against suspects,
+    /// whose refutations may be waiting, nor against the target of the probe, whose answer may be.
+    ///
+    /// It was if a step of its probe is overdue by a whole interval or more. Whichever verb is
+    /// called first afterwards notices.
     pub(super) fn make_up_for_delay(&mut self, now: Instant) {
         let late = now.since(self.probe.next());
         if late < self.timing.probe_interval {
             return;
         }
+        self.health.worsen(1);
         for member in self.table.rows_mut() {
             if member.status == Status::Suspect {
                 member.since = member.since + late;
             }
         }
+        // The same target has a whole interval again, with all its tries.
+        let pace = self.pace();
+        self.probe.tries = 0;
+        self.probe.again = Some(now);
+        self.probe.end = now + pace.probe_interval;
     }
 
     /// Declares suspects dead whose time is over, and forgets the dead whose time is over.
     pub(super) fn bury(&mut self, now: Instant) {
-        let timing = self.timing;
-        let over = |member: &Member| member.expiry(&timing).is_some_and(|expiry| expiry <= now);
+        let pace = self.pace();
+        let over = |member: &Member| member.expiry(&pace).is_some_and(|expiry| expiry <= now);
         while let Some(member) =
             self.table.rows().iter().find(|member| member.status == Status::Suspect && over(member))
         {

@@ -6,7 +6,7 @@ use super::send::Task;
 use super::table::below;
 use crate::security::{Header, ReplayWindow, Token};
 use crate::time::{Duration, Instant};
-use crate::wire::{Kind, Message, NodeId};
+use crate::wire::{Kind, Message, NodeId, Rumor};
 use core::net::SocketAddrV4;
 
 /// The answers to one announcement are spread over so much time for each member, since all of them
@@ -42,6 +42,7 @@ impl Cluster<'_> {
         if self.is_own(sender) {
             return Err(Refused::Own);
         }
+        self.make_up_for_delay(now);
         match self.table.get_mut(sender).and_then(|member| member.seen.as_mut()) {
             Some(seen) => {
                 if !seen.window.accept(header.epoch, header.counter) {
@@ -78,11 +79,17 @@ impl Cluster<'_> {
                 member.seen = Some(Seen { last: now, window });
                 return Ok(());
             }
-            Kind::Ack(_) => (),
-            Kind::Ping(token) => {
+            Kind::Ack(_) | Kind::RelayAck { .. } | Kind::IndirectAck { .. } => (),
+            Kind::Ping(token) | Kind::PingReq { token, .. } => {
                 self.ack(now, sender, from, token, message.digest ^ self.digest());
                 self.challenge(now, now, sender, from);
             }
+            Kind::RelayPing { token, origin } => {
+                self.relay_ack(now, from, origin, token);
+                self.challenge(now, now, sender, from);
+            }
+            // Whoever goes has nothing to prove.
+            Kind::Announce if message.own.rumor == Rumor::Left => (),
             Kind::Announce => {
                 let due = self.answer_time(now);
                 self.challenge(now, due, sender, from);
@@ -96,6 +103,16 @@ impl Cluster<'_> {
         match message.kind {
             Kind::Ping(token) => self.ack(now, sender, from, token, difference),
             Kind::Ack(token) => self.measure(now, sender, &token),
+            Kind::PingReq { token, target } => {
+                self.ack(now, sender, from, token, difference);
+                self.relay_ping(now, sender, target, token);
+            }
+            Kind::RelayPing { token, origin } => self.relay_ack(now, from, origin, token),
+            Kind::RelayAck { token, origin } => self.indirect_ack(now, origin, sender, token),
+            Kind::IndirectAck { token, target } => {
+                self.heard_indirectly(now, sender, target, &token);
+            }
+            Kind::Announce if message.own.rumor == Rumor::Left => (),
             Kind::Announce => {
                 let gone = self.table.get(sender).is_some_and(|row| !row.status.is_live());
                 let chosen = below(&mut self.rng, self.table.live()) < DIGEST_ANSWERS;
@@ -114,6 +131,7 @@ impl Cluster<'_> {
             member.rtt = u32::try_from(rtt.as_micros()).unwrap_or(u32::MAX).max(1);
         }
         self.answered(sender, token.made());
+        self.relay_answered(sender, token.made());
     }
 
     /// Asks an unverified sender for a proof, if that could be of use: two nodes with full lists

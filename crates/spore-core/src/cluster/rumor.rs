@@ -19,17 +19,20 @@ impl Cluster<'_> {
     }
 
     /// Contradicts news of this node that is wrong, by outranking it.
+    ///
+    /// News of an epoch that this node has not reached is not to be outranked: somebody else has
+    /// spoken under this id in that epoch, or this node itself before its memory was set back. If
+    /// it went on it would come to use nonces that were used before.
     fn refute(&mut self, record: &Record) {
+        if record.incarnation.epoch > self.own.incarnation.epoch {
+            self.doubled = true;
+            return;
+        }
         let alive = matches!(record.rumor, Rumor::Alive { .. });
-        let wrong = if alive {
-            // A former life of this node, whose epoch it has forgotten.
-            record.incarnation > self.own.incarnation
-        } else {
-            record.incarnation >= self.own.incarnation
-        };
-        if wrong {
+        if !alive && record.incarnation >= self.own.incarnation {
             // Every message carries this node's own record, so the news spreads by itself.
             self.own.incarnation = record.incarnation.next();
+            self.health.worsen(1);
         }
     }
 

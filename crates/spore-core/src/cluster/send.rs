@@ -9,7 +9,7 @@ use crate::node::Destination;
 use crate::security::Token;
 use crate::time::Instant;
 use crate::wire::{Kind, MessageWriter, NodeId};
-use core::net::SocketAddrV4;
+use core::net::{Ipv4Addr, SocketAddrV4};
 use heapless::VecView;
 
 /// A datagram that waits to be made and sent.
@@ -28,6 +28,16 @@ pub(super) enum Task {
     Ping { peer: NodeId, to: SocketAddrV4 },
     /// The answer to a ping, with the XOR of the two nodes' digests: 0 if their views are equal.
     Ack { peer: NodeId, to: SocketAddrV4, token: Token, difference: u32 },
+    /// A request to ping `target`.
+    PingReq { peer: NodeId, to: SocketAddrV4, target: NodeId },
+    /// A ping for `origin`, with its token. The address is a member's, with the cluster's port.
+    RelayPing { peer: NodeId, address: Ipv4Addr, origin: NodeId, token: Token },
+    /// The answer to such a ping, whoever sent it.
+    RelayAck { to: SocketAddrV4, origin: NodeId, token: Token },
+    /// What `target` answered, for `peer`, whose token it is.
+    IndirectAck { peer: NodeId, address: Ipv4Addr, target: NodeId, token: Token },
+    /// This node's announcement, to one member alone.
+    Tell { to: SocketAddrV4 },
 }
 
 /// The outgoing queue.
@@ -58,6 +68,11 @@ impl<'a> Queue<'a> {
         }
     }
 
+    /// Drops all that waits.
+    pub(super) fn clear(&mut self) {
+        self.entries.clear();
+    }
+
     pub(super) fn next_due(&self) -> Option<Instant> {
         self.entries.iter().map(|entry| entry.due).min()
     }
@@ -84,23 +99,47 @@ impl Cluster<'_> {
         message: &mut [u8],
     ) -> Option<(Destination, usize)> {
         let task = self.queue.pop(now)?;
-        let (kind, peer, difference, destination) = match task {
-            Task::Announce => (Kind::Announce, None, 0, Destination::Broadcast),
-            Task::Ping { peer, to } => {
-                let kind = Kind::Ping(self.tokens.make(now, peer));
-                (kind, Some(peer), 0, Destination::Unicast(to))
-            }
-            Task::Ack { peer, to, token, difference } => {
-                (Kind::Ack(token), Some(peer), difference, Destination::Unicast(to))
-            }
+        let (kind, peer, to) = self.letter(now, task);
+        let difference = match task {
+            Task::Ack { difference, .. } => difference,
+            _ => 0,
         };
         // Every message has room for its head, whose size is bounded.
-        let mut writer = MessageWriter::new(message, kind, self.digest(), &self.own).ok()?;
+        let own = self.own_record();
+        let mut writer = MessageWriter::new(message, kind, self.digest(), &own).ok()?;
         if let Some(peer) = peer {
             self.tell_of_itself(&mut writer, peer);
             self.tell_of_others(&mut writer, peer, difference);
         }
+        let destination = to.map_or(Destination::Broadcast, Destination::Unicast);
         Some((destination, writer.finish()))
+    }
+
+    /// What the message of `task` asks, whom it may tell of others, and where it goes, if not to
+    /// everyone.
+    fn letter(&self, now: Instant, task: Task) -> (Kind, Option<NodeId>, Option<SocketAddrV4>) {
+        let member = |address| Some(SocketAddrV4::new(address, self.port));
+        match task {
+            Task::Announce => (Kind::Announce, None, None),
+            Task::Tell { to } => (Kind::Announce, None, Some(to)),
+            Task::Ping { peer, to } => {
+                (Kind::Ping(self.tokens.make(now, peer)), Some(peer), Some(to))
+            }
+            Task::Ack { peer, to, token, .. } => (Kind::Ack(token), Some(peer), Some(to)),
+            Task::PingReq { peer, to, target } => {
+                let token = self.tokens.make(now, peer);
+                (Kind::PingReq { token, target }, Some(peer), Some(to))
+            }
+            Task::RelayPing { peer, address, origin, token } => {
+                (Kind::RelayPing { token, origin }, Some(peer), member(address))
+            }
+            Task::RelayAck { to, origin, token } => {
+                (Kind::RelayAck { token, origin }, None, Some(to))
+            }
+            Task::IndirectAck { peer, address, target, token } => {
+                (Kind::IndirectAck { token, target }, Some(peer), member(address))
+            }
+        }
     }
 
     /// Adds what `peer` should know. A peer that has not proved to be fresh may be a recording,
@@ -125,13 +164,14 @@ impl Cluster<'_> {
         }
     }
 
-    /// If the peer lacks just one member, that member's digest is the whole difference: who it is.
+    /// If the views differ in just one member, its digest is the whole difference: who it is. It
+    /// may be one that the peer lacks, or one that is gone and that the peer holds for live.
     fn tell_the_difference(
         &self,
         writer: &mut MessageWriter<'_>,
         difference: u32,
     ) -> Option<NodeId> {
-        let lacks = |row: &&Member| difference != 0 && row.digest() == difference;
+        let lacks = |row: &&Member| difference != 0 && row.hash() == difference;
         let row = self.table.rows().iter().find(lacks)?;
         // It is one of the first two records of a message that has room for several.
         writer.push(&row.record()).ok().map(|()| row.id)
@@ -152,5 +192,15 @@ impl Cluster<'_> {
                 self.queue.cursor = index.wrapping_add(1);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Outgoing;
+
+    #[test]
+    fn what_waits_to_be_sent_takes_at_most_40_bytes() {
+        assert!(size_of::<Outgoing>() <= 40, "{}", size_of::<Outgoing>());
     }
 }

@@ -95,6 +95,8 @@ pub(crate) struct Epochs {
     /// Who the node is to be next, as soon as that is stored.
     next: Option<Identity>,
     storing: Storing,
+    /// How often a new id was taken because somebody else had it too, as a power of two, less one.
+    renewals: u8,
 }
 
 /// How long to wait after a failed attempt to store an identity.
@@ -105,7 +107,8 @@ impl Epochs {
     pub(crate) fn new(stored: Option<Identity>, rng: &mut fastrand::Rng) -> (Self, Identity) {
         let last = stored.unwrap_or_else(|| Identity::new(rng));
         let identity = last.next(rng);
-        (Self { current: None, next: Some(identity), storing: Storing::Wanted }, identity)
+        let (current, storing) = (None, Storing::Wanted);
+        (Self { current, next: Some(identity), storing, renewals: 0 }, identity)
     }
 
     /// Uses up all nonces of the present epoch but `left`.
@@ -129,6 +132,29 @@ impl Epochs {
             self.storing.want();
         }
         Some(header)
+    }
+
+    /// Whether a genuine datagram under this node's id is by somebody else: it has numbers that
+    /// this node has not used yet. One with numbers that it has used may be its own, or a recording.
+    pub(crate) fn is_anothers(&self, header: &Header) -> bool {
+        let Some(nonces) = &self.current else { return false };
+        let Identity { id, epoch } = nonces.identity;
+        let unused = nonces.next.is_some_and(|next| header.counter >= next);
+        header.sender == id && (header.epoch > epoch || header.epoch == epoch && unused)
+    }
+
+    /// Takes a new id, since somebody else has the present one too: nothing is sent before it is
+    /// stored. The first time that is asked for at once; the more often it happens, the longer it
+    /// waits, up to 128 s, since a member gone bad could wear out the flash by it.
+    pub(crate) fn renew(&mut self, now: Instant, rng: &mut fastrand::Rng) {
+        self.current = None;
+        self.next = Some(Identity::new(rng).next(rng));
+        self.storing.want();
+        if self.renewals > 0 {
+            let pause = Duration::from_secs(u64::from(self.renewals));
+            self.storing.postpone(now + pause);
+        }
+        self.renewals = self.renewals.saturating_mul(2).clamp(1, 128);
     }
 
     /// The identity that is to be stored, if there is one.

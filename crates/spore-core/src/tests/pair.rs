@@ -246,6 +246,7 @@ fn a_renewed_suspicion_has_all_its_time_and_a_delay_of_the_observer_does_not_cou
     let now = world.now;
     world.node(1).handle_timeout(now);
     assert_eq!(status(&mut world), Some(Status::Suspect), "after its own delay");
-    world.run(2_000);
+    // What was left, and an interval more for each point that speaks against node 1 itself.
+    world.run(5_000);
     assert_eq!(status(&mut world), Some(Status::Dead));
 }

@@ -60,10 +60,15 @@ fn record(value: &Value) -> Record {
 
 fn kind(value: &Value) -> Kind {
     let token = || Token::from_bytes(parse_hex(text(value, "token")).unwrap());
+    let id = |field| text(value, field).parse().unwrap();
     match text(value, "kind") {
         "announce" => Kind::Announce,
         "ping" => Kind::Ping(token()),
         "ack" => Kind::Ack(token()),
+        "ping-req" => Kind::PingReq { token: token(), target: id("target") },
+        "relay-ping" => Kind::RelayPing { token: token(), origin: id("origin") },
+        "relay-ack" => Kind::RelayAck { token: token(), origin: id("origin") },
+        "indirect-ack" => Kind::IndirectAck { token: token(), target: id("target") },
         other => panic!("{other}"),
     }
 }

@@ -42,7 +42,7 @@ pub(super) fn node(now: Instant, n: u8, stored: Option<Identity>) -> Node<'stati
     seed[..8].copy_from_slice(&micros);
     let mut value = [0; MAX_VALUE];
     let len = stored.map_or(0, |identity| identity.encode(&mut value));
-    let stored = Stored { identity: &value[..len] };
+    let stored = Stored { identity: &value[..len], ..Stored::default() };
     Node::new(now, &config(n), facts(), &stored, &Seed(seed), storage)
 }
 

@@ -28,7 +28,7 @@ pub enum Malformed {
     Truncated,
     /// The kind of message is unknown.
     Kind,
-    /// The first record is not the sender's own, or is not alive.
+    /// The first record is not the sender's own, or is neither alive nor, in an announcement, left.
     Sender,
     /// A record has an unknown status.
     Status,

@@ -33,7 +33,7 @@ pub enum Rumor {
     Suspect,
     /// It did not refute in time.
     Dead,
-    /// It said that it goes. Understood, but not sent before nodes can leave on purpose.
+    /// It said that it goes. That is no death.
     Left,
 }
 

@@ -8,10 +8,16 @@ use spore_core::wire::{MAX_DATAGRAM, Message, U24};
 /// The most bytes of junk: a UDP datagram that needs no fragments on an Ethernet.
 const MAX_JUNK: usize = 1472;
 
-/// Where the sender's id stands in a message, after the kind, the token if there is one, and the
-/// digest, and one byte into the first record.
-const SENDER_IN_ANNOUNCE: usize = 1 + 4 + 1;
-const SENDER_IN_OTHERS: usize = 1 + 14 + 4 + 1;
+/// Where the sender's id stands in a message of this kind: after the kind, the token and the id of
+/// a third node if there are such, and the digest, and one byte into the first record.
+const fn sender_in(kind: Option<&u8>) -> usize {
+    let head = match kind {
+        Some(1) => 1,
+        Some(2 | 3) => 1 + 14,
+        _ => 1 + 14 + 6,
+    };
+    head + 4 + 1
+}
 
 /// The kinds of hostile datagrams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -143,7 +149,7 @@ impl Junk {
         let Some((_, mut message)) = self.open(recorded) else { return self.sealed_random() };
         self.mutate(&mut message);
         let header = self.stranger();
-        let at = if message.first() == Some(&1) { SENDER_IN_ANNOUNCE } else { SENDER_IN_OTHERS };
+        let at = sender_in(message.first());
         if let Some(sender) = message.get_mut(at..at + 6) {
             sender.copy_from_slice(&header.sender.0);
         }

@@ -98,10 +98,15 @@ fn write_message(
 ) -> Option<usize> {
     let mut token = [0; Token::LEN];
     inputs.fill(&mut token);
-    let kind = match inputs.below(3) {
+    let (token, third) = (Token::from_bytes(token), id(inputs));
+    let kind = match inputs.below(7) {
         0 => Kind::Announce,
-        1 => Kind::Ping(Token::from_bytes(token)),
-        _ => Kind::Ack(Token::from_bytes(token)),
+        1 => Kind::Ping(token),
+        2 => Kind::Ack(token),
+        3 => Kind::PingReq { token, target: third },
+        4 => Kind::RelayPing { token, origin: third },
+        5 => Kind::RelayAck { token, origin: third },
+        _ => Kind::IndirectAck { token, target: third },
     };
     let own = record(inputs, sender, 3);
     let mut writer = MessageWriter::new(room, kind, inputs.any() as u32, &own).ok()?;

@@ -24,6 +24,7 @@ def record(r):
         name = r["hostname"].encode()
         out += bytes(map(int, r["address"].split("."))) + u(r["http_port"], 2)
         out += u(r["status_version"], 2) + u(len(name), 1) + name
+        out += u(len(r["services"]), 1) + b"".join(map(bytes.fromhex, r["services"]))
     return out
 
 
@@ -42,10 +43,18 @@ def seal(header, plain):
     return head + ChaCha20Poly1305(KEY).encrypt(head[1:], plain, head)
 
 
-def alive(id, epoch, refutation, address, port, version, hostname):
+def service(name):
+    """The id of a service: 32-bit FNV-1a."""
+    h = 0x811C9DC5
+    for byte in name.encode():
+        h = (h ^ byte) * 0x01000193 % 2**32
+    return u(h, 4).hex()
+
+
+def alive(id, epoch, refutation, address, port, version, hostname, services=()):
     return {"status": "alive", "id": id, "incarnation": {"epoch": epoch, "refutation": refutation},
             "address": address, "http_port": port, "status_version": version,
-            "hostname": hostname}
+            "hostname": hostname, "services": sorted(services)}
 
 
 def news(status, id, epoch, refutation):
@@ -54,15 +63,20 @@ def news(status, id, epoch, refutation):
 
 A, B, C = "0123456789ab", "ffffffffffff", "000000000001"
 OWN = alive(A, 1, 0, "192.168.1.20", 80, 1, "kitchen")
+RELAY = alive(A, 1, 0, "192.168.1.20", 80, 2, "kitchen", [service("relay"), service("identify")])
 MESSAGES = [
     ("a node that knows nobody announces itself", 0,
      {"kind": "announce", "digest": 0xDEADBEEF, "own": OWN, "records": []}),
     ("a ping with news of a suspect", 1,
      {"kind": "ping", "token": "00112233445566778899aabbccdd", "digest": 0, "own": OWN,
       "records": [news("suspect", B, 7, 2)]}),
+    ("a ping of a node with two services", 2,
+     {"kind": "ping", "token": "00112233445566778899aabbccdd", "digest": 1, "own": RELAY,
+      "records": [news("dead", B, 7, 2)]}),
     ("an ack with every kind of record, at the limits of every field", 0xFFFFFF,
      {"kind": "ack", "token": "ff" * 14, "digest": 0xFFFFFFFF,
-      "own": alive(A, 0xFFFFFF, 0xFFFFFF, "255.255.255.255", 65535, 65535, "a" * 32),
+      "own": alive(A, 0xFFFFFF, 0xFFFFFF, "255.255.255.255", 65535, 65535, "a" * 32,
+                   ["00000000", "ffffffff", *(u(n, 4).hex() for n in range(1, 7))]),
       "records": [alive(C, 0, 0, "0.0.0.0", 0, 0, "x"), news("suspect", B, 0xFFFFFF, 0),
                   news("dead", C, 0, 0xFFFFFF), news("left", C, 1, 1)]}),
     ("a request to ask another member", 2,
@@ -111,8 +125,13 @@ def malformed():
     for what, name in [("empty", b""), ("of 33 bytes", b"a" * 33), ("with a dot", b"a.b"),
                        ("that begins with a hyphen", b"-a"), ("that ends with one", b"a-"),
                        ("that is not UTF-8", b"\xff")]:
-        bad = record({**OWN, "hostname": "x"})[:-2] + u(len(name), 1) + name
+        bad = record({**OWN, "hostname": "x"})[:-3] + u(len(name), 1) + name + b"\0"
         yield f"a hostname {what}", head(bad), "Hostname"
+    for what, ids in [("nine services", range(9)), ("services not in order", [2, 1]),
+                      ("a service twice", [1, 1])]:
+        bad = record(OWN)[:-1] + u(len(ids), 1) + b"".join(u(n, 4) for n in ids)
+        yield what, head(bad), "Services"
+    yield "a service cut short", head(record(OWN)[:-1] + b"\x01abc"), "Truncated"
 
 
 def refused():

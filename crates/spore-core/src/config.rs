@@ -1,6 +1,7 @@
 //! What an operator sets, and what the hardware is.
 
 use crate::security::ClusterKey;
+use crate::services::Catalogue;
 use crate::time::Duration;
 use crate::wire::Hostname;
 use core::net::Ipv4Addr;
@@ -24,6 +25,8 @@ pub struct Config {
     pub http_port: u16,
     /// The key that all members share. Who does not have it can neither read nor alter.
     pub key: ClusterKey,
+    /// What this node offers to others at `/api/services/NAME`.
+    pub services: Catalogue,
     /// The pace of the membership protocol, the same on all members.
     pub timing: Timing,
 }

@@ -8,6 +8,7 @@
 //!   handle_datagram ─┐                 ┌─ poll_transmit   a datagram to send
 //!   handle_request  ─┤   ┌────────┐    ├─ poll_body       the next piece of an answer
 //!   handle_completion┼──▶│  Node  │───▶┼─ poll_action     what the shell must do
+//!   handle_fetched  ─┤   │        │    │
 //!   handle_resources ┤   └────────┘    ├─ poll_event      what has happened
 //!   handle_timeout   ┤                 └─ poll_timeout    when to call again
 //!   leave           ─┘
@@ -21,6 +22,7 @@
 //! | [`wire`] | the bytes of a datagram: checked views in, a bounded writer out |
 //! | [`security`] | cluster key, sealing, boot epochs, replay windows, freshness tokens |
 //! | [`cluster`] | the member list: discovery, probing, suspicion, dissemination |
+//! | [`services`] | who offers what, and what members say of themselves |
 //! | [`api`] | the HTTP route table and the answers, as JSON made piece by piece |
 //! | [`store`] | what a node remembers over restarts |
 //! | [`node`] | [`Node`], which ties them together behind the verbs |
@@ -48,6 +50,7 @@ pub mod config;
 pub mod node;
 pub mod profile;
 pub mod security;
+pub mod services;
 pub mod store;
 pub mod time;
 pub mod wire;
@@ -59,5 +62,6 @@ pub use config::{Config, Facts};
 pub use node::{Action, Completion, Destination, Event, Node, Resources, Transmit};
 pub use profile::{Profile, Storage};
 pub use security::{ClusterKey, Identity, Seed};
+pub use services::{Catalogue, Fetch, FetchFailed, Service, ServiceId};
 pub use store::{Key, Stored};
 pub use wire::{Hostname, NodeId};

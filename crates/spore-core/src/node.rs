@@ -1,10 +1,12 @@
 //! [`Node`]: the engine behind its verbs.
 
 use crate::api::{self, Body, Request, Response};
-use crate::cluster::{Cluster, Member, Refused};
+use crate::cluster::{Cluster, Member, Refused, Status};
 use crate::config::{Config, Facts};
 use crate::profile::{Profile, Storage};
 use crate::security::{Epochs, Identity, OpenError, Sealer, Seed};
+use crate::services::poller::Poller;
+use crate::services::{Catalogue, Fetch, FetchFailed, ServiceId};
 use crate::store::{Key, Stored};
 use crate::time::Instant;
 use crate::wire::{Message, NodeId, Record};
@@ -37,6 +39,10 @@ pub enum Action {
     /// Until [`Key::Identity`] is stored, the node sends nothing; a body that does not keep it is
     /// given a new id at each start.
     Store(Key),
+    /// Fetch the status of a member: `GET /api/node/status` at its address, over HTTP. Hand in the
+    /// body of an answer with status 200 with [`Node::handle_fetched`], piece by piece, and report the end
+    /// within a bounded time. The next one comes only after that.
+    Fetch(Fetch),
 }
 
 /// How an [`Action`] ended.
@@ -44,6 +50,8 @@ pub enum Action {
 pub enum Completion {
     /// The value of a key was stored, or was not. A failed attempt is repeated after a second.
     Store(Key, Result<(), StoreFailed>),
+    /// A status was fetched to its end, or was not.
+    Fetch(Result<(), FetchFailed>),
 }
 
 /// The body's memory did not take the value. Nothing has changed.
@@ -105,6 +113,8 @@ pub struct Node<'a> {
     pub(crate) resources: Resources,
     pub(crate) started: Instant,
     pub(crate) cluster: Cluster<'a>,
+    pub(crate) catalogue: Catalogue,
+    poller: Poller,
     sealer: Sealer,
     epochs: Epochs,
     rng: fastrand::Rng,
@@ -131,6 +141,8 @@ impl<'a> Node<'a> {
             resources: Resources::default(),
             started: now,
             cluster: Cluster::new(now, config, identity, tokens, rng.fork(), stored.peers, storage),
+            catalogue: config.services,
+            poller: Poller::new(now, rng.fork()),
             sealer: Sealer::new(&config.key),
             epochs,
             rng,
@@ -167,6 +179,7 @@ impl<'a> Node<'a> {
         if self.cluster.take_doubled() {
             self.epochs.renew(now, &mut self.rng);
         }
+        self.notice(now);
     }
 
     /// An HTTP request came in. Its answer's body is read with [`poll_body`](Self::poll_body).
@@ -192,7 +205,23 @@ impl<'a> Node<'a> {
                 }
             }
             Completion::Store(Key::Peers, result) => self.cluster.stored_peers(now, result.is_ok()),
+            Completion::Fetch(result) => {
+                let (directory, members) = self.cluster.directory();
+                self.poller.finish(now, result, directory, members);
+            }
         }
+    }
+
+    /// A piece of the status has come that [`Action::Fetch`] asked for. False if it makes no sense,
+    /// or if none was asked for: then no more is wanted, and the fetch should end.
+    pub fn handle_fetched(&mut self, piece: &[u8]) -> bool {
+        self.poller.read(piece)
+    }
+
+    /// Offers these services from now on, in place of others. The other members are told.
+    pub fn set_services(&mut self, catalogue: Catalogue) {
+        self.catalogue = catalogue;
+        self.cluster.set_services(catalogue);
     }
 
     /// Writes the bytes that `key` is to have into `buf`, which must hold
@@ -227,14 +256,22 @@ impl<'a> Node<'a> {
     pub fn handle_timeout(&mut self, now: Instant) {
         if self.epochs.is_ready() {
             self.cluster.handle_timeout(now);
+            self.notice(now);
         }
+    }
+
+    /// Lets the poller see what has changed.
+    fn notice(&mut self, now: Instant) {
+        let (directory, members) = self.cluster.directory();
+        self.poller.notice(now, directory, members);
     }
 
     /// When to call [`handle_timeout`](Self::handle_timeout) and the `poll_*` verbs next, if
     /// nothing else happens.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let cluster = self.epochs.is_ready().then(|| self.cluster.poll_timeout()).flatten();
-        cluster.into_iter().chain(self.epochs.poll_timeout()).min()
+        let poller = self.poller.poll_timeout().filter(|_| !self.cluster.is_leaving());
+        [cluster, self.epochs.poll_timeout(), poller].into_iter().flatten().min()
     }
 
     /// Writes the next datagram that is due into `buf`, which should hold
@@ -256,7 +293,14 @@ impl<'a> Node<'a> {
         if self.epochs.poll_store(now) {
             return Some(Action::Store(Key::Identity));
         }
-        self.cluster.poll_store_peers(now).then_some(Action::Store(Key::Peers))
+        if self.cluster.poll_store_peers(now) {
+            return Some(Action::Store(Key::Peers));
+        }
+        if self.cluster.is_leaving() {
+            return None;
+        }
+        let (directory, members) = self.cluster.directory();
+        self.poller.poll(now, directory, members).map(Action::Fetch)
     }
 
     /// The next thing that has happened.
@@ -272,6 +316,39 @@ impl<'a> Node<'a> {
     /// The other members, in the order of their ids.
     pub fn members(&self) -> &[Member] {
         self.cluster.members()
+    }
+
+    /// The other member with this id.
+    pub fn member(&self, id: NodeId) -> Option<&Member> {
+        self.cluster.member(id)
+    }
+
+    /// What this node offers.
+    pub fn services(&self) -> Catalogue {
+        self.catalogue
+    }
+
+    /// The active members that offer a service, in the order of their ids, this node last if it does: each
+    /// with the address of its HTTP API. Answered from memory. Providers of another service whose
+    /// name has the same id are among them.
+    pub fn providers(&self, id: ServiceId) -> impl Iterator<Item = (NodeId, SocketAddrV4)> {
+        let (directory, mut after) = (&self.cluster.directory, None);
+        let others = core::iter::from_fn(move || {
+            let next = directory.next_provider(id, after)?;
+            after = Some(next);
+            Some(next)
+        });
+        let others = others
+            .filter_map(|id| self.member(id))
+            .filter(|member| member.status() == Status::Active)
+            .map(|member| (member.id(), member.api()));
+        let offered = self.catalogue.name(id).is_some();
+        others.chain(Some((self.own().id, self.cluster.own_api())).filter(|_| offered))
+    }
+
+    /// How many services of members are not known here for want of room.
+    pub fn services_lost(&self) -> u32 {
+        self.cluster.directory.lost()
     }
 
     /// Uses up all nonces of the present epoch but `left`.

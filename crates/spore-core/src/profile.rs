@@ -5,6 +5,7 @@
 //! on the stack. What happens at each limit stands with the part that has the limit.
 
 use crate::cluster::{Member, Outgoing};
+use crate::services::{Build, Known, Slot};
 use heapless::{Vec, VecView};
 
 /// A bounded list of `T`, without the capacity in the type of whoever uses it.
@@ -30,6 +31,17 @@ pub trait Profile {
     type Members: List<Member>;
     /// Datagrams that wait to be sent. One more is dropped and counted, as if lost on the air.
     type Outgoing: List<Outgoing>;
+    /// What is known of each other member besides its row: one place for each of
+    /// [`Members`](Self::Members).
+    type Slots: List<Slot>;
+    /// Different services in the cluster, each with its name. Beyond it, catalogues are partial
+    /// (see [`services`](crate::services)), which is no error.
+    type Services: List<Known>;
+    /// Who offers what: for each of [`Slots`](Self::Slots) as many bits as there are
+    /// [`Services`](Self::Services), in whole bytes.
+    type Offers: List<u8>;
+    /// Different kinds of bodies and versions of programs. Beyond it, some are shown as unknown.
+    type Builds: List<Build>;
 }
 
 /// An ESP-01: 64 members, itself included, of at most 96 bytes each.
@@ -39,6 +51,10 @@ pub struct Esp01;
 impl Profile for Esp01 {
     type Members = Vec<Member, 63>;
     type Outgoing = Vec<Outgoing, 24>;
+    type Slots = Vec<Slot, 63>;
+    type Services = Vec<Known, 24>;
+    type Offers = Vec<u8, { 63 * 3 }>;
+    type Builds = Vec<Build, 12>;
 }
 
 /// A Linux machine, or a simulated one: 512 members, itself included.
@@ -48,6 +64,10 @@ pub struct Host;
 impl Profile for Host {
     type Members = Vec<Member, 511>;
     type Outgoing = Vec<Outgoing, 128>;
+    type Slots = Vec<Slot, 511>;
+    type Services = Vec<Known, 256>;
+    type Offers = Vec<u8, { 511 * 32 }>;
+    type Builds = Vec<Build, 64>;
 }
 
 /// The memory of one node, for [`Node::new`](crate::Node::new).
@@ -55,11 +75,22 @@ impl Profile for Host {
 pub struct Storage<P: Profile> {
     pub(crate) members: P::Members,
     pub(crate) outgoing: P::Outgoing,
+    pub(crate) slots: P::Slots,
+    pub(crate) services: P::Services,
+    pub(crate) offers: P::Offers,
+    pub(crate) builds: P::Builds,
 }
 
 impl<P: Profile> Storage<P> {
     /// Empty storage.
-    pub const NEW: Self = Self { members: P::Members::NEW, outgoing: P::Outgoing::NEW };
+    pub const NEW: Self = Self {
+        members: P::Members::NEW,
+        outgoing: P::Outgoing::NEW,
+        slots: P::Slots::NEW,
+        services: P::Services::NEW,
+        offers: P::Offers::NEW,
+        builds: P::Builds::NEW,
+    };
 }
 
 impl<P: Profile> Default for Storage<P> {

@@ -5,15 +5,15 @@ use crate::faults::{Faults, Faulty, Hears};
 use crate::identity::{DirectoryError, IdentityFile};
 use crate::net::{BindError, Sockets};
 use crate::system::HostSystem;
-use embassy_futures::join::{join_array, join3};
+use embassy_futures::join::{join_array, join3, join4};
 use futures_lite::future::block_on;
 use spore_core::config::Timing;
 use spore_core::profile::Host;
 use spore_core::store::MAX_VALUE;
 use spore_core::wire::MAX_DATAGRAM;
-use spore_core::{ClusterKey, Config, Hostname, Key, Seed, Storage, Stored};
-use spore_node::Shell;
+use spore_core::{Catalogue, ClusterKey, Config, Hostname, Key, Seed, Storage, Stored};
 use spore_node::http::{BUFFER_LEN, Server, Timeouts};
+use spore_node::{Shell, client};
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
@@ -80,6 +80,7 @@ impl HostNode {
             port: settings.port,
             http_port: settings.http_port,
             key: settings.key,
+            services: Catalogue::EMPTY,
             timing: Timing::DEFAULT,
         };
         let system = HostSystem {
@@ -122,7 +123,9 @@ async fn drive(shell: &Shell<'_, HostSystem>, sockets: &Sockets, faults: &Faults
         hear(shell, limited, faults, Hears::Broadcast(1), second),
     );
     let speak = shell.drive(&sockets.unicast, sockets.everyone, &mut out);
-    join3(speak, hear, join_array(workers)).await.0
+    let mut answer = [0; client::BUFFER_LEN];
+    let ask = shell.fetch(edge_nal_std::Stack::new(), &mut answer);
+    join4(speak, hear, ask, join_array(workers)).await.0
 }
 
 /// Listens on a socket that may not be there.

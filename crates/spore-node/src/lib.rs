@@ -7,6 +7,7 @@
 //! |---|---|---|
 //! | [`Shell::drive`] | one | sends, keeps the deadlines, does what the engine asks for |
 //! | [`Shell::listen`] | one for each UDP socket | hands datagrams to the engine |
+//! | [`Shell::fetch`] | one | fetches what the engine wants to know of other members |
 //! | [`http::Server::worker`] | one for each HTTP connection, and one | serves the API |
 //!
 //! What only the body knows (its memory, its flash, its log) it tells through [`System`].
@@ -16,6 +17,7 @@
 #[cfg(test)]
 extern crate std;
 
+pub mod client;
 pub mod http;
 mod shell;
 mod system;

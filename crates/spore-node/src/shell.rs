@@ -1,10 +1,11 @@
 //! The loops that drive the engine.
 
+use crate::client::{self, Limits};
 use crate::http::Api;
 use crate::system::System;
 use core::cell::RefCell;
 use core::net::{SocketAddr, SocketAddrV4};
-use edge_nal::{UdpReceive, UdpSend};
+use edge_nal::{TcpConnect, UdpReceive, UdpSend};
 use embassy_futures::select::select;
 use embassy_futures::yield_now;
 use embassy_sync::blocking_mutex::raw::NoopRawMutex;
@@ -13,10 +14,15 @@ use embassy_time::{Duration, Timer};
 use spore_core::api::{Body, Request, Response};
 use spore_core::store::MAX_VALUE;
 use spore_core::time::Instant;
-use spore_core::{Action, Completion, Config, Destination, Node, Profile, Storage, Stored};
+use spore_core::{
+    Action, Completion, Config, Destination, Fetch, FetchFailed, Node, Profile, Storage, Stored,
+};
 
 /// Pause after a failed receive: the network is down, and time must bring it back.
 const RECEIVE_PAUSE: Duration = Duration::from_millis(100);
+
+/// What is fetched of other members.
+const STATUS: &str = "/api/node/status";
 
 /// A node and the body that it runs in.
 pub struct Shell<'a, S> {
@@ -25,6 +31,8 @@ pub struct Shell<'a, S> {
     /// Raised whenever the engine took something in, so that [`drive`](Shell::drive) looks what it
     /// wants now.
     changed: Signal<NoopRawMutex, ()>,
+    /// What [`fetch`](Shell::fetch) is to fetch. The engine asks for one at a time.
+    wanted: Signal<NoopRawMutex, Fetch>,
 }
 
 impl<'a, S: System> Shell<'a, S> {
@@ -37,7 +45,7 @@ impl<'a, S: System> Shell<'a, S> {
     ) -> Self {
         let (facts, seed) = (system.facts(), system.seed());
         let node = Node::new(now(), config, facts, stored, &seed, storage);
-        Self { node: RefCell::new(node), system, changed: Signal::new() }
+        Self { node: RefCell::new(node), system, changed: Signal::new(), wanted: Signal::new() }
     }
 
     /// Looks at the node. No verb may be called through it: it is only lent.
@@ -64,6 +72,21 @@ impl<'a, S: System> Shell<'a, S> {
         }
     }
 
+    /// Fetches the status of other members where the engine wants to know it: one at a time, each
+    /// over a connection of its own, within [`Limits::STANDARD`]. `buf` holds at least
+    /// [`client::BUFFER_LEN`] bytes.
+    pub async fn fetch(&self, connector: impl TcpConnect, buf: &mut [u8]) -> ! {
+        loop {
+            let Fetch { address, .. } = self.wanted.wait().await;
+            let take = |piece: &[u8]| self.node.borrow_mut().handle_fetched(piece);
+            let limits = &Limits::STANDARD;
+            let fetched = client::get(&connector, address, STATUS, limits, buf, take).await;
+            let completion = Completion::Fetch(fetched.map_err(|_| FetchFailed));
+            self.node.borrow_mut().handle_completion(now(), completion);
+            self.changed.signal(());
+        }
+    }
+
     /// Sends what the engine wants to send, does what it asks for, and wakes it at its deadlines.
     /// Datagrams are made in `buf`, which must hold
     /// [`MAX_DATAGRAM`](spore_core::wire::MAX_DATAGRAM) bytes; `broadcast` is where all nodes hear.
@@ -86,7 +109,15 @@ impl<'a, S: System> Shell<'a, S> {
         loop {
             // The borrow must end before the await.
             let action = self.node.borrow_mut().poll_action(now());
-            let Some(Action::Store(key)) = action else { break };
+            let key = match action {
+                Some(Action::Store(key)) => key,
+                Some(Action::Fetch(fetch)) => {
+                    // It takes seconds, in which everything else must go on.
+                    self.wanted.signal(fetch);
+                    continue;
+                }
+                None => break,
+            };
             let mut value = [0; MAX_VALUE];
             let len = self.node.borrow().value(key, &mut value);
             let value = value.get(..len).unwrap_or_default();

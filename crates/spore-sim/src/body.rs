@@ -5,7 +5,7 @@ use crate::engine::Engine;
 use crate::report::Traffic;
 use spore_core::store::MAX_VALUE;
 use spore_core::wire::MAX_DATAGRAM;
-use spore_core::{Action, Destination, Event, Facts, Hostname, Key, Node};
+use spore_core::{Action, Destination, Event, Facts, Fetch, Hostname, Key, Node};
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::rc::Rc;
@@ -49,6 +49,7 @@ pub(crate) struct Output {
     pub(crate) values: Vec<(Key, Rc<[u8]>)>,
     pub(crate) datagrams: Vec<(Destination, Rc<[u8]>)>,
     pub(crate) events: Vec<Event>,
+    pub(crate) fetches: Vec<Fetch>,
 }
 
 impl Body {
@@ -82,11 +83,17 @@ impl Running {
         output.values.clear();
         output.datagrams.clear();
         output.events.clear();
+        output.fetches.clear();
         let deadline = self.engine.with(|node| {
-            while let Some(Action::Store(key)) = node.poll_action(local) {
-                let mut value = [0; MAX_VALUE];
-                let len = node.value(key, &mut value);
-                output.values.push((key, Rc::from(&value[..len])));
+            while let Some(action) = node.poll_action(local) {
+                match action {
+                    Action::Store(key) => {
+                        let mut value = [0; MAX_VALUE];
+                        let len = node.value(key, &mut value);
+                        output.values.push((key, Rc::from(&value[..len])));
+                    }
+                    Action::Fetch(fetch) => output.fetches.push(fetch),
+                }
             }
             let mut buf = [0; MAX_DATAGRAM];
             while let Some(transmit) = node.poll_transmit(local, &mut buf) {

@@ -28,6 +28,7 @@
 mod body;
 mod clock;
 mod engine;
+mod http;
 pub mod junk;
 pub mod log;
 pub mod network;

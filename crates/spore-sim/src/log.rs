@@ -27,6 +27,13 @@ pub enum Entry<'a> {
         /// The bytes, as they arrived.
         bytes: &'a [u8],
     },
+    /// A node's request for another one's status reached that one.
+    Asked {
+        /// Who asks.
+        from: usize,
+        /// Who is asked, and answers.
+        to: usize,
+    },
     /// A node's engine noted something about a member.
     Membership {
         /// Whose engine.
@@ -104,6 +111,10 @@ impl Fnv {
                 self.number(u128::from(from.port()));
                 self.number(bytes.len() as u128);
                 self.bytes(bytes);
+            }
+            Entry::Asked { from, to } => {
+                self.tagged(13, to, &[]);
+                self.number(from as u128);
             }
             Entry::Membership { observer, event } => {
                 let (kind, NodeId(id)) = match event {

@@ -17,6 +17,10 @@ pub(crate) enum Event {
     Wake { node: usize },
     /// The flash has taken a value, or has not; void in another boot.
     Stored { node: usize, boot: u32, key: Key, value: Rc<[u8]>, success: bool },
+    /// A node's request for another one's status arrives there; void in another boot.
+    Asked { from: usize, boot: u32, to: usize },
+    /// A fetch ends, with the answer or without; void in another boot.
+    Fetched { node: usize, boot: u32, answer: Option<Rc<[u8]>> },
     /// A stall ends; void in another boot, or if the stall was prolonged.
     Resume { node: usize, boot: u32 },
     /// A node of the scenario's first ones starts.

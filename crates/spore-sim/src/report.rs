@@ -85,6 +85,12 @@ pub struct Traffic {
     pub received: u64,
     /// Their bytes.
     pub received_bytes: u64,
+    /// Statuses that it fetched from others over HTTP, or tried to.
+    pub fetches: u64,
+    /// Requests of other nodes that it answered.
+    pub served: u64,
+    /// The bytes of these answers' bodies. HTTP and TCP add about a kilobyte to each.
+    pub served_bytes: u64,
     /// For how long the node ran.
     pub up: Duration,
 }
@@ -106,6 +112,9 @@ impl std::ops::Add for Traffic {
             sent_bytes: self.sent_bytes + other.sent_bytes,
             received: self.received + other.received,
             received_bytes: self.received_bytes + other.received_bytes,
+            fetches: self.fetches + other.fetches,
+            served: self.served + other.served,
+            served_bytes: self.served_bytes + other.served_bytes,
             up: self.up + other.up,
         }
     }

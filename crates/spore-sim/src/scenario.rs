@@ -3,6 +3,7 @@
 pub use crate::engine::Capacity;
 pub use crate::network::Conditions;
 
+use spore_core::Catalogue;
 use spore_core::config::{DEFAULT_PORT, Timing};
 use std::fmt;
 use std::time::Duration;
@@ -34,6 +35,11 @@ pub struct Scenario {
     pub clocks: Clocks,
     /// How the nodes remember their identities.
     pub flash: Flash,
+    /// What each node offers when it starts. Default: nothing.
+    pub services: Catalogue,
+    /// The probability from 0 to 1 that a fetch over HTTP fails, besides what the network does to
+    /// it. Default 0.
+    pub fetch_failure: f64,
     /// The pace of the membership protocol. Default: that of the engine.
     pub timing: Timing,
     /// The cluster's UDP port. Default that of the engine.
@@ -56,6 +62,8 @@ impl Default for Scenario {
             conditions: Conditions::default(),
             clocks: Clocks::default(),
             flash: Flash::default(),
+            services: Catalogue::EMPTY,
+            fetch_failure: 0.0,
             timing: Timing::DEFAULT,
             port: DEFAULT_PORT,
             recording: 0,
@@ -118,6 +126,8 @@ pub enum Command {
     /// A node does nothing for a while; a few datagrams wait for it meanwhile, see
     /// [`simulation::INBOX`](crate::simulation::INBOX). Nothing happens if it does not run.
     Stall(usize, Duration),
+    /// A node offers other services from now on. Nothing happens if it does not run.
+    Offer(usize, Catalogue),
     /// Nothing from the nodes `from` reaches the nodes `to` any more.
     Block {
         /// Senders.
@@ -217,6 +227,10 @@ impl Scenario {
             let value = self.flash.failure;
             return Err(ScenarioError::Probability { name: "flash failure", value });
         }
+        if !(0.0..=1.0).contains(&self.fetch_failure) {
+            let value = self.fetch_failure;
+            return Err(ScenarioError::Probability { name: "fetch failure", value });
+        }
         self.conditions.validate()?;
         self.script.iter().try_for_each(|(_, command)| command.validate(self.nodes))
     }
@@ -241,7 +255,7 @@ impl Command {
         };
         match self {
             Self::Start(node) | Self::Kill(node) => known(node),
-            Self::Restart(node, _) | Self::Stall(node, _) => known(node),
+            Self::Restart(node, _) | Self::Stall(node, _) | Self::Offer(node, _) => known(node),
             Self::Block { from, to } => from.iter().chain(to).try_for_each(known),
             Self::Isolate(group) => group.iter().try_for_each(known),
             Self::Heal => Ok(()),

@@ -10,9 +10,8 @@ use crate::report::{Report, Traffic};
 use crate::scenario::{Command, Memory, Scenario, ScenarioError};
 use crate::watch::Watch;
 use fastrand::Rng;
-use spore_core::api::{MIN_PIECE, Method, Request};
 use spore_core::node::StoreFailed;
-use spore_core::{ClusterKey, Completion, Config, Destination, Key, Node, Seed, Stored};
+use spore_core::{Catalogue, ClusterKey, Completion, Config, Destination, Key, Node, Seed, Stored};
 use std::collections::VecDeque;
 use std::net::SocketAddrV4;
 use std::rc::Rc;
@@ -44,18 +43,18 @@ impl AsRef<[u8]> for Recorded {
 /// A world that runs.
 #[derive(Debug)]
 pub struct Simulation {
-    scenario: Scenario,
-    key: ClusterKey,
-    now: Duration,
-    queue: Queue,
-    bodies: Vec<Body>,
-    network: Network,
-    rng: Rng,
-    watch: Watch,
-    log: Log,
-    recording: VecDeque<Recorded>,
-    output: Output,
-    flights: Vec<Flight>,
+    pub(crate) scenario: Scenario,
+    pub(crate) key: ClusterKey,
+    pub(crate) now: Duration,
+    pub(crate) queue: Queue,
+    pub(crate) bodies: Vec<Body>,
+    pub(crate) network: Network,
+    pub(crate) rng: Rng,
+    pub(crate) watch: Watch,
+    pub(crate) log: Log,
+    pub(crate) recording: VecDeque<Recorded>,
+    pub(crate) output: Output,
+    pub(crate) flights: Vec<Flight>,
 }
 
 impl Simulation {
@@ -211,30 +210,6 @@ impl Simulation {
         self.deliver(to, from, &Rc::from(bytes));
     }
 
-    /// Asks a node's HTTP API: status code and body. `None` if it does not run or is stalled.
-    /// Panics if there is no such node.
-    pub fn get(&mut self, node: usize, path: &str) -> Option<(u16, String)> {
-        self.request(node, &Request { method: Method::Get, path, query: "" })
-    }
-
-    /// As [`get`](Self::get), for any request.
-    pub fn request(&mut self, node: usize, request: &Request<'_>) -> Option<(u16, String)> {
-        let life = self.bodies[node].life.as_mut().filter(|life| life.stall.is_none())?;
-        let now = life.clock.local(self.now);
-        let answer = life.engine.with(|node| {
-            let mut response = node.handle_request(now, request);
-            let (mut body, mut piece) = (Vec::new(), [0; MIN_PIECE]);
-            loop {
-                match node.poll_body(now, &mut response.body, &mut piece) {
-                    0 => break (response.status, String::from_utf8_lossy(&body).into_owned()),
-                    len => body.extend_from_slice(&piece[..len]),
-                }
-            }
-        });
-        self.settle(node);
-        Some(answer)
-    }
-
     fn happen(&mut self, event: Event) {
         match event {
             Event::Deliver { to, from, bytes } => self.deliver(to, from, &bytes),
@@ -242,6 +217,8 @@ impl Simulation {
             Event::Stored { node, boot, key, value, success } => {
                 self.stored(node, boot, key, value, success);
             }
+            Event::Asked { from, boot, to } => self.asked(from, boot, to),
+            Event::Fetched { node, boot, answer } => self.fetched(node, boot, answer),
             Event::Resume { node, boot } => self.resume(node, boot),
             Event::FirstStart { node } => {
                 self.watch.formed();
@@ -263,6 +240,7 @@ impl Simulation {
                 self.start(node);
             }
             Command::Stall(node, span) => self.stall(node, span),
+            Command::Offer(node, catalogue) => self.offer(node, catalogue),
             Command::Block { from, to } => {
                 self.change_network(|network| network.partition.block(&from, &to));
             }
@@ -304,6 +282,7 @@ impl Simulation {
             port: self.scenario.port,
             http_port: 80,
             key: self.key.clone(),
+            services: self.scenario.services,
             timing: self.scenario.timing,
         };
         let (local, capacity) = (clock.local(self.now), self.scenario.capacity(node));
@@ -358,6 +337,13 @@ impl Simulation {
         }
         if !deadline_first {
             self.time_out(node);
+        }
+    }
+
+    fn offer(&mut self, node: usize, catalogue: Catalogue) {
+        if let Some(life) = &mut self.bodies[node].life {
+            life.engine.with(|node| node.set_services(catalogue));
+            self.settle(node);
         }
     }
 
@@ -419,7 +405,7 @@ impl Simulation {
     }
 
     /// Does what a shell must do after each verb: fetches all that the engine has to give.
-    fn settle(&mut self, node: usize) {
+    pub(crate) fn settle(&mut self, node: usize) {
         let body = &mut self.bodies[node];
         let Some(life) = &mut body.life else { return };
         let mut output = std::mem::take(&mut self.output);
@@ -443,6 +429,9 @@ impl Simulation {
         if (!output.events.is_empty() || self.watch.is_curious()) && self.watch.look(node, members)
         {
             self.watch.note(self.now);
+        }
+        for fetch in output.fetches.drain(..) {
+            self.fetch(node, &fetch);
         }
         for (destination, bytes) in output.datagrams.drain(..) {
             self.send(node, destination, &bytes);

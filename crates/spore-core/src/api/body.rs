@@ -1,6 +1,7 @@
 //! Bodies: a place in a document that is made while it is read.
 
-use super::views::{MemberView, NodeView, TrafficView};
+use super::services;
+use super::views::{MemberView, NodeView, ServiceView, TrafficView};
 use super::{Error, ROUTES};
 use crate::node::Node;
 use crate::time::Instant;
@@ -20,12 +21,14 @@ enum Place {
     Error(Error),
     NodeStatus(NodeStatus),
     Members(Members),
+    Services(services::Place),
     End,
 }
 
 #[derive(Clone, Copy, Debug)]
 enum NodeStatus {
     Node,
+    Service(usize),
     Traffic,
     Endpoint(usize),
 }
@@ -50,6 +53,10 @@ impl Body {
         Self(Place::Members(Members::Open))
     }
 
+    pub(super) const fn services() -> Self {
+        Self(Place::Services(services::Place::START))
+    }
+
     /// Reads a body that needs no node: that of [`Response::error`](super::Response::error).
     /// Returns its length, or 0 if it was read already or is another one.
     pub fn fill_error(&mut self, buf: &mut [u8]) -> usize {
@@ -71,6 +78,9 @@ impl Body {
                 Place::Error(error) => piece.error(error).map(|()| Place::End),
                 Place::NodeStatus(place) => piece.node_status(node, now, place),
                 Place::Members(place) => piece.members(node, now, place),
+                Place::Services(place) => {
+                    piece.services(node, place).map(|next| next.map_or(Place::End, Place::Services))
+                }
                 Place::End => break,
             };
             let Ok(next) = next else { break };
@@ -82,31 +92,40 @@ impl Body {
 }
 
 /// One piece being written; thrown away as a whole if it does not fit.
-struct Piece<'a> {
+pub(super) struct Piece<'a> {
     buf: &'a mut [u8],
     len: usize,
 }
 
 /// The piece does not fit into what is left of the buffer.
-struct Full;
+pub(super) struct Full;
 
 impl<'a> Piece<'a> {
     const fn new(buf: &'a mut [u8]) -> Self {
         Self { buf, len: 0 }
     }
 
-    fn text(&mut self, text: &str) -> Result<(), Full> {
+    pub(super) fn text(&mut self, text: &str) -> Result<(), Full> {
         let end = self.len.checked_add(text.len()).ok_or(Full)?;
         self.buf.get_mut(self.len..end).ok_or(Full)?.copy_from_slice(text.as_bytes());
         self.len = end;
         Ok(())
     }
 
-    fn json(&mut self, value: &impl Serialize) -> Result<(), Full> {
+    pub(super) fn json(&mut self, value: &impl Serialize) -> Result<(), Full> {
         let rest = self.buf.get_mut(self.len..).ok_or(Full)?;
         let written = serde_json_core::to_slice(value, rest).map_err(|_| Full)?;
         self.len = self.len.checked_add(written).ok_or(Full)?;
         Ok(())
+    }
+
+    /// Opens a list in the object that was just written, as its last member.
+    pub(super) fn open_list(&mut self, name: &str) -> Result<(), Full> {
+        // The object goes on.
+        self.len = self.len.saturating_sub(1);
+        self.text(",\"")?;
+        self.text(name)?;
+        self.text("\":[")
     }
 
     fn error(&mut self, error: Error) -> Result<(), Full> {
@@ -124,9 +143,17 @@ impl<'a> Piece<'a> {
         let next = match place {
             NodeStatus::Node => {
                 self.json(&NodeView::new(node, now))?;
-                // The object goes on.
-                self.len = self.len.saturating_sub(1);
-                NodeStatus::Traffic
+                self.open_list("services")?;
+                NodeStatus::Service(0)
+            }
+            NodeStatus::Service(index) => {
+                let Some(service) = node.catalogue.services().get(index) else {
+                    self.text("]")?;
+                    return Ok(Place::NodeStatus(NodeStatus::Traffic));
+                };
+                self.text(if index == 0 { "" } else { "," })?;
+                self.json(&ServiceView::from(service))?;
+                NodeStatus::Service(index.saturating_add(1))
             }
             NodeStatus::Traffic => {
                 self.text(",\"datagrams\":")?;
@@ -163,9 +190,11 @@ impl<'a> Piece<'a> {
                 self.text("]}")?;
                 return Ok(Place::End);
             }
-            (Some(own), None) => (own.id, MemberView::of_own(own)),
-            (Some(own), Some(other)) if own.id < other.id() => (own.id, MemberView::of_own(own)),
-            (_, Some(other)) => (other.id(), MemberView::of(other, now)),
+            (Some(own), None) => (own.id, MemberView::of_own(own, node)),
+            (Some(own), Some(other)) if own.id < other.id() => {
+                (own.id, MemberView::of_own(own, node))
+            }
+            (_, Some(other)) => (other.id(), MemberView::of(other, node, now)),
         };
         self.text(if after.is_none() { "" } else { "," })?;
         self.json(&view)?;

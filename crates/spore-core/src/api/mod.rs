@@ -7,6 +7,7 @@
 mod body;
 mod error;
 mod routes;
+mod services;
 mod views;
 
 pub use body::{Body, MIN_PIECE};

@@ -48,6 +48,13 @@ pub static ROUTES: &[Route] = &[
         summary: "The member list, as this node sees it",
         handler: |_, _, _| Ok(Body::members()),
     },
+    Route {
+        method: Method::Get,
+        path: "/api/cluster/services",
+        policy: Policy::Open,
+        summary: "Who in the cluster offers which service",
+        handler: |_, _, _| Ok(Body::services()),
+    },
 ];
 
 /// The route for a request.

@@ -1,7 +1,9 @@
 //! What the API shows, as types that serialise to JSON.
 
+use super::Policy;
 use crate::cluster::{Member, Status};
 use crate::node::{Node, Traffic};
+use crate::services::{Build, Service, ServiceId};
 use crate::time::Instant;
 use crate::wire::{NodeId, Record, Rumor};
 use core::net::Ipv4Addr;
@@ -45,6 +47,9 @@ pub(super) struct MemberView<'a> {
     http_port: u16,
     status: &'static str,
     status_version: u16,
+    /// The kind of body and the version of the program; null until they were fetched.
+    board: Option<&'a str>,
+    version: Option<&'a str>,
     /// Milliseconds since a datagram last came from it; null if it is known by hearsay alone.
     last_seen_ms: Option<u64>,
     /// The last round-trip time in microseconds; null before the first, and for the node itself.
@@ -52,6 +57,32 @@ pub(super) struct MemberView<'a> {
     /// Whether this is the node that was asked.
     #[serde(rename = "self")]
     own: bool,
+}
+
+/// A service of this node, as its status lists it.
+#[derive(Serialize)]
+pub(super) struct ServiceView {
+    name: &'static str,
+    policy: Policy,
+    summary: &'static str,
+}
+
+/// A service of the cluster, without the list of its providers that ends it.
+#[derive(Serialize)]
+pub(super) struct OfferView<'a> {
+    pub(super) id: ServiceId,
+    /// Null until it was fetched.
+    pub(super) name: Option<&'a str>,
+}
+
+/// A provider of a service.
+#[derive(Serialize)]
+pub(super) struct ProviderView<'a> {
+    id: NodeId,
+    hostname: &'a str,
+    address: Address,
+    http_port: u16,
+    status: &'static str,
 }
 
 struct Address(Ipv4Addr);
@@ -65,7 +96,7 @@ impl Serialize for Address {
 /// The parts of a record that is alive; this node's own always is.
 fn alive(own: &Record) -> (&str, Ipv4Addr, u16, u16) {
     match &own.rumor {
-        Rumor::Alive { address, http_port, status_version, hostname } => {
+        Rumor::Alive { address, http_port, status_version, hostname, .. } => {
             (hostname.as_str(), *address, *http_port, *status_version)
         }
         Rumor::Suspect | Rumor::Dead | Rumor::Left => ("", Ipv4Addr::UNSPECIFIED, 0, 0),
@@ -103,7 +134,8 @@ impl From<Traffic> for TrafficView {
 
 impl<'a> MemberView<'a> {
     /// A member as this node sees it.
-    pub(super) fn of(member: &'a Member, now: Instant) -> Self {
+    pub(super) fn of(member: &'a Member, node: &'a Node<'_>, now: Instant) -> Self {
+        let build = node.cluster.directory.build(member.id());
         Self {
             id: member.id(),
             hostname: member.hostname().as_str(),
@@ -111,6 +143,8 @@ impl<'a> MemberView<'a> {
             http_port: member.http_port(),
             status: member.status().name(),
             status_version: member.status_version(),
+            board: build.map(Build::board),
+            version: build.map(Build::version),
             last_seen_ms: member.last_seen().map(|seen| now.since(seen).as_millis()),
             rtt_us: member.rtt().map(|rtt| rtt.as_micros()),
             own: false,
@@ -118,7 +152,7 @@ impl<'a> MemberView<'a> {
     }
 
     /// This node as a member.
-    pub(super) fn of_own(own: &'a Record) -> Self {
+    pub(super) fn of_own(own: &'a Record, node: &'a Node<'_>) -> Self {
         let (hostname, address, http_port, status_version) = alive(own);
         Self {
             id: own.id,
@@ -127,9 +161,38 @@ impl<'a> MemberView<'a> {
             http_port,
             status: Status::Active.name(),
             status_version,
+            board: Some(node.facts.board),
+            version: Some(node.facts.version),
             last_seen_ms: Some(0),
             rtt_us: None,
             own: true,
         }
+    }
+}
+
+impl From<&Service> for ServiceView {
+    fn from(service: &Service) -> Self {
+        let (name, policy, summary) = (service.name(), service.policy(), service.summary());
+        Self { name, policy, summary }
+    }
+}
+
+impl<'a> ProviderView<'a> {
+    /// A member as a provider.
+    pub(super) fn of(member: &'a Member) -> Self {
+        Self {
+            id: member.id(),
+            hostname: member.hostname().as_str(),
+            address: Address(member.address()),
+            http_port: member.http_port(),
+            status: member.status().name(),
+        }
+    }
+
+    /// This node as a provider.
+    pub(super) fn of_own(own: &'a Record) -> Self {
+        let (hostname, address, http_port, _) = alive(own);
+        let status = Status::Active.name();
+        Self { id: own.id, hostname, address: Address(address), http_port, status }
     }
 }

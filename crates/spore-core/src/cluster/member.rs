@@ -2,6 +2,7 @@
 
 use crate::config::Timing;
 use crate::security::{ReplayWindow, Tokens};
+use crate::services::Directory;
 use crate::time::{Duration, Instant};
 use crate::wire::{Hostname, Incarnation, NodeId, Record, Rumor};
 use core::net::{Ipv4Addr, SocketAddrV4};
@@ -68,7 +69,8 @@ pub(super) struct Seen {
 impl Member {
     /// The row of a member of whom `record` is the first news; `None` unless it is alive.
     pub(super) fn new(record: &Record, now: Instant) -> Option<Self> {
-        let Rumor::Alive { address, http_port, status_version, hostname } = &record.rumor else {
+        let Rumor::Alive { address, http_port, status_version, hostname, .. } = &record.rumor
+        else {
             return None;
         };
         Some(Self {
@@ -107,6 +109,11 @@ impl Member {
         self.http_port
     }
 
+    /// Where its HTTP API is.
+    pub const fn api(&self) -> SocketAddrV4 {
+        SocketAddrV4::new(self.address, self.http_port)
+    }
+
     /// Its status.
     pub const fn status(&self) -> Status {
         self.status
@@ -137,14 +144,15 @@ impl Member {
         (self.id, SocketAddrV4::new(self.address, port))
     }
 
-    /// What this node says of it to others.
-    pub(crate) fn record(&self) -> Record {
+    /// What this node says of it to others, its services included.
+    pub(crate) fn record(&self, directory: &Directory<'_>) -> Record {
         let rumor = match self.status {
             Status::Active => Rumor::Alive {
                 address: self.address,
                 http_port: self.http_port,
                 status_version: self.status_version,
                 hostname: self.hostname.clone(),
+                services: directory.services(self.id),
             },
             Status::Suspect => Rumor::Suspect,
             Status::Dead => Rumor::Dead,

@@ -41,8 +41,10 @@ use crate::config::{Config, Timing};
 use crate::node::Event;
 use crate::profile::{List as _, Profile, Storage};
 use crate::security::{Identity, Tokens};
+use crate::services::{Catalogue, Directory};
 use crate::time::Instant;
 use crate::wire::{Incarnation, NodeId, Record, Rumor};
+use core::net::{Ipv4Addr, SocketAddrV4};
 use heapless::Deque;
 use send::Queue;
 use table::Table;
@@ -57,6 +59,7 @@ pub(crate) struct Cluster<'a> {
     port: u16,
     timing: Timing,
     table: Table<'a>,
+    pub(crate) directory: Directory<'a>,
     queue: Queue<'a>,
     tokens: Tokens,
     rng: fastrand::Rng,
@@ -88,12 +91,19 @@ impl<'a> Cluster<'a> {
             http_port: config.http_port,
             status_version: 1,
             hostname: config.hostname.clone(),
+            services: config.services.ids(),
         };
         Self {
             own: Record { id: identity.id, incarnation: Incarnation::first(identity.epoch), rumor },
             port: config.port,
             timing: config.timing.clamped(),
             table: Table::new(storage.members.view()),
+            directory: Directory::new::<P>(
+                &mut storage.slots,
+                &mut storage.services,
+                &mut storage.offers,
+                &mut storage.builds,
+            ),
             queue: Queue::new(storage.outgoing.view()),
             tokens,
             rng,
@@ -118,6 +128,16 @@ impl<'a> Cluster<'a> {
         self.own.incarnation = Incarnation::first(identity.epoch);
     }
 
+    /// Offers other services from now on, under a new status version.
+    pub(crate) fn set_services(&mut self, catalogue: Catalogue) {
+        let ids = catalogue.ids();
+        if let Rumor::Alive { services, status_version, .. } = &mut self.own.rumor {
+            *services = ids;
+            // Zero stands for a version that was never fetched.
+            *status_version = status_version.wrapping_add(1).max(1);
+        }
+    }
+
     /// What this node says of itself.
     pub(crate) const fn own(&self) -> &Record {
         &self.own
@@ -126,6 +146,25 @@ impl<'a> Cluster<'a> {
     /// The other members, in the order of their ids.
     pub(crate) fn members(&self) -> &[Member] {
         self.table.rows()
+    }
+
+    /// The member with this id.
+    pub(crate) fn member(&self, id: NodeId) -> Option<&Member> {
+        self.table.get(id)
+    }
+
+    /// What is known of the members besides their rows, and these.
+    pub(crate) fn directory(&mut self) -> (&mut Directory<'a>, &[Member]) {
+        (&mut self.directory, self.table.rows())
+    }
+
+    /// Where this node's HTTP API is.
+    pub(crate) fn own_api(&self) -> SocketAddrV4 {
+        match self.own.rumor {
+            Rumor::Alive { address, http_port, .. } => SocketAddrV4::new(address, http_port),
+            // It is always alive.
+            _ => SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0),
+        }
     }
 
     /// The next thing that has happened.

@@ -196,6 +196,7 @@ impl Cluster<'_> {
         }
         while let Some(id) = self.table.rows().iter().find(|row| over(row)).map(Member::id) {
             self.table.remove(|member| member.id == id);
+            self.directory.forget(id);
             self.notify(Event::MemberForgotten(id));
         }
     }

@@ -53,6 +53,7 @@ impl Cluster<'_> {
             }
             None => self.verify(now, header, from, message)?,
         }
+        self.confirm_services(&message.own);
         for record in message.records() {
             self.learn(now, &record);
         }

@@ -3,6 +3,7 @@
 use super::Cluster;
 use super::member::{Member, Status};
 use crate::node::Event;
+use crate::services::Renewal;
 use crate::time::Instant;
 use crate::wire::{Record, Rumor};
 
@@ -40,6 +41,7 @@ impl Cluster<'_> {
         let Some(mut member) = Member::new(record, now) else { return };
         member.news = self.spread();
         if self.table.insert(member, now) {
+            self.note_services(record);
             self.notify(Event::MemberJoined(record.id));
             self.expect_greeting(now);
         }
@@ -52,8 +54,9 @@ impl Cluster<'_> {
             return;
         }
         let before = member.status;
+        let renewal = renewal(record, member);
         let raised = record.incarnation > member.incarnation;
-        if let Rumor::Alive { address, http_port, status_version, hostname } = &record.rumor {
+        if let Rumor::Alive { address, http_port, status_version, hostname, .. } = &record.rumor {
             member.address = *address;
             member.http_port = *http_port;
             member.status_version = *status_version;
@@ -66,9 +69,39 @@ impl Cluster<'_> {
         if member.status != before || raised {
             member.since = now;
         }
-        if member.status != before {
-            let event = event(member.status, record);
+        let alive = member.status == Status::Active;
+        let status = member.status;
+        if alive {
+            self.note_services(record);
+        }
+        // Of a boot one may hear first that it is suspected.
+        if alive || renewal == Renewal::Boot {
+            self.directory.renewed(record.id, renewal);
+        }
+        if status != before {
+            let event = event(status, record);
             self.notify(event);
+        }
+    }
+
+    /// Takes note of what a member offers.
+    fn note_services(&mut self, record: &Record) {
+        let Rumor::Alive { services, .. } = &record.rumor else { return };
+        let table = &self.table;
+        self.directory.set(record.id, services, |id| table.get(id).is_some());
+    }
+
+    /// Takes note of what the sender of a message says of its own services, if that is the state
+    /// that is known: those who told of it may have had no room for all of them.
+    pub(super) fn confirm_services(&mut self, own: &Record) {
+        let Rumor::Alive { status_version, .. } = own.rumor else { return };
+        let known = self.table.get(own.id).is_some_and(|row| {
+            row.status == Status::Active
+                && row.incarnation == own.incarnation
+                && row.status_version == status_version
+        });
+        if known {
+            self.note_services(own);
         }
     }
 }
@@ -85,6 +118,17 @@ fn overrides(record: &Record, member: &Member) -> bool {
         }
         Rumor::Suspect => newer || as_new && member.status == Status::Active,
         Rumor::Dead | Rumor::Left => as_new && member.status.is_live(),
+    }
+}
+
+/// What is new about `member` if `record` holds.
+fn renewal(record: &Record, member: &Member) -> Renewal {
+    match &record.rumor {
+        _ if record.incarnation.epoch != member.incarnation.epoch => Renewal::Boot,
+        Rumor::Alive { status_version, .. } if *status_version != member.status_version => {
+            Renewal::Version
+        }
+        _ => Renewal::Returned,
     }
 }
 

@@ -160,7 +160,7 @@ impl Cluster<'_> {
         let row = self.table.get(peer).filter(|row| row.status != super::Status::Active);
         if let Some(row) = row {
             // It is the first record of a message that has room for several.
-            let _ = writer.push(&row.record());
+            let _ = writer.push(&row.record(&self.directory));
         }
     }
 
@@ -174,7 +174,7 @@ impl Cluster<'_> {
         let lacks = |row: &&Member| difference != 0 && row.hash() == difference;
         let row = self.table.rows().iter().find(lacks)?;
         // It is one of the first two records of a message that has room for several.
-        writer.push(&row.record()).ok().map(|()| row.id)
+        writer.push(&row.record(&self.directory)).ok().map(|()| row.id)
     }
 
     /// Adds records of `wanted` members, going round the list from one message to the next.
@@ -187,7 +187,12 @@ impl Cluster<'_> {
             }
             let index = start.wrapping_add(step).checked_rem(len).unwrap_or(0);
             let Some(row) = self.table.rows_mut().get_mut(index) else { break };
-            if wanted(row) && writer.push(&row.record()).is_ok() {
+            if wanted(row) {
+                // The next message begins with the one that does not fit into this one.
+                self.queue.cursor = index;
+                if writer.push(&row.record(&self.directory)).is_err() {
+                    break;
+                }
                 row.news = row.news.saturating_sub(1);
                 self.queue.cursor = index.wrapping_add(1);
             }

@@ -3,5 +3,6 @@
 mod epochs;
 mod pair;
 mod pieces;
+mod services;
 mod vectors;
 mod world;

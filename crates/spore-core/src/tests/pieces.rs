@@ -2,8 +2,8 @@
 
 use super::world::{World, config};
 use crate::api::{Error, MIN_PIECE, Method, Request, Response};
-use crate::cluster::Member;
 use crate::profile::Host;
+use crate::services::ServiceIds;
 use crate::time::Instant;
 use crate::wire::{Hostname, Incarnation, NodeId, Record, Rumor, U24};
 use crate::{Facts, Node, Resources, Seed, Storage};
@@ -14,7 +14,7 @@ use std::string::String;
 use std::vec::Vec;
 
 /// Reads a whole body through the smallest buffer.
-fn read(node: &Node<'_>, now: Instant, mut response: Response) -> String {
+pub(super) fn read(node: &Node<'_>, now: Instant, mut response: Response) -> String {
     let mut body = Vec::new();
     let mut buf = [0; MIN_PIECE];
     loop {
@@ -25,7 +25,7 @@ fn read(node: &Node<'_>, now: Instant, mut response: Response) -> String {
     }
 }
 
-fn get(node: &mut Node<'_>, now: Instant, path: &str) -> Value {
+pub(super) fn get(node: &mut Node<'_>, now: Instant, path: &str) -> Value {
     let request = Request { method: Method::Get, path, query: "" };
     let response = node.handle_request(now, &request);
     serde_json::from_str(&read(node, now, response)).unwrap()
@@ -55,6 +55,7 @@ fn longest() -> (Node<'static>, Instant) {
         http_port: u16::MAX,
         status_version: u16::MAX,
         hostname: config.hostname.clone(),
+        services: ServiceIds::EMPTY,
     };
     let incarnation = Incarnation { epoch: U24::MAX, refutation: U24::MAX };
     for n in 0..100 {
@@ -105,7 +106,8 @@ fn a_list_that_changes_while_it_is_read_stays_well_formed_and_repeats_nobody() {
     let request = Request { method: Method::Get, path: "/api/cluster/members", query: "" };
     let mut response = node.handle_request(now, &request);
     let (mut body, mut buf) = (Vec::new(), [0; MIN_PIECE]);
-    let first = node.members().first().map(Member::record).unwrap();
+    let first =
+        node.members().first().map(|member| member.record(&node.cluster.directory)).unwrap();
     for n in 0u8.. {
         let len = node.poll_body(now, &mut response.body, &mut buf);
         if len == 0 {

@@ -1,6 +1,7 @@
 //! The test vectors of `docs/protocol.md`, which another implementation has made.
 
 use crate::security::{ClusterKey, Header, Sealer, Token};
+use crate::services::{ServiceId, ServiceIds};
 use crate::wire::{
     Hostname, Incarnation, Kind, MAX_DATAGRAM, Message, MessageWriter, NodeId, Record, Rumor, U24,
     parse_hex,
@@ -34,6 +35,14 @@ fn u24(value: &Value, field: &str) -> U24 {
     U24::new(number(value, field)).unwrap()
 }
 
+fn services(value: &Value) -> ServiceIds {
+    let mut ids = ServiceIds::EMPTY;
+    for id in value["services"].as_array().unwrap() {
+        assert!(ids.insert(ServiceId(parse_hex(id.as_str().unwrap()).unwrap())));
+    }
+    ids
+}
+
 fn record(value: &Value) -> Record {
     let incarnation = &value["incarnation"];
     let rumor = match text(value, "status") {
@@ -42,6 +51,7 @@ fn record(value: &Value) -> Record {
             http_port: number(value, "http_port"),
             status_version: number(value, "status_version"),
             hostname: Hostname::new(text(value, "hostname")).unwrap(),
+            services: services(value),
         },
         "suspect" => Rumor::Suspect,
         "dead" => Rumor::Dead,

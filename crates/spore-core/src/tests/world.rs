@@ -7,7 +7,9 @@ use crate::security::{ClusterKey, Identity, Seed};
 use crate::store::MAX_VALUE;
 use crate::time::Instant;
 use crate::wire::{Hostname, MAX_DATAGRAM};
-use crate::{Action, Completion, Config, Destination, Facts, Node, Storage, Stored};
+use crate::{
+    Action, Catalogue, Completion, Config, Destination, Facts, FetchFailed, Node, Storage, Stored,
+};
 use core::net::{Ipv4Addr, SocketAddrV4};
 use std::boxed::Box;
 use std::format;
@@ -26,6 +28,7 @@ pub(super) fn config(n: u8) -> Config {
         port: PORT,
         http_port: 80,
         key: ClusterKey::from_bytes([7; 32]),
+        services: Catalogue::EMPTY,
         timing: Default::default(),
     }
 }
@@ -46,10 +49,14 @@ pub(super) fn node(now: Instant, n: u8, stored: Option<Identity>) -> Node<'stati
     Node::new(now, &config(n), facts(), &stored, &Seed(seed), storage)
 }
 
-/// Grants every action.
+/// Grants every action but fetches, which fail.
 pub(super) fn act(node: &mut Node<'_>, now: Instant) {
-    while let Some(Action::Store(key)) = node.poll_action(now) {
-        node.handle_completion(now, Completion::Store(key, Ok(())));
+    while let Some(action) = node.poll_action(now) {
+        let completion = match action {
+            Action::Store(key) => Completion::Store(key, Ok(())),
+            Action::Fetch(_) => Completion::Fetch(Err(FetchFailed)),
+        };
+        node.handle_completion(now, completion);
     }
 }
 

@@ -176,9 +176,9 @@ impl<'a> MessageWriter<'a> {
         record.emit(&mut self.0)
     }
 
-    /// Whether every record fits that a member can have.
+    /// Whether the shortest record fits that there can be.
     pub const fn has_room(&self) -> bool {
-        self.0.room() >= Record::MAX
+        self.0.room() >= Record::MIN
     }
 
     /// The length of the message.

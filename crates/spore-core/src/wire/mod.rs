@@ -34,6 +34,8 @@ pub enum Malformed {
     Status,
     /// A hostname has a length or a character that is not allowed.
     Hostname,
+    /// A record has too many services, or they are not in ascending order.
+    Services,
 }
 
 impl core::fmt::Display for Malformed {
@@ -44,6 +46,7 @@ impl core::fmt::Display for Malformed {
             Self::Sender => "the first record is not the sender's own",
             Self::Status => "the status of a record is unknown",
             Self::Hostname => "a hostname is not allowed",
+            Self::Services => "the services of a record are too many, or not in order",
         })
     }
 }

@@ -2,6 +2,7 @@
 
 use super::bytes::{Full, Reader, Writer};
 use super::{Hostname, Incarnation, Malformed, NodeId};
+use crate::services::ServiceIds;
 use core::net::Ipv4Addr;
 
 /// A statement about one member, as of one incarnation.
@@ -28,6 +29,8 @@ pub enum Rumor {
         status_version: u16,
         /// Its name.
         hostname: Hostname,
+        /// What it offers.
+        services: ServiceIds,
     },
     /// It did not answer; it may refute with a higher incarnation.
     Suspect,
@@ -44,7 +47,10 @@ const LEFT: u8 = 3;
 
 impl Record {
     /// The most bytes that a record takes.
-    pub const MAX: usize = 1 + 6 + 6 + 4 + 2 + 2 + 1 + Hostname::MAX;
+    pub const MAX: usize = 1 + 6 + 6 + 4 + 2 + 2 + 1 + Hostname::MAX + ServiceIds::MAX;
+
+    /// The fewest bytes that a record takes.
+    pub const MIN: usize = 1 + 6 + 6;
 
     /// Reads one record.
     pub fn parse(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
@@ -57,6 +63,7 @@ impl Record {
                 http_port: reader.u16()?,
                 status_version: reader.u16()?,
                 hostname: parse_hostname(reader)?,
+                services: ServiceIds::parse(reader)?,
             },
             SUSPECT => Rumor::Suspect,
             DEAD => Rumor::Dead,
@@ -82,13 +89,15 @@ impl Record {
         writer.put(&self.id.0)?;
         writer.put(&self.incarnation.epoch.to_be_bytes())?;
         writer.put(&self.incarnation.refutation.to_be_bytes())?;
-        if let Rumor::Alive { address, http_port, status_version, hostname } = &self.rumor {
+        if let Rumor::Alive { address, http_port, status_version, hostname, services } = &self.rumor
+        {
             writer.put(&address.octets())?;
             writer.u16(*http_port)?;
             writer.u16(*status_version)?;
             let name = hostname.as_str().as_bytes();
             writer.u8(u8::try_from(name.len()).map_err(|_| Full)?)?;
             writer.put(name)?;
+            services.emit(writer)?;
         }
         Ok(())
     }

@@ -216,6 +216,7 @@ mod tests {
             http_port: 80,
             status_version: 1,
             hostname: Hostname::new("node").unwrap(),
+            services: Default::default(),
         };
         let own = Record { id: ID, incarnation: Incarnation::default(), rumor };
         let mut datagram = vec![0; 512];

@@ -13,6 +13,7 @@ mod partition;
 mod replay;
 mod restart;
 mod scenario;
+mod services;
 mod traffic;
 
 use spore_sim::network::Loss;

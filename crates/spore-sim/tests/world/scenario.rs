@@ -1,6 +1,7 @@
 //! What cannot be run is refused, in words.
 
 use crate::{scenario, simulation};
+use spore_core::Catalogue;
 use spore_sim::network::{Latency, Loss};
 use spore_sim::scenario::{Clocks, Conditions, Flash};
 use spore_sim::{Command, Memory, Scenario, ScenarioError, Simulation};
@@ -15,7 +16,8 @@ fn refusal(change: impl FnOnce(&mut Scenario)) -> String {
 #[test]
 fn impossible_scenarios_are_refused_with_a_sentence() {
     type Change = fn(&mut Scenario);
-    let cases: [(&str, Change); 10] = [
+    let cases: [(&str, Change); 11] = [
+        ("3 is no probability for fetch", |s| s.fetch_failure = 3.0),
         ("0 nodes cannot", |s| s.nodes = 0),
         ("5000 nodes cannot", |s| s.nodes = 5000),
         ("5 nodes cannot be like", |s| s.esp01 = 5),
@@ -53,6 +55,7 @@ fn impossible_commands_are_refused_and_change_nothing() {
         Command::Kill(2),
         Command::Restart(2, Memory::Kept),
         Command::Stall(2, Duration::ZERO),
+        Command::Offer(2, Catalogue::EMPTY),
         Command::Block { from: vec![0], to: vec![2] },
     ] {
         assert_eq!(sim.apply(command), Err(error.clone()));

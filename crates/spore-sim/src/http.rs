@@ -1,0 +1,127 @@
+//! HTTP in the simulated world: requests from outside, and the nodes' fetches of each other.
+//!
+//! A fetch is not simulated segment by segment. It is four *legs*: the connection is made there
+//! and back, the request goes there, the answer comes back. A leg that the network loses is repeated after
+//! one second and then after two (RFC 6298 has the first and doubles it); if the third try is lost too, the fetch has failed. So one-way partitions
+//! and heavy loss break fetches, and latency adds up as it does. An answer counts as one leg, however long it is.
+
+use crate::body::Body;
+use crate::log::Entry;
+use crate::network::Passage;
+use crate::queue::Event;
+use crate::simulation::Simulation;
+use spore_core::api::{MIN_PIECE, Method, Request};
+use spore_core::time::Instant;
+use spore_core::{Completion, Fetch, FetchFailed, Node};
+use std::net::SocketAddrV4;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// The pauses before the further tries of a leg.
+const RETRANSMISSIONS: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(2)];
+
+/// When a client without an answer gives up.
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A client's buffer.
+const PIECE: usize = 512;
+
+const STATUS: Request<'static> =
+    Request { method: Method::Get, path: "/api/node/status", query: "" };
+
+impl Simulation {
+    /// Asks a node's HTTP API: status code and body. `None` if it does not run or is stalled.
+    /// Panics if there is no such node.
+    pub fn get(&mut self, node: usize, path: &str) -> Option<(u16, String)> {
+        self.request(node, &Request { method: Method::Get, path, query: "" })
+    }
+
+    /// As [`get`](Self::get), for any request.
+    pub fn request(&mut self, node: usize, request: &Request<'_>) -> Option<(u16, String)> {
+        let life = self.bodies[node].life.as_mut().filter(|life| life.stall.is_none())?;
+        let now = life.clock.local(self.now);
+        let (status, body) = life.engine.with(|node| answer(node, now, request));
+        self.settle(node);
+        Some((status, String::from_utf8_lossy(&body).into_owned()))
+    }
+
+    /// `node` wants the status of another one.
+    pub(crate) fn fetch(&mut self, node: usize, fetch: &Fetch) {
+        let body = &mut self.bodies[node];
+        body.traffic.fetches += 1;
+        let boot = body.boot;
+        let address = SocketAddrV4::new(*fetch.address.ip(), self.scenario.port);
+        let to = Body::index(address, self.scenario.port, self.bodies.len());
+        let fails = self.rng.f64() < self.scenario.fetch_failure;
+        let way = to.filter(|_| !fails).and_then(|to| {
+            let there = self.leg(node, to)? + self.leg(to, node)? + self.leg(node, to)?;
+            Some((to, there))
+        });
+        let (after, event) = match way {
+            Some((to, there)) => (there, Event::Asked { from: node, boot, to }),
+            None => (TIMEOUT, Event::Fetched { node, boot, answer: None }),
+        };
+        self.queue.push(self.now + after, event);
+    }
+
+    /// The request of `from` reaches `to`.
+    pub(crate) fn asked(&mut self, from: usize, boot: u32, to: usize) {
+        let body = &mut self.bodies[to];
+        let (mut bytes, mut after) = (None, TIMEOUT);
+        if let Some(life) = body.life.as_mut().filter(|life| life.stall.is_none()) {
+            let now = life.clock.local(self.now);
+            let (_, answer) = life.engine.with(|node| answer(node, now, &STATUS));
+            body.traffic.served += 1;
+            body.traffic.served_bytes += answer.len() as u64;
+            self.log.add(self.now, &Entry::Asked { from, to });
+            self.settle(to);
+            if let Some(back) = self.leg(to, from) {
+                (bytes, after) = (Some(Rc::from(answer)), back);
+            }
+        }
+        self.queue.push(self.now + after, Event::Fetched { node: from, boot, answer: bytes });
+    }
+
+    /// The fetch of `node` is over.
+    pub(crate) fn fetched(&mut self, node: usize, boot: u32, answer: Option<Rc<[u8]>>) {
+        let body = &mut self.bodies[node];
+        let Some(life) = body.life.as_mut().filter(|_| body.boot == boot) else { return };
+        if let Some(stall) = &life.stall {
+            return self.queue.push(stall.until, Event::Fetched { node, boot, answer });
+        }
+        let local = life.clock.local(self.now);
+        life.engine.with(|node| {
+            let taken = answer
+                .is_some_and(|bytes| bytes.chunks(PIECE).all(|piece| node.handle_fetched(piece)));
+            let result = if taken { Ok(()) } else { Err(FetchFailed) };
+            node.handle_completion(local, Completion::Fetch(result));
+        });
+        self.settle(node);
+    }
+
+    /// How long it takes until something that is repeated if it is lost gets through.
+    fn leg(&mut self, from: usize, to: usize) -> Option<Duration> {
+        let (passage, nothing) = (Passage { from, to, broadcast: false }, Rc::from([]));
+        let mut waited = Duration::ZERO;
+        let mut pauses = RETRANSMISSIONS.into_iter();
+        loop {
+            self.network.carry(&passage, &nothing, &mut self.flights);
+            if let Some(delay) = self.flights.drain(..).map(|flight| flight.delay).min() {
+                return Some(waited + delay);
+            }
+            waited += pauses.next()?;
+        }
+    }
+}
+
+/// What a node answers, read through the smallest buffer.
+fn answer(node: &mut Node<'_>, now: Instant, request: &Request<'_>) -> (u16, Vec<u8>) {
+    let mut response = node.handle_request(now, request);
+    let (mut body, mut piece) = (Vec::new(), [0; MIN_PIECE]);
+    loop {
+        match node.poll_body(now, &mut response.body, &mut piece) {
+            0 => return (response.status, body),
+            len => body.extend_from_slice(&piece[..len]),
+        }
+    }
+}

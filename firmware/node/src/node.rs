@@ -17,9 +17,9 @@ use spore_core::config::Timing;
 use spore_core::profile::Esp01;
 use spore_core::store::MAX_VALUE;
 use spore_core::wire::MAX_DATAGRAM;
-use spore_core::{Config, Storage, Stored};
-use spore_node::Shell;
+use spore_core::{Catalogue, Config, Storage, Stored};
 use spore_node::http::{BUFFER_LEN, CONNECTIONS, Server, Timeouts, WORKERS};
+use spore_node::{Shell, client};
 use static_cell::{ConstStaticCell, StaticCell};
 
 use crate::board::qemu::boot_args::BootArgs;
@@ -46,8 +46,12 @@ const UDP_RECEIVE_BYTES: usize = 2048;
 const UDP_TRANSMIT_BYTES: usize = 1024;
 const UDP_DATAGRAMS: usize = 8;
 
-/// One UDP socket, and as many TCP sockets as there are workers to accept on them.
-const SOCKETS: usize = 1 + WORKERS;
+/// What the one outgoing TCP connection can hold, in bytes: a piece of an answer, and a request.
+const CLIENT_RECEIVE_BYTES: usize = 512;
+const CLIENT_TRANSMIT_BYTES: usize = 128;
+
+/// One UDP socket, as many TCP sockets as there are workers to accept on them, and an outgoing one.
+const SOCKETS: usize = 1 + WORKERS + 1;
 
 /// How often it is looked for memory that was never needed before.
 const WATCH_INTERVAL: Duration = Duration::from_secs(1);
@@ -57,6 +61,7 @@ type NodeDriver = LinkDriver<'static, QUEUE_BYTES>;
 type NodeShell = Shell<'static, EmulatedSystem>;
 type NodeServer = Server<'static, CONNECTIONS>;
 type NodeTcpBuffers = TcpBuffers<WORKERS, TCP_TRANSMIT_BYTES, TCP_RECEIVE_BYTES>;
+type NodeClientBuffers = TcpBuffers<1, CLIENT_TRANSMIT_BYTES, CLIENT_RECEIVE_BYTES>;
 type NodeUdpBuffers = UdpBuffers<1, UDP_TRANSMIT_BYTES, UDP_RECEIVE_BYTES, UDP_DATAGRAMS>;
 
 static LINK: ConstStaticCell<NodeLink> = ConstStaticCell::new(Link::new());
@@ -65,6 +70,7 @@ static NEIGHBOR_TABLE: ConstStaticCell<Neighbors<NEIGHBORS>> =
 static STACK_RESOURCES: ConstStaticCell<StackResources<SOCKETS>> =
     ConstStaticCell::new(StackResources::new());
 static TCP_BUFFERS: ConstStaticCell<NodeTcpBuffers> = ConstStaticCell::new(TcpBuffers::new());
+static CLIENT_BUFFERS: ConstStaticCell<NodeClientBuffers> = ConstStaticCell::new(TcpBuffers::new());
 static UDP_BUFFERS: ConstStaticCell<NodeUdpBuffers> = ConstStaticCell::new(UdpBuffers::new());
 static HTTP_BUFFERS: ConstStaticCell<[[u8; BUFFER_LEN]; CONNECTIONS]> =
     ConstStaticCell::new([[0; BUFFER_LEN]; CONNECTIONS]);
@@ -160,6 +166,7 @@ fn start_node(spawner: Spawner, stack: Stack<'static>, args: &BootArgs, system: 
         port: args.port,
         http_port: args.http_port,
         key: args.key.clone(),
+        services: Catalogue::EMPTY,
         timing: Timing::DEFAULT,
     };
     let mut value = [0; MAX_VALUE];
@@ -172,6 +179,7 @@ fn start_node(spawner: Spawner, stack: Stack<'static>, args: &BootArgs, system: 
     let tcp: &'static Tcp<'static> = TCP.init_with(|| Tcp::new(stack, TCP_BUFFERS.take()));
 
     spawner.spawn(run_cluster(shell, stack, args.port).expect(SPAWNED_ONCE));
+    spawner.spawn(run_client(shell, stack).expect(SPAWNED_ONCE));
     for _ in 0..WORKERS {
         spawner.spawn(run_worker(server, shell, tcp, args.http_port).expect(SPAWNED_ONCE));
     }
@@ -206,6 +214,13 @@ async fn run_cluster(shell: &'static NodeShell, stack: Stack<'static>, port: u16
         shell.drive(sender, broadcast, &mut outgoing),
     )
     .await;
+}
+
+/// Fetches the status of other members.
+#[embassy_executor::task]
+async fn run_client(shell: &'static NodeShell, stack: Stack<'static>) -> ! {
+    let mut answer = [0; client::BUFFER_LEN];
+    shell.fetch(Tcp::new(stack, CLIENT_BUFFERS.take()), &mut answer).await
 }
 
 #[embassy_executor::task(pool_size = WORKERS)]

@@ -12,7 +12,8 @@ use spore_core::cluster::{Member, Outgoing};
 use spore_core::profile::Esp01;
 use spore_core::time::Instant;
 use spore_core::{
-    Action, Completion, Config, Event, Facts, Key, Node, Resources, Seed, Storage, Stored,
+    Action, Catalogue, Completion, Config, Event, Facts, Key, Node, NodeId, Resources, Seed,
+    ServiceId, Storage, Stored,
 };
 use spore_core::{Transmit, node::Traffic};
 
@@ -58,6 +59,15 @@ export! {
     }
     fn value(node: &Node<'a>, key: Key, buf: &mut [u8]) -> usize {
         node.value(key, buf)
+    }
+    fn handle_fetched(node: &mut Node<'a>, piece: &[u8]) -> bool {
+        node.handle_fetched(piece)
+    }
+    fn set_services(node: &mut Node<'a>, catalogue: Catalogue) {
+        node.set_services(catalogue)
+    }
+    fn first_provider(node: &Node<'a>, id: ServiceId) -> Option<(NodeId, SocketAddrV4)> {
+        node.providers(id).next()
     }
     fn handle_resources(node: &mut Node<'a>, resources: Resources) {
         node.handle_resources(resources)

@@ -6,17 +6,18 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::net::{Ipv4Addr, SocketAddrV4};
 
-use spore_core::api::{MIN_PIECE, Method, Request};
+use spore_core::api::{MIN_PIECE, Method, Policy, Request};
 use spore_core::profile::Esp01;
 use spore_core::security::{Header, Sealer, Token};
+use spore_core::services::ServiceIds;
 use spore_core::store::MAX_VALUE;
 use spore_core::time::{Duration, Instant};
 use spore_core::wire::{
     Incarnation, Kind, MAX_DATAGRAM, Message, MessageWriter, Record, Rumor, U24,
 };
 use spore_core::{
-    Action, ClusterKey, Completion, Config, Destination, Facts, Hostname, Node, NodeId, Seed,
-    Storage, Stored,
+    Action, Catalogue, ClusterKey, Completion, Config, Destination, Facts, Fetch, FetchFailed,
+    Hostname, Node, NodeId, Seed, Service, ServiceId, Storage, Stored,
 };
 
 use crate::{Inputs, Trace};
@@ -75,6 +76,7 @@ fn record(inputs: &mut Inputs, id: NodeId, rumor: u64) -> Record {
             http_port: inputs.edge() as u16,
             status_version: inputs.edge() as u16,
             hostname: hostname(&format!("node-{}", inputs.any() >> inputs.below(64))),
+            services: services(inputs),
         },
     };
     Record {
@@ -82,6 +84,14 @@ fn record(inputs: &mut Inputs, id: NodeId, rumor: u64) -> Record {
         incarnation: Incarnation { epoch: number(inputs), refutation: number(inputs) },
         rumor,
     }
+}
+
+fn services(inputs: &mut Inputs) -> ServiceIds {
+    let mut ids = ServiceIds::EMPTY;
+    for _ in 0..inputs.below(10) {
+        ids.insert(ServiceId((inputs.any() as u32).to_be_bytes()));
+    }
+    ids
 }
 
 fn hostname(name: &str) -> Hostname {
@@ -196,6 +206,7 @@ pub(super) fn node(inputs: &mut Inputs, n: u8) -> Node<'static> {
         port: 4210,
         http_port: 80,
         key: ClusterKey::from_bytes([7; 32]),
+        services: catalogue(n),
         timing: Default::default(),
     };
     let facts = Facts {
@@ -212,6 +223,39 @@ pub(super) fn node(inputs: &mut Inputs, n: u8) -> Node<'static> {
     Node::new(Instant::ZERO, &config, facts, &Stored::default(), &Seed(seed), storage)
 }
 
+/// Answers a fetch with a status that is sometimes cut or damaged.
+#[inline(never)]
+fn answer(node: &mut Node<'_>, now: Instant, fetch: &Fetch, trace: &mut Trace<'_>) {
+    trace.display(format_args!("{} {fetch:?}", now.as_millis()));
+    let mut status = format!(
+        r#"{{"id":"{}","board":"sim","n":[-0.5e+1,true,null,{{"k":"\u0041\n"}}],"version":"1.2","services":[{{"name":"relay","policy":"open"}}]}}"#,
+        fetch.member
+    )
+    .into_bytes();
+    let at = now.as_millis() as usize % status.len();
+    match now.as_millis() % 3 {
+        0 => status.truncate(at),
+        1 => status[at] ^= 4,
+        _ => {}
+    }
+    let taken = status.chunks(17).all(|piece| node.handle_fetched(piece));
+    trace.word(taken);
+    let result = if taken { Ok(()) } else { Err(FetchFailed) };
+    node.handle_completion(now, Completion::Fetch(result));
+}
+
+/// What the nodes with odd numbers offer.
+static SERVICES: &[Service] =
+    &[match Service::new("relay", Policy::Open, "POST", "Switches something") {
+        Ok(service) => service,
+        Err(_) => panic!("a service"),
+    }];
+
+fn catalogue(n: u8) -> Catalogue {
+    let services = if n % 2 == 1 { SERVICES } else { &[] };
+    Catalogue::new(services).unwrap_or_default()
+}
+
 type Air = Vec<(SocketAddrV4, Destination, Vec<u8>)>;
 
 /// Lets a node do what is due, and collects what it sends.
@@ -223,11 +267,16 @@ fn step(
     air: &mut Air,
     trace: &mut Trace<'_>,
 ) {
-    while let Some(Action::Store(key)) = node.poll_action(now) {
-        let mut value = [0; MAX_VALUE];
-        let len = node.value(key, &mut value);
-        trace.display(format_args!("{key:?} {:?}", &value[..len]));
-        node.handle_completion(now, Completion::Store(key, Ok(())));
+    while let Some(action) = node.poll_action(now) {
+        match action {
+            Action::Store(key) => {
+                let mut value = [0; MAX_VALUE];
+                let len = node.value(key, &mut value);
+                trace.display(format_args!("{key:?} {:?}", &value[..len]));
+                node.handle_completion(now, Completion::Store(key, Ok(())));
+            }
+            Action::Fetch(fetch) => answer(node, now, &fetch, trace),
+        }
     }
     if node.poll_timeout().is_some_and(|due| due <= now) {
         node.handle_timeout(now);
@@ -261,7 +310,7 @@ fn deliver(
 
 #[inline(never)]
 fn ask(node: &mut Node<'_>, now: Instant, trace: &mut Trace<'_>) {
-    for path in ["/api/node/status", "/api/cluster/members", "/nowhere"] {
+    for path in ["/api/node/status", "/api/cluster/members", "/api/cluster/services", "/nowhere"] {
         for method in [Method::Get, Method::Post] {
             let mut response = node.handle_request(now, &Request { method, path, query: "" });
             trace.display(format_args!(

@@ -20,6 +20,7 @@ extern crate std;
 pub mod client;
 pub mod http;
 mod shell;
+pub mod store;
 mod system;
 
 pub use shell::Shell;

@@ -21,6 +21,7 @@
 //! | [`scenario`] | what is to happen: nodes, clocks, conditions, a script of [`Command`]s |
 //! | [`network`] | faults of the air, each a small [`Fault`](network::Fault); they compose |
 //! | [`simulation`] | [`Simulation`], which runs a scenario |
+//! | [`flash`] | a flash chip, and what a power cut leaves of its operations |
 //! | [`report`] | what came of it, in figures |
 //! | [`log`] | every event as it happens, and the hash over all of them |
 //! | [`junk`] | hostile datagrams and HTTP requests, for all bodies, not only this one |
@@ -28,6 +29,7 @@
 mod body;
 mod clock;
 mod engine;
+pub mod flash;
 mod http;
 pub mod junk;
 pub mod log;

@@ -2,11 +2,14 @@
 
 use crate::clock::Clock;
 use crate::engine::Engine;
+use crate::flash::NorChip;
+use crate::nonces::Last;
 use crate::report::Traffic;
+use crate::simulation::memory::{Pending, SECTORS};
 use spore_core::store::MAX_VALUE;
 use spore_core::wire::MAX_DATAGRAM;
 use spore_core::{Action, Destination, Event, Facts, Fetch, Hostname, Key, Node};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::rc::Rc;
 use std::time::Duration;
@@ -16,7 +19,9 @@ use std::time::Duration;
 pub(crate) struct Body {
     pub(crate) address: SocketAddrV4,
     /// What a restart leaves.
-    pub(crate) stored: BTreeMap<Key, Rc<[u8]>>,
+    pub(crate) chip: NorChip,
+    /// What is to be stored there, one after the other.
+    pub(crate) pending: VecDeque<Pending>,
     /// How often it has started.
     pub(crate) boot: u32,
     pub(crate) life: Option<Running>,
@@ -34,6 +39,8 @@ pub(crate) struct Running {
     /// When it wants to be woken.
     pub(crate) wake: Option<Duration>,
     pub(crate) stall: Option<Stall>,
+    /// The nonce that it used last.
+    pub(crate) nonce: Option<Last>,
 }
 
 /// A node that is held up, and what waits for it.
@@ -68,7 +75,8 @@ impl Body {
     }
 
     pub(crate) fn new(address: SocketAddrV4) -> Self {
-        Self { address, stored: BTreeMap::new(), boot: 0, life: None, traffic: Traffic::default() }
+        let (chip, pending) = (NorChip::blank(SECTORS), VecDeque::new());
+        Self { address, chip, pending, boot: 0, life: None, traffic: Traffic::default() }
     }
 
     pub(crate) fn node(&self) -> Option<&Node<'_>> {

@@ -34,6 +34,7 @@ mod http;
 pub mod junk;
 pub mod log;
 pub mod network;
+mod nonces;
 mod queue;
 pub mod report;
 pub mod scenario;

@@ -1,7 +1,6 @@
 //! What is still to happen, in the order of time.
 
 use crate::scenario::Command;
-use spore_core::Key;
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 use std::net::SocketAddrV4;
@@ -15,8 +14,8 @@ pub(crate) enum Event {
     Deliver { to: usize, from: SocketAddrV4, bytes: Rc<[u8]> },
     /// A node's deadline has come; void if it has another one by now.
     Wake { node: usize },
-    /// The flash has taken a value, or has not; void in another boot.
-    Stored { node: usize, boot: u32, key: Key, value: Rc<[u8]>, success: bool },
+    /// The flash has done the first store that is pending, or has failed; void in another boot.
+    Stored { node: usize, boot: u32 },
     /// A node's request for another one's status arrives there; void in another boot.
     Asked { from: usize, boot: u32, to: usize },
     /// A fetch ends, with the answer or without; void in another boot.

@@ -33,7 +33,7 @@ pub struct Scenario {
     pub conditions: Conditions,
     /// How wrong the nodes' clocks are.
     pub clocks: Clocks,
-    /// How the nodes remember their identities.
+    /// How the nodes remember.
     pub flash: Flash,
     /// What each node offers when it starts. Default: nothing.
     pub services: Catalogue,
@@ -89,26 +89,29 @@ impl Default for Clocks {
     }
 }
 
-/// Where the nodes keep their identities.
+/// The nodes' flash chips, in which they keep what they remember: 32 KB each, as on an ESP-01.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Flash {
-    /// How long it takes to store one. A node that is killed meanwhile has the earlier one.
-    /// Default 60 ms: one sector erased, one page written.
+    /// How long it takes to store a value. A node that is killed meanwhile has the earlier one or
+    /// the new one. Default 60 ms: one sector erased, one page written.
     pub time: Duration,
-    /// The probability from 0 to 1 that it fails. Default 0.
+    /// The probability from 0 to 1 that it fails, and nothing happens. Default 0.
     pub failure: f64,
+    /// The probability from 0 to 1 that a kill during a store tears an operation of the chip,
+    /// rather than coming before one or after it. Default 0.5.
+    pub torn: f64,
 }
 
 impl Default for Flash {
     fn default() -> Self {
-        Self { time: Duration::from_millis(60), failure: 0.0 }
+        Self { time: Duration::from_millis(60), failure: 0.0, torn: 0.5 }
     }
 }
 
 /// What a restarted node remembers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Memory {
-    /// The identity that it stored last.
+    /// What it stored last; what was being stored when it was killed may be there or not.
     Kept,
     /// Nothing: it takes a new id.
     Lost,
@@ -223,9 +226,11 @@ impl Scenario {
         if self.clocks.drift_ppm > MAX_DRIFT_PPM {
             return Err(ScenarioError::Drift(self.clocks.drift_ppm));
         }
-        if !(0.0..=1.0).contains(&self.flash.failure) {
-            let value = self.flash.failure;
-            return Err(ScenarioError::Probability { name: "flash failure", value });
+        let Flash { failure, torn, .. } = self.flash;
+        for (name, value) in [("flash failure", failure), ("torn flash operations", torn)] {
+            if !(0.0..=1.0).contains(&value) {
+                return Err(ScenarioError::Probability { name, value });
+            }
         }
         if !(0.0..=1.0).contains(&self.fetch_failure) {
             let value = self.fetch_failure;

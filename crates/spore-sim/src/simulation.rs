@@ -1,17 +1,20 @@
 //! [`Simulation`]: runs a scenario.
 
+pub(crate) mod memory;
+
 use crate::body::{self, Body, Output, Running, Stall};
 use crate::clock::Clock;
 use crate::engine::Engine;
+use crate::flash::NorChip;
 use crate::log::{Entry, Log, Sink};
 use crate::network::{Fault, Flight, Network, Passage};
+use crate::nonces::Nonces;
 use crate::queue::{Event, Queue};
 use crate::report::{Report, Traffic};
 use crate::scenario::{Command, Memory, Scenario, ScenarioError};
 use crate::watch::Watch;
 use fastrand::Rng;
-use spore_core::node::StoreFailed;
-use spore_core::{Catalogue, ClusterKey, Completion, Config, Destination, Key, Node, Seed, Stored};
+use spore_core::{Catalogue, ClusterKey, Config, Destination, Node, Seed, Stored};
 use std::collections::VecDeque;
 use std::net::SocketAddrV4;
 use std::rc::Rc;
@@ -51,6 +54,7 @@ pub struct Simulation {
     pub(crate) network: Network,
     pub(crate) rng: Rng,
     pub(crate) watch: Watch,
+    pub(crate) nonces: Nonces,
     pub(crate) log: Log,
     pub(crate) recording: VecDeque<Recorded>,
     pub(crate) output: Output,
@@ -85,6 +89,7 @@ impl Simulation {
             queue,
             network,
             rng,
+            nonces: Nonces::default(),
             log: Log::default(),
             recording: VecDeque::new(),
             output: Output::default(),
@@ -214,9 +219,7 @@ impl Simulation {
         match event {
             Event::Deliver { to, from, bytes } => self.deliver(to, from, &bytes),
             Event::Wake { node } => self.wake(node),
-            Event::Stored { node, boot, key, value, success } => {
-                self.stored(node, boot, key, value, success);
-            }
+            Event::Stored { node, boot } => self.stored(node, boot),
             Event::Asked { from, boot, to } => self.asked(from, boot, to),
             Event::Fetched { node, boot, answer } => self.fetched(node, boot, answer),
             Event::Resume { node, boot } => self.resume(node, boot),
@@ -235,7 +238,7 @@ impl Simulation {
             Command::Restart(node, memory) => {
                 self.kill(node);
                 if memory == Memory::Lost {
-                    self.bodies[node].stored.clear();
+                    self.bodies[node].chip = NorChip::blank(memory::SECTORS);
                 }
                 self.start(node);
             }
@@ -287,14 +290,16 @@ impl Simulation {
         };
         let (local, capacity) = (clock.local(self.now), self.scenario.capacity(node));
         let mut stored = Stored::default();
-        for (key, value) in &body.stored {
+        let remembered = body.remembered();
+        for (key, value) in &remembered {
             stored.set(*key, value);
         }
         let engine =
             Engine::start(local, capacity, &config, body::facts(node), &stored, &Seed(seed));
         let own = engine.node().own().clone();
         body.boot += 1;
-        body.life = Some(Running { engine, clock, since: self.now, wake: None, stall: None });
+        let since = self.now;
+        body.life = Some(Running { engine, clock, since, wake: None, stall: None, nonce: None });
         self.log.add(self.now, &Entry::Started(node, own.id));
         self.watch.started(self.now, node, &own);
         self.review();
@@ -305,6 +310,7 @@ impl Simulation {
         let body = &mut self.bodies[node];
         let Some(life) = body.life.take() else { return };
         body.traffic.up += self.now - life.since;
+        body.cut_store(self.now, self.scenario.flash.torn, &mut self.rng);
         self.log.add(self.now, &Entry::Killed(node));
         self.watch.ended(self.now, node);
         self.review();
@@ -380,30 +386,6 @@ impl Simulation {
         self.settle(to);
     }
 
-    fn stored(&mut self, node: usize, boot: u32, key: Key, value: Rc<[u8]>, success: bool) {
-        let body = &mut self.bodies[node];
-        let Some(life) = body.life.as_mut().filter(|_| body.boot == boot) else { return };
-        if let Some(stall) = &life.stall {
-            let event = Event::Stored { node, boot, key, value, success };
-            return self.queue.push(stall.until, event);
-        }
-        let result = if success { Ok(()) } else { Err(StoreFailed) };
-        if success {
-            body.stored.insert(key, value);
-        }
-        let local = life.clock.local(self.now);
-        let own = life.engine.with(|node| {
-            let before = node.own().clone();
-            node.handle_completion(local, Completion::Store(key, result));
-            Some(node.own().clone()).filter(|own| *own != before)
-        });
-        if let Some(own) = own {
-            self.watch.renamed(node, &own);
-            self.review();
-        }
-        self.settle(node);
-    }
-
     /// Does what a shell must do after each verb: fetches all that the engine has to give.
     pub(crate) fn settle(&mut self, node: usize) {
         let body = &mut self.bodies[node];
@@ -413,11 +395,6 @@ impl Simulation {
         life.drain(self.now, &mut output);
         if let Some(at) = life.wake.filter(|at| wake != Some(*at)) {
             self.queue.push(at, Event::Wake { node });
-        }
-        for (key, value) in output.values.drain(..) {
-            let success = self.rng.f64() >= self.scenario.flash.failure;
-            let event = Event::Stored { node, boot: body.boot, key, value, success };
-            self.queue.push(self.now + self.scenario.flash.time, event);
         }
         let members = life.engine.node().members();
         for event in &output.events {
@@ -436,6 +413,9 @@ impl Simulation {
         for (destination, bytes) in output.datagrams.drain(..) {
             self.send(node, destination, &bytes);
         }
+        for (key, value) in output.values.drain(..) {
+            self.begin_store(node, key, value);
+        }
         self.output = output;
     }
 
@@ -443,6 +423,10 @@ impl Simulation {
         let body = &mut self.bodies[from];
         body.traffic.sent += 1;
         body.traffic.sent_bytes += bytes.len() as u64;
+        if let Some(life) = &mut body.life {
+            let fresh = self.nonces.is_fresh(&mut life.nonce, bytes);
+            assert!(fresh, "seed {}: node {from} used a nonce twice", self.scenario.seed);
+        }
         if self.scenario.recording > 0 {
             if self.recording.len() == self.scenario.recording {
                 self.recording.pop_front();

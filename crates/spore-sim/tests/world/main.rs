@@ -8,6 +8,7 @@ mod clocks;
 mod faults;
 mod formation;
 mod junk;
+mod kills;
 mod liveness;
 mod partition;
 mod replay;

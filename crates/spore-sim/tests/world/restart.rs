@@ -49,18 +49,3 @@ fn a_node_whose_flash_often_fails_joins_later_but_joins() {
         heals(&mut sim, secs(120), &format!("seed {seed}"));
     }
 }
-
-#[test]
-fn an_identity_that_was_being_stored_when_the_power_went_is_not_used() {
-    let mut sim = whole(scenario(2, 1), secs(60));
-    let before = sim.node(0).expect("it runs").own().clone();
-    for _ in 0..3 {
-        sim.apply(Command::Restart(0, Memory::Kept)).expect("it exists");
-        // Less than the flash takes.
-        sim.run_for(Duration::from_millis(20));
-    }
-    heals(&mut sim, secs(30), "after three restarts at once");
-    let after = sim.node(0).expect("it runs").own().clone();
-    assert_eq!(after.id, before.id);
-    assert_eq!(after.incarnation.epoch.get(), before.incarnation.epoch.get() + 1);
-}

@@ -5,10 +5,11 @@
 //! each on a thread and an address of its own.
 
 mod faults;
-mod identity;
+mod flash;
 mod memory;
 mod net;
 mod node;
+mod state;
 mod system;
 
 pub use faults::Faults;

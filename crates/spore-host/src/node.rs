@@ -2,16 +2,15 @@
 
 use crate::CONNECTIONS;
 use crate::faults::{Faults, Faulty, Hears};
-use crate::identity::{DirectoryError, IdentityFile};
 use crate::net::{BindError, Sockets};
+use crate::state::{FolderError, StateFolder};
 use crate::system::HostSystem;
 use embassy_futures::join::{join_array, join3, join4};
 use futures_lite::future::block_on;
 use spore_core::config::Timing;
 use spore_core::profile::Host;
-use spore_core::store::MAX_VALUE;
 use spore_core::wire::MAX_DATAGRAM;
-use spore_core::{Catalogue, ClusterKey, Config, Hostname, Key, Seed, Storage, Stored};
+use spore_core::{Catalogue, ClusterKey, Config, Hostname, Seed, Storage, Stored};
 use spore_node::http::{BUFFER_LEN, Server, Timeouts};
 use spore_node::{Shell, client};
 use std::net::Ipv4Addr;
@@ -30,7 +29,7 @@ pub struct Settings {
     pub http_port: u16,
     /// The cluster's key.
     pub key: ClusterKey,
-    /// The folder in which the node remembers its identity, and which is its alone; it is made if
+    /// The folder in which the node remembers what it must, and which is its alone; it is made if
     /// need be. Without one, the node has a new id at each start.
     pub state: Option<PathBuf>,
     /// What befalls the datagrams that come in, to try a cluster under bad radio.
@@ -41,7 +40,7 @@ pub struct Settings {
 pub struct HostNode {
     settings: Settings,
     sockets: Sockets,
-    identity: Option<IdentityFile>,
+    state: Option<StateFolder>,
     seed: Seed,
 }
 
@@ -59,21 +58,21 @@ impl HostNode {
     /// If the operating system gives no entropy, without which nothing can be sealed.
     pub fn bind(settings: Settings) -> Result<Self, BindError> {
         let sockets = Sockets::bind(settings.address, settings.port, settings.http_port)?;
-        let identity = settings.state.as_ref().map(|folder| {
-            IdentityFile::in_directory(folder).map_err(|error| match error {
-                DirectoryError::InUse => BindError::StateInUse(folder.clone()),
-                DirectoryError::Io(error) => BindError::State(folder.clone(), error),
+        let state = settings.state.as_ref().map(|folder| {
+            StateFolder::open(folder).map_err(|error| match error {
+                FolderError::InUse => BindError::StateInUse(folder.clone()),
+                FolderError::Io(error) => BindError::State(folder.clone(), error),
             })
         });
-        let identity = identity.transpose()?;
+        let state = state.transpose()?;
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).expect("the operating system gives entropy");
-        Ok(Self { settings, sockets, identity, seed: Seed(seed) })
+        Ok(Self { settings, sockets, state, seed: Seed(seed) })
     }
 
     /// Runs the node on this thread, for ever.
     pub fn run(self) -> ! {
-        let Self { settings, sockets, identity, seed } = self;
+        let Self { settings, sockets, state, seed } = self;
         let config = Config {
             hostname: settings.hostname.clone(),
             address: settings.address,
@@ -86,14 +85,13 @@ impl HostNode {
         let system = HostSystem {
             hostname: settings.hostname.to_string(),
             address: settings.address,
-            identity,
+            state,
             seed,
         };
         let mut storage = Box::new(Storage::<Host>::NEW);
-        let mut value = [0; MAX_VALUE];
-        let len = system.load_identity(&mut value);
-        let peers = system.load_value(Key::Peers);
-        let stored = Stored { identity: &value[..len], peers: &peers };
+        let values = system.load();
+        let mut stored = Stored::default();
+        values.iter().for_each(|(key, value)| stored.set(*key, value));
         let shell = Shell::new(&config, &stored, system, &mut storage);
         block_on(drive(&shell, &sockets, &settings.faults))
     }

@@ -1,19 +1,19 @@
 //! A Linux process as the body of a node.
 
-use crate::identity::{IdentityError, IdentityFile};
 use crate::memory;
-use log::{info, warn};
+use crate::state::StateFolder;
+use log::info;
 use spore_core::node::StoreFailed;
 use spore_core::store::MAX_VALUE;
-use spore_core::{Event, Facts, Identity, Key, Node, NodeId, Resources, Seed};
+use spore_core::{Event, Facts, Key, Node, NodeId, Resources, Seed};
 use spore_node::System;
 use std::net::Ipv4Addr;
 
 pub(crate) struct HostSystem {
     pub(crate) hostname: String,
     pub(crate) address: Ipv4Addr,
-    /// Where the identity is kept; without it the node has a new one at each start.
-    pub(crate) identity: Option<IdentityFile>,
+    /// Where the node's values are kept; without it the node forgets them.
+    pub(crate) state: Option<StateFolder>,
     pub(crate) seed: Seed,
 }
 
@@ -38,16 +38,10 @@ impl System for HostSystem {
     }
 
     async fn store(&self, key: Key, value: &[u8]) -> Result<(), StoreFailed> {
-        let Some(file) = &self.identity else { return Ok(()) };
-        let stored = match key {
-            Key::Identity => file.store(Identity::decode(value).ok_or(StoreFailed)?),
-            Key::Peers => file.store_value(key, value),
-        };
-        stored.map_err(|error| {
-            let name = key.name();
-            warn!("{}: cannot store the {name} ({error}); trying again", self.hostname);
-            StoreFailed
-        })
+        match &self.state {
+            Some(state) => state.store(key, value).await,
+            None => Ok(()),
+        }
     }
 
     fn report(&self, event: Event, node: &Node<'_>) {
@@ -64,34 +58,15 @@ impl System for HostSystem {
 }
 
 impl HostSystem {
-    /// The value of the identity that was stored last, or nothing.
-    pub(crate) fn load_identity(&self, buf: &mut [u8; MAX_VALUE]) -> usize {
-        let identity = self.identity.as_ref().and_then(|file| self.load(file));
-        identity.map_or(0, |identity| identity.encode(buf))
-    }
-
-    /// The other value that was stored last for `key`, or nothing.
-    pub(crate) fn load_value(&self, key: Key) -> Vec<u8> {
-        let Some(file) = &self.identity else { return Vec::new() };
-        file.load_value(key).unwrap_or_else(|error| {
-            warn!("{}: cannot read the {} ({error})", self.hostname, key.name());
-            Vec::new()
-        })
-    }
-
-    fn load(&self, file: &IdentityFile) -> Option<Identity> {
-        match file.load() {
-            Ok(identity) => Some(identity),
-            Err(IdentityError::Missing) => None,
-            Err(IdentityError::Io(error)) => {
-                warn!("{}: cannot read the identity ({error}); taking a new one", self.hostname);
-                None
-            }
-            Err(IdentityError::Damaged) => {
-                warn!("{}: the identity is damaged; taking a new one", self.hostname);
-                None
-            }
-        }
+    /// All values that were stored before this start.
+    pub(crate) fn load(&self) -> Vec<(Key, Vec<u8>)> {
+        let Some(state) = &self.state else { return Vec::new() };
+        let load = |key| {
+            let mut buf = [0; MAX_VALUE];
+            let len = state.load(key, &mut buf);
+            (key, buf[..len].to_vec())
+        };
+        Key::ALL.map(load).to_vec()
     }
 }
 

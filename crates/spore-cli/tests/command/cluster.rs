@@ -94,6 +94,31 @@ fn a_state_folder_is_one_nodes_alone() {
 }
 
 #[test]
+fn a_node_that_is_killed_while_it_starts_keeps_its_id() {
+    let corner = Corner::new();
+    assert!(corner.run(&["key", "new"]).status.success());
+    let (bind, port) = (corner.address(1).to_string(), corner.port.to_string());
+    let node = ["node", "--bind", &bind, "--port", &port, "--http-port", &port];
+    let folder = ["--state", "folder"];
+    let id = || corner.json(&["status", "--json", "--node", &corner.api(1)])["id"].clone();
+    let first = corner.node(1, &folder);
+    let before = id();
+    first.kill();
+    for millis in 0..40 {
+        let mut child = corner.command(&[&node[..], &folder].concat()).spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(millis));
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    let _last = corner.node(1, &folder);
+    assert_eq!(id(), before);
+    let kept = std::fs::read_dir(corner.path().join("folder")).unwrap();
+    let mut names: Vec<_> = kept.map(|entry| entry.unwrap().file_name()).collect();
+    names.sort();
+    assert_eq!(names, ["lock", "settings.flash"], "nothing was taken for damaged");
+}
+
+#[test]
 fn clusters_with_different_keys_do_not_see_each_other() {
     let corner = Corner::new();
     let _up = corner.up(2);

@@ -238,7 +238,7 @@ impl Cluster {
             heard().count()
         );
         ensure!(
-            heard().any(|one| one.is_unicast() && one.bytes.len() >= ACK_MIN),
+            heard().any(|one| one.to.ip().octets()[3] != u8::MAX && one.bytes.len() >= ACK_MIN),
             "no ping or ack was heard on the bridge, only broadcasts"
         );
         Ok(heard().map(|one| one.bytes.clone()).collect())

@@ -11,6 +11,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 use super::boot::{Boot, Secret};
 use super::child::Guarded;
+use super::crowd::{self, Crowd, Place, Verdict};
 use super::machine::{self, Event, Machine, Plug, Report};
 use super::switch::{self, Faults, Port, Switch};
 use crate::machine::QEMU;
@@ -23,6 +24,8 @@ const PREFIX_LEN: u8 = 24;
 const GATEWAY: u8 = 2;
 /// The machine with id N gets this plus N.
 const FIRST_HOST: u16 = 20;
+/// A member without a machine gets this plus its number.
+const CROWD: u8 = 100;
 
 /// The firmware's default ports for the cluster and for HTTP.
 const CLUSTER_PORT: u16 = spore_core::config::DEFAULT_PORT;
@@ -45,6 +48,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) base_port: u16,
     /// The cluster key.
     pub(crate) key: Secret,
+    /// Members without machines.
+    pub(crate) crowd: Crowd,
     /// What the network does to frames.
     pub(crate) faults: Faults,
     /// The firmware.
@@ -60,6 +65,7 @@ pub(crate) struct Cluster {
     events: Receiver<Event>,
     gateway: Guarded,
     gateway_log: PathBuf,
+    crowd: Option<crowd::Running>,
     switch: Switch,
 }
 
@@ -81,9 +87,10 @@ impl Cluster {
         let ids = 1..=plan.nodes;
         check_api_ports(plan)?;
 
-        // One plug per machine, one for the gateway, and the switch's own socket.
-        let mut sockets = switch::loopback_sockets(usize::from(plan.nodes) + 2)?;
+        // One plug per machine, one for the gateway, one for the crowd, and the switch's socket.
+        let mut sockets = switch::loopback_sockets(usize::from(plan.nodes) + 3)?;
         let own = sockets.pop().context("no socket for the switch")?;
+        let for_crowd = sockets.pop().context("no plug for the crowd")?;
         let addresses = sockets
             .iter()
             .map(|socket| socket.local_addr())
@@ -95,7 +102,9 @@ impl Cluster {
             machines_at.iter().map(|&address| Port { address, spared: false }).collect();
         // The network's faults are for the nodes, not for those who watch them.
         ports.push(Port { address: *gateway_at, spared: true });
-        let switch_port = own.local_addr()?.port();
+        ports.push(Port { address: for_crowd.local_addr()?, spared: false });
+        let switch_at = own.local_addr()?;
+        let switch_port = switch_at.port();
         let switch = Switch::start(own, ports, plan.faults)?;
 
         let gateway_log = plan.logs.join("gateway.log");
@@ -116,8 +125,14 @@ impl Cluster {
             machines.push(Machine::start(plan.elf, &boot, &plug, log, sender.clone())?);
         }
         let base_port = plan.base_port;
-        let mut cluster = Self { machines, base_port, events, gateway, gateway_log, switch };
+        let crowd = None;
+        let mut cluster = Self { machines, base_port, events, gateway, gateway_log, crowd, switch };
         cluster.wait_until_booted()?;
+        if plan.crowd.members > 0 {
+            let place =
+                Place { network: NETWORK, before: CROWD, port: CLUSTER_PORT, switch: switch_at };
+            cluster.crowd = Some(plan.crowd.start(for_crowd, place, &plan.key)?);
+        }
         Ok(cluster)
     }
 
@@ -129,6 +144,11 @@ impl Cluster {
     /// Where the API of machine `id` is for programs on this computer.
     pub(crate) fn api_url(&self, id: u16) -> String {
         format!("http://127.0.0.1:{}", self.base_port + id)
+    }
+
+    /// What the crowd says of the machines; nothing if there is none.
+    pub(crate) fn verdict(&self) -> Verdict {
+        self.crowd.as_ref().map_or_else(Verdict::default, crowd::Running::verdict)
     }
 
     /// What the switch has passed on and lost.

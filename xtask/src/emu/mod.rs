@@ -7,6 +7,8 @@
 pub(crate) mod boot;
 pub(crate) mod child;
 pub(crate) mod cluster;
+pub(crate) mod crowd;
+pub(crate) mod frame;
 pub(crate) mod machine;
 pub(crate) mod switch;
 
@@ -21,6 +23,7 @@ use clap::Args;
 use crate::{firmware, paths};
 use boot::Secret;
 use cluster::{Cluster, Plan};
+use crowd::Crowd;
 use machine::Report;
 use switch::Faults;
 
@@ -75,6 +78,7 @@ impl Emu {
             nodes: self.nodes,
             base_port: self.base_port,
             key,
+            crowd: Crowd { members: 0 },
             faults: self.faults(),
             elf: &image.elf,
             logs: &logs,

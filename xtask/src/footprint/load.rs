@@ -12,6 +12,7 @@ use crate::e2e::api::{self, Api};
 use crate::e2e::junk::Junk;
 use crate::emu::boot;
 use crate::emu::cluster::{self, Cluster, Plan};
+use crate::emu::crowd::Crowd;
 use crate::emu::machine::Report;
 use crate::emu::switch::Faults;
 use crate::paths;
@@ -19,21 +20,38 @@ use crate::paths;
 /// What the load is made of; the document tells it.
 pub(super) struct Extent {
     pub(super) boards: u16,
+    /// Members without machines, so that all together are as many as a board can list.
+    pub(super) crowd: u8,
     /// Hostile requests, each with a good one, to a board whose seats are all held by slow clients.
     pub(super) busy_junk: usize,
     /// Clients that begin a request and do not go on: as many as a board has seats, and one that is refused.
     pub(super) slow_clients: usize,
     /// Hostile requests to a board whose seats are free.
     pub(super) junk: usize,
-    /// How often a board is asked for its list of members.
+    /// How often a board is asked for its list of members, one request after another and then by
+    /// several clients at once.
     pub(super) lists: usize,
+    /// How many clients that is.
+    pub(super) clients: usize,
 }
 
-pub(super) const EXTENT: Extent =
-    Extent { boards: 3, busy_junk: 20, slow_clients: 4, junk: 300, lists: 100 };
+pub(super) const EXTENT: Extent = Extent {
+    boards: 2,
+    crowd: 62,
+    busy_junk: 20,
+    slow_clients: 4,
+    junk: 300,
+    lists: 300,
+    clients: 3,
+};
+
+/// All members.
+const MEMBERS: usize = EXTENT.boards as usize + EXTENT.crowd as usize;
 
 /// How long the boards may take to know each other.
-const JOIN_LIMIT: Duration = Duration::from_secs(20);
+const JOIN_LIMIT: Duration = Duration::from_secs(40);
+/// How long the crowd may take, after the load, to have all boards as active.
+const CALM_LIMIT: Duration = Duration::from_secs(10);
 /// How long a board may refuse before that is a failure.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Between two requests to a busy board: at once after a refusal it has no socket free and resets
@@ -64,6 +82,7 @@ pub(super) fn measure(elf: &Path) -> Result<Marks> {
         nodes: EXTENT.boards,
         base_port: cluster::free_base_port(EXTENT.boards)?,
         key,
+        crowd: Crowd { members: EXTENT.crowd },
         faults: Faults { loss: 0.0, broadcast_loss: 0.0, latency: Duration::ZERO, seed: 1 },
         elf,
         logs: &logs,
@@ -74,6 +93,7 @@ pub(super) fn measure(elf: &Path) -> Result<Marks> {
     for (seed, api) in (1..).zip(&apis) {
         put_under_load(api, &mut Junk::new(seed, &key))?;
     }
+    expect_active(&cluster)?;
     std::thread::sleep(LAST_LOOK);
     if let Some((id, report)) = cluster.next_event(Duration::ZERO)? {
         match report {
@@ -96,7 +116,7 @@ pub(super) fn measure(elf: &Path) -> Result<Marks> {
 /// # Errors
 /// When the board was not busy or did not answer, so that the load was none; or when it hangs.
 fn put_under_load(api: &Api, junk: &mut Junk) -> Result<()> {
-    let Extent { boards, slow_clients, busy_junk, junk: free_junk, lists } = EXTENT;
+    let Extent { slow_clients, busy_junk, junk: free_junk, .. } = EXTENT;
     let mut slow = Vec::new();
     let mut refused = 0;
     for _ in 0..busy_junk {
@@ -137,10 +157,55 @@ fn put_under_load(api: &Api, junk: &mut Junk) -> Result<()> {
         "{} answered only {answered} of {free_junk} hostile requests",
         api.name
     );
-    for _ in 0..lists {
+    ask_for_lists(api)
+}
+
+/// Asks for the list of members: one request after another, then as many clients at once as the
+/// board has seats.
+fn ask_for_lists(api: &Api) -> Result<()> {
+    let Extent { lists, clients, .. } = EXTENT;
+    let ask = || {
         let members = patiently(|| api.members())?;
-        ensure!(members.len() == usize::from(boards), "{} lost a member", api.name);
+        let live = members.values().filter(|m| matches!(m.status.as_str(), "active" | "suspect"));
+        let live = live.count();
+        ensure!(live == MEMBERS, "{} lists {live} of {MEMBERS} members as live", api.name);
+        Ok(())
+    };
+    let start = Instant::now();
+    (0..lists).try_for_each(|_| ask())?;
+    let in_sequence = start.elapsed().as_secs_f64();
+    let start = Instant::now();
+    std::thread::scope(|scope| {
+        let client = || (0..lists / clients).try_for_each(|_| ask());
+        let clients: Vec<_> = (0..clients).map(|_| scope.spawn(client)).collect();
+        clients.into_iter().try_for_each(|client| match client.join() {
+            Ok(done) => done,
+            Err(panic) => std::panic::resume_unwind(panic),
+        })
+    })?;
+    let at_once = start.elapsed().as_secs_f64();
+    println!(
+        "  {}: {lists} lists of {MEMBERS} members in sequence in {in_sequence:.1} s, as many by \
+         {clients} clients at once in {at_once:.1} s",
+        api.name
+    );
+    Ok(())
+}
+
+/// No member of the crowd may have held a board for dead, and all must have all boards as active.
+fn expect_active(cluster: &Cluster) -> Result<()> {
+    let start = Instant::now();
+    while cluster.verdict().active < usize::from(EXTENT.boards) && start.elapsed() < CALM_LIMIT {
+        std::thread::sleep(Duration::from_millis(100));
     }
+    let verdict = cluster.verdict();
+    println!(
+        "  the {} others suspected a board {} times under the load and held one for dead {} times; \
+         {} of {} boards are active for all of them",
+        EXTENT.crowd, verdict.suspected, verdict.died, verdict.active, EXTENT.boards
+    );
+    ensure!(verdict.died == 0, "a board was held for dead under the load");
+    ensure!(verdict.active == usize::from(EXTENT.boards), "a board is not active after the load");
     Ok(())
 }
 
@@ -154,7 +219,7 @@ fn wait_until_whole(apis: &[Api]) -> Result<()> {
     loop {
         let whole = |api: &Api| {
             api.members().is_ok_and(|members| {
-                members.len() == apis.len() && members.values().all(|m| m.status == "active")
+                members.len() == MEMBERS && members.values().all(|m| m.status == "active")
             })
         };
         if apis.iter().all(whole) {

@@ -192,7 +192,8 @@ fn row(line: &str) -> Option<(&str, u64)> {
 const COMPILERS: &str = "Compilers: ";
 
 fn introduction(compilers: &str) -> String {
-    let load::Extent { boards, busy_junk, slow_clients, junk, lists } = load::EXTENT;
+    let load::Extent { boards, crowd, busy_junk, slow_clients, junk, lists, clients } =
+        load::EXTENT;
     let seats = slow_clients - 1;
     format!(
         "\
@@ -209,10 +210,11 @@ what begins with *engine*. Frames are counted for information. With other compil
 *emulated* is the firmware on QEMU's board with the chip's limits: it ran. *esp01* is the same node linked
 with Espressif's SDK, lwIP's symbols as dummies: it was linked, and has not run.
 
-The load is {boards} boards in one cluster. Each in turn meets {slow_clients} slow clients, of which {seats} hold its seats and
+The load is {boards} boards in one cluster with {crowd} members that run in the launcher, as many as a board can list,
+none of which may hold a board for dead. Each board in turn meets {slow_clients} slow clients, of which {seats} hold its seats and
 one is refused, and with them {busy_junk} hostile requests and {busy_junk} good ones, some of which it must refuse. Then
 follow {junk} hostile requests with a good one before each, of which it must answer more than half, and
-{lists} requests for its member list. Before start-up the stack is painted, and each board looks once a second how much of
+{lists} requests for its member list, one after another, and as many by {clients} clients at once. Before start-up the stack is painted, and each board looks once a second how much of
 the paint is gone; the highest mark of all boards is in the table, and so are the highest count of waiting and
 of dropped frames.
 

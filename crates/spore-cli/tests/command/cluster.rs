@@ -27,6 +27,22 @@ fn five_nodes_know_each_other_within_5_seconds() {
 }
 
 #[test]
+fn nodes_fetch_from_each_other_what_they_run() {
+    let corner = Corner::new();
+    let _up = corner.up(4);
+    let runs = |n: u8| {
+        let list = corner.json(&["members", "--json", "--node", &corner.api(n)]);
+        let members = list["members"].as_array().unwrap().clone();
+        let known = members.iter().filter(|member| {
+            member["board"] == "host" && member["version"] == env!("CARGO_PKG_VERSION")
+        });
+        known.count()
+    };
+    // The first fetch comes within 2 s, and the third less than 3 s after that.
+    wait("builds of all", Duration::from_secs(10), || (1..=4).all(|n| runs(n) == 4));
+}
+
+#[test]
 fn a_node_that_is_killed_is_dead_for_all_others_and_returns_as_the_same_member() {
     let corner = Corner::new();
     let _up = corner.up(4);

@@ -52,9 +52,9 @@ impl Profile for Esp01 {
     type Members = Vec<Member, 63>;
     type Outgoing = Vec<Outgoing, 24>;
     type Slots = Vec<Slot, 63>;
-    type Services = Vec<Known, 24>;
-    type Offers = Vec<u8, { 63 * 3 }>;
-    type Builds = Vec<Build, 12>;
+    type Services = Vec<Known, 16>;
+    type Offers = Vec<u8, { 63 * 2 }>;
+    type Builds = Vec<Build, 8>;
 }
 
 /// A Linux machine, or a simulated one: 512 members, itself included.

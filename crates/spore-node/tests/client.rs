@@ -195,7 +195,8 @@ fn bounded(conduct: impl Fn(&mut TcpStream) + Send + 'static) -> Result<(), Fetc
     let address = server(conduct);
     let start = Instant::now();
     let result = fetch(address, "/x").0;
-    assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+    // Far more than the limits, since a busy machine is slow.
+    assert!(start.elapsed() < Duration::from_secs(8), "{:?}", start.elapsed());
     result
 }
 

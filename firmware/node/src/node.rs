@@ -47,7 +47,7 @@ const UDP_TRANSMIT_BYTES: usize = 1024;
 const UDP_DATAGRAMS: usize = 8;
 
 /// What the one outgoing TCP connection can hold, in bytes: a piece of an answer, and a request.
-const CLIENT_RECEIVE_BYTES: usize = 512;
+const CLIENT_RECEIVE_BYTES: usize = 320;
 const CLIENT_TRANSMIT_BYTES: usize = 128;
 
 /// One UDP socket, as many TCP sockets as there are workers to accept on them, and an outgoing one.

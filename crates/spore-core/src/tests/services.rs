@@ -166,8 +166,8 @@ fn more_services_than_there_is_room_for_make_catalogues_partial_and_leave_no_tra
         node.cluster.learn(now, &record(member(n), 1, &of(n.into())));
     }
     let known: Vec<_> = names.iter().filter(|name| !providers(&node, name).is_empty()).collect();
-    assert_eq!(known.len(), 24, "as many as a board has room for");
-    assert_eq!(node.services_lost(), 80 - 48, "23 members are whole, two have one of two");
+    assert_eq!(known.len(), 16, "as many as a board has room for");
+    assert_eq!(node.services_lost(), 80 - 32, "15 members are whole, two have one of two");
     // Those who offer nothing any more make room for others.
     for n in 0..24u8 {
         node.cluster.learn(now, &record(member(n), 2, &[]));

@@ -16,7 +16,7 @@ use embassy_time::{Duration, with_timeout};
 use httparse::{EMPTY_HEADER, Status};
 
 /// The least buffer that a fetch needs, in bytes: the longest head of an answer, or the request.
-pub const BUFFER_LEN: usize = 512;
+pub const BUFFER_LEN: usize = 320;
 
 /// Most fields in the head of an answer. Parsing takes 16 bytes of stack for each on a board.
 const HEADERS_MAX: usize = 16;

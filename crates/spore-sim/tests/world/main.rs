@@ -12,6 +12,7 @@ mod kills;
 mod liveness;
 mod partition;
 mod replay;
+mod replayed;
 mod restart;
 mod scenario;
 mod services;

@@ -40,11 +40,11 @@
 //!
 //! # Wear
 //!
-//! A value of n bytes takes n + 12 to n + 15 bytes of a sector. With a node's three keys full,
-//! (`4096 - 16 - 3 * 268) / 268`, that is 12 stores, fill a sector; with eight sectors, 96 stores
-//! are one erase of each. 10,000 erases, the least that a data sheet promises, are then 960,000
-//! stores: one a minute for 22 months, one an hour for 109 years. Of identities alone (24 bytes, one
-//! a start) it is 13 million.
+//! A value of n bytes takes n + 12 to n + 15 bytes of a sector. With three keys of 256 bytes each,
+//! a sector begins with one store and takes (4096 - 16 - 3 * 268) / 268, which is 12, more; with
+//! eight sectors, 104 stores are one erase of each. 10,000 erases, the least that a data sheet
+//! promises, are then 1,040,000 stores: one a minute for 23 months, one an hour for 118 years. Of
+//! identities alone (24 bytes, one a start) it is 13.6 million.
 
 mod layout;
 mod sector;

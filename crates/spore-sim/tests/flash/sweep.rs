@@ -119,6 +119,7 @@ fn sweep(plan: &Plan) -> Figures {
         assert_eq!(values(&mut flash), now, "store {step}");
     }
     figures.erases = *flash.into_flash().erases().iter().min().expect("there are sectors");
+    assert!(figures.erases > 0, "the history is too short to come around");
     figures
 }
 
@@ -172,4 +173,20 @@ fn a_cut_at_any_operation_leaves_the_old_or_the_new_value_and_all_others_long() 
     }
     print("O5", "8", &figures);
     assert!(figures.erases >= 4);
+}
+
+#[test]
+fn erases_are_even_and_as_rare_as_computed() {
+    for (keys, len, per_sector) in [(3, 256, 13), (1, 10, 170)] {
+        let mut flash = open(&[0xFF; 8 * SECTOR]);
+        let stores = 8 * per_sector * 10;
+        for number in 0..stores {
+            let value = vec![u8::try_from(number % 251).expect("small"); len];
+            store(&mut flash, 1 + u8::try_from(number % keys).expect("small"), &value)
+                .expect("the power is on");
+        }
+        let chip = flash.into_flash();
+        println!("{stores} stores under {keys} keys of {len} bytes: erases {:?}", chip.erases());
+        assert!(chip.erases().iter().all(|erases| (9..=11).contains(erases)));
+    }
 }

@@ -179,7 +179,7 @@ fn a_cut_at_any_operation_leaves_the_old_or_the_new_value_and_all_others_long() 
 fn erases_are_even_and_as_rare_as_computed() {
     for (keys, len, per_sector) in [(3, 256, 13), (1, 10, 170)] {
         let mut flash = open(&[0xFF; 8 * SECTOR]);
-        let stores = 8 * per_sector * 10;
+        let stores = 8 * per_sector * 3;
         for number in 0..stores {
             let value = vec![u8::try_from(number % 251).expect("small"); len];
             store(&mut flash, 1 + u8::try_from(number % keys).expect("small"), &value)
@@ -187,6 +187,6 @@ fn erases_are_even_and_as_rare_as_computed() {
         }
         let chip = flash.into_flash();
         println!("{stores} stores under {keys} keys of {len} bytes: erases {:?}", chip.erases());
-        assert!(chip.erases().iter().all(|erases| (9..=11).contains(erases)));
+        assert!(chip.erases().iter().all(|erases| *erases == 3));
     }
 }

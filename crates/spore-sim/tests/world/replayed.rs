@@ -41,8 +41,11 @@ impl Fault for Tap {
     }
 }
 
-/// Id, epoch and counter of a datagram.
-fn nonce(bytes: &[u8]) -> ([u8; 6], u32, u32) {
+/// Id, epoch and counter.
+type Nonce = ([u8; 6], u32, u32);
+
+/// The nonce of a datagram.
+fn nonce(bytes: &[u8]) -> Nonce {
     let number = |at: usize| u32::from_be_bytes([0, bytes[at], bytes[at + 1], bytes[at + 2]]);
     (bytes[1..7].try_into().expect("it has a head"), number(7), number(10))
 }
@@ -72,7 +75,7 @@ struct Air {
     waiting: Vec<(Duration, Parcel)>,
     history: Vec<Parcel>,
     /// By receiver: what was ever applied.
-    applied: HashSet<(usize, ([u8; 6], u32, u32))>,
+    applied: HashSet<(usize, Nonce)>,
     /// By receiver: what it knows of its senders.
     taken: [HashMap<[u8; 6], Taken>; NODES],
     figures: Figures,

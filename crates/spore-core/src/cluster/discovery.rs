@@ -68,14 +68,32 @@ impl Cluster<'_> {
         Duration::from_micros(stretched.max(announce.as_micros()))
     }
 
-    /// Pings members that are known by hearsay alone, so that each side can trust the other.
+    /// Pings members that are known by hearsay alone, so that each side can trust the other, and
+    /// dead ones whose death is in doubt.
     pub(super) fn greet(&mut self, now: Instant) {
         match self.announcements.greet {
             Some(due) if now >= due => (),
             _ => return,
         }
-        let greeted = self.ping_one(now, |member| member.is_new(now));
-        self.announcements.greet = greeted.then(|| now + GREETING_INTERVAL);
+        let wanted = |member: &Member| member.is_new(now) || member.is_doubtful();
+        let chosen = self.table.choose(&mut self.rng, wanted);
+        let contact = chosen.map(|member| member.contact(self.port));
+        if let Some((id, address)) = contact {
+            self.ping(now, id, address);
+            if let Some(member) = self.table.get_mut(id).filter(|member| member.is_doubtful()) {
+                member.probed = true;
+            }
+        }
+        self.announcements.greet = contact.map(|_| now + GREETING_INTERVAL);
+    }
+
+    /// One that was taken for dead returns in the same boot, or this node itself was: so one of the
+    /// two was cut off. Then others may have come back, too, and each of the dead is asked once.
+    pub(super) fn doubt_deaths(&mut self, now: Instant) {
+        for member in self.table.rows_mut() {
+            member.probed &= member.status != Status::Dead;
+        }
+        self.expect_greeting(now);
     }
 
     /// Starts greeting, because someone new was heard of.
@@ -101,5 +119,10 @@ impl Member {
     fn is_new(&self, now: Instant) -> bool {
         let young = now.since(self.since) < GREETING_TIME;
         self.status == Status::Active && !self.is_verified() && young
+    }
+
+    /// Whether it is dead, and is to be asked whether it really is.
+    fn is_doubtful(&self) -> bool {
+        self.status == Status::Dead && !self.probed
     }
 }

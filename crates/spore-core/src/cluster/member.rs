@@ -55,7 +55,8 @@ pub struct Member {
     pub(super) rtt: u32,
     /// How often the news of it is still to be passed on.
     pub(super) news: u8,
-    /// Whether it was probed in the current round.
+    /// Whether it was probed in the current round; of a dead member, whether its death is out of
+    /// doubt.
     pub(super) probed: bool,
 }
 

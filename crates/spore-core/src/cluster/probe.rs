@@ -109,7 +109,8 @@ impl Cluster<'_> {
             return Some(member.id);
         }
         for member in self.table.rows_mut() {
-            member.probed = false;
+            // For the dead it means something else.
+            member.probed &= !member.status.is_live();
         }
         self.table.choose(&mut self.rng, due).map(Member::id)
     }

@@ -43,6 +43,7 @@ impl Cluster<'_> {
             return Err(Refused::Own);
         }
         self.make_up_for_delay(now);
+        let before = self.own.incarnation;
         match self.table.get_mut(sender).and_then(|member| member.seen.as_mut()) {
             Some(seen) => {
                 if !seen.window.accept(header.epoch, header.counter) {
@@ -58,6 +59,11 @@ impl Cluster<'_> {
             self.learn(now, &record);
         }
         self.react(now, sender, from, message);
+        if self.own.incarnation != before && matches!(message.kind, Kind::Ack(_)) {
+            // Whoever held this node for suspect or dead should be the first to hear that it is
+            // not. To other messages there is an answer anyway, or the sender did not ask.
+            self.ping(now, sender, from);
+        }
         Ok(())
     }
 

@@ -11,7 +11,7 @@ impl Cluster<'_> {
     /// Takes note of `record`, which came in a fresh message, and of what follows from it.
     pub(crate) fn learn(&mut self, now: Instant, record: &Record) {
         if self.is_own(record.id) {
-            self.refute(record);
+            self.refute(now, record);
         } else if self.table.get(record.id).is_some() {
             self.update(now, record);
         } else {
@@ -24,7 +24,7 @@ impl Cluster<'_> {
     /// News of an epoch that this node has not reached is not to be outranked: somebody else has
     /// spoken under this id in that epoch, or this node itself before its memory was set back. If
     /// it went on it would come to use nonces that were used before.
-    fn refute(&mut self, record: &Record) {
+    fn refute(&mut self, now: Instant, record: &Record) {
         if record.incarnation.epoch > self.own.incarnation.epoch {
             self.doubled = true;
             return;
@@ -34,6 +34,10 @@ impl Cluster<'_> {
             // Every message carries this node's own record, so the news spreads by itself.
             self.own.incarnation = record.incarnation.next();
             self.health.worsen(1);
+            if record.rumor == Rumor::Dead {
+                // So this node was cut off, and those it took for dead meanwhile may not be.
+                self.doubt_deaths(now);
+            }
         }
     }
 
@@ -56,6 +60,7 @@ impl Cluster<'_> {
         let before = member.status;
         let renewal = renewal(record, member);
         let raised = record.incarnation > member.incarnation;
+        let rebooted = record.incarnation.epoch > member.incarnation.epoch;
         if let Rumor::Alive { address, http_port, status_version, hostname, .. } = &record.rumor {
             member.address = *address;
             member.http_port = *http_port;
@@ -69,18 +74,20 @@ impl Cluster<'_> {
         if member.status != before || raised {
             member.since = now;
         }
-        let alive = member.status == Status::Active;
-        let status = member.status;
-        if alive {
+        let after = member.status;
+        member.probed |= after == Status::Dead;
+        if after == Status::Active {
             self.note_services(record);
         }
         // Of a boot one may hear first that it is suspected.
-        if alive || renewal == Renewal::Boot {
+        if after == Status::Active || renewal == Renewal::Boot {
             self.directory.renewed(record.id, renewal);
         }
-        if status != before {
-            let event = event(status, record);
-            self.notify(event);
+        if after != before {
+            self.notify(event(after, record));
+        }
+        if before == Status::Dead && after == Status::Active && !rebooted {
+            self.doubt_deaths(now);
         }
     }
 

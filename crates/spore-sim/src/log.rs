@@ -12,6 +12,8 @@ pub enum Entry<'a> {
     Started(usize, NodeId),
     /// A node was killed.
     Killed(usize),
+    /// A node begins to leave.
+    Leaving(usize),
     /// A node stalls.
     Stalled(usize),
     /// A stalled node goes on.
@@ -106,6 +108,7 @@ impl Fnv {
             Entry::Stalled(node) => self.tagged(3, node, &[]),
             Entry::Resumed(node) => self.tagged(4, node, &[]),
             Entry::NetworkChanged => self.tagged(5, 0, &[]),
+            Entry::Leaving(node) => self.tagged(13, node, &[]),
             Entry::Delivered { from, to, bytes } => {
                 self.tagged(6, to, &from.ip().octets());
                 self.number(u128::from(from.port()));

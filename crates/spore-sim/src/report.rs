@@ -38,9 +38,9 @@ pub struct Life {
     pub known: Option<Duration>,
     /// When it first listed all other running nodes as active.
     pub complete: Option<Duration>,
-    /// When it was killed.
+    /// When it was killed, or had left.
     pub ended: Option<Duration>,
-    /// When, after that, no running node listed it as live any more. Stays `None` if it was
+    /// When, after that, no running node listed it as live any more, but as dead or left. Stays `None` if it was
     /// started again with the same id before.
     pub dead: Option<Duration>,
 }

@@ -126,6 +126,17 @@ pub enum Command {
     Kill(usize),
     /// A node loses its power and has it back at once.
     Restart(usize, Memory),
+    /// A node leaves on purpose, and ends when it has. Nothing happens if it does not run.
+    Leave(usize),
+    /// A node remembers what another one does, as if its flash or folder had been copied.
+    CopyMemory {
+        /// Whose memory.
+        from: usize,
+        /// Who has it too, from its next start on.
+        to: usize,
+    },
+    /// A node's clock jumps forward by so much. Nothing happens if it does not run.
+    StepClock(usize, Duration),
     /// A node does nothing for a while; a few datagrams wait for it meanwhile, see
     /// [`simulation::INBOX`](crate::simulation::INBOX). Nothing happens if it does not run.
     Stall(usize, Duration),
@@ -259,8 +270,10 @@ impl Command {
             false => Err(ScenarioError::UnknownNode { node: *node, nodes }),
         };
         match self {
-            Self::Start(node) | Self::Kill(node) => known(node),
+            Self::Start(node) | Self::Kill(node) | Self::Leave(node) => known(node),
             Self::Restart(node, _) | Self::Stall(node, _) | Self::Offer(node, _) => known(node),
+            Self::StepClock(node, _) => known(node),
+            Self::CopyMemory { from, to } => known(from).and_then(|()| known(to)),
             Self::Block { from, to } => from.iter().chain(to).try_for_each(known),
             Self::Isolate(group) => group.iter().try_for_each(known),
             Self::Heal => Ok(()),

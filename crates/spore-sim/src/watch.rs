@@ -101,11 +101,20 @@ impl Watch {
 
     /// `node`, which runs, is `own` from now on. All views must be reviewed afterwards.
     pub(crate) fn renamed(&mut self, node: usize, own: &Record) {
-        let Some(subject) = self.running[node] else { return };
-        let life = self.subjects[subject].life;
-        self.subjects[subject].running = false;
+        let Some(subject) = self.running[node].take() else { return };
+        let Some(life) = self.last_life(node) else { return };
+        // Another node may run under the same id: that is why this one gave it up.
+        let other = self.running.iter().position(|as_whom| *as_whom == Some(subject));
+        self.subjects[subject].running = other.is_some();
+        if let Some(life) = other.and_then(|other| self.last_life(other)) {
+            self.subjects[subject].life = life;
+        }
         self.lives[life].id = own.id;
         self.enrol(node, life, own);
+    }
+
+    fn last_life(&self, node: usize) -> Option<usize> {
+        self.lives.iter().rposition(|life| life.node == node)
     }
 
     fn enrol(&mut self, node: usize, life: usize, own: &Record) {

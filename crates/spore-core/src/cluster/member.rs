@@ -162,11 +162,15 @@ impl Member {
         Record { id: self.id, incarnation: self.incarnation, rumor }
     }
 
-    /// When time alone changes its status: a suspect dies, a dead one is forgotten.
+    /// When time alone changes its status: a suspect dies, a dead one is forgotten. A suspect that
+    /// is heard is not dead, even if it does not answer: it may be this node that is not heard.
     pub(super) fn expiry(&self, timing: &Timing) -> Option<Instant> {
         match self.status {
             Status::Active => None,
-            Status::Suspect => Some(self.since + timing.suspicion),
+            Status::Suspect => {
+                let heard = self.seen.map_or(self.since, |seen| seen.last.max(self.since));
+                Some(heard + timing.suspicion)
+            }
             Status::Dead | Status::Left => Some(self.since + timing.forget),
         }
     }

@@ -33,6 +33,10 @@ const ROUND: Duration = Duration::from_secs(1);
 /// …up to so many times that.
 const ROUND_MAX: u64 = 64;
 
+/// Until the pause is so long, peers are called even if others have answered: who stopped at the
+/// first answer could be left with it alone, after a power cut of the whole cluster.
+const ROUND_ALL: u64 = 8;
+
 /// A member as it is remembered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Peer {
@@ -108,13 +112,14 @@ impl Member {
 }
 
 impl Cluster<'_> {
-    /// Pings one remembered peer after the other, round after round, until somebody has proved to
-    /// be fresh.
+    /// Pings one remembered peer after the other, round after round: those who have not proved to
+    /// be fresh a few times, and all of them until one has.
     pub(super) fn call_peers(&mut self, now: Instant) {
         if self.peers.call.is_none_or(|call| now < call) {
             return;
         }
-        if self.table.rows().iter().any(Member::is_verified) {
+        let met = self.table.rows().iter().any(Member::is_verified);
+        if met && self.peers.backoff > ROUND_ALL {
             self.peers.call = None;
             return;
         }
@@ -126,7 +131,9 @@ impl Cluster<'_> {
             return;
         };
         let (id, to) = (*id, SocketAddrV4::new(*address, self.port));
-        self.ping(now, id, to);
+        if !self.table.get(id).is_some_and(Member::is_verified) {
+            self.ping(now, id, to);
+        }
         self.peers.turn = self.peers.turn.saturating_add(1);
         self.peers.call = Some(now + self.jitter(CALL));
     }

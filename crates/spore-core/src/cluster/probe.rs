@@ -85,7 +85,7 @@ impl Cluster<'_> {
         let (id, address) = member.contact(self.port);
         self.ping(now, id, address);
         if self.probe.tries >= RELAYED_TRY || self.probe.again.is_none() {
-            self.ask_relays(now, id);
+            self.probe.relays.asked = self.ask_relays(now, id);
         }
     }
 
@@ -159,6 +159,10 @@ impl Cluster<'_> {
         for _ in 0..count.min(DYING_PINGS) {
             // One that is drawn twice is asked once: the queue takes no duplicates.
             self.ping_one(now, dying);
+        }
+        // Whoever can hear one of them brings the refutation along.
+        if let Some(id) = self.table.choose(&mut self.rng, dying).map(Member::id) {
+            self.ask_relays(now, id);
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::Cluster;
 use super::member::{Member, Seen};
+use super::relay::RELAYS;
 use super::send::Task;
 use super::table::below;
 use crate::security::{Header, ReplayWindow, Token};
@@ -47,6 +48,9 @@ impl Cluster<'_> {
         match self.table.get_mut(sender).and_then(|member| member.seen.as_mut()) {
             Some(seen) => {
                 if !seen.window.accept(header.epoch, header.counter) {
+                    if seen.window.is_after(header.epoch) {
+                        self.answer_the_past(now, sender, from, message);
+                    }
                     return Err(Refused::Replayed);
                 }
                 seen.last = now;
@@ -59,12 +63,19 @@ impl Cluster<'_> {
             self.learn(now, &record);
         }
         self.react(now, sender, from, message);
-        if self.own.incarnation != before && matches!(message.kind, Kind::Ack(_)) {
-            // Whoever held this node for suspect or dead should be the first to hear that it is
-            // not. To other messages there is an answer anyway, or the sender did not ask.
-            self.ping(now, sender, from);
+        if self.own.incarnation != before {
+            self.spread_refutation(now, sender, from);
         }
         Ok(())
+    }
+
+    /// Tells whoever held this node for suspect or dead, and some others, that it is not. The
+    /// sender may not hear this node, and its time is short.
+    fn spread_refutation(&mut self, now: Instant, sender: NodeId, from: SocketAddrV4) {
+        self.ping(now, sender, from);
+        for _ in 0..RELAYS {
+            self.ping_one(now, |member| member.status.is_live() && member.id != sender);
+        }
     }
 
     /// Lets in a sender that returns a token which this node has just made for it. Everyone else
@@ -103,6 +114,23 @@ impl Cluster<'_> {
             }
         }
         Err(Refused::Unverified)
+    }
+
+    /// Acks a ping of an epoch that is over. It is a recording, or the sender's memory was set back:
+    /// then the ack lets it trust this node, and so hear that it has an id which was used before.
+    /// As many are acked as pings are relayed.
+    fn answer_the_past(
+        &mut self,
+        now: Instant,
+        sender: NodeId,
+        from: SocketAddrV4,
+        message: &Message<'_>,
+    ) {
+        if let Kind::Ping(token) = message.kind
+            && self.may_relay()
+        {
+            self.ack(now, sender, from, token, 0);
+        }
     }
 
     fn react(&mut self, now: Instant, sender: NodeId, from: SocketAddrV4, message: &Message<'_>) {

@@ -29,46 +29,54 @@ const RELAYED_MAX: u8 = 8;
 /// The relays of one probe.
 #[derive(Debug)]
 pub(super) struct Relays {
-    /// Those that were asked last and have not answered.
-    silent: Vec<NodeId, RELAYS, u8>,
+    /// Those that were asked last.
+    pub(super) asked: Vec<NodeId, RELAYS, u8>,
     /// Whether one has answered in this probe.
     heard: bool,
 }
 
 impl Relays {
     /// Nobody was asked.
-    pub(super) const NONE: Self = Self { silent: Vec::new(), heard: false };
+    pub(super) const NONE: Self = Self { asked: Vec::new(), heard: false };
 
     /// Whether relays were asked, and none of them answered.
     pub(super) fn are_silent(&self) -> bool {
-        !self.heard && !self.silent.is_empty()
+        !self.heard && !self.asked.is_empty()
     }
 }
 
 impl Cluster<'_> {
-    /// Asks some active members to ping `target`.
-    pub(super) fn ask_relays(&mut self, now: Instant, target: NodeId) {
-        self.probe.relays.silent.clear();
+    /// Asks some active members to ping `target`. Returns which.
+    pub(super) fn ask_relays(&mut self, now: Instant, target: NodeId) -> Vec<NodeId, RELAYS, u8> {
+        let mut asked = Vec::new();
         for _ in 0..RELAYS {
-            let asked = &self.probe.relays.silent;
             let able = |member: &Member| {
                 let other = member.id != target && !asked.contains(&member.id);
                 other && member.status == Status::Active && member.is_verified()
             };
-            let Some(relay) = self.table.choose(&mut self.rng, able) else { return };
+            let Some(relay) = self.table.choose(&mut self.rng, able) else { break };
             let (peer, to) = relay.contact(self.port);
             self.queue.push(now, Task::PingReq { peer, to, target });
             // There is room for as many as are asked.
-            let _ = self.probe.relays.silent.push(peer);
+            let _ = asked.push(peer);
         }
+        asked
     }
 
     /// Takes note that `sender` answered a request of this probe.
     pub(super) fn relay_answered(&mut self, sender: NodeId, made: Instant) {
         let relays = &mut self.probe.relays;
-        if made >= self.probe.asked && relays.silent.contains(&sender) {
+        if made >= self.probe.asked && relays.asked.contains(&sender) {
             relays.heard = true;
         }
+    }
+
+    /// Whether there is still something left of what this node does for others in this interval.
+    /// Takes one off.
+    pub(super) fn may_relay(&mut self) -> bool {
+        let allowed = self.relayed < RELAYED_MAX;
+        self.relayed = self.relayed.saturating_add(u8::from(allowed));
+        allowed
     }
 
     /// *Relay*: pings `target`, if this node knows it, for `origin`.
@@ -79,12 +87,12 @@ impl Cluster<'_> {
         target: NodeId,
         token: Token,
     ) {
-        if self.relayed >= RELAYED_MAX || origin == target {
+        if origin == target {
             return;
         }
-        if let Some(member) = self.table.get(target) {
-            let (peer, address) = (member.id, member.address);
-            self.relayed = self.relayed.saturating_add(1);
+        let Some(member) = self.table.get(target) else { return };
+        let (peer, address) = (member.id, member.address);
+        if self.may_relay() {
             self.queue.push(now, Task::RelayPing { peer, address, origin, token });
         }
     }

@@ -25,6 +25,11 @@ impl ReplayWindow {
         Self { epoch, highest: counter, seen: NonZeroU64::MAX }
     }
 
+    /// Whether `epoch` is over, as far as this window knows.
+    pub fn is_after(&self, epoch: U24) -> bool {
+        epoch < self.epoch
+    }
+
     /// Takes the datagram with these numbers, if it was not taken before. A newer epoch starts a
     /// new window, an older one is refused.
     pub fn accept(&mut self, epoch: U24, counter: U24) -> bool {

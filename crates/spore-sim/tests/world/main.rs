@@ -5,10 +5,13 @@
 
 mod capacity;
 mod clocks;
+mod clones;
 mod faults;
 mod formation;
+mod indirect;
 mod junk;
 mod kills;
+mod leaving;
 mod liveness;
 mod partition;
 mod replay;
@@ -17,6 +20,7 @@ mod restart;
 mod scenario;
 mod services;
 mod traffic;
+mod warm;
 
 use spore_sim::network::Loss;
 use spore_sim::scenario::Conditions;

@@ -1,0 +1,159 @@
+//! What commands do to a world.
+
+use super::{Simulation, memory};
+use crate::body::{self, Running, Stall};
+use crate::clock::Clock;
+use crate::engine::Engine;
+use crate::flash::NorChip;
+use crate::log::Entry;
+use crate::network::Network;
+use crate::queue::Event;
+use crate::scenario::{Command, Memory};
+use spore_core::{Catalogue, Config, Seed, Stored};
+use std::collections::VecDeque;
+use std::time::Duration;
+
+impl Simulation {
+    pub(super) fn obey(&mut self, command: Command) {
+        match command {
+            Command::Start(node) => self.start(node),
+            Command::Kill(node) => self.kill(node),
+            Command::Restart(node, memory) => {
+                self.kill(node);
+                if memory == Memory::Lost {
+                    self.bodies[node].chip = NorChip::blank(memory::SECTORS);
+                }
+                self.start(node);
+            }
+            Command::Leave(node) => self.leave(node),
+            Command::CopyMemory { from, to } => {
+                self.bodies[to].chip = self.bodies[from].chip.clone();
+                self.copied = true;
+            }
+            Command::Stall(node, span) => self.stall(node, span),
+            Command::StepClock(node, span) => self.step_clock(node, span),
+            Command::Offer(node, catalogue) => self.offer(node, catalogue),
+            Command::Block { from, to } => {
+                self.change_network(|network| network.partition.block(&from, &to));
+            }
+            Command::Isolate(group) => {
+                let rest = (0..self.bodies.len()).filter(|node| !group.contains(node));
+                let rest: Vec<_> = rest.collect();
+                self.change_network(|network| {
+                    network.partition.block(&group, &rest);
+                    network.partition.block(&rest, &group);
+                });
+            }
+            Command::Heal => self.change_network(|network| network.partition.heal()),
+            Command::Conditions(conditions) => {
+                self.change_network(|network| network.set_conditions(&conditions));
+            }
+        }
+    }
+
+    fn change_network(&mut self, change: impl FnOnce(&mut Network)) {
+        change(&mut self.network);
+        self.log.add(self.now, &Entry::NetworkChanged);
+    }
+
+    pub(super) fn start(&mut self, node: usize) {
+        if self.bodies[node].life.is_some() {
+            return;
+        }
+        let clocks = self.scenario.clocks;
+        let drift = i32::try_from(clocks.drift_ppm).unwrap_or(i32::MAX);
+        let offset = u64::try_from(clocks.offset.as_micros()).unwrap_or(u64::MAX);
+        let offset = Duration::from_micros(self.rng.u64(..=offset));
+        let clock = Clock::new(self.now, offset, self.rng.i32(-drift..=drift));
+        let mut seed = [0; 32];
+        self.rng.fill(&mut seed);
+        let body = &mut self.bodies[node];
+        let config = Config {
+            hostname: body::hostname(node),
+            address: *body.address.ip(),
+            port: self.scenario.port,
+            http_port: 80,
+            key: self.key.clone(),
+            services: self.scenario.services,
+            timing: self.scenario.timing,
+        };
+        let (local, capacity) = (clock.local(self.now), self.scenario.capacity(node));
+        let mut stored = Stored::default();
+        let remembered = body.remembered();
+        for (key, value) in &remembered {
+            stored.set(*key, value);
+        }
+        let engine =
+            Engine::start(local, capacity, &config, body::facts(node), &stored, &Seed(seed));
+        let own = engine.node().own().clone();
+        body.boot += 1;
+        let since = self.now;
+        body.life = Some(Running { engine, clock, since, wake: None, stall: None, nonce: None });
+        self.log.add(self.now, &Entry::Started(node, own.id));
+        self.watch.started(self.now, node, &own);
+        self.review();
+        self.settle(node);
+    }
+
+    fn leave(&mut self, node: usize) {
+        let Some(life) = &mut self.bodies[node].life else { return };
+        let local = life.clock.local(self.now);
+        life.engine.with(|node| node.leave(local));
+        self.log.add(self.now, &Entry::Leaving(node));
+        self.settle(node);
+    }
+
+    fn step_clock(&mut self, node: usize, span: Duration) {
+        let Some(life) = &mut self.bodies[node].life else { return };
+        life.clock.step(span);
+        // A shell wakes its engine when the stepped clock has passed the deadline.
+        self.settle(node);
+    }
+
+    pub(super) fn kill(&mut self, node: usize) {
+        let body = &mut self.bodies[node];
+        let Some(life) = body.life.take() else { return };
+        body.traffic.up += self.now - life.since;
+        body.cut_store(self.now, self.scenario.flash.torn, &mut self.rng);
+        self.log.add(self.now, &Entry::Killed(node));
+        self.watch.ended(self.now, node);
+        self.review();
+    }
+
+    fn stall(&mut self, node: usize, span: Duration) {
+        let body = &mut self.bodies[node];
+        let Some(life) = &mut body.life else { return };
+        let until = self.now + span;
+        match &mut life.stall {
+            Some(stall) => stall.until = stall.until.max(until),
+            None => life.stall = Some(Stall { until, inbox: VecDeque::new() }),
+        }
+        self.log.add(self.now, &Entry::Stalled(node));
+        self.queue.push(until, Event::Resume { node, boot: body.boot });
+    }
+
+    pub(super) fn resume(&mut self, node: usize, boot: u32) {
+        let body = &mut self.bodies[node];
+        let Some(life) = body.life.as_mut().filter(|_| body.boot == boot) else { return };
+        let Some(stall) = life.stall.take_if(|stall| stall.until <= self.now) else { return };
+        self.log.add(self.now, &Entry::Resumed(node));
+        // Whether a shell sees first that its deadline has passed or that datagrams wait is chance.
+        let deadline_first = self.rng.bool();
+        if deadline_first {
+            self.time_out(node);
+        }
+        for (from, bytes) in stall.inbox {
+            self.deliver(node, from, &bytes);
+        }
+        if !deadline_first {
+            self.time_out(node);
+        }
+    }
+
+    fn offer(&mut self, node: usize, catalogue: Catalogue) {
+        if let Some(life) = &mut self.bodies[node].life {
+            life.engine.with(|node| node.set_services(catalogue));
+            self.settle(node);
+        }
+    }
+}

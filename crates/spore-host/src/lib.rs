@@ -1,7 +1,7 @@
 //! The Linux body: a SPORE node as a process, or several of them in one.
 //!
 //! [`HostNode::bind`] takes the addresses and the state folder, and says clearly why it cannot;
-//! [`HostNode::run`] then drives the node on the calling thread. Several nodes run in one process,
+//! [`HostNode::run`] then drives the node on the calling thread, until it is told to leave. Several nodes run in one process,
 //! each on a thread and an address of its own.
 
 mod faults;
@@ -10,11 +10,13 @@ mod memory;
 mod net;
 mod node;
 mod state;
+mod stop;
 mod system;
 
 pub use faults::Faults;
 pub use net::BindError;
 pub use node::{HostNode, Settings};
+pub use stop::Stop;
 
 /// Connections that a host node serves at once. The next is refused with 503.
 pub const CONNECTIONS: usize = 16;

@@ -4,9 +4,10 @@ use crate::CONNECTIONS;
 use crate::faults::{Faults, Faulty, Hears};
 use crate::net::{BindError, Sockets};
 use crate::state::{FolderError, StateFolder};
+use crate::stop::Stop;
 use crate::system::HostSystem;
 use embassy_futures::join::{join_array, join3, join4};
-use futures_lite::future::block_on;
+use futures_lite::future::{block_on, or};
 use spore_core::config::Timing;
 use spore_core::profile::Host;
 use spore_core::wire::MAX_DATAGRAM;
@@ -15,6 +16,7 @@ use spore_node::http::{BUFFER_LEN, Server, Timeouts};
 use spore_node::{Shell, client};
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// What the operator sets.
 #[derive(Clone, Debug)]
@@ -70,8 +72,9 @@ impl HostNode {
         Ok(Self { settings, sockets, state, seed: Seed(seed) })
     }
 
-    /// Runs the node on this thread, for ever.
-    pub fn run(self) -> ! {
+    /// Runs the node on this thread until `stop` is requested; then it leaves the cluster, for
+    /// which it takes less than a second.
+    pub fn run(self, stop: &Stop) {
         let Self { settings, sockets, state, seed } = self;
         let config = Config {
             hostname: settings.hostname.clone(),
@@ -93,9 +96,23 @@ impl HostNode {
         let mut stored = Stored::default();
         values.iter().for_each(|(key, value)| stored.set(*key, value));
         let shell = Shell::new(&config, &stored, system, &mut storage);
-        block_on(drive(&shell, &sockets, &settings.faults))
+        let goodbye = async {
+            stop.requested().await;
+            or(shell.leave(), async {
+                async_io::Timer::after(LEAVING).await;
+            })
+            .await;
+        };
+        let node = Box::pin(drive(&shell, &sockets, &settings.faults));
+        // The other one never ends.
+        block_on(or(goodbye, async {
+            node.await;
+        }));
     }
 }
+
+/// How long a node may take to say that it goes. It needs a third of that.
+const LEAVING: Duration = Duration::from_millis(800);
 
 /// The buffer of one HTTP connection: larger than it must be, for fewer and larger pieces.
 const HTTP_BUFFER: usize = BUFFER_LEN + 2048;

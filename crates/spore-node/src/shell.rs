@@ -33,6 +33,8 @@ pub struct Shell<'a, S> {
     changed: Signal<NoopRawMutex, ()>,
     /// What [`fetch`](Shell::fetch) is to fetch. The engine asks for one at a time.
     wanted: Signal<NoopRawMutex, Fetch>,
+    /// Raised when the node has left the cluster.
+    left: Signal<NoopRawMutex, ()>,
 }
 
 impl<'a, S: System> Shell<'a, S> {
@@ -45,7 +47,8 @@ impl<'a, S: System> Shell<'a, S> {
     ) -> Self {
         let (facts, seed) = (system.facts(), system.seed());
         let node = Node::new(now(), config, facts, stored, &seed, storage);
-        Self { node: RefCell::new(node), system, changed: Signal::new(), wanted: Signal::new() }
+        let (changed, wanted, left) = (Signal::new(), Signal::new(), Signal::new());
+        Self { node: RefCell::new(node), system, changed, wanted, left }
     }
 
     /// Looks at the node. No verb may be called through it: it is only lent.
@@ -101,8 +104,19 @@ impl<'a, S: System> Shell<'a, S> {
             self.act().await;
             self.transmit(&mut socket, broadcast, buf).await;
             self.report();
+            if self.node.borrow().has_left() {
+                self.left.signal(());
+            }
             self.rest().await;
         }
+    }
+
+    /// Leaves the cluster, while [`drive`](Shell::drive) runs; see [`Node::leave`]. Afterwards the
+    /// node is silent, and only a new start brings it back.
+    pub async fn leave(&self) {
+        self.node.borrow_mut().leave(now());
+        self.changed.signal(());
+        self.left.wait().await;
     }
 
     async fn act(&self) {

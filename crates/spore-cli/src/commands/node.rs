@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result};
 use clap::Args;
 use spore_core::Hostname;
 use spore_core::config::DEFAULT_PORT;
-use spore_host::{DEFAULT_HTTP_PORT, HostNode, Settings};
+use spore_host::{DEFAULT_HTTP_PORT, HostNode, Settings, Stop};
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
@@ -55,8 +55,17 @@ impl Node {
         let node = HostNode::bind(settings)?;
         let api = format!("{}:{}", self.bind, self.http_port);
         print_line(format_args!("{hostname}: http://{api}/api/node/status"))?;
-        ctrlc::set_handler(|| std::process::exit(0)).context("cannot wait for Ctrl-C")?;
-        node.run()
+        let stop = Stop::default();
+        let request = stop.clone();
+        ctrlc::set_handler(move || {
+            // Who asks twice does not want to wait.
+            if request.request() {
+                std::process::exit(0);
+            }
+        })
+        .context("cannot wait for Ctrl-C")?;
+        node.run(&stop);
+        Ok(())
     }
 
     fn state(&self) -> Result<Option<PathBuf>> {

@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result};
 use clap::Args;
 use serde_json::json;
 use spore_core::config::DEFAULT_PORT;
-use spore_host::{DEFAULT_HTTP_PORT, HostNode, Settings};
+use spore_host::{DEFAULT_HTTP_PORT, HostNode, Settings, Stop};
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::sync::mpsc;
@@ -75,11 +75,22 @@ impl Up {
         .context("cannot wait for Ctrl-C")?;
         die_with_any_thread();
         let start = Instant::now();
+        let leave = Stop::default();
+        let mut threads = Vec::new();
         for node in nodes {
-            thread::Builder::new().spawn(move || node.run()).context("cannot start a thread")?;
+            let leave = leave.clone();
+            let thread = thread::Builder::new().spawn(move || node.run(&leave));
+            threads.push(thread.context("cannot start a thread")?);
         }
         self.introduce()?;
-        self.watch(start, &stopped)
+        self.watch(start, &stopped)?;
+        // Nodes of the same cluster may run elsewhere: these go, they do not die.
+        leave.request();
+        for thread in threads {
+            // A panic has ended the process already.
+            let _ = thread.join();
+        }
+        Ok(())
     }
 
     fn address(&self, n: u8) -> Result<Ipv4Addr> {

@@ -13,6 +13,13 @@
 //! member records, so that views converge however the news got lost. The digest is an XOR over the
 //! members: if a single one is missing, the difference names it, and it is told first.
 //!
+//! A member that one node does not reach is asked by others before it is suspected (`relay`), and a
+//! node that has reason to doubt itself judges more slowly (`health`: Lifeguard). A suspect that is
+//! heard is not dead. Leaving on purpose is no death (`leave`). After a split each of the dead is
+//! asked whether it is (`discovery`).
+//!
+//! *Warm start*: remembered members are called by unicast at the start (`peers`).
+//!
 //! *Trust*: nothing is taken from a sender before it has returned a fresh token in an ack (see
 //! [`security`](crate::security)). Members that are known by hearsay alone are greeted with a ping
 //! soon, to change that.

@@ -66,3 +66,20 @@ fn a_cluster_larger_than_its_boards_lists_is_as_quiet_as_any() {
     );
     assert!(sent <= 10.0 && bytes <= 2_000.0);
 }
+
+#[test]
+fn leaving_works_with_full_lists() {
+    let mut sim = simulation(Scenario { esp01: 80, ..scenario(80, 1) });
+    sim.run_until(secs(30));
+    sim.clear_counters();
+    let leaver = sim.node(79).expect("it runs").own().id;
+    sim.apply(Command::Leave(79)).expect("it exists");
+    sim.run_for(secs(20));
+    assert!(sim.node(79).is_none(), "it has left");
+    let live = (0..79).filter_map(|node| sim.node(node)).filter(|node| {
+        let row = node.members().iter().find(|member| member.id() == leaver);
+        row.is_some_and(|row| row.status().is_live())
+    });
+    assert_eq!(live.count(), 0, "all who list it know that it has left");
+    assert_eq!(sim.report().false_deaths, [], "leaving");
+}

@@ -32,3 +32,20 @@ fn clocks_may_start_anywhere() {
         assert!(sim.is_complete(), "seed {seed}");
     }
 }
+
+#[test]
+fn a_clock_that_jumps_forward_makes_nobody_look_dead() {
+    for seed in 0..3 {
+        let mut sim = whole(Scenario { conditions: lossy(0.05), ..scenario(16, seed) }, secs(60));
+        sim.run_for(secs(5));
+        sim.clear_counters();
+        for round in 0..20 {
+            // From half a second to a day, at any node.
+            let span = [secs(1) / 2, secs(7), secs(60), secs(3_600), secs(86_400)][round % 5];
+            sim.apply(Command::StepClock(round * 5 % 16, span)).expect("it exists");
+            sim.run_for(secs(10));
+        }
+        assert_eq!(sim.report().false_deaths, [], "seed {seed}");
+        assert!(sim.is_complete(), "seed {seed}");
+    }
+}

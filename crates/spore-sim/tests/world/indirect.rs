@@ -28,10 +28,10 @@ fn alarms(sim: &mut Simulation, span: Duration, what: &str) -> (usize, u64) {
 
 #[test]
 fn a_member_that_one_other_cannot_reach_is_not_even_suspected() {
-    for seed in 0..3 {
+    for seed in 0..2 {
         // 0 does not reach 1, which does not hear it; 4 does not reach 5, nor 5 6.
         let mut sim = cut(8, 0.0, seed, &[0, 4, 5]);
-        let alarms = alarms(&mut sim, secs(3_600), "three links cut one way, N=8");
+        let alarms = alarms(&mut sim, secs(1_200), "three links cut one way, N=8");
         assert_eq!(alarms, (0, 0), "seed {seed}");
         assert!(sim.is_complete(), "seed {seed}");
     }
@@ -41,7 +41,7 @@ fn a_member_that_one_other_cannot_reach_is_not_even_suspected() {
 fn one_way_cuts_kill_nobody_under_loss() {
     for seed in 0..2 {
         let mut sim = cut(16, 0.05, seed, &[0, 2, 4, 6, 8, 10, 12, 14]);
-        let (deaths, _) = alarms(&mut sim, secs(1_800), "half of all cut at 5 % loss, N=16");
+        let (deaths, _) = alarms(&mut sim, secs(600), "half of all cut at 5 % loss, N=16");
         assert_eq!(deaths, 0, "seed {seed}");
     }
 }
@@ -78,7 +78,7 @@ fn one_that_a_single_other_reaches_does_not_die() {
         for mute in [false, true] {
             let mut sim = cut(8, 0.0, seed, &[]);
             by_a_thread(&mut sim, mute);
-            let (deaths, _) = alarms(&mut sim, secs(900), "reached by one alone, N=8");
+            let (deaths, _) = alarms(&mut sim, secs(300), "reached by one alone, N=8");
             assert_eq!(deaths, 0, "seed {seed}, mute {mute}");
         }
     }

@@ -93,3 +93,62 @@ fn partitions_heal_within_30_seconds_200_seeds_long() {
         }
     }
 }
+
+/// Whether each node of `core` lists each other one as active.
+fn agree(sim: &Simulation, core: &[usize]) -> bool {
+    let id = |node: &usize| sim.node(*node).map(|node| node.own().id);
+    core.iter().all(|node| {
+        let Some(members) = sim.node(*node).map(spore_core::Node::members) else { return false };
+        let active = |id| members.iter().any(|m| m.id() == id && m.status().name() == "active");
+        core.iter().filter(|other| *other != node).filter_map(id).all(active)
+    })
+}
+
+/// How long a random core of nine took to agree after a minute in which links were cut at random,
+/// while the other seven stay cut off, mute or deaf, or stall.
+fn core_converges(seed: u64) -> Duration {
+    let mut sim = whole(Scenario { conditions: lossy(0.05), ..scenario(16, seed) }, secs(60));
+    let mut rng = fastrand::Rng::with_seed(seed);
+    let mut nodes: Vec<usize> = (0..16).collect();
+    let apply = |sim: &mut Simulation, command| sim.apply(command).expect("they exist");
+    for _ in 0..12 {
+        apply(&mut sim, Command::Heal);
+        rng.shuffle(&mut nodes);
+        let (from, to) = (nodes[..8].to_vec(), nodes[4..].to_vec());
+        apply(&mut sim, Command::Block { from, to });
+        sim.run_for(secs(5));
+    }
+    apply(&mut sim, Command::Heal);
+    let (core, rest) = nodes.split_at(9);
+    let all: Vec<usize> = (0..16).collect();
+    apply(&mut sim, Command::Isolate(rest[..2].to_vec()));
+    apply(&mut sim, Command::Block { from: rest[2..4].to_vec(), to: all.clone() });
+    apply(&mut sim, Command::Block { from: all, to: rest[4..6].to_vec() });
+    let start = sim.now();
+    for second in 0..300 {
+        if second % 20 == 0 {
+            apply(&mut sim, Command::Stall(rest[6], secs(10)));
+        }
+        if agree(&sim, core) {
+            break;
+        }
+        sim.run_for(secs(1));
+    }
+    assert!(agree(&sim, core), "seed {seed}: the core does not agree");
+    sim.now() - start
+}
+
+#[test]
+fn a_random_core_converges_within_60_seconds_while_the_rest_stays_broken() {
+    let spread = Spread::of((0..10).map(core_converges)).expect("there are seeds");
+    println!("a core of 9 of 16 at 5 % loss: {spread}");
+    assert!(spread.max <= secs(60), "{spread}");
+}
+
+#[test]
+#[ignore = "takes minutes"]
+fn a_random_core_converges_200_seeds_long() {
+    let spread = Spread::of((0..200).map(core_converges)).expect("there are seeds");
+    println!("a core of 9 of 16 at 5 % loss: {spread}");
+    assert!(spread.p99 <= secs(60), "{spread}");
+}

@@ -29,14 +29,15 @@ struct Parcel {
     bytes: Rc<[u8]>,
 }
 
-/// Takes everything out of the network.
+/// Takes all datagrams out of the network. What carries no bytes is a part of a TCP connection.
 #[derive(Debug)]
 struct Tap(Rc<RefCell<Vec<Parcel>>>);
 
 impl Fault for Tap {
     fn befall(&mut self, passage: &Passage, flights: &mut Vec<Flight>, _: &mut Rng) {
         let Passage { from, to, .. } = *passage;
-        let parcels = flights.drain(..).map(|flight| Parcel { from, to, bytes: flight.bytes });
+        let parcels = flights.extract_if(.., |flight| !flight.bytes.is_empty());
+        let parcels = parcels.map(|flight| Parcel { from, to, bytes: flight.bytes });
         self.0.borrow_mut().extend(parcels);
     }
 }

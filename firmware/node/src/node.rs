@@ -17,7 +17,7 @@ use spore_core::config::Timing;
 use spore_core::profile::Esp01;
 use spore_core::store::MAX_VALUE;
 use spore_core::wire::MAX_DATAGRAM;
-use spore_core::{Catalogue, Config, Storage, Stored};
+use spore_core::{Catalogue, Config, Key, Storage, Stored};
 use spore_node::http::{BUFFER_LEN, CONNECTIONS, Server, Timeouts, WORKERS};
 use spore_node::{Shell, client};
 use static_cell::{ConstStaticCell, StaticCell};
@@ -25,6 +25,7 @@ use static_cell::{ConstStaticCell, StaticCell};
 use crate::board::qemu::boot_args::BootArgs;
 use crate::board::qemu::boot_params::{BootParams, command_line};
 use crate::board::qemu::machine::eth::Ethernet;
+use crate::board::qemu::machine::nor::RamNor;
 use crate::board::qemu::machine::system::EmulatedSystem;
 use crate::board::qemu::machine::{cpu, retained, stack, time};
 use crate::board::qemu::random;
@@ -118,7 +119,9 @@ fn start(line: &'static str) -> (&'static Executor, &'static NodeLink, Ethernet)
 
     let random: [u8; 40] = random::bytes(&args.seed, resets, cpu::cycles());
     let (seed, network_seed) = split(&random);
-    let system = EmulatedSystem { chip_id: u32::from(args.id), reset_reason, seed };
+    // SAFETY: `start` runs once, and nobody else makes one.
+    let flash = unsafe { RamNor::new() };
+    let system = EmulatedSystem::new(u32::from(args.id), reset_reason, seed, flash);
     let stack = start_network(spawner, link, &args, u64::from_le_bytes(network_seed));
     start_node(spawner, stack, &args, system);
     spawner.spawn(watch_memory(link).expect(SPAWNED_ONCE));
@@ -169,9 +172,11 @@ fn start_node(spawner: Spawner, stack: Stack<'static>, args: &BootArgs, system: 
         services: Catalogue::EMPTY,
         timing: Timing::DEFAULT,
     };
-    let mut value = [0; MAX_VALUE];
-    let len = retained::identity().map_or(0, |identity| identity.encode(&mut value));
-    let stored = Stored { identity: &value[..len], ..Stored::default() };
+    let (mut values, mut stored) = ([[0; MAX_VALUE]; Key::ALL.len()], Stored::default());
+    for (key, value) in Key::ALL.into_iter().zip(&mut values) {
+        let len = system.load(key, value);
+        stored.set(key, &value[..len]);
+    }
     let shell: &'static NodeShell =
         SHELL.init_with(|| Shell::new(&config, &stored, system, STORAGE.take()));
     let buffers = HTTP_BUFFERS.take().each_mut().map(|buffer| &mut buffer[..]);

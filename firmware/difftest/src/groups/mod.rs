@@ -16,6 +16,7 @@ mod link;
 mod network;
 mod server;
 mod slices;
+mod store;
 mod text;
 mod time;
 
@@ -77,6 +78,7 @@ const GROUPS: &[(&str, Group)] = &[
     ("engine-codec", engine::codec),
     ("engine-nodes", engine::nodes),
     ("http-server", server::visits),
+    ("store", store::values),
 ];
 
 /// Runs all groups and reports one line each: name and hash.

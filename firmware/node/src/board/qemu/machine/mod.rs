@@ -5,6 +5,7 @@ pub mod eth;
 mod fault;
 pub mod fpga;
 mod mmio;
+pub mod nor;
 pub mod retained;
 pub mod stack;
 pub mod system;

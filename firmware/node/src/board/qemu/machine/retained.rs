@@ -1,17 +1,14 @@
 //! Memory that keeps its content over a reset and loses it when the machine is switched off, as
-//! the chip's RTC memory does. It tells why the machine was reset, and who the node was before.
+//! the chip's RTC memory does. It tells why the machine was reset, and how often.
 //!
 //! It lies in QEMU's data RAM below the 80 KB that the ESP8266 has, where nothing is loaded and
 //! nothing is cleared.
 
 use core::ptr;
 
-use spore_core::wire::U24;
-use spore_core::{Identity, NodeId};
-
-/// Where it lies; eight words of the chip's 192.
+/// Where it lies; four words of the chip's 192.
 const MEMORY: *mut [u32; WORDS] = ptr::with_exposed_provenance_mut(0x3FF4_0000);
-const WORDS: usize = 8;
+const WORDS: usize = 4;
 
 /// Marks memory that was written by us; other than all zeros and all ones.
 const MAGIC: u32 = 0x5350_4F52;
@@ -66,39 +63,23 @@ struct Record {
     resets: u32,
     /// The reason that the next start will find.
     reason: ResetReason,
-    identity: Option<Identity>,
 }
 
 impl Record {
-    const EMPTY: Self = Self { resets: 0, reason: ResetReason::PowerOn, identity: None };
+    const EMPTY: Self = Self { resets: 0, reason: ResetReason::PowerOn };
 
     fn load() -> Option<Self> {
         // SAFETY: ordinary memory that no Rust object lies in, and there is one thread.
         let words = unsafe { MEMORY.read_volatile() };
-        let [magic, resets, reason, id_high, id_low, epoch, known, sum] = words;
+        let [magic, resets, reason, sum] = words;
         if magic != MAGIC || sum != checksum(&words) {
             return None;
         }
-        let [_, _, a, b] = id_high.to_be_bytes();
-        let [c, d, e, f] = id_low.to_be_bytes();
-        let id = NodeId([a, b, c, d, e, f]);
-        let identity = U24::new(epoch).filter(|_| known == 1).map(|epoch| Identity { id, epoch });
-        Some(Self { resets, reason: ResetReason::from_word(reason), identity })
+        Some(Self { resets, reason: ResetReason::from_word(reason) })
     }
 
     fn store(self) {
-        let (NodeId([a, b, c, d, e, f]), epoch) =
-            self.identity.map_or((NodeId([0; 6]), 0), |known| (known.id, known.epoch.get()));
-        let mut words = [
-            MAGIC,
-            self.resets,
-            self.reason.to_word(),
-            u32::from_be_bytes([0, 0, a, b]),
-            u32::from_be_bytes([c, d, e, f]),
-            epoch,
-            u32::from(self.identity.is_some()),
-            0,
-        ];
+        let mut words = [MAGIC, self.resets, self.reason.to_word(), 0];
         words[WORDS - 1] = checksum(&words);
         // SAFETY: as in `load`.
         unsafe { MEMORY.write_volatile(words) }
@@ -125,16 +106,4 @@ pub fn begin() -> (ResetReason, u32) {
 /// Notes why the machine is about to be reset.
 pub fn note_reason(reason: ResetReason) {
     Record { reason, ..Record::load().unwrap_or(Record::EMPTY) }.store();
-}
-
-/// The identity that was stored since the machine was switched on.
-#[must_use]
-pub fn identity() -> Option<Identity> {
-    Record::load()?.identity
-}
-
-/// Stores an identity in place of any earlier one.
-pub fn store_identity(identity: Identity) {
-    let record = Record::load().unwrap_or(Record::EMPTY);
-    Record { identity: Some(identity), ..record }.store();
 }

@@ -1,10 +1,16 @@
 //! The emulated board as the body of a node.
 
-use spore_core::node::StoreFailed;
-use spore_core::{Event, Facts, Identity, Key, Node, NodeId, Resources, Seed};
-use spore_node::System;
+use core::cell::RefCell;
 
-use super::retained::{self, ResetReason};
+use embassy_futures::block_on;
+use spore_core::node::StoreFailed;
+use spore_core::store::MAX_VALUE;
+use spore_core::{Event, Facts, Key, Node, NodeId, Resources, Seed};
+use spore_node::System;
+use spore_node::store::{ESP01_RANGE, Store};
+
+use super::nor::RamNor;
+use super::retained::ResetReason;
 use super::stack;
 use crate::log_line;
 
@@ -18,11 +24,33 @@ const SDK_STATICS: u32 = 24_668;
 /// The emulated board.
 pub struct EmulatedSystem {
     /// The board's number: there is no chip that has one.
-    pub chip_id: u32,
-    /// Why the board starts.
-    pub reset_reason: ResetReason,
-    /// Random bytes for this start.
-    pub seed: [u8; 32],
+    chip_id: u32,
+    reset_reason: ResetReason,
+    seed: [u8; 32],
+    store: RefCell<Store<RamNor>>,
+}
+
+impl EmulatedSystem {
+    /// The board number `chip_id`, which starts for this reason, with random bytes for this start.
+    /// Reads what is in `flash`.
+    ///
+    /// # Panics
+    ///
+    /// If the flash cannot be read.
+    #[must_use]
+    pub fn new(chip_id: u32, reset_reason: ResetReason, seed: [u8; 32], flash: RamNor) -> Self {
+        let store = block_on(Store::open(flash, ESP01_RANGE)).expect("memory can be read");
+        if store.is_damaged() {
+            log_line!("SETTINGS damaged");
+        }
+        Self { chip_id, reset_reason, seed, store: RefCell::new(store) }
+    }
+
+    /// Reads the value of `key` into `buf`; 0 if there is none.
+    pub fn load(&self, key: Key, buf: &mut [u8; MAX_VALUE]) -> usize {
+        let mut store = self.store.borrow_mut();
+        block_on(store.load(key.number(), buf)).map_or(0, |loaded| loaded.len())
+    }
 }
 
 impl System for EmulatedSystem {
@@ -47,13 +75,9 @@ impl System for EmulatedSystem {
     }
 
     async fn store(&self, key: Key, value: &[u8]) -> Result<(), StoreFailed> {
-        // The memory that survives a reset has no room for more.
-        let Key::Identity = key else { return Ok(()) };
-        let identity = Identity::decode(value).ok_or(StoreFailed)?;
-        // Switching the machine off loses it, and then the node takes a new id: a pair of id and
-        // epoch never comes twice.
-        retained::store_identity(identity);
-        Ok(())
+        // Memory never waits, nor do the flash functions of the SDK. So what the store needs
+        // meanwhile is on the stack, and takes no memory for the rest of the time.
+        block_on(self.store.borrow_mut().store(key.number(), value)).map_err(|_| StoreFailed)
     }
 
     fn report(&self, event: Event, node: &Node<'_>) {

@@ -19,10 +19,12 @@ const CANARY: &str = "canary";
 /// The symbol that the canary leaves undefined.
 const CANARY_SYMBOL: &str = "outside";
 /// The least number of verbs that must be in the object, else nothing was proved.
-const VERBS: [&str; 12] = [
+const VERBS: [&str; 14] = [
     "new",
     "handle_datagram",
     "handle_request",
+    "handle_head",
+    "poll_response",
     "handle_completion",
     "handle_resources",
     "handle_timeout",

@@ -15,6 +15,7 @@ pub const DEFAULT_PORT: u16 = 4210;
 #[derive(Clone, Debug)]
 pub struct Config {
     /// The name that people know the node by: 1 to 32 letters, digits and hyphens (RFC 1123).
+    /// One that was set through the API, and is stored, holds instead.
     /// It need not be unique; members are told apart by their ids.
     pub hostname: Hostname,
     /// This node's address on the cluster's network, told to the others.
@@ -23,8 +24,10 @@ pub struct Config {
     pub port: u16,
     /// The TCP port of this node's HTTP API, told to the others.
     pub http_port: u16,
-    /// The key that all members share. Who does not have it can neither read nor alter.
-    pub key: ClusterKey,
+    /// The key that all members share. Who does not have it can neither read nor alter. Without
+    /// one the node is *unclaimed*: it says and hears nothing on UDP, so it has no members, and
+    /// refuses every signed request.
+    pub key: Option<ClusterKey>,
     /// What this node offers to others at `/api/services/NAME`.
     pub services: Catalogue,
     /// The pace of the membership protocol, the same on all members.

@@ -24,6 +24,8 @@
 //! | [`cluster`] | the member list: discovery, probing, suspicion, dissemination |
 //! | [`services`] | who offers what, and what members say of themselves |
 //! | [`api`] | the HTTP route table and the answers, as JSON made piece by piece |
+//! | [`settings`] | what an operator sets through the API |
+//! | [`log`] | what happened lately |
 //! | [`store`] | what a node remembers over restarts |
 //! | [`node`] | [`Node`], which ties them together behind the verbs |
 //! | [`config`], [`profile`] | what an operator sets; what is fixed when the program is built |
@@ -47,10 +49,12 @@ extern crate std;
 pub mod api;
 pub mod cluster;
 pub mod config;
+pub mod log;
 pub mod node;
 pub mod profile;
 pub mod security;
 pub mod services;
+pub mod settings;
 pub mod store;
 pub mod time;
 pub mod wire;

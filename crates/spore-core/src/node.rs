@@ -1,14 +1,19 @@
 //! [`Node`]: the engine behind its verbs.
 
-use crate::api::{self, Body, Request, Response};
+use crate::api::{self, Answers, Body, Error, Request, Response};
 use crate::cluster::{Cluster, Member, Refused, Status};
 use crate::config::{Config, Facts};
-use crate::profile::{Profile, Storage};
-use crate::security::{Epochs, Identity, OpenError, Sealer, Seed};
+use crate::log::Log;
+use crate::profile::{List as _, Profile, Storage};
+use crate::security::request::SigningKey;
+use crate::security::{Epochs, Identity, OpenError, RequestNonces, Sealer, Seed, Succession};
 use crate::services::poller::Poller;
 use crate::services::{Catalogue, Fetch, FetchFailed, ServiceId};
+use crate::settings::Settings;
+use crate::settings::change::{Keeper, Step, Ticket};
+use crate::settings::document::Wanted;
 use crate::store::{Key, Stored};
-use crate::time::Instant;
+use crate::time::{Duration, Instant};
 use crate::wire::{Message, NodeId, Record};
 use core::net::SocketAddrV4;
 
@@ -43,15 +48,23 @@ pub enum Action {
     /// body of an answer with status 200 with [`Node::handle_fetched`], piece by piece, and report the end
     /// within a bounded time. The next one comes only after that.
     Fetch(Fetch),
+    /// Verify the signature of [`Node::succession`], by
+    /// [`Succession::message`](crate::security::Succession::message).
+    Verify,
+    /// Restart the node: whatever answers were given had time to leave. It never ends.
+    Restart,
 }
 
 /// How an [`Action`] ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Completion {
-    /// The value of a key was stored, or was not. A failed attempt is repeated after a second.
+    /// The value of a key was stored, or was not. A failed attempt to store an identity is repeated
+    /// after a second; a failed change of the settings is dropped.
     Store(Key, Result<(), StoreFailed>),
     /// A status was fetched to its end, or was not.
     Fetch(Result<(), FetchFailed>),
+    /// Whether the signature is genuine.
+    Verify(bool),
 }
 
 /// The body's memory did not take the value. Nothing has changed.
@@ -73,6 +86,50 @@ pub enum Event {
     MemberLeft(NodeId),
     /// A dead member is no longer listed.
     MemberForgotten(NodeId),
+    /// The settings were changed, and the change is durable.
+    SettingsChanged,
+    /// A restart was asked for.
+    RestartAsked,
+    /// So many requests were refused for their credentials since the last such event.
+    RequestsRefused(u32),
+}
+
+impl Event {
+    /// The event as the API names it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::MemberJoined(_) => "member_joined",
+            Self::MemberSuspected(_) => "member_suspected",
+            Self::MemberReturned(_) => "member_returned",
+            Self::MemberDied(_) => "member_died",
+            Self::MemberLeft(_) => "member_left",
+            Self::MemberForgotten(_) => "member_forgotten",
+            Self::SettingsChanged => "settings_changed",
+            Self::RestartAsked => "restart_asked",
+            Self::RequestsRefused(_) => "requests_refused",
+        }
+    }
+
+    /// The member that it is about.
+    pub const fn member(self) -> Option<NodeId> {
+        match self {
+            Self::MemberJoined(id)
+            | Self::MemberSuspected(id)
+            | Self::MemberReturned(id)
+            | Self::MemberDied(id)
+            | Self::MemberLeft(id)
+            | Self::MemberForgotten(id) => Some(id),
+            Self::SettingsChanged | Self::RestartAsked | Self::RequestsRefused(_) => None,
+        }
+    }
+
+    /// How many happenings it stands for.
+    pub const fn count(self) -> u32 {
+        match self {
+            Self::RequestsRefused(count) => count,
+            _ => 1,
+        }
+    }
 }
 
 /// What the shell measures of its body.
@@ -89,7 +146,8 @@ pub struct Traffic {
     pub sent: u32,
     /// Taken in and believed.
     pub accepted: u32,
-    /// Not sealed with the cluster's key, of another version, or altered.
+    /// Not sealed with the cluster's key, of another version, or altered; all of them at a node
+    /// without a key.
     pub unauthentic: u32,
     /// Sealed, but not understood.
     pub malformed: u32,
@@ -100,6 +158,19 @@ pub struct Traffic {
     /// Not sent, because the outgoing queue was full.
     pub overflowed: u32,
 }
+
+/// Refused requests, and when they were last told of.
+#[derive(Debug, Default)]
+struct Refusals {
+    noted: Option<Instant>,
+    since: u32,
+}
+
+/// From the request for a restart to the restart.
+const RESTART_DELAY: Duration = Duration::from_millis(500);
+
+/// Between two events about refused requests.
+const REFUSALS_PAUSE: Duration = Duration::from_secs(10);
 
 /// A node of the cluster.
 ///
@@ -115,7 +186,18 @@ pub struct Node<'a> {
     pub(crate) cluster: Cluster<'a>,
     pub(crate) catalogue: Catalogue,
     poller: Poller,
-    sealer: Sealer,
+    /// The key for signed requests; `None` while the node is unclaimed.
+    pub(crate) signing: Option<SigningKey>,
+    pub(crate) request_nonces: RequestNonces,
+    pub(crate) settings: Keeper,
+    pub(crate) answers: Answers,
+    pub(crate) log: Log<'a>,
+    /// When the last verb was called that was told the time.
+    latest: Instant,
+    restart: Option<Instant>,
+    refusals: Refusals,
+    /// `None` while the node is unclaimed.
+    sealer: Option<Sealer>,
     epochs: Epochs,
     rng: fastrand::Rng,
     traffic: Traffic,
@@ -136,14 +218,29 @@ impl<'a> Node<'a> {
     ) -> Self {
         let (tokens, mut rng) = seed.split();
         let (epochs, identity) = Epochs::new(Identity::decode(stored.identity), &mut rng);
+        let settings = Settings::decode(stored.settings).unwrap_or_default();
+        let Storage { cluster, log } = storage;
+        let mut cluster =
+            Cluster::new(now, config, identity, tokens, rng.fork(), stored.peers, cluster);
+        if let Some(hostname) = &settings.hostname {
+            cluster.set_hostname(hostname);
+        }
         Self {
             facts,
             resources: Resources::default(),
             started: now,
-            cluster: Cluster::new(now, config, identity, tokens, rng.fork(), stored.peers, storage),
+            cluster,
             catalogue: config.services,
             poller: Poller::new(now, rng.fork()),
-            sealer: Sealer::new(&config.key),
+            signing: config.key.as_ref().map(SigningKey::derive),
+            request_nonces: RequestNonces::new(seed),
+            settings: Keeper::new(settings),
+            answers: Answers::default(),
+            log: Log::new(log.view()),
+            latest: now,
+            restart: None,
+            refusals: Refusals::default(),
+            sealer: config.key.as_ref().map(Sealer::new),
             epochs,
             rng,
             traffic: Traffic::default(),
@@ -152,11 +249,16 @@ impl<'a> Node<'a> {
 
     /// A UDP datagram came in. It is opened in place. A node that leaves takes in no more.
     pub fn handle_datagram(&mut self, now: Instant, from: SocketAddrV4, datagram: &mut [u8]) {
+        self.latest = now;
+        let traffic = &mut self.traffic;
+        let Some(sealer) = &self.sealer else {
+            traffic.unauthentic = traffic.unauthentic.saturating_add(1);
+            return;
+        };
         if !self.epochs.is_ready() || self.cluster.is_leaving() {
             return;
         }
-        let traffic = &mut self.traffic;
-        let outcome = match self.sealer.open(datagram) {
+        let outcome = match sealer.open(datagram) {
             Err(OpenError::Truncated | OpenError::Version | OpenError::Unauthentic) => {
                 &mut traffic.unauthentic
             }
@@ -182,9 +284,23 @@ impl<'a> Node<'a> {
         self.notice(now);
     }
 
-    /// An HTTP request came in. Its answer's body is read with [`poll_body`](Self::poll_body).
+    /// An HTTP request came in. Its answer's body is read with [`poll_body`](Self::poll_body); if
+    /// the answer [is pending](Response::is_pending), after [`poll_response`](Self::poll_response).
     pub fn handle_request(&mut self, now: Instant, request: &Request<'_>) -> Response {
+        self.latest = now;
         api::handle(self, now, request)
+    }
+
+    /// An HTTP request came in whose body the client holds back until it is asked for. Returns the
+    /// refusal if the request is bound to be refused whatever the body is.
+    pub fn handle_head(&mut self, now: Instant, request: &Request<'_>) -> Option<Response> {
+        self.latest = now;
+        api::precheck(self, now, request)
+    }
+
+    /// Whether a pending answer is decided now; `response` is the answer then. Actions decide it.
+    pub fn poll_response(&mut self, now: Instant, response: &mut Response) -> bool {
+        api::poll(self, now, response)
     }
 
     /// Writes the next piece of an answer's body into `buf`, which must hold at least
@@ -198,11 +314,23 @@ impl<'a> Node<'a> {
 
     /// An action has ended.
     pub fn handle_completion(&mut self, now: Instant, completion: Completion) {
+        self.latest = now;
         match completion {
             Completion::Store(Key::Identity, result) => {
                 if let Some(identity) = self.epochs.stored(now, result.is_ok()) {
                     self.cluster.set_identity(now, identity);
                 }
+            }
+            Completion::Store(Key::Settings, result) => {
+                if let Some(Ok(())) = self.settings.stored(now, result.is_ok()) {
+                    if let Some(hostname) = &self.settings.current().hostname {
+                        self.cluster.set_hostname(hostname);
+                    }
+                    self.cluster.notify(Event::SettingsChanged);
+                }
+            }
+            Completion::Verify(genuine) => {
+                self.settings.verified(now, genuine);
             }
             Completion::Store(Key::Peers, result) => self.cluster.stored_peers(now, result.is_ok()),
             Completion::Fetch(result) => {
@@ -230,7 +358,13 @@ impl<'a> Node<'a> {
         match key {
             Key::Identity => self.epochs.to_store().map_or(0, |identity| identity.encode(buf)),
             Key::Peers => self.cluster.peers_value(buf),
+            Key::Settings => self.settings.to_store().map_or(0, |settings| settings.encode(buf)),
         }
+    }
+
+    /// What [`Action::Verify`] is about.
+    pub fn succession(&self) -> Option<Succession> {
+        self.settings.to_verify()
     }
 
     /// The shell has measured its body.
@@ -254,7 +388,8 @@ impl<'a> Node<'a> {
 
     /// The time of [`poll_timeout`](Self::poll_timeout) has come. Harmless at any other time.
     pub fn handle_timeout(&mut self, now: Instant) {
-        if self.epochs.is_ready() {
+        self.latest = now;
+        if self.is_talking() {
             self.cluster.handle_timeout(now);
             self.notice(now);
         }
@@ -266,24 +401,29 @@ impl<'a> Node<'a> {
         self.poller.notice(now, directory, members);
     }
 
+    /// Whether it has a key to talk with, and nonces.
+    fn is_talking(&self) -> bool {
+        self.sealer.is_some() && self.epochs.is_ready()
+    }
+
     /// When to call [`handle_timeout`](Self::handle_timeout) and the `poll_*` verbs next, if
     /// nothing else happens.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let cluster = self.epochs.is_ready().then(|| self.cluster.poll_timeout()).flatten();
+        let cluster = self.is_talking().then(|| self.cluster.poll_timeout()).flatten();
         let poller = self.poller.poll_timeout().filter(|_| !self.cluster.is_leaving());
-        [cluster, self.epochs.poll_timeout(), poller].into_iter().flatten().min()
+        // A change that is under way ends with an action of its own.
+        let restart = self.restart.filter(|_| !self.settings.is_changing());
+        [cluster, self.epochs.poll_timeout(), poller, restart].into_iter().flatten().min()
     }
 
     /// Writes the next datagram that is due into `buf`, which should hold
     /// [`MAX_DATAGRAM`](crate::wire::MAX_DATAGRAM) bytes.
     pub fn poll_transmit(&mut self, now: Instant, buf: &mut [u8]) -> Option<Transmit> {
-        if !self.epochs.is_ready() {
-            return None;
-        }
+        let sealer = self.sealer.as_ref().filter(|_| self.epochs.is_ready())?;
         let buf = buf.get_mut(..crate::wire::MAX_DATAGRAM.min(buf.len()))?;
         let (destination, len) = self.cluster.poll_message(now, Sealer::message(buf))?;
         let header = self.epochs.take(&mut self.rng)?;
-        let len = self.sealer.seal(&header, buf, len)?;
+        let len = sealer.seal(&header, buf, len)?;
         self.traffic.sent = self.traffic.sent.saturating_add(1);
         Some(Transmit { destination, len })
     }
@@ -292,6 +432,16 @@ impl<'a> Node<'a> {
     pub fn poll_action(&mut self, now: Instant) -> Option<Action> {
         if self.epochs.poll_store(now) {
             return Some(Action::Store(Key::Identity));
+        }
+        if let Some(step) = self.settings.poll_step() {
+            return Some(match step {
+                Step::Verify => Action::Verify,
+                Step::Store => Action::Store(Key::Settings),
+            });
+        }
+        let due = |at: &mut Instant| now >= *at && !self.settings.is_changing();
+        if self.restart.take_if(due).is_some() {
+            return Some(Action::Restart);
         }
         if self.cluster.poll_store_peers(now) {
             return Some(Action::Store(Key::Peers));
@@ -305,7 +455,54 @@ impl<'a> Node<'a> {
 
     /// The next thing that has happened.
     pub fn poll_event(&mut self) -> Option<Event> {
-        self.cluster.poll_event()
+        let event = self.cluster.poll_event()?;
+        self.log.add(self.latest, event);
+        Some(event)
+    }
+
+    /// Whether the node has a cluster key.
+    pub fn is_claimed(&self) -> bool {
+        self.sealer.is_some()
+    }
+
+    /// The settings in force.
+    pub fn settings(&self) -> &Settings {
+        self.settings.current()
+    }
+
+    /// The answers to HTTP requests so far.
+    pub fn answers(&self) -> Answers {
+        self.answers
+    }
+
+    /// Begins a change of the settings.
+    pub(crate) fn change_settings(
+        &mut self,
+        now: Instant,
+        wanted: Wanted,
+    ) -> Result<Option<Ticket>, Error> {
+        self.settings.begin(now, wanted)
+    }
+
+    /// Restarts as soon as the answers that are being given had time to leave. Asking again does
+    /// not put it off.
+    pub(crate) fn restart(&mut self, now: Instant) {
+        if self.restart.is_none() {
+            self.restart = Some(now + RESTART_DELAY);
+            self.cluster.notify(Event::RestartAsked);
+        }
+    }
+
+    /// Notes that a request was refused for its credentials: the first at once, what follows
+    /// counted together, so that a flood neither fills the log nor wears out the body's.
+    pub(crate) fn note_refusal(&mut self, now: Instant) {
+        let Refusals { noted, since } = &mut self.refusals;
+        *since = since.saturating_add(1);
+        if noted.is_none_or(|noted| now.since(noted) >= REFUSALS_PAUSE) {
+            let count = core::mem::take(since);
+            *noted = Some(now);
+            self.cluster.notify(Event::RequestsRefused(count));
+        }
     }
 
     /// What this node says of itself.

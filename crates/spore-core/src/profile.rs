@@ -5,6 +5,7 @@
 //! on the stack. What happens at each limit stands with the part that has the limit.
 
 use crate::cluster::{Member, Outgoing};
+use crate::log::LogEntry;
 use crate::services::{Build, Known, Slot};
 use heapless::{Vec, VecView};
 
@@ -42,6 +43,8 @@ pub trait Profile {
     type Offers: List<u8>;
     /// Different kinds of bodies and versions of programs. Beyond it, some are shown as unknown.
     type Builds: List<Build>;
+    /// What happened lately. The oldest entry makes room for one more.
+    type Log: List<LogEntry>;
 }
 
 /// An ESP-01: 64 members, itself included, of at most 96 bytes each.
@@ -55,6 +58,7 @@ impl Profile for Esp01 {
     type Services = Vec<Known, 16>;
     type Offers = Vec<u8, { 63 * 2 }>;
     type Builds = Vec<Build, 8>;
+    type Log = Vec<LogEntry, 16>;
 }
 
 /// A Linux machine, or a simulated one: 512 members, itself included.
@@ -68,11 +72,17 @@ impl Profile for Host {
     type Services = Vec<Known, 256>;
     type Offers = Vec<u8, { 511 * 32 }>;
     type Builds = Vec<Build, 64>;
+    type Log = Vec<LogEntry, 32>;
 }
 
 /// The memory of one node, for [`Node::new`](crate::Node::new).
-#[derive(Debug)]
 pub struct Storage<P: Profile> {
+    pub(crate) cluster: ClusterStorage<P>,
+    pub(crate) log: P::Log,
+}
+
+/// The part of it that the member list needs.
+pub(crate) struct ClusterStorage<P: Profile> {
     pub(crate) members: P::Members,
     pub(crate) outgoing: P::Outgoing,
     pub(crate) slots: P::Slots,
@@ -81,9 +91,19 @@ pub struct Storage<P: Profile> {
     pub(crate) builds: P::Builds,
 }
 
+impl<P: Profile> core::fmt::Debug for Storage<P> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Storage").finish_non_exhaustive()
+    }
+}
+
 impl<P: Profile> Storage<P> {
     /// Empty storage.
-    pub const NEW: Self = Self {
+    pub const NEW: Self = Self { cluster: ClusterStorage::NEW, log: P::Log::NEW };
+}
+
+impl<P: Profile> ClusterStorage<P> {
+    const NEW: Self = Self {
         members: P::Members::NEW,
         outgoing: P::Outgoing::NEW,
         slots: P::Slots::NEW,

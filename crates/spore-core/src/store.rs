@@ -20,17 +20,21 @@ pub enum Key {
     /// Some members to try at the next start: up to 81 bytes, an id and an address each. Losing it
     /// costs time at a start where broadcasts are lost.
     Peers,
+    /// What was set through the API: at most [`MAX_VALUE`] bytes, see
+    /// [`Settings`](crate::settings::Settings).
+    Settings,
 }
 
 impl Key {
     /// All keys.
-    pub const ALL: [Self; 2] = [Self::Identity, Self::Peers];
+    pub const ALL: [Self; 3] = [Self::Identity, Self::Settings, Self::Peers];
 
     /// The key as a number, which never changes.
     pub const fn number(self) -> u8 {
         match self {
             Self::Identity => 1,
             Self::Peers => 3,
+            Self::Settings => 2,
         }
     }
 
@@ -39,6 +43,7 @@ impl Key {
         match self {
             Self::Identity => "identity",
             Self::Peers => "peers",
+            Self::Settings => "settings",
         }
     }
 }
@@ -53,6 +58,8 @@ pub struct Stored<'a> {
     pub identity: &'a [u8],
     /// The value of [`Key::Peers`].
     pub peers: &'a [u8],
+    /// The value of [`Key::Settings`].
+    pub settings: &'a [u8],
 }
 
 impl<'a> Stored<'a> {
@@ -61,6 +68,7 @@ impl<'a> Stored<'a> {
         match key {
             Key::Identity => self.identity = value,
             Key::Peers => self.peers = value,
+            Key::Settings => self.settings = value,
         }
     }
 }

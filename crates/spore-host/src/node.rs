@@ -7,15 +7,18 @@ use crate::state::{FolderError, StateFolder};
 use crate::stop::Stop;
 use crate::system::HostSystem;
 use embassy_futures::join::{join_array, join3, join4};
+use embassy_sync::signal::Signal;
 use futures_lite::future::{block_on, or};
+use log::error;
 use spore_core::config::Timing;
 use spore_core::profile::Host;
 use spore_core::wire::MAX_DATAGRAM;
 use spore_core::{Catalogue, ClusterKey, Config, Hostname, Seed, Storage, Stored};
-use spore_node::http::{BUFFER_LEN, Server, Timeouts};
+use spore_node::http::{BODY_MAX, BUFFER_LEN, Server, Timeouts};
 use spore_node::{Shell, client};
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::time::Duration;
 
 /// What the operator sets.
@@ -29,8 +32,8 @@ pub struct Settings {
     pub port: u16,
     /// The TCP port of the node's HTTP API.
     pub http_port: u16,
-    /// The cluster's key.
-    pub key: ClusterKey,
+    /// The cluster's key; without one the node is unclaimed (see [`Config::key`]).
+    pub key: Option<ClusterKey>,
     /// The folder in which the node remembers what it must, and which is its alone; it is made if
     /// need be. Without one, the node has a new id at each start.
     pub state: Option<PathBuf>,
@@ -73,8 +76,44 @@ impl HostNode {
     }
 
     /// Runs the node on this thread until `stop` is requested; then it leaves the cluster, for
-    /// which it takes less than a second.
+    /// which it takes less than a second. When it is to restart, it lets go of its addresses and
+    /// its folder and takes them again; nothing else in the process notices.
     pub fn run(self, stop: &Stop) {
+        let settings = self.settings.clone();
+        let (mut node, mut reason) = (self, "start");
+        while node.live(reason, stop) == Ending::Restarted {
+            reason = "restart";
+            match Self::bind_again(&settings, stop) {
+                Some(bound) => node = bound,
+                None => return,
+            }
+        }
+    }
+
+    /// Takes the addresses and the folder again, which somebody else may have got hold of. `None`
+    /// if `stop` is requested meanwhile.
+    fn bind_again(settings: &Settings, stop: &Stop) -> Option<Self> {
+        loop {
+            match Self::bind(settings.clone()) {
+                Ok(node) => return Some(node),
+                Err(error) => error!("{}: cannot restart yet: {error}", settings.hostname),
+            }
+            let pause = async {
+                async_io::Timer::after(BIND_PAUSE).await;
+                false
+            };
+            let stopped = async {
+                stop.requested().await;
+                true
+            };
+            if block_on(or(stopped, pause)) {
+                return None;
+            }
+        }
+    }
+
+    /// One life, until the node is to stop or wants to be restarted.
+    fn live(self, reason: &'static str, stop: &Stop) -> Ending {
         let Self { settings, sockets, state, seed } = self;
         let config = Config {
             hostname: settings.hostname.clone(),
@@ -85,11 +124,14 @@ impl HostNode {
             services: Catalogue::EMPTY,
             timing: Timing::DEFAULT,
         };
+        let restart = Rc::new(Signal::new());
         let system = HostSystem {
             hostname: settings.hostname.to_string(),
             address: settings.address,
             state,
             seed,
+            reason,
+            restart: Rc::clone(&restart),
         };
         let mut storage = Box::new(Storage::<Host>::NEW);
         let values = system.load();
@@ -102,20 +144,36 @@ impl HostNode {
                 async_io::Timer::after(LEAVING).await;
             })
             .await;
+            Ending::Stopped
+        };
+        let restarted = async {
+            restart.wait().await;
+            Ending::Restarted
         };
         let node = Box::pin(drive(&shell, &sockets, &settings.faults));
-        // The other one never ends.
-        block_on(or(goodbye, async {
-            node.await;
-        }));
+        let never = async { node.await };
+        block_on(or(goodbye, or(restarted, never)))
     }
+}
+
+/// How the life of a node ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ending {
+    /// It left the cluster, as it was told to.
+    Stopped,
+    /// It was told to start anew.
+    Restarted,
 }
 
 /// How long a node may take to say that it goes. It needs a third of that.
 const LEAVING: Duration = Duration::from_millis(800);
 
-/// The buffer of one HTTP connection: larger than it must be, for fewer and larger pieces.
-const HTTP_BUFFER: usize = BUFFER_LEN + 2048;
+/// Between two attempts to take the addresses again.
+const BIND_PAUSE: Duration = Duration::from_secs(1);
+
+/// The buffer of one HTTP connection: larger than it must be, so that every body fits, and for fewer
+/// and larger pieces.
+const HTTP_BUFFER: usize = BUFFER_LEN + BODY_MAX;
 
 async fn drive(shell: &Shell<'_, HostSystem>, sockets: &Sockets, faults: &Faults) -> ! {
     let mut http_buffers = vec![[0; HTTP_BUFFER]; CONNECTIONS];
@@ -124,7 +182,7 @@ async fn drive(shell: &Shell<'_, HostSystem>, sockets: &Sockets, faults: &Faults
         // There are as many buffers as seats.
         seats.next().map_or(&mut [][..], |buffer| buffer)
     });
-    let server = Server::<CONNECTIONS>::new(seats, Timeouts::STANDARD);
+    let server = Server::<CONNECTIONS>::new(seats, &mut [], Timeouts::STANDARD);
     let workers =
         std::array::from_fn::<_, { CONNECTIONS + 1 }, _>(|_| server.worker(&sockets.http, shell));
 

@@ -2,12 +2,17 @@
 
 use crate::memory;
 use crate::state::StateFolder;
-use log::info;
+use embassy_sync::blocking_mutex::raw::NoopRawMutex;
+use embassy_sync::signal::Signal;
+use log::{info, warn};
 use spore_core::node::StoreFailed;
+use spore_core::security::Succession;
 use spore_core::store::MAX_VALUE;
 use spore_core::{Event, Facts, Key, Node, NodeId, Resources, Seed};
 use spore_node::System;
+use std::future::pending;
 use std::net::Ipv4Addr;
+use std::rc::Rc;
 
 pub(crate) struct HostSystem {
     pub(crate) hostname: String,
@@ -15,6 +20,10 @@ pub(crate) struct HostSystem {
     /// Where the node's values are kept; without it the node forgets them.
     pub(crate) state: Option<StateFolder>,
     pub(crate) seed: Seed,
+    /// Why the node starts.
+    pub(crate) reason: &'static str,
+    /// Raised to end the node, which is then started again.
+    pub(crate) restart: Rc<Signal<NoopRawMutex, ()>>,
 }
 
 impl System for HostSystem {
@@ -25,7 +34,7 @@ impl System for HostSystem {
             // A machine has no chip id; the address tells its nodes apart.
             chip_id: self.address.to_bits(),
             flash_size: 0,
-            reset_reason: "start",
+            reset_reason: self.reason,
         }
     }
 
@@ -44,6 +53,16 @@ impl System for HostSystem {
         }
     }
 
+    fn verify(&self, succession: &Succession) -> bool {
+        succession.is_genuine()
+    }
+
+    async fn restart(&self) -> ! {
+        info!("{}: restarts", self.hostname);
+        self.restart.signal(());
+        pending().await
+    }
+
     fn report(&self, event: Event, node: &Node<'_>) {
         let (id, change) = match event {
             Event::MemberJoined(id) => (id, "joined"),
@@ -52,6 +71,11 @@ impl System for HostSystem {
             Event::MemberDied(id) => (id, "is dead"),
             Event::MemberLeft(id) => (id, "has left"),
             Event::MemberForgotten(id) => (id, "is forgotten"),
+            Event::SettingsChanged => return info!("{}: settings changed", self.hostname),
+            Event::RestartAsked => return info!("{}: a restart was asked for", self.hostname),
+            Event::RequestsRefused(count) => {
+                return warn!("{}: refused {count} requests for their credentials", self.hostname);
+            }
         };
         info!("{}: {} {change}", self.hostname, name(node, id));
     }

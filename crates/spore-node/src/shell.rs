@@ -15,7 +15,8 @@ use spore_core::api::{Body, Request, Response};
 use spore_core::store::MAX_VALUE;
 use spore_core::time::Instant;
 use spore_core::{
-    Action, Completion, Config, Destination, Fetch, FetchFailed, Node, Profile, Storage, Stored,
+    Action, Completion, Config, Destination, Fetch, FetchFailed, Key, Node, Profile, Storage,
+    Stored,
 };
 
 /// Pause after a failed receive: the network is down, and time must bring it back.
@@ -123,21 +124,30 @@ impl<'a, S: System> Shell<'a, S> {
         loop {
             // The borrow must end before the await.
             let action = self.node.borrow_mut().poll_action(now());
-            let key = match action {
-                Some(Action::Store(key)) => key,
+            let completion = match action {
+                None => break,
+                Some(Action::Store(key)) => self.store(key).await,
                 Some(Action::Fetch(fetch)) => {
                     // It takes seconds, in which everything else must go on.
                     self.wanted.signal(fetch);
                     continue;
                 }
-                None => break,
+                Some(Action::Verify) => {
+                    let succession = self.node.borrow().succession();
+                    let genuine = succession.is_some_and(|asked| self.system.verify(&asked));
+                    Completion::Verify(genuine)
+                }
+                Some(Action::Restart) => self.system.restart().await,
             };
-            let mut value = [0; MAX_VALUE];
-            let len = self.node.borrow().value(key, &mut value);
-            let value = value.get(..len).unwrap_or_default();
-            let completion = Completion::Store(key, self.system.store(key, value).await);
             self.node.borrow_mut().handle_completion(now(), completion);
         }
+    }
+
+    async fn store(&self, key: Key) -> Completion {
+        let mut value = [0; MAX_VALUE];
+        let len = self.node.borrow().value(key, &mut value);
+        let value = value.get(..len).unwrap_or_default();
+        Completion::Store(key, self.system.store(key, value).await)
     }
 
     async fn transmit(&self, socket: &mut impl UdpSend, broadcast: SocketAddrV4, buf: &mut [u8]) {
@@ -183,6 +193,20 @@ impl<S: System> Api for Shell<'_, S> {
         let response = node.handle_request(now(), request);
         self.changed.signal(());
         response
+    }
+
+    fn handle_head(&self, request: &Request<'_>) -> Option<Response> {
+        let response = self.node.borrow_mut().handle_head(now(), request);
+        self.changed.signal(());
+        response
+    }
+
+    fn poll_response(&self, response: &mut Response) -> bool {
+        let decided = self.node.borrow_mut().poll_response(now(), response);
+        if decided {
+            self.changed.signal(());
+        }
+        decided
     }
 
     fn poll_body(&self, body: &mut Body, buf: &mut [u8]) -> usize {

@@ -1,6 +1,7 @@
 //! What the body provides besides sockets and time.
 
 use spore_core::node::StoreFailed;
+use spore_core::security::Succession;
 use spore_core::{Event, Facts, Key, Node, Resources, Seed};
 
 /// The body of a node, as far as the engine depends on it.
@@ -21,6 +22,13 @@ pub trait System {
     /// `Ok`, and after a power cut at any moment either the old value or the new one MUST be there,
     /// and all others. A body that cannot remember returns `Ok`.
     async fn store(&self, key: Key, value: &[u8]) -> Result<(), StoreFailed>;
+
+    /// Whether the Ed25519 signature (RFC 8032) over [`Succession::message`] is that of
+    /// [`Succession::key`]. Small-order keys and encodings that are not canonical MUST be refused.
+    fn verify(&self, succession: &Succession) -> bool;
+
+    /// Restarts the node at once, with what was stored. Nothing of the shell runs after that.
+    async fn restart(&self) -> !;
 
     /// Something has happened; `node` is the state after it. For the log.
     fn report(&self, event: Event, node: &Node<'_>);

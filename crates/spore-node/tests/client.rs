@@ -103,7 +103,8 @@ fn own_server() -> SocketAddrV4 {
     let address = v4(listener.get_ref().local_addr().expect("bound"));
     thread::spawn(move || {
         let (acceptor, mut buf) = (Acceptor(listener), [0; spore_node::http::BUFFER_LEN]);
-        let server = Server::<1>::new([&mut buf], Timeouts::STANDARD);
+        let mut body = [0; spore_node::http::BODY_MAX];
+        let server = Server::<1>::new([&mut buf], &mut body, Timeouts::STANDARD);
         let stubs = [Stub::default(), Stub::default()];
         let [a, b] = stubs.each_ref().map(|stub| server.worker(&acceptor, stub));
         let serving = async {

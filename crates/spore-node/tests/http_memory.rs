@@ -12,7 +12,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use edge_nal::io::{ErrorType, Read, Write};
 use edge_nal::{Close, NoopNet, Readable, TcpAccept, TcpShutdown, TcpSplit};
 use futures_lite::future::{block_on, or, yield_now};
-use spore_node::http::{BUFFER_LEN, Server, Timeouts};
+use spore_node::http::{BODY_MAX, BUFFER_LEN, HEAD_MAX, Server, Timeouts};
 use support::{OK, Reply, Stub, cases, long_byte, replies};
 
 /// A client that sends its pieces one after the other, then says that no more is to come.
@@ -114,7 +114,8 @@ impl TcpAccept for &Client {
 /// Serves `client` with a buffer of `room` bytes; what it received.
 fn serve_with(client: &Client, room: usize) -> Vec<u8> {
     let mut buf = vec![0; room];
-    let server = Server::<1>::new([&mut buf], Timeouts::STANDARD);
+    let mut shared = [0; BODY_MAX];
+    let server = Server::<1>::new([&mut buf], &mut shared, Timeouts::STANDARD);
     let stub = Stub::default();
     let until_closed = async {
         while !client.closed.get() {
@@ -248,4 +249,55 @@ fn mutated_requests_are_always_answered() {
         assert!(!received.is_empty(), "{}", raw.escape_ascii());
         assert!(replies(&received, 0).iter().all(heads), "{}", raw.escape_ascii());
     }
+}
+
+/// Bodies of every length around what fits behind the head, with a length and in chunks, in one
+/// piece and in many, with the next request right behind them.
+#[test]
+fn bodies_are_handed_over_whole() {
+    let next = "GET /ok HTTP/1.1\r\nHost: n\r\n\r\n";
+    let lengths = (0..5).chain(1_000..1_030).chain([1_500, 1_700, BODY_MAX - 1, BODY_MAX]);
+    for length in lengths.chain(1_720..1_760) {
+        let body: Vec<u8> = (0..length).map(long_byte).collect();
+        let text = std::str::from_utf8(&body).unwrap();
+        let chunks: String = body
+            .chunks(97)
+            .map(|chunk| format!("{:x};a\r\n{}\r\n", chunk.len(), str::from_utf8(chunk).unwrap()))
+            .collect();
+        let post = "POST /echo HTTP/1.1\r\nHost: n\r\n";
+        let fixed = format!("{post}Content-Length: {length}\r\n\r\n{text}{next}");
+        // In chunks of 97 bytes, the extensions of the longest take 44 of the 256 bytes.
+        let chunked = format!("{post}Transfer-Encoding: chunked\r\n\r\n{chunks}0\r\n\r\n{next}");
+        let fields = "x".repeat(HEAD_MAX - post.len() - 40);
+        let full = format!("{post}X: {fields}\r\nContent-Length: {length}\r\n\r\n{text}{next}");
+        for raw in [fixed, chunked, full] {
+            for piece in [1, 7, 333, raw.len()] {
+                for room in [BUFFER_LEN, BUFFER_LEN + BODY_MAX] {
+                    let pieces: Vec<_> = raw.as_bytes().chunks(piece).map(<[u8]>::to_vec).collect();
+                    let client = Client { pieces: pieces.into(), ..Client::default() };
+                    let replies = replies(&serve_with(&client, room), 0);
+                    assert_statuses(&replies, &[200, 200], &raw.as_bytes()[..60]);
+                    assert!(replies[0].body == body, "{length} in pieces of {piece}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_body_is_asked_for_when_it_is_wanted_and_not_before() {
+    let post =
+        "POST /echo HTTP/1.1\r\nHost: n\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n";
+    let answers = replies(&serve(vec![post.into(), b"hello".to_vec()]), 0);
+    let statuses: Vec<u16> = answers.iter().map(|reply| reply.status).collect();
+    assert_eq!(statuses, [100, 200]);
+    assert_eq!(answers[1].body, b"hello");
+    // Who sends it at once waits for nothing.
+    let answers = replies(&serve(vec![format!("{post}hello").into()]), 0);
+    assert_eq!(answers.len(), 1);
+    // Who is refused is not asked for a body.
+    let refused = post.replace("POST", "PUT");
+    let answers = replies(&serve(vec![refused.into(), b"hello".to_vec()]), 0);
+    assert_statuses(&answers, &[405], b"PUT");
+    assert_eq!(answers[0].field("connection"), Some("close"));
 }

@@ -13,7 +13,7 @@ use edge_nal::TcpAccept;
 use edge_nal_std::TcpSocket;
 use embassy_futures::join::join4;
 use futures_lite::future::or;
-use spore_node::http::{BUFFER_LEN, Server, Timeouts};
+use spore_node::http::{BODY_MAX, BUFFER_LEN, Server, Timeouts};
 use support::{OK, Reply, Stub, cases, replies};
 
 /// Short enough for a test, and far enough apart to tell which one it was.
@@ -21,6 +21,7 @@ const TIMEOUTS: Timeouts = Timeouts {
     idle: ms(300),
     head: ms(900),
     body: ms(900),
+    lease: ms(200),
     write: ms(600),
     response: ms(1500),
     linger: ms(600),
@@ -57,7 +58,8 @@ fn start() -> SocketAddr {
         let acceptor = Acceptor(listener);
         let mut bufs = [[0; BUFFER_LEN]; 3];
         let [a, b, c] = &mut bufs;
-        let server = Server::<3>::new([a, b, c], TIMEOUTS);
+        let mut shared = [0; BODY_MAX];
+        let server = Server::<3>::new([a, b, c], &mut shared, TIMEOUTS);
         let stubs: [Stub; 4] = std::array::from_fn(|_| Stub::default());
         let [a, b, c, d] = stubs.each_ref().map(|stub| server.worker(&acceptor, stub));
         let serving = async {
@@ -268,7 +270,8 @@ fn workers_are_small() {
     let listener = Async::<TcpListener>::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
     let acceptor = Acceptor(listener);
     let mut buf = [0; BUFFER_LEN];
-    let server = Server::<1>::new([&mut buf], TIMEOUTS);
+    let mut shared = [0; BODY_MAX];
+    let server = Server::<1>::new([&mut buf], &mut shared, TIMEOUTS);
     let stub = Stub::default();
     let size = size_of_val(&server.worker(&acceptor, &stub));
     println!("{size} bytes a worker, {} the server", size_of_val(&server));

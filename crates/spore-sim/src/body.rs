@@ -8,7 +8,7 @@ use crate::report::Traffic;
 use crate::simulation::memory::{Pending, SECTORS};
 use spore_core::store::MAX_VALUE;
 use spore_core::wire::MAX_DATAGRAM;
-use spore_core::{Action, Destination, Event, Facts, Fetch, Hostname, Key, Node};
+use spore_core::{Action, Completion, Destination, Event, Facts, Fetch, Hostname, Key, Node};
 use std::collections::VecDeque;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::rc::Rc;
@@ -53,6 +53,8 @@ pub(crate) struct Stall {
 /// What came out of an engine after a verb.
 #[derive(Debug, Default)]
 pub(crate) struct Output {
+    /// It wants to be restarted.
+    pub(crate) restart: bool,
     pub(crate) values: Vec<(Key, Rc<[u8]>)>,
     pub(crate) datagrams: Vec<(Destination, Rc<[u8]>)>,
     pub(crate) events: Vec<Event>,
@@ -88,6 +90,7 @@ impl Running {
     /// Polls the engine until nothing more comes, as a shell must after each verb.
     pub(crate) fn drain(&mut self, now: Duration, output: &mut Output) {
         let local = self.clock.local(now);
+        output.restart = false;
         output.values.clear();
         output.datagrams.clear();
         output.events.clear();
@@ -101,6 +104,11 @@ impl Running {
                         output.values.push((key, Rc::from(&value[..len])));
                     }
                     Action::Fetch(fetch) => output.fetches.push(fetch),
+                    Action::Verify => {
+                        let genuine = node.succession().is_some_and(|asked| asked.is_genuine());
+                        node.handle_completion(local, Completion::Verify(genuine));
+                    }
+                    Action::Restart => output.restart = true,
                 }
             }
             let mut buf = [0; MAX_DATAGRAM];

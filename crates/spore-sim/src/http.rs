@@ -10,7 +10,7 @@ use crate::log::Entry;
 use crate::network::Passage;
 use crate::queue::Event;
 use crate::simulation::Simulation;
-use spore_core::api::{MIN_PIECE, Method, Request};
+use spore_core::api::{MIN_PIECE, Method, Request, Response};
 use spore_core::time::Instant;
 use spore_core::{Completion, Fetch, FetchFailed, Node};
 use std::net::SocketAddrV4;
@@ -26,23 +26,41 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 /// A client's buffer.
 const PIECE: usize = 512;
 
-const STATUS: Request<'static> =
-    Request { method: Method::Get, path: "/api/node/status", query: "" };
+const STATUS: Request<'static> = Request::new(Method::Get, "/api/node/status");
 
 impl Simulation {
     /// Asks a node's HTTP API: status code and body. `None` if it does not run or is stalled.
     /// Panics if there is no such node.
     pub fn get(&mut self, node: usize, path: &str) -> Option<(u16, String)> {
-        self.request(node, &Request { method: Method::Get, path, query: "" })
+        self.request(node, &Request::new(Method::Get, path))
     }
 
     /// As [`get`](Self::get), for any request.
     pub fn request(&mut self, node: usize, request: &Request<'_>) -> Option<(u16, String)> {
-        let life = self.bodies[node].life.as_mut().filter(|life| life.stall.is_none())?;
-        let now = life.clock.local(self.now);
-        let (status, body) = life.engine.with(|node| answer(node, now, request));
-        self.settle(node);
+        let boot = self.bodies[node].boot;
+        let mut response = self.ask(node, boot, |node, now| node.handle_request(now, request))?;
+        // What must be durable first takes the time that it takes.
+        let limit = self.now + TIMEOUT;
+        while response.is_pending() && self.step(limit) {
+            self.ask(node, boot, |node, now| node.poll_response(now, &mut response))?;
+        }
+        let (status, body) = self.ask(node, boot, |node, now| read(node, now, response))?;
         Some((status, String::from_utf8_lossy(&body).into_owned()))
+    }
+
+    /// Lets `verb` do something with a node that runs, in this boot of it, and is not stalled.
+    fn ask<R>(
+        &mut self,
+        node: usize,
+        boot: u32,
+        verb: impl FnOnce(&mut Node<'_>, Instant) -> R,
+    ) -> Option<R> {
+        let body = &mut self.bodies[node];
+        let life = body.life.as_mut().filter(|life| life.stall.is_none() && body.boot == boot)?;
+        let now = life.clock.local(self.now);
+        let answer = life.engine.with(|node| verb(node, now));
+        self.settle(node);
+        Some(answer)
     }
 
     /// `node` wants the status of another one.
@@ -116,7 +134,11 @@ impl Simulation {
 
 /// What a node answers, read through the smallest buffer.
 fn answer(node: &mut Node<'_>, now: Instant, request: &Request<'_>) -> (u16, Vec<u8>) {
-    let mut response = node.handle_request(now, request);
+    let response = node.handle_request(now, request);
+    read(node, now, response)
+}
+
+fn read(node: &Node<'_>, now: Instant, mut response: Response) -> (u16, Vec<u8>) {
     let (mut body, mut piece) = (Vec::new(), [0; MIN_PIECE]);
     loop {
         match node.poll_body(now, &mut response.body, &mut piece) {

@@ -127,6 +127,9 @@ impl Fnv {
                     Event::MemberDied(id) => (10, id),
                     Event::MemberLeft(id) => (11, id),
                     Event::MemberForgotten(id) => (12, id),
+                    Event::SettingsChanged => (13, NodeId([0; 6])),
+                    Event::RestartAsked => (14, NodeId([0; 6])),
+                    Event::RequestsRefused(_) => (15, NodeId([0; 6])),
                 };
                 self.tagged(kind, observer, &id);
             }

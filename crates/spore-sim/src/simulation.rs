@@ -9,7 +9,7 @@ use crate::network::{Fault, Flight, Network, Passage};
 use crate::nonces::Nonces;
 use crate::queue::{Event, Queue};
 use crate::report::{Report, Traffic};
-use crate::scenario::{Command, Scenario, ScenarioError};
+use crate::scenario::{Command, Memory, Scenario, ScenarioError};
 use crate::watch::Watch;
 use fastrand::Rng;
 use spore_core::{ClusterKey, Destination, Node};
@@ -193,7 +193,7 @@ impl Simulation {
 
     /// Lets the next thing happen that is due by `limit`; false if there is none, and it is
     /// `limit` now.
-    fn step(&mut self, limit: Duration) -> bool {
+    pub(crate) fn step(&mut self, limit: Duration) -> bool {
         let Some((at, event)) = self.queue.pop(limit) else {
             self.now = self.now.max(limit);
             return false;
@@ -274,6 +274,10 @@ impl Simulation {
         life.drain(self.now, &mut output);
         if let Some(at) = life.wake.filter(|at| wake != Some(*at)) {
             self.queue.push(at, Event::Wake { node });
+        }
+        if output.restart {
+            let command = Box::new(Command::Restart(node, Memory::Kept));
+            self.queue.push(self.now, Event::Command(command));
         }
         let members = life.engine.node().members();
         for event in &output.events {

@@ -18,7 +18,7 @@ use spore_core::profile::Esp01;
 use spore_core::store::MAX_VALUE;
 use spore_core::wire::MAX_DATAGRAM;
 use spore_core::{Catalogue, Config, Key, Storage, Stored};
-use spore_node::http::{BUFFER_LEN, CONNECTIONS, Server, Timeouts, WORKERS};
+use spore_node::http::{BODY_MAX, BUFFER_LEN, CONNECTIONS, Server, Timeouts, WORKERS};
 use spore_node::{Shell, client};
 use static_cell::{ConstStaticCell, StaticCell};
 
@@ -75,6 +75,7 @@ static CLIENT_BUFFERS: ConstStaticCell<NodeClientBuffers> = ConstStaticCell::new
 static UDP_BUFFERS: ConstStaticCell<NodeUdpBuffers> = ConstStaticCell::new(UdpBuffers::new());
 static HTTP_BUFFERS: ConstStaticCell<[[u8; BUFFER_LEN]; CONNECTIONS]> =
     ConstStaticCell::new([[0; BUFFER_LEN]; CONNECTIONS]);
+static BODY_BUFFER: ConstStaticCell<[u8; BODY_MAX]> = ConstStaticCell::new([0; BODY_MAX]);
 static STORAGE: ConstStaticCell<Storage<Esp01>> = ConstStaticCell::new(Storage::NEW);
 static SHELL: StaticCell<NodeShell> = StaticCell::new();
 static SERVER: StaticCell<NodeServer> = StaticCell::new();
@@ -180,7 +181,8 @@ fn start_node(spawner: Spawner, stack: Stack<'static>, args: &BootArgs, system: 
     let shell: &'static NodeShell =
         SHELL.init_with(|| Shell::new(&config, &stored, system, STORAGE.take()));
     let buffers = HTTP_BUFFERS.take().each_mut().map(|buffer| &mut buffer[..]);
-    let server: &'static NodeServer = SERVER.init_with(|| Server::new(buffers, Timeouts::STANDARD));
+    let server: &'static NodeServer =
+        SERVER.init_with(|| Server::new(buffers, BODY_BUFFER.take(), Timeouts::STANDARD));
     let tcp: &'static Tcp<'static> = TCP.init_with(|| Tcp::new(stack, TCP_BUFFERS.take()));
 
     spawner.spawn(run_cluster(shell, stack, args.port).expect(SPAWNED_ONCE));

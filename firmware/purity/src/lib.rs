@@ -54,6 +54,12 @@ export! {
     fn handle_request(node: &mut Node<'a>, now: Instant, request: &Request<'_>) -> Response {
         node.handle_request(now, request)
     }
+    fn handle_head(node: &mut Node<'a>, now: Instant, request: &Request<'_>) -> Option<Response> {
+        node.handle_head(now, request)
+    }
+    fn poll_response(node: &mut Node<'a>, now: Instant, response: &mut Response) -> bool {
+        node.poll_response(now, response)
+    }
     fn handle_completion(node: &mut Node<'a>, now: Instant, completion: Completion) {
         node.handle_completion(now, completion)
     }

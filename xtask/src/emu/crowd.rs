@@ -164,7 +164,7 @@ fn config(at: SocketAddrV4, key: &ClusterKey) -> Config {
         address: *at.ip(),
         port: at.port(),
         http_port: 80,
-        key: key.clone(),
+        key: Some(key.clone()),
         services: Catalogue::EMPTY,
         timing: Timing::DEFAULT,
     }
@@ -222,6 +222,9 @@ impl Air {
                     Completion::Store(key, Ok(()))
                 }
                 Action::Fetch(_) => Completion::Fetch(Err(FetchFailed)),
+                // Nobody asks a member of the crowd for these.
+                Action::Verify => Completion::Verify(false),
+                Action::Restart => continue,
             };
             node.handle_completion(now, completion);
         }

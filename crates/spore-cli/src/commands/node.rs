@@ -48,7 +48,7 @@ impl Node {
             address: self.bind,
             port: self.port,
             http_port: self.http_port,
-            key,
+            key: Some(key),
             state: self.state()?,
             faults: self.radio.faults(0)?,
         };

@@ -61,7 +61,7 @@ impl Up {
                 address: self.address(n)?,
                 port: self.port,
                 http_port: self.http_port,
-                key: key.clone(),
+                key: Some(key.clone()),
                 state: None,
                 faults: self.radio.faults(n)?,
             };

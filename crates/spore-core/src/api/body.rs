@@ -1,9 +1,11 @@
 //! Bodies: a place in a document that is made while it is read.
 
+use super::metrics::Metric;
 use super::services;
-use super::views::{MemberView, NodeView, ServiceView, TrafficView};
+use super::views::{ConfigView, MemberView, NodeView, NonceView, ServiceView, TrafficView};
 use super::{Error, ROUTES};
 use crate::node::Node;
+use crate::security::request::Nonce;
 use crate::time::Instant;
 use crate::wire::NodeId;
 use serde::Serialize;
@@ -22,6 +24,11 @@ enum Place {
     NodeStatus(NodeStatus),
     Members(Members),
     Services(services::Place),
+    Restarting,
+    Config,
+    Nonce(Nonce),
+    Metrics(Metric),
+    Log(Log),
     End,
 }
 
@@ -40,6 +47,14 @@ enum Members {
     After(Option<NodeId>),
 }
 
+#[derive(Clone, Copy, Debug)]
+enum Log {
+    /// Entries with numbers above this one, or all.
+    Open(Option<u32>),
+    /// The entry that follows this one, which is the first to be shown or not.
+    After(u32, bool),
+}
+
 impl Body {
     pub(super) const fn error(error: Error) -> Self {
         Self(Place::Error(error))
@@ -55,6 +70,26 @@ impl Body {
 
     pub(super) const fn services() -> Self {
         Self(Place::Services(services::Place::START))
+    }
+
+    pub(super) const fn restarting() -> Self {
+        Self(Place::Restarting)
+    }
+
+    pub(super) const fn config() -> Self {
+        Self(Place::Config)
+    }
+
+    pub(super) const fn nonce(nonce: Nonce) -> Self {
+        Self(Place::Nonce(nonce))
+    }
+
+    pub(super) const fn metrics() -> Self {
+        Self(Place::Metrics(Metric::FIRST))
+    }
+
+    pub(super) const fn log(after: Option<u32>) -> Self {
+        Self(Place::Log(Log::Open(after)))
     }
 
     /// Reads a body that needs no node: that of [`Response::error`](super::Response::error).
@@ -81,6 +116,13 @@ impl Body {
                 Place::Services(place) => {
                     piece.services(node, place).map(|next| next.map_or(Place::End, Place::Services))
                 }
+                Place::Restarting => piece.text("{\"restarting\":true}").map(|()| Place::End),
+                Place::Config => piece.json(&ConfigView::new(node)).map(|()| Place::End),
+                Place::Nonce(nonce) => piece.json(&NonceView::new(nonce)).map(|()| Place::End),
+                Place::Metrics(metric) => piece
+                    .metric(node, now, metric)
+                    .map(|next| next.map_or(Place::End, Place::Metrics)),
+                Place::Log(place) => piece.log(node, place),
                 Place::End => break,
             };
             let Ok(next) = next else { break };
@@ -199,5 +241,22 @@ impl<'a> Piece<'a> {
         self.text(if after.is_none() { "" } else { "," })?;
         self.json(&view)?;
         Ok(Place::Members(Members::After(Some(id))))
+    }
+
+    fn log(&mut self, node: &Node<'_>, place: Log) -> Result<Place, Full> {
+        let (after, first) = match place {
+            Log::Open(after) => {
+                self.text("{\"log\":[")?;
+                return Ok(Place::Log(Log::After(after.unwrap_or(0), true)));
+            }
+            Log::After(after, first) => (after, first),
+        };
+        let Some((seq, entry)) = node.log.after(after, node.started) else {
+            self.text("]}")?;
+            return Ok(Place::End);
+        };
+        self.text(if first { "" } else { "," })?;
+        self.json(&entry)?;
+        Ok(Place::Log(Log::After(seq, false)))
     }
 }

@@ -1,29 +1,58 @@
 //! What can be wrong with a request.
 
+use super::Methods;
+use core::convert::Infallible;
+use core::str::FromStr;
 use serde::Serialize;
 use serde::ser::{SerializeStruct as _, Serializer};
 
-/// Why a request was not carried out. Nothing was changed by it.
+/// Why a request was not carried out. Nothing was changed by it, unless the variant says so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Error {
     /// 400: the client's message is not HTTP, or contradicts itself.
     BadRequest,
+    /// 400: the body is not a JSON object.
+    InvalidJson,
+    /// 400: this field of the body, or parameter of the query, has a wrong type or value.
+    InvalidField(&'static str),
+    /// 400: the body has a field that is not known.
+    UnknownField(FieldName),
+    /// 401: the request is not signed.
+    CredentialsMissing,
+    /// 401: the credentials are not as they must be, or are there twice.
+    CredentialsMalformed,
+    /// 401: the MAC is not that of this request.
+    CredentialsInvalid,
+    /// 401: the nonce is not of this node and boot, is too old, or was used.
+    NonceStale,
+    /// 403: the node has no cluster key, so nobody can sign for it.
+    Unclaimed,
+    /// 403: there is a release key, and it has not signed the new one.
+    ReleaseKeyUnsigned,
     /// 404: there is no such path.
     NotFound,
     /// 405: the path is there, but not with this method. These are the methods that it has.
-    MethodNotAllowed(&'static str),
+    MethodNotAllowed(Methods),
     /// 408: the client took too long to send its request.
     RequestTimeout,
+    /// 409: the settings have another version than the change is meant for.
+    VersionConflict,
+    /// 409: the settings are being changed.
+    ChangeUnderWay,
     /// 413: the body is larger than this node takes.
     PayloadTooLarge,
     /// 414: the request line is longer than this node takes.
     UriTooLong,
     /// 431: the head is larger than this node takes, or has more fields.
     HeadTooLarge,
+    /// 500: the change could not be made durable, so the old state holds.
+    StoreFailed,
     /// 501: the method, or the coding of the body, is unknown.
     NotImplemented,
     /// 503: all connections are in use.
     Busy,
+    /// 503: the outcome is not known yet. The request may still be carried out.
+    Unfinished,
     /// 505: not HTTP/1.0 or 1.1.
     VersionNotSupported,
 }
@@ -32,15 +61,25 @@ impl Error {
     /// The status code (RFC 9110, section 15; RFC 6585 for 431).
     pub const fn status(self) -> u16 {
         match self {
-            Self::BadRequest => 400,
+            Self::BadRequest
+            | Self::InvalidJson
+            | Self::InvalidField(_)
+            | Self::UnknownField(_) => 400,
+            Self::CredentialsMissing
+            | Self::CredentialsMalformed
+            | Self::CredentialsInvalid
+            | Self::NonceStale => 401,
+            Self::Unclaimed | Self::ReleaseKeyUnsigned => 403,
             Self::NotFound => 404,
             Self::MethodNotAllowed(_) => 405,
             Self::RequestTimeout => 408,
+            Self::VersionConflict | Self::ChangeUnderWay => 409,
             Self::PayloadTooLarge => 413,
             Self::UriTooLong => 414,
             Self::HeadTooLarge => 431,
+            Self::StoreFailed => 500,
             Self::NotImplemented => 501,
-            Self::Busy => 503,
+            Self::Busy | Self::Unfinished => 503,
             Self::VersionNotSupported => 505,
         }
     }
@@ -49,14 +88,27 @@ impl Error {
     pub const fn code(self) -> &'static str {
         match self {
             Self::BadRequest => "bad_request",
+            Self::InvalidJson => "invalid_json",
+            Self::InvalidField(_) => "invalid_field",
+            Self::UnknownField(_) => "unknown_field",
+            Self::CredentialsMissing => "credentials_missing",
+            Self::CredentialsMalformed => "credentials_malformed",
+            Self::CredentialsInvalid => "credentials_invalid",
+            Self::NonceStale => "nonce_stale",
+            Self::Unclaimed => "unclaimed",
+            Self::ReleaseKeyUnsigned => "release_key_unsigned",
             Self::NotFound => "not_found",
             Self::MethodNotAllowed(_) => "method_not_allowed",
             Self::RequestTimeout => "request_timeout",
+            Self::VersionConflict => "version_conflict",
+            Self::ChangeUnderWay => "change_under_way",
             Self::PayloadTooLarge => "payload_too_large",
             Self::UriTooLong => "uri_too_long",
             Self::HeadTooLarge => "head_too_large",
+            Self::StoreFailed => "store_failed",
             Self::NotImplemented => "not_implemented",
             Self::Busy => "busy",
+            Self::Unfinished => "unfinished",
             Self::VersionNotSupported => "version_not_supported",
         }
     }
@@ -65,20 +117,37 @@ impl Error {
     pub const fn message(self) -> &'static str {
         match self {
             Self::BadRequest => "the request is not valid HTTP",
+            Self::InvalidJson => "the body is not a JSON object",
+            Self::InvalidField(_) => "this field has a wrong type or value",
+            Self::UnknownField(_) => "this field is not known here",
+            Self::CredentialsMissing => "this request must be signed with the cluster key",
+            Self::CredentialsMalformed => {
+                "the credentials must be one nonce and one mac, in lower-case hexadecimal digits"
+            }
+            Self::CredentialsInvalid => {
+                "the mac is not that of this request under this cluster's key"
+            }
+            Self::NonceStale => "the nonce is unknown, expired or used; get a new one",
+            Self::Unclaimed => "this node has no cluster key yet",
+            Self::ReleaseKeyUnsigned => "the present release key has not signed the new one",
             Self::NotFound => "there is nothing at this path; /api/node/status lists what there is",
             Self::MethodNotAllowed(_) => "this path has other methods; see the Allow field",
             Self::RequestTimeout => "the request did not arrive in time",
+            Self::VersionConflict => "the settings have another version; read them again",
+            Self::ChangeUnderWay => "the settings are being changed; try again",
             Self::PayloadTooLarge => "the body is too large",
             Self::UriTooLong => "the request line is too long",
             Self::HeadTooLarge => "the request head is too large or has too many fields",
+            Self::StoreFailed => "the change could not be stored; nothing was changed",
             Self::NotImplemented => "this method or transfer coding is not known here",
             Self::Busy => "all connections are in use; try again",
+            Self::Unfinished => "the outcome is not known yet; read the state again",
             Self::VersionNotSupported => "only HTTP/1.0 and HTTP/1.1 are spoken here",
         }
     }
 
     /// The `Allow` field.
-    pub const fn allow(self) -> Option<&'static str> {
+    pub const fn allow(self) -> Option<Methods> {
         match self {
             Self::MethodNotAllowed(methods) => Some(methods),
             _ => None,
@@ -88,17 +157,68 @@ impl Error {
     /// The `Retry-After` field in seconds.
     pub const fn retry_after(self) -> Option<u16> {
         match self {
-            Self::Busy => Some(1),
+            Self::Busy | Self::Unfinished => Some(1),
+            _ => None,
+        }
+    }
+
+    /// The field or parameter that is to blame.
+    fn field(&self) -> Option<&str> {
+        match self {
+            Self::InvalidField(name) => Some(name),
+            Self::UnknownField(name) => Some(name.as_str()),
             _ => None,
         }
     }
 }
 
+/// The beginning of a field's name: whole characters, at most [`FieldName::MAX`] bytes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct FieldName {
+    bytes: [u8; Self::MAX],
+    len: u8,
+}
+
+impl FieldName {
+    /// The most bytes that are kept of a name.
+    pub const MAX: usize = 23;
+
+    /// The name, as far as it was kept.
+    pub fn as_str(&self) -> &str {
+        let bytes = self.bytes.get(..usize::from(self.len)).unwrap_or_default();
+        str::from_utf8(bytes).unwrap_or_default()
+    }
+}
+
+impl core::fmt::Debug for FieldName {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        core::fmt::Debug::fmt(self.as_str(), f)
+    }
+}
+
+impl FromStr for FieldName {
+    type Err = Infallible;
+
+    fn from_str(name: &str) -> Result<Self, Infallible> {
+        let kept = name.get(..name.floor_char_boundary(Self::MAX)).unwrap_or_default();
+        let mut bytes = [0; Self::MAX];
+        for (to, from) in bytes.iter_mut().zip(kept.bytes()) {
+            *to = from;
+        }
+        Ok(Self { bytes, len: u8::try_from(kept.len()).unwrap_or(0) })
+    }
+}
+
 impl Serialize for Error {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut fields = serializer.serialize_struct("Error", 2)?;
+        let field = self.field();
+        let mut fields =
+            serializer.serialize_struct("Error", if field.is_some() { 3 } else { 2 })?;
         fields.serialize_field("code", self.code())?;
         fields.serialize_field("message", self.message())?;
+        if let Some(field) = field {
+            fields.serialize_field("field", field)?;
+        }
         fields.end()
     }
 }

@@ -1,55 +1,27 @@
-//! The HTTP API: requests in, answers out, as JSON that is made piece by piece.
+//! The HTTP API: requests in, answers out, as documents that are made piece by piece.
 //!
 //! The shell frames requests (RFC 9112) and knows nothing of paths; this module knows every path
-//! and nothing of sockets. [`ROUTES`] is the one table that routing, the list of endpoints and the
-//! documents are made from.
+//! and nothing of sockets. [`ROUTES`] is the one table that routing, policies, the list of
+//! endpoints and the tests of authentication are made from. `docs/api.md` is for people.
 
+mod auth;
 mod body;
 mod error;
+mod method;
+mod metrics;
 mod routes;
 mod services;
 mod views;
 
 pub use body::{Body, MIN_PIECE};
-pub use error::Error;
+pub use error::{Error, FieldName};
+pub use method::{Method, Methods};
 pub use routes::{Policy, ROUTES, Route};
 
 use crate::node::Node;
+use crate::security::request::SCHEME;
+use crate::settings::change::Ticket;
 use crate::time::Instant;
-
-/// The methods that a route can have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Method {
-    /// Read.
-    Get,
-    /// Read, without the body.
-    Head,
-    /// Create, or do.
-    Post,
-    /// Replace.
-    Put,
-    /// Change in part.
-    Patch,
-    /// Remove.
-    Delete,
-    /// Any other.
-    Other,
-}
-
-impl Method {
-    /// The method as it stands in a request.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Get => "GET",
-            Self::Head => "HEAD",
-            Self::Post => "POST",
-            Self::Put => "PUT",
-            Self::Patch => "PATCH",
-            Self::Delete => "DELETE",
-            Self::Other => "",
-        }
-    }
-}
 
 /// A request, framed by the shell.
 #[derive(Clone, Copy, Debug)]
@@ -60,6 +32,17 @@ pub struct Request<'a> {
     pub path: &'a str,
     /// What follows the `?`, or nothing.
     pub query: &'a str,
+    /// The value of the `Authorization` field, as it came.
+    pub authorization: Option<&'a str>,
+    /// The body, without any framing.
+    pub body: &'a [u8],
+}
+
+impl<'a> Request<'a> {
+    /// A request without query, credentials and body.
+    pub const fn new(method: Method, path: &'a str) -> Self {
+        Self { method, path, query: "", authorization: None, body: &[] }
+    }
 }
 
 /// The head of an answer, and the place to read its body from.
@@ -70,14 +53,20 @@ pub struct Response {
     /// The media type of the body.
     pub content_type: &'static str,
     /// The `Allow` field, which goes with 405.
-    pub allow: Option<&'static str>,
+    pub allow: Option<Methods>,
     /// The `Retry-After` field in seconds, which goes with 503.
     pub retry_after: Option<u16>,
+    /// The `WWW-Authenticate` field, which goes with 401.
+    pub authenticate: Option<&'static str>,
     /// The body, for [`Node::poll_body`].
     pub body: Body,
+    /// The change that the answer waits for.
+    pending: Option<Ticket>,
 }
 
 const JSON: &str = "application/json";
+/// The exposition format of Prometheus.
+const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 impl Response {
     /// The answer that says what was wrong. Needs no node, so the shell gives it too.
@@ -87,22 +76,128 @@ impl Response {
             content_type: JSON,
             allow: error.allow(),
             retry_after: error.retry_after(),
+            authenticate: if error.status() == 401 { Some(SCHEME) } else { None },
             body: Body::error(error),
+            pending: None,
         }
     }
 
+    /// Whether what the request asks for is not decided yet: nothing may be sent of this answer
+    /// before [`Node::poll_response`] says so.
+    pub const fn is_pending(&self) -> bool {
+        self.pending.is_some()
+    }
+
     const fn ok(body: Body) -> Self {
-        Self { status: 200, content_type: JSON, allow: None, retry_after: None, body }
+        Self {
+            status: 200,
+            content_type: JSON,
+            allow: None,
+            retry_after: None,
+            authenticate: None,
+            body,
+            pending: None,
+        }
+    }
+
+    const fn accepted(body: Body) -> Self {
+        Self { status: 202, ..Self::ok(body) }
+    }
+
+    const fn text(body: Body) -> Self {
+        Self { content_type: METRICS, ..Self::ok(body) }
+    }
+
+    /// The answer to a change of the settings that is not durable yet. Sent as it stands, it says
+    /// that the outcome is not known.
+    const fn pending(ticket: Ticket) -> Self {
+        Self { pending: Some(ticket), ..Self::error(Error::Unfinished) }
+    }
+}
+
+/// Answers, by class of status code, since the node started. Counts those that the engine has
+/// made; what the shell refuses by itself is not HTTP, or too long, or too slow.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Answers {
+    /// 200 to 299.
+    pub successful: u32,
+    /// 400 to 499, but for those in the next field.
+    pub client_errors: u32,
+    /// 401 and 403: credentials that are missing, wrong or used.
+    pub refused: u32,
+    /// 500 to 599.
+    pub server_errors: u32,
+}
+
+impl Answers {
+    fn count(&mut self, status: u16) {
+        let class = match status {
+            401 | 403 => &mut self.refused,
+            400..500 => &mut self.client_errors,
+            500.. => &mut self.server_errors,
+            _ => &mut self.successful,
+        };
+        *class = class.saturating_add(1);
     }
 }
 
 /// Answers `request`.
 pub(crate) fn handle(node: &mut Node<'_>, now: Instant, request: &Request<'_>) -> Response {
-    match routes::find(request.method, request.path) {
-        Ok(route) => match (route.handler)(node, now, request) {
-            Ok(body) => Response::ok(body),
-            Err(error) => Response::error(error),
-        },
+    let response = answer(node, now, request).unwrap_or_else(Response::error);
+    note(node, now, &response);
+    response
+}
+
+fn answer(node: &mut Node<'_>, now: Instant, request: &Request<'_>) -> Result<Response, Error> {
+    let route = routes::find(request.method, request.path)?;
+    let request = match route.policy {
+        Policy::Open => *request,
+        Policy::Signed => auth::authenticate(node, now, request)?,
+    };
+    (route.handler)(node, now, &request)
+}
+
+/// The refusal of a request whose body has not come yet, if it is certain without it.
+pub(crate) fn precheck(
+    node: &mut Node<'_>,
+    now: Instant,
+    request: &Request<'_>,
+) -> Option<Response> {
+    let checked = routes::find(request.method, request.path).and_then(|route| match route.policy {
+        Policy::Open => Ok(()),
+        Policy::Signed => auth::precheck(node, now, request),
+    });
+    let response = checked.err().map(Response::error)?;
+    note(node, now, &response);
+    Some(response)
+}
+
+/// Decides a pending answer, if that can be done now.
+pub(crate) fn poll(node: &mut Node<'_>, now: Instant, response: &mut Response) -> bool {
+    let Some(ticket) = response.pending else { return true };
+    let Some(outcome) = node.settings.outcome(ticket) else { return false };
+    *response = match outcome {
+        Ok(()) => Response::ok(Body::config()),
         Err(error) => Response::error(error),
+    };
+    note(node, now, response);
+    true
+}
+
+/// Counts an answer.
+fn note(node: &mut Node<'_>, now: Instant, response: &Response) {
+    if response.is_pending() {
+        return;
     }
+    node.answers.count(response.status);
+    if matches!(response.status, 401 | 403) {
+        node.note_refusal(now);
+    }
+}
+
+/// The value of a parameter of the query; the first, if there are several. Nothing is decoded,
+/// since no parameter takes a text.
+fn query_parameter<'q>(query: &'q str, name: &str) -> Option<&'q str> {
+    let mut parameters = query.split('&').filter_map(|parameter| parameter.split_once('='));
+    parameters.find_map(|(found, value)| (found == name).then_some(value))
 }

@@ -3,6 +3,8 @@
 use super::Policy;
 use crate::cluster::{Member, Status};
 use crate::node::{Node, Traffic};
+use crate::security::request::Nonce;
+use crate::security::{ReleaseKey, RequestNonces};
 use crate::services::{Build, Service, ServiceId};
 use crate::time::Instant;
 use crate::wire::{NodeId, Record, Rumor};
@@ -24,6 +26,59 @@ pub(super) struct NodeView<'a> {
     free_memory: u64,
     flash_size: u32,
     status_version: u16,
+    /// Whether the node has a cluster key.
+    claimed: bool,
+}
+
+/// `GET /api/node/config`.
+#[derive(Serialize)]
+pub(super) struct ConfigView<'a> {
+    version: u32,
+    hostname: &'a str,
+    release_key: Option<ReleaseKeyView>,
+    claimed: bool,
+}
+
+struct ReleaseKeyView(ReleaseKey);
+
+impl Serialize for ReleaseKeyView {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0.to_hex())
+    }
+}
+
+impl<'a> ConfigView<'a> {
+    pub(super) fn new(node: &'a Node<'_>) -> Self {
+        let settings = node.settings.current();
+        let (hostname, ..) = alive(node.own());
+        Self {
+            version: settings.version,
+            hostname,
+            release_key: settings.release_key.map(ReleaseKeyView),
+            claimed: node.is_claimed(),
+        }
+    }
+}
+
+/// `GET /api/auth/nonce`.
+#[derive(Serialize)]
+pub(super) struct NonceView {
+    nonce: NonceText,
+    expires_ms: u64,
+}
+
+struct NonceText(Nonce);
+
+impl Serialize for NonceText {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
+}
+
+impl NonceView {
+    pub(super) const fn new(nonce: Nonce) -> Self {
+        Self { nonce: NonceText(nonce), expires_ms: RequestNonces::LIFETIME.as_millis() }
+    }
 }
 
 /// The last part of the status: datagrams by what became of them.
@@ -120,6 +175,7 @@ impl<'a> NodeView<'a> {
             free_memory: node.resources.free_memory,
             flash_size: node.facts.flash_size,
             status_version,
+            claimed: node.is_claimed(),
         }
     }
 }

@@ -46,11 +46,11 @@ pub use send::Outgoing;
 
 use crate::config::{Config, Timing};
 use crate::node::Event;
-use crate::profile::{List as _, Profile, Storage};
+use crate::profile::{ClusterStorage, List as _, Profile};
 use crate::security::{Identity, Tokens};
 use crate::services::{Catalogue, Directory};
 use crate::time::Instant;
-use crate::wire::{Incarnation, NodeId, Record, Rumor};
+use crate::wire::{Hostname, Incarnation, NodeId, Record, Rumor};
 use core::net::{Ipv4Addr, SocketAddrV4};
 use heapless::Deque;
 use send::Queue;
@@ -91,7 +91,7 @@ impl<'a> Cluster<'a> {
         tokens: Tokens,
         rng: fastrand::Rng,
         peers: &[u8],
-        storage: &'a mut Storage<P>,
+        storage: &'a mut ClusterStorage<P>,
     ) -> Self {
         let rumor = Rumor::Alive {
             address: config.address,
@@ -141,6 +141,17 @@ impl<'a> Cluster<'a> {
         if let Rumor::Alive { services, status_version, .. } = &mut self.own.rumor {
             *services = ids;
             // Zero stands for a version that was never fetched.
+            *status_version = status_version.wrapping_add(1).max(1);
+        }
+    }
+
+    /// Takes another name, and tells the others with every message from now on: the status version
+    /// makes the record newer than what they know.
+    pub(crate) fn set_hostname(&mut self, name: &Hostname) {
+        if let Rumor::Alive { hostname, status_version, .. } = &mut self.own.rumor
+            && hostname != name
+        {
+            hostname.clone_from(name);
             *status_version = status_version.wrapping_add(1).max(1);
         }
     }
@@ -216,7 +227,7 @@ impl<'a> Cluster<'a> {
     }
 
     /// Records an event; the oldest one makes room for it.
-    fn notify(&mut self, event: Event) {
+    pub(crate) fn notify(&mut self, event: Event) {
         if self.events.is_full() {
             self.events.pop_front();
         }

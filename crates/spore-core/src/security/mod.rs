@@ -12,14 +12,19 @@
 
 mod identity;
 mod key;
+mod release;
 mod replay;
 pub mod request;
+mod request_nonces;
 mod seal;
 mod token;
 
 pub(crate) use identity::Epochs;
 pub use identity::{Identity, Nonces, Seed};
 pub use key::{ClusterKey, InvalidKey};
+pub use release::{InvalidReleaseKey, ReleaseKey, Succession};
 pub use replay::ReplayWindow;
+pub use request_nonces::REMEMBERED;
+pub(crate) use request_nonces::RequestNonces;
 pub use seal::{Header, OVERHEAD, OpenError, Sealer, VERSION};
 pub use token::{Token, Tokens};

@@ -88,8 +88,17 @@ impl core::error::Error for MalformedCredentials {}
 impl SigningKey {
     /// The signing key that belongs to a cluster key.
     pub fn derive(key: &ClusterKey) -> Self {
-        let Some(mac) = keyed(key.as_bytes()) else { return Self([0; 32]) };
-        Self(mac.chain_update(DERIVATION).finalize().into_bytes().into())
+        Self::from_secret(key.as_bytes(), DERIVATION)
+    }
+
+    /// The key for one purpose that belongs to a secret.
+    pub(super) fn from_secret(secret: &[u8; 32], purpose: &[u8]) -> Self {
+        let mac = keyed(secret).map(|mac| mac.chain_update(purpose).finalize().into_bytes());
+        Self(mac.map(Into::into).unwrap_or_default())
+    }
+
+    pub(super) const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
     }
 
     /// Signs a request.

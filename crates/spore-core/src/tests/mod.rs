@@ -4,5 +4,7 @@ mod epochs;
 mod pair;
 mod pieces;
 mod services;
+mod settings;
+mod signed;
 mod vectors;
 mod world;

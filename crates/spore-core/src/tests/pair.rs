@@ -129,7 +129,7 @@ fn a_stranger_with_another_key_is_not_heard() {
     let storage =
         std::boxed::Box::leak(std::boxed::Box::new(crate::Storage::<crate::profile::Esp01>::NEW));
     let mut config = super::world::config(9);
-    config.key = crate::ClusterKey::from_bytes([8; 32]);
+    config.key = Some(crate::ClusterKey::from_bytes([8; 32]));
     let seed = crate::Seed([9; 32]);
     let mut stranger = crate::Node::new(now, &config, facts(), &Default::default(), &seed, storage);
     act(&mut stranger, now);

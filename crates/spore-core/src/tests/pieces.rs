@@ -1,7 +1,7 @@
 //! Every piece of an answer fits into the buffer that the shell promises.
 
 use super::world::{World, config};
-use crate::api::{Error, MIN_PIECE, Method, Request, Response};
+use crate::api::{Error, MIN_PIECE, Method, Methods, Request, Response};
 use crate::profile::Host;
 use crate::services::ServiceIds;
 use crate::time::Instant;
@@ -26,7 +26,7 @@ pub(super) fn read(node: &Node<'_>, now: Instant, mut response: Response) -> Str
 }
 
 pub(super) fn get(node: &mut Node<'_>, now: Instant, path: &str) -> Value {
-    let request = Request { method: Method::Get, path, query: "" };
+    let request = Request::new(Method::Get, path);
     let response = node.handle_request(now, &request);
     serde_json::from_str(&read(node, now, response)).unwrap()
 }
@@ -81,7 +81,7 @@ fn every_error_is_whole_with_and_without_a_node() {
     let errors = [
         Error::BadRequest,
         Error::NotFound,
-        Error::MethodNotAllowed("GET, HEAD"),
+        Error::MethodNotAllowed(Methods::NONE.with(Method::Get)),
         Error::RequestTimeout,
         Error::PayloadTooLarge,
         Error::UriTooLong,
@@ -103,7 +103,7 @@ fn every_error_is_whole_with_and_without_a_node() {
 #[test]
 fn a_list_that_changes_while_it_is_read_stays_well_formed_and_repeats_nobody() {
     let (mut node, now) = longest();
-    let request = Request { method: Method::Get, path: "/api/cluster/members", query: "" };
+    let request = Request::new(Method::Get, "/api/cluster/members");
     let mut response = node.handle_request(now, &request);
     let (mut body, mut buf) = (Vec::new(), [0; MIN_PIECE]);
     let first =

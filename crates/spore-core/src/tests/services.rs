@@ -67,7 +67,7 @@ fn next_fetch(node: &mut Node<'_>, now: &mut Instant) -> Option<Fetch> {
         node.handle_timeout(*now);
         match node.poll_action(*now) {
             Some(Action::Fetch(fetch)) => return Some(fetch),
-            Some(Action::Store(_)) => panic!("nothing to store"),
+            Some(other) => panic!("{other:?} is not due"),
             None => (),
         }
     }
@@ -154,7 +154,7 @@ fn a_list_of_services_that_changes_while_it_is_read_stays_well_formed() {
     assert!(ids.len() >= 3 && ids.iter().map(|id| id.as_str()).is_sorted_by(|a, b| a < b));
 }
 
-const REQUEST: Request<'static> = Request { method: Method::Get, path: "", query: "" };
+const REQUEST: Request<'static> = Request::new(Method::Get, "");
 
 #[test]
 fn more_services_than_there_is_room_for_make_catalogues_partial_and_leave_no_trace() {

@@ -1,4 +1,4 @@
-//! Request bodies: finds where one ends, and refuses it where it is too long or malformed.
+//! Request bodies: takes off their framing, and refuses what is too long or malformed.
 
 use spore_core::api::Error;
 
@@ -44,6 +44,15 @@ pub(super) struct Decoder {
     extras: usize,
 }
 
+/// What was done with a part of a body.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Decoded {
+    /// So many bytes of the input were taken.
+    pub(super) used: usize,
+    /// So many of them are the body's; they stand at the front now.
+    pub(super) kept: usize,
+}
+
 impl Decoder {
     /// # Errors
     ///
@@ -62,20 +71,22 @@ impl Decoder {
         self.state == State::Done
     }
 
-    /// Takes what belongs to the body from the front of `input` and returns how many bytes those
-    /// are: all of them, unless the body ends before.
+    /// Takes what belongs to the body from the front of `input`: all of it, unless the body ends
+    /// before. What remains without the framing is moved to the front.
     ///
     /// # Errors
     ///
     /// What the client is to be told. The body's end cannot be found any more after that.
-    pub(super) fn consume(&mut self, input: &[u8]) -> Result<usize, Error> {
-        let mut used = 0;
+    pub(super) fn decode(&mut self, input: &mut [u8]) -> Result<Decoded, Error> {
+        let (mut used, mut kept) = (0, 0);
         while let Some(&byte) = input.get(used) {
             match self.state {
                 State::Done => break,
                 State::Fixed | State::Data => {
                     let taken = self.left.min(input.len() - used);
+                    input.copy_within(used..used + taken, kept);
                     used += taken;
+                    kept += taken;
                     self.left -= taken;
                     if self.left == 0 {
                         let fixed = self.state == State::Fixed;
@@ -88,7 +99,16 @@ impl Decoder {
                 }
             }
         }
-        Ok(used)
+        Ok(Decoded { used, kept })
+    }
+
+    /// How many more bytes can belong to the body for certain, so that reading them cannot take
+    /// away any of the next request; at least one.
+    pub(super) fn certain(&self) -> usize {
+        match self.state {
+            State::Fixed => self.left,
+            _ => usize::MAX,
+        }
     }
 
     fn framing_byte(&mut self, byte: u8) -> Result<State, Error> {
@@ -147,7 +167,7 @@ mod tests {
         let mut decoder = Decoder::new(framing)?;
         let mut used = 0;
         for piece in input.chunks(step) {
-            used += decoder.consume(piece)?;
+            used += decoder.decode(&mut piece.to_vec())?.used;
             if decoder.is_done() {
                 break;
             }
@@ -176,6 +196,28 @@ mod tests {
             more.extend_from_slice(b"GET / HTTP/1.1\r\n");
             assert_eq!(chunked(&more), Ok(Some(body.len())));
             assert_eq!(chunked(&body[..body.len() - 1]), Ok(None));
+        }
+    }
+
+    #[test]
+    fn what_remains_is_the_body_in_pieces_of_any_size() {
+        let raw = b"0005;name=value\r\nhello\r\nA \r\n0123456789\r\n00\r\nDigest: x\r\n\r\nGET";
+        for (framing, raw, expected) in [
+            (Framing::Chunked, &raw[..], &b"hello0123456789"[..]),
+            (Framing::Length(5), b"helloGET", b"hello"),
+            (Framing::Length(0), b"GET", b""),
+        ] {
+            for step in 1..=raw.len() {
+                let mut decoder = Decoder::new(framing).unwrap();
+                let (mut body, mut used) = (Vec::new(), 0);
+                for piece in raw.chunks(step) {
+                    let mut piece = piece.to_vec();
+                    let decoded = decoder.decode(&mut piece).unwrap();
+                    body.extend_from_slice(&piece[..decoded.kept]);
+                    used += decoded.used;
+                }
+                assert_eq!((&body[..], used), (expected, raw.len() - 3), "in pieces of {step}");
+            }
         }
     }
 

@@ -7,19 +7,23 @@ use edge_nal::io::{Read, Write};
 use embassy_futures::select::{Either, select};
 use embassy_sync::blocking_mutex::raw::NoopRawMutex;
 use embassy_sync::signal::Signal;
-use embassy_time::{Instant, with_deadline};
+use embassy_time::{Duration, Instant, Timer, with_deadline};
 use spore_core::api::{Body, Error, Method, Response};
 
 use super::body::Decoder;
-use super::head::{self, Head};
+use super::head::{self, Framing, Head};
 use super::reply::{self, Length};
-use super::{Api, HEAD_MAX, Timeouts};
+use super::shared::{Claim, Lost, SharedBuffer};
+use super::{Api, BODY_MAX, HEAD_MAX, Timeouts};
 
 /// How much of a body is read at once, in bytes.
-const SKIP_STEP: usize = 512;
+const BODY_STEP: usize = 512;
 
 /// What is read behind a body is the next head, and an answer needs its room behind that.
-const _: () = assert!(SKIP_STEP <= HEAD_MAX && SKIP_STEP <= reply::ROOM_MIN);
+const _: () = assert!(BODY_STEP <= HEAD_MAX && BODY_STEP <= reply::ROOM_MIN);
+
+/// Between two looks whether a pending answer is decided.
+const LOOK: Duration = Duration::from_millis(10);
 
 /// How a connection ended, which decides how it is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,11 +40,20 @@ pub(super) enum Ending {
 pub(super) struct Seat {
     waiting: Cell<bool>,
     leave: Signal<NoopRawMutex, ()>,
+    /// Since when the connection waits for the shared body buffer.
+    pub(super) asked: Cell<Option<Instant>>,
+}
+
+/// The seat that a connection has, and what it shares with the others.
+pub(super) struct Place<'s, 'b> {
+    pub(super) seats: &'s [Seat],
+    pub(super) number: usize,
+    pub(super) bodies: &'s SharedBuffer<'b>,
 }
 
 impl Seat {
     pub(super) const fn new() -> Self {
-        Self { waiting: Cell::new(false), leave: Signal::new() }
+        Self { waiting: Cell::new(false), leave: Signal::new(), asked: Cell::new(None) }
     }
 
     /// Asks the connection to leave; false if it is at work.
@@ -67,11 +80,32 @@ impl From<Error> for Stop {
     }
 }
 
+impl From<Lost> for Stop {
+    fn from(Lost: Lost) -> Self {
+        Self::Refused(Error::RequestTimeout)
+    }
+}
+
+impl From<Ending> for Stop {
+    fn from(ending: Ending) -> Self {
+        Self::Ended(ending)
+    }
+}
+
+/// A request's body, without its framing.
+struct ReadBody<'s, 'b> {
+    len: usize,
+    /// The shared buffer, if the body is there, and not behind its head.
+    shared: Option<Claim<'s, 'b>>,
+    /// Where the request ends in the connection's buffer.
+    end: usize,
+}
+
 /// The state of a connection that is being served.
 ///
 /// The buffer holds, from its start, `filled` bytes that the client sent and that are not dealt
 /// with; what is behind them is free. A head stays where it is until its request is answered.
-pub(super) struct Connection<'c, S, A> {
+pub(super) struct Connection<'c, 'b, S, A> {
     socket: &'c mut S,
     buf: &'c mut [u8],
     filled: usize,
@@ -81,16 +115,16 @@ pub(super) struct Connection<'c, S, A> {
     http11: bool,
     /// Another request may follow the answer.
     keep_alive: bool,
-    seat: &'c Seat,
+    place: Place<'c, 'b>,
     api: &'c A,
     timeouts: &'c Timeouts,
 }
 
-impl<'c, S: Read + Write, A: Api> Connection<'c, S, A> {
+impl<'c, 'b, S: Read + Write, A: Api> Connection<'c, 'b, S, A> {
     pub(super) fn new(
         socket: &'c mut S,
         buf: &'c mut [u8],
-        seat: &'c Seat,
+        place: Place<'c, 'b>,
         api: &'c A,
         timeouts: &'c Timeouts,
     ) -> Self {
@@ -101,7 +135,7 @@ impl<'c, S: Read + Write, A: Api> Connection<'c, S, A> {
             head_only: false,
             http11: true,
             keep_alive: false,
-            seat,
+            place,
             api,
             timeouts,
         }
@@ -135,13 +169,44 @@ impl<'c, S: Read + Write, A: Api> Connection<'c, S, A> {
         let head = self.read_head(kept).await?;
         self.head_only = head.method == Method::Head;
         self.http11 = head.http11;
-        let end = self.skip_body(&head).await?;
-        self.keep_alive = head.keep_alive && !head.expects_continue;
-        let response = self.api.handle(&head.request(self.buf));
-        // The head is not needed any more; what came after the request is the next one.
-        self.buf.copy_within(end..self.filled, 0);
-        self.filled -= end;
-        Ok(response)
+        let mut decoder = Decoder::new(head.framing)?;
+        if head.expects_continue && head.len == self.filled && !decoder.is_done() {
+            if let Some(refusal) = self.api.handle_head(&head.request(self.buf, &[])) {
+                // The body may come nevertheless.
+                self.filled = 0;
+                return Ok(refusal);
+            }
+            let until = Instant::now() + self.timeouts.write;
+            self.write(Part::Fixed(reply::CONTINUE), until).await?;
+        }
+        let body = self.read_body(&head, &mut decoder).await?;
+        let response = match &body.shared {
+            None => {
+                let bytes = &self.buf[head.len..head.len + body.len];
+                self.api.handle(&head.request(self.buf, bytes))
+            }
+            Some(claim) => {
+                claim.with(body.len, |bytes| self.api.handle(&head.request(self.buf, bytes)))?
+            }
+        };
+        self.keep_alive = head.keep_alive;
+        // Head and body are not needed any more; what came after the request is the next one.
+        self.buf.copy_within(body.end..self.filled, 0);
+        self.filled -= body.end;
+        drop(body);
+        Ok(self.decided(response).await)
+    }
+
+    /// Waits until a pending answer is decided.
+    async fn decided(&self, mut response: Response) -> Response {
+        let until = Instant::now() + self.timeouts.response;
+        while response.is_pending() && !self.api.poll_response(&mut response) {
+            if Instant::now() >= until {
+                return Response::error(Error::Unfinished);
+            }
+            Timer::after(LOOK).await;
+        }
+        response
     }
 
     async fn read_head(&mut self, kept: bool) -> Result<Head, Stop> {
@@ -170,14 +235,15 @@ impl<'c, S: Read + Write, A: Api> Connection<'c, S, A> {
 
     /// Waits for the first bytes of a request.
     async fn wait(&mut self, kept: bool) -> Result<(), Stop> {
-        self.seat.leave.reset();
+        let seat = &self.place.seats[self.place.number];
+        seat.leave.reset();
         // A client that has only just connected is about to ask something. One whose connection
         // was kept knows that it may be closed, and asks again (RFC 9112, section 9.3.1).
-        self.seat.waiting.set(kept);
+        seat.waiting.set(kept);
         let read = self.socket.read(&mut self.buf[..HEAD_MAX]);
-        let first = select(read, self.seat.leave.wait());
+        let first = select(read, seat.leave.wait());
         let result = with_deadline(Instant::now() + self.timeouts.idle, first).await;
-        self.seat.waiting.set(false);
+        seat.waiting.set(false);
         match result {
             Ok(Either::First(Ok(0))) | Ok(Either::Second(())) | Err(_) => {
                 Err(Stop::Ended(Ending::Idle))
@@ -190,21 +256,44 @@ impl<'c, S: Read + Write, A: Api> Connection<'c, S, A> {
         }
     }
 
-    /// Reads the body and drops it; where the request ends in the buffer.
-    async fn skip_body(&mut self, head: &Head) -> Result<usize, Stop> {
-        let mut decoder = Decoder::new(head.framing)?;
-        let mut end = head.len + decoder.consume(&self.buf[head.len..self.filled])?;
-        if head.expects_continue && !decoder.is_done() {
-            // No route takes a body, so the client is told at once and need not send it.
-            return Ok(self.filled);
-        }
+    /// Reads a body to its end: behind its head if it fits there for certain, else into the buffer
+    /// that all connections share.
+    async fn read_body(
+        &mut self,
+        head: &Head,
+        decoder: &mut Decoder,
+    ) -> Result<ReadBody<'c, 'b>, Stop> {
+        let longest = match head.framing {
+            Framing::Length(length) => length,
+            // One byte more, so that there is always room to read in.
+            Framing::Chunked => BODY_MAX + 1,
+        };
+        let shared =
+            if longest <= self.buf.len() - head.len { None } else { Some(self.claim().await?) };
         let deadline = Instant::now() + self.timeouts.body;
-        while !decoder.is_done() {
-            let free = head.len..head.len + SKIP_STEP;
-            self.filled = head.len + self.read(free, deadline).await?;
-            end = head.len + decoder.consume(&self.buf[head.len..self.filled])?;
+        let (mut start, mut len) = (head.len, 0);
+        loop {
+            let decoded = decoder.decode(&mut self.buf[start..self.filled])?;
+            let end = start + decoded.used;
+            match &shared {
+                None => start += decoded.kept,
+                Some(claim) => claim.put(len, &self.buf[start..start + decoded.kept])?,
+            }
+            len += decoded.kept;
+            if decoder.is_done() {
+                return Ok(ReadBody { len, shared, end });
+            }
+            let step = BODY_STEP.min(decoder.certain()).min(self.buf.len() - start);
+            self.filled = start + self.read(start..start + step, deadline).await?;
         }
-        Ok(end)
+    }
+
+    /// Waits for the shared buffer.
+    async fn claim(&self) -> Result<Claim<'c, 'b>, Stop> {
+        let Place { seats, number, bodies } = self.place;
+        let turn = bodies.claim(seats, number, self.timeouts.lease);
+        let claim = with_deadline(Instant::now() + self.timeouts.body, turn).await;
+        claim.map_err(|_| Stop::Refused(Error::Busy))
     }
 
     /// Sends an answer, as one write if its body fits the buffer.

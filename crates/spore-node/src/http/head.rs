@@ -22,6 +22,7 @@ pub(super) struct Head {
     pub(super) method: Method,
     path: Range<usize>,
     query: Range<usize>,
+    authorization: Option<Range<usize>>,
     /// HTTP/1.1, and not HTTP/1.0.
     pub(super) http11: bool,
     /// The client wants to send more requests on this connection.
@@ -35,12 +36,18 @@ pub(super) struct Head {
 
 impl Head {
     /// The request, read from the bytes that this head was parsed from.
-    pub(super) fn request<'b>(&self, bytes: &'b [u8]) -> Request<'b> {
-        // Both were `str` when they were parsed, so neither lookup fails.
+    pub(super) fn request<'b>(&self, bytes: &'b [u8], body: &'b [u8]) -> Request<'b> {
+        // All were `str` when they were parsed, so no lookup fails.
         let text = |range: &Range<usize>| {
             bytes.get(range.clone()).and_then(|part| str::from_utf8(part).ok()).unwrap_or_default()
         };
-        Request { method: self.method, path: text(&self.path), query: text(&self.query) }
+        Request {
+            method: self.method,
+            path: text(&self.path),
+            query: text(&self.query),
+            authorization: self.authorization.as_ref().map(text),
+            body,
+        }
     }
 }
 
@@ -103,6 +110,7 @@ fn complete(request: &httparse::Request<'_, '_>, bytes: &[u8], len: usize) -> Re
         method: method(name),
         path: span(bytes, path),
         query: span(bytes, query),
+        authorization: fields.authorization.map(|value| span(bytes, value)),
         http11,
         // HTTP/1.0 has no chunks, so most of its answers end with the connection anyway.
         keep_alive: http11 && !fields.close,
@@ -118,18 +126,19 @@ fn complete(request: &httparse::Request<'_, '_>, bytes: &[u8], len: usize) -> Re
 
 /// The fields that the server itself acts on.
 #[derive(Default)]
-struct Fields {
+struct Fields<'h> {
+    authorization: Option<&'h str>,
     length: Option<usize>,
     chunked: bool,
     close: bool,
     expects_continue: bool,
 }
 
-impl Fields {
-    fn read(headers: &[Header<'_>], http11: bool) -> Result<Self, Error> {
+impl<'h> Fields<'h> {
+    fn read(headers: &[Header<'h>], http11: bool) -> Result<Self, Error> {
         let mut fields = Self::default();
         let mut hosts = 0;
-        for Header { name, value } in headers {
+        for &Header { name, value } in headers {
             let value = value.trim_ascii();
             if name.eq_ignore_ascii_case("host") {
                 hosts += 1;
@@ -148,6 +157,11 @@ impl Fields {
                 fields.close |= value
                     .split(|&byte| byte == b',')
                     .any(|option| option.trim_ascii().eq_ignore_ascii_case(b"close"));
+            } else if name.eq_ignore_ascii_case("authorization") {
+                let value = str::from_utf8(value).map_err(|_| Error::BadRequest)?;
+                if fields.authorization.replace(value).is_some() {
+                    return Err(Error::BadRequest);
+                }
             } else if name.eq_ignore_ascii_case("expect") {
                 fields.expects_continue |= value.eq_ignore_ascii_case(b"100-continue");
             }

@@ -25,7 +25,7 @@ fn refusal(text: &str) -> Error {
 fn target(text: &str) -> Result<(String, String), Error> {
     let text = format!("GET {text} HTTP/1.1\r\nHost: node\r\n\r\n");
     let head = parse(text.as_bytes())?.expect("complete");
-    let request = head.request(text.as_bytes());
+    let request = head.request(text.as_bytes(), &[]);
     Ok((request.path.into(), request.query.into()))
 }
 
@@ -34,7 +34,7 @@ fn reads_a_request() {
     let text =
         "PATCH /api/tasks/blink?dry=1 HTTP/1.1\r\nHost: node\r\ncontent-LENGTH: 17\r\n\r\nrest";
     let head = head(text);
-    let request = head.request(text.as_bytes());
+    let request = head.request(text.as_bytes(), &[]);
     assert_eq!(
         (request.method, request.path, request.query),
         (Method::Patch, "/api/tasks/blink", "dry=1")

@@ -9,6 +9,7 @@
 //! |---|---|
 //! | sends what is not HTTP, no or two `Host`, an ambiguous body length | 400 |
 //! | starts a request and does not finish it in time | 408 |
+//! | holds the shared buffer with a body longer than [`Timeouts::lease`] while another waits | 408 |
 //! | announces or sends a body beyond [`BODY_MAX`] | 413 |
 //! | sends a target beyond [`TARGET_MAX`] | 414 |
 //! | sends a head beyond [`HEAD_MAX`] or more than [`HEADERS_MAX`] fields | 431 |
@@ -25,7 +26,10 @@
 //!
 //! Memory is the caller's: one buffer of at least [`BUFFER_LEN`] bytes for each connection that
 //! is served at once. A buffer is a *seat*; a connection that finds none is refused, so there is
-//! no other count that could disagree with it.
+//! no other count that could disagree with it. A request's body stays in its connection's buffer
+//! if it fits there, behind the head; then no other client can delay it. One that does not goes
+//! to a buffer of [`BODY_MAX`] bytes that all connections share: who comes waits, first come first
+//! served, and who holds it loses it after [`Timeouts::lease`] if somebody waits.
 //!
 //! Why the server is our own on `httparse`, with the figures: `docs/decisions/0002-http-server.md`.
 
@@ -34,6 +38,7 @@ mod connection;
 mod head;
 mod reply;
 mod server;
+mod shared;
 
 use embassy_time::Duration;
 use spore_core::api::{Body, Request, Response};
@@ -70,8 +75,16 @@ pub const BUFFER_LEN: usize = HEAD_MAX + reply::ROOM_MIN;
 /// Both verbs are synchronous and must return soon: they run between two awaits of a worker, on
 /// the one thread that a board has.
 pub trait Api {
-    /// Answers a request. A body is not handed over: it has been read and dropped.
+    /// Answers a request. If the answer [is pending](Response::is_pending), nothing of it is sent
+    /// before [`poll_response`](Self::poll_response) says that it is decided.
     fn handle(&self, request: &Request<'_>) -> Response;
+
+    /// The refusal of a request whose client waits for a `100 Continue` before it sends the body,
+    /// if the request is bound to be refused whatever the body is.
+    fn handle_head(&self, request: &Request<'_>) -> Option<Response>;
+
+    /// Whether a pending answer is decided now; `response` is the answer then.
+    fn poll_response(&self, response: &mut Response) -> bool;
 
     /// Writes the next piece of an answer's body to `buf`, which has at least
     /// [`MIN_PIECE`](spore_core::api::MIN_PIECE) bytes, and returns how many bytes it wrote. Zero is the end.
@@ -81,6 +94,14 @@ pub trait Api {
 impl<A: Api + ?Sized> Api for &A {
     fn handle(&self, request: &Request<'_>) -> Response {
         (**self).handle(request)
+    }
+
+    fn handle_head(&self, request: &Request<'_>) -> Option<Response> {
+        (**self).handle_head(request)
+    }
+
+    fn poll_response(&self, response: &mut Response) -> bool {
+        (**self).poll_response(response)
     }
 
     fn poll_body(&self, body: &mut Body, buf: &mut [u8]) -> usize {
@@ -101,9 +122,11 @@ pub struct Timeouts {
     pub head: Duration,
     /// From the end of the head to the end of the body. Then 408.
     pub body: Duration,
+    /// How long a request may hold the shared body buffer while another one waits for it. Then 408.
+    pub lease: Duration,
     /// For one write without any progress. Then the connection is reset.
     pub write: Duration,
-    /// From the first byte of an answer to its last. Then the connection is reset.
+    /// From the first byte of an answer to its last, and for it to be decided before that. Then the connection is reset.
     pub response: Duration,
     /// For the client to read the end of an answer and close, after which the connection is reset.
     /// What it still sends is read and dropped meanwhile, since a reset would destroy the answer.
@@ -116,6 +139,7 @@ impl Timeouts {
         idle: Duration::from_secs(2),
         head: Duration::from_secs(5),
         body: Duration::from_secs(5),
+        lease: Duration::from_secs(1),
         write: Duration::from_secs(3),
         response: Duration::from_secs(15),
         linger: Duration::from_secs(2),

@@ -32,6 +32,9 @@ pub(super) const BUSY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
     Connection: close\r\n\r\n\
     {\"error\":{\"code\":\"busy\",\"message\":\"all connections are in use; try again\"}}";
 
+/// Tells a client that waits for it to send its body (RFC 9110, section 15.2.1).
+pub(super) const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+
 /// The answer where a head does not fit [`HEAD_ROOM`]: a fault of this program, not the client's.
 pub(super) const INTERNAL: &[u8] = b"HTTP/1.1 500 Internal Server Error\r\n\
     Content-Type: application/json\r\nContent-Length: 71\r\nConnection: close\r\n\r\n\
@@ -85,7 +88,14 @@ pub(super) fn put_head(
         Length::UntilClose | Length::None => {}
     }
     if let Some(methods) = response.allow {
-        text.field("Allow", methods)?;
+        text.field("Allow", "")?;
+        for (index, method) in methods.iter().enumerate() {
+            text.put(if index == 0 { "" } else { ", " })?;
+            text.put(method.name())?;
+        }
+    }
+    if let Some(scheme) = response.authenticate {
+        text.field("WWW-Authenticate", scheme)?;
     }
     if let Some(seconds) = response.retry_after {
         text.field("Retry-After", decimal(seconds.into(), &mut digits))?;

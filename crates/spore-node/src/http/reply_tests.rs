@@ -3,7 +3,7 @@ extern crate std;
 use std::string::ToString;
 use std::vec;
 
-use spore_core::api::Error;
+use spore_core::api::{Error, Method, Methods};
 
 use super::*;
 
@@ -33,7 +33,8 @@ fn ready_made_answers_are_whole() {
 
 #[test]
 fn writes_the_head_in_front_of_the_body() {
-    let text = rendered(Error::MethodNotAllowed("GET, HEAD"));
+    let text =
+        rendered(Error::MethodNotAllowed(Methods::NONE.with(Method::Get).with(Method::Head)));
     let text = str::from_utf8(&text).expect("text");
     assert!(text.starts_with(
         "HTTP/1.1 405 Method Not Allowed\r\nContent-Type: application/json\r\nContent-Length: "

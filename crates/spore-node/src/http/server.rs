@@ -6,8 +6,9 @@ use embassy_sync::blocking_mutex::raw::NoopRawMutex;
 use embassy_sync::channel::Channel;
 use embassy_time::{Duration, Timer, with_timeout};
 
-use super::connection::{Connection, Ending, Seat};
-use super::{Api, BUFFER_LEN, CONNECTIONS, Timeouts, reply};
+use super::connection::{Connection, Ending, Place, Seat};
+use super::shared::SharedBuffer;
+use super::{Api, BODY_MAX, BUFFER_LEN, CONNECTIONS, Timeouts, reply};
 
 /// How long to wait for the seat of an idle connection that was asked to leave.
 const LEAVE_TIMEOUT: Duration = Duration::from_millis(100);
@@ -27,23 +28,28 @@ pub struct Server<'b, const N: usize = CONNECTIONS> {
     /// The buffers that no connection uses, each with its seat's number.
     free: Channel<NoopRawMutex, (usize, &'b mut [u8]), N>,
     seats: [Seat; N],
+    bodies: SharedBuffer<'b>,
     timeouts: Timeouts,
 }
 
 impl<'b, const N: usize> Server<'b, N> {
-    /// Makes a server with a buffer for each seat.
+    /// Makes a server with a buffer for each seat, and `body` for bodies that do not fit there. It
+    /// may be empty if every body fits: if each buffer has [`BODY_MAX`] bytes more than it must.
     ///
     /// # Panics
     ///
-    /// If a buffer is shorter than [`BUFFER_LEN`].
-    pub fn new(buffers: [&'b mut [u8]; N], timeouts: Timeouts) -> Self {
+    /// If a buffer is shorter than [`BUFFER_LEN`], or `body` than [`BODY_MAX`] where it is needed.
+    pub fn new(buffers: [&'b mut [u8]; N], body: &'b mut [u8], timeouts: Timeouts) -> Self {
         let free = Channel::new();
+        let all_fit = buffers.iter().all(|buffer| buffer.len() >= BUFFER_LEN + BODY_MAX);
+        assert!(all_fit || body.len() >= BODY_MAX, "a body buffer must hold BODY_MAX bytes");
         for seat in buffers.into_iter().enumerate() {
             assert!(seat.1.len() >= BUFFER_LEN, "an HTTP buffer must hold BUFFER_LEN bytes");
             // The channel holds as many as there are.
             let _ = free.try_send(seat);
         }
-        Self { free, seats: [const { Seat::new() }; N], timeouts }
+        let bodies = SharedBuffer::new(body);
+        Self { free, seats: [const { Seat::new() }; N], bodies, timeouts }
     }
 
     /// Accepts connections one after the other and sees each to its end. Never returns.
@@ -67,8 +73,8 @@ impl<'b, const N: usize> Server<'b, N> {
             return close(socket, REFUSAL_TIMEOUT).await;
         };
         let (number, buf) = &mut taken.seat;
-        let seat = &self.seats[*number];
-        match Connection::new(socket, buf, seat, api, &self.timeouts).serve().await {
+        let place = Place { seats: &self.seats, number: *number, bodies: &self.bodies };
+        match Connection::new(socket, buf, place, api, &self.timeouts).serve().await {
             Ending::Finished => close(socket, self.timeouts.linger).await,
             Ending::Idle => {
                 drop(taken);

@@ -1,19 +1,25 @@
 //! What both test programs share: an application, a reader of answers, and a table of requests.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 
-use spore_core::api::{Body, Error, Method, Request, Response};
+use spore_core::api::{Body, Error, Method, Methods, Request, Response};
 use spore_node::http::{Api, BODY_MAX, HEAD_MAX, HEADERS_MAX, TARGET_MAX};
 
-/// Serves `/ok`, a short document, and `/long/N`, one of N bytes. One for each worker.
+/// Serves `/ok`, a short document, `/long/N`, one of N bytes, and `/echo`, which returns what is
+/// posted. One for each worker.
 #[derive(Default)]
 pub(crate) struct Stub {
     left: Cell<usize>,
+    /// The document is a request's body.
+    echo: RefCell<Option<Vec<u8>>>,
 }
 
+/// The methods of the stub's documents.
+pub(crate) const GET: Methods = Methods::NONE.with(Method::Get).with(Method::Head);
+
 /// Marks the bodies that the stub makes itself: an engine's body cannot be made from outside.
-const OWN: Error = Error::MethodNotAllowed("made by the stub");
+const OWN: Error = Error::InvalidField("made by the stub");
 
 /// The short document.
 pub(crate) const OK: &str = "{\"ok\":true}";
@@ -23,19 +29,45 @@ pub(crate) fn long_byte(index: usize) -> u8 {
     b"0123456789abcdefghijklmnopqrstuvw"[index % 33]
 }
 
+impl Stub {
+    fn length(path: &str) -> Option<usize> {
+        match path.strip_prefix("/long/") {
+            Some(number) => number.parse().ok(),
+            None => (path == "/ok").then_some(OK.len()),
+        }
+    }
+}
+
 impl Api for Stub {
     fn handle(&self, request: &Request<'_>) -> Response {
-        let length = match request.path.strip_prefix("/long/") {
-            Some(number) => number.parse().ok(),
-            None => (request.path == "/ok").then_some(OK.len()),
-        };
-        let Some(length) = length else { return Response::error(Error::NotFound) };
-        if !matches!(request.method, Method::Get | Method::Head) {
-            return Response::error(Error::MethodNotAllowed("GET, HEAD"));
+        if let Some(refusal) = self.handle_head(request) {
+            return refusal;
         }
-        self.left.set(length);
-        let Response { content_type, body, .. } = Response::error(OWN);
-        Response { status: 200, content_type, allow: None, retry_after: None, body }
+        let echo = (request.path == "/echo").then(|| request.body.to_vec());
+        let length = echo.as_ref().map(Vec::len).or(Self::length(request.path));
+        self.left.set(length.unwrap_or(0));
+        self.echo.replace(echo);
+        let mut response = Response::error(OWN);
+        response.status = 200;
+        response
+    }
+
+    fn handle_head(&self, request: &Request<'_>) -> Option<Response> {
+        let reads = matches!(request.method, Method::Get | Method::Head);
+        match (request.path, Self::length(request.path)) {
+            ("/echo", _) if request.method == Method::Post => None,
+            ("/echo", _) => {
+                let post = Methods::NONE.with(Method::Post);
+                Some(Response::error(Error::MethodNotAllowed(post)))
+            }
+            (_, None) => Some(Response::error(Error::NotFound)),
+            (_, Some(_)) if !reads => Some(Response::error(Error::MethodNotAllowed(GET))),
+            (_, Some(_)) => None,
+        }
+    }
+
+    fn poll_response(&self, _: &mut Response) -> bool {
+        true
     }
 
     fn poll_body(&self, body: &mut Body, buf: &mut [u8]) -> usize {
@@ -46,6 +78,12 @@ impl Api for Stub {
         let left = self.left.get();
         // A piece is never as long as the room, as with whole pieces of JSON.
         let piece = left.min(buf.len() - 1).min(700);
+        if let Some(echo) = &*self.echo.borrow() {
+            let start = echo.len() - left;
+            buf[..piece].copy_from_slice(&echo[start..start + piece]);
+            self.left.set(left - piece);
+            return piece;
+        }
         for (offset, byte) in buf[..piece].iter_mut().enumerate() {
             *byte = if left <= OK.len() {
                 OK.as_bytes()[OK.len() - left + offset]
@@ -95,7 +133,8 @@ pub(crate) fn replies(mut bytes: &[u8], heads: usize) -> Vec<Reply> {
             .map(|line| line.split_once(": ").expect("a field"))
             .map(|(name, value)| (name.to_lowercase(), value.to_owned()))
             .collect();
-        let body = if replies.len() < heads {
+        let interim = status.is_some_and(|status| status.starts_with('1'));
+        let body = if replies.len() < heads || interim {
             Vec::new()
         } else if fields.contains_key("transfer-encoding") {
             dechunk(&mut bytes)
@@ -132,6 +171,7 @@ pub(crate) fn cases() -> Vec<(Vec<u8>, Vec<u16>)> {
     let post =
         |fields: &str, body: &str| format!("POST /ok HTTP/1.1\r\nHost: n\r\n{fields}\r\n{body}");
     let ok = get("/ok", "");
+    let echo = |fields: &str, body: &str| post(fields, body).replace("/ok", "/echo");
     let chunked = |body: &str| post("Transfer-Encoding: chunked\r\n", body);
     let length = |length: usize, body: &str| post(&format!("Content-Length: {length}\r\n"), body);
     let many = |count: usize| (0..count).map(|n| format!("X{n}: y\r\n")).collect::<String>();
@@ -173,6 +213,11 @@ pub(crate) fn cases() -> Vec<(Vec<u8>, Vec<u16>)> {
         (post("Content-Length: 3\r\nTransfer-Encoding: chunked\r\n", "0\r\n\r\n"), &[400]),
         (post("Transfer-Encoding: gzip\r\n", ""), &[501]),
         (post("Content-Length: 5\r\nExpect: 100-continue\r\n", ""), &[405]),
+        (echo("Content-Length: 5\r\n", "hello") + &ok, &[200, 200]),
+        (echo("Content-Length: 5\r\n", "hell"), &[400]),
+        (format!("Authorization: a\r\n{}", get("/ok", "")), &[400]),
+        (get("/ok", "Authorization: a\r\nAuthorization: a\r\n"), &[400]),
+        (get("/ok", "Authorization: a\r\n"), &[200]),
         ("\x16\x03\x01\x02".into(), &[400]),
         ("GET /ok\r\n\r\n".into(), &[400]),
         ("GET ok HTTP/1.1\r\nHost: n\r\n\r\n".into(), &[400]),

@@ -73,7 +73,7 @@ impl Simulation {
             address: *body.address.ip(),
             port: self.scenario.port,
             http_port: 80,
-            key: self.key.clone(),
+            key: Some(self.key.clone()),
             services: self.scenario.services,
             timing: self.scenario.timing,
         };

@@ -89,7 +89,7 @@ fn hostile_paths_get_an_error_as_json_and_change_nothing() {
         let (path, query) = text.split_once(' ').unwrap_or((&text, ""));
         let method = methods[n % methods.len()];
         let (status, body) = sim
-            .request(n % NODES, &Request { method, path, query })
+            .request(n % NODES, &Request { query, ..Request::new(method, path) })
             .expect("a running node answers");
         assert!((400..500).contains(&status), "{status} for {text:?}");
         let json: serde_json::Value = serde_json::from_str(&body).expect("errors are JSON");

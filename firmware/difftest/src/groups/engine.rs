@@ -205,7 +205,7 @@ pub(super) fn node(inputs: &mut Inputs, n: u8) -> Node<'static> {
         address: Ipv4Addr::new(10, 0, 0, n),
         port: 4210,
         http_port: 80,
-        key: ClusterKey::from_bytes([7; 32]),
+        key: Some(ClusterKey::from_bytes([7; 32])),
         services: catalogue(n),
         timing: Default::default(),
     };
@@ -312,7 +312,7 @@ fn deliver(
 fn ask(node: &mut Node<'_>, now: Instant, trace: &mut Trace<'_>) {
     for path in ["/api/node/status", "/api/cluster/members", "/api/cluster/services", "/nowhere"] {
         for method in [Method::Get, Method::Post] {
-            let mut response = node.handle_request(now, &Request { method, path, query: "" });
+            let mut response = node.handle_request(now, &Request::new(method, path));
             trace.display(format_args!(
                 "{method:?} {path} {} {:?}",
                 response.status, response.allow

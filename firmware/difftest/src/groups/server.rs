@@ -19,7 +19,7 @@ use embassy_sync::signal::Signal;
 use embassy_time::{Duration, Instant, Timer};
 use spore_core::Node;
 use spore_core::api::{Body, Request, Response};
-use spore_node::http::{Api, BUFFER_LEN, Server, Timeouts};
+use spore_node::http::{Api, BODY_MAX, BUFFER_LEN, Server, Timeouts};
 
 use super::{engine, http};
 use crate::tasks::Tasks;
@@ -32,7 +32,7 @@ const CLIENTS: usize = 7;
 const WINDOW: usize = 200;
 const LIMIT: Duration = Duration::from_secs(120);
 
-const REQUESTS: [&[u8]; 8] = [
+const REQUESTS: [&[u8]; 10] = [
     b"GET /api/node/status HTTP/1.1\r\nHost: spore-1\r\nAccept: */*\r\n\r\n",
     b"GET /api/cluster/members?x=1 HTTP/1.1\r\nHost: a.b:80\r\n\r\n",
     b"HEAD /api/node/status HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
@@ -40,6 +40,8 @@ const REQUESTS: [&[u8]; 8] = [
     b"POST /api/node/status HTTP/1.1\r\nHost: a\r\nContent-Length: 12\r\n\r\nhello, world",
     b"PUT /api HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n7;x=y\r\n, world\r\n0\r\n\r\n",
     b"POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 3000\r\n\r\n",
+    b"PUT /api/node/config HTTP/1.1\r\nHost: a\r\nContent-Length: 16\r\n\r\n{\"hostname\":\"a\"}",
+    b"GET /metrics HTTP/1.1\r\nHost: a\r\nAuthorization: SPORE-HMAC-SHA256 nonce=00, mac=00\r\n\r\n",
     b"OPTIONS * HTTP/1.1\r\nHost: a\r\nX-Q:  z \r\n\r\n",
 ];
 
@@ -194,6 +196,14 @@ impl Api for Engine {
         self.0.borrow_mut().handle_request(now(), request)
     }
 
+    fn handle_head(&self, request: &Request<'_>) -> Option<Response> {
+        self.0.borrow_mut().handle_head(now(), request)
+    }
+
+    fn poll_response(&self, response: &mut Response) -> bool {
+        self.0.borrow_mut().poll_response(now(), response)
+    }
+
     fn poll_body(&self, body: &mut Body, buf: &mut [u8]) -> usize {
         self.0.borrow().poll_body(now(), body, buf)
     }
@@ -274,8 +284,9 @@ pub(super) fn visits(inputs: &mut Inputs, trace: &mut Trace<'_>) {
         let engine: &'static Engine =
             Box::leak(Box::new(Engine(RefCell::new(engine::node(inputs, 1)))));
         let buffers = [(); SEATS].map(|()| &mut *Box::leak(vec![0; BUFFER_LEN].into_boxed_slice()));
+        let body = Box::leak(vec![0; BODY_MAX].into_boxed_slice());
         let server: &'static Server<'static, SEATS> =
-            Box::leak(Box::new(Server::new(buffers, Timeouts::STANDARD)));
+            Box::leak(Box::new(Server::new(buffers, body, Timeouts::STANDARD)));
         let door = Rc::new(Door::default());
         for _ in 0..=SEATS {
             let door = door.clone();

@@ -21,8 +21,8 @@ pub struct BootArgs {
     pub address: Ipv4Addr,
     /// `ip`: bits of the network, 1 to 30.
     pub prefix_len: u8,
-    /// `key`: the cluster key.
-    pub key: ClusterKey,
+    /// `key`: the cluster key; if not given, the board is unclaimed.
+    pub key: Option<ClusterKey>,
     /// `seed`: random bytes from the launcher, other ones for each start.
     pub seed: [u8; 32],
     /// `port`: UDP port of the cluster, 4210 if not given.
@@ -121,7 +121,7 @@ impl BootArgs {
             id,
             address,
             prefix_len,
-            key: ClusterKey::from_bytes(hex("key", required("key", words.key)?)?),
+            key: words.key.map(|text| hex("key", text).map(ClusterKey::from_bytes)).transpose()?,
             seed: hex("seed", required("seed", words.seed)?)?,
             port: words.port.map_or(Ok(DEFAULT_PORT), |text| number("port", text))?,
             http_port: words.http.map_or(Ok(HTTP_PORT_DEFAULT), |text| number("http", text))?,
@@ -227,7 +227,8 @@ mod tests {
         let args = args.unwrap_or_else(|error| panic!("{error}"));
         assert_eq!(args.id, 258);
         assert_eq!((args.address, args.prefix_len), (Ipv4Addr::new(10, 0, 1, 21), 24));
-        assert_eq!(args.key.as_bytes()[..3], [0x00, 0x11, 0x22]);
+        let key = args.key.as_ref().map(|key| key.as_bytes()[..3].to_vec());
+        assert_eq!(key, Some([0x00, 0x11, 0x22].to_vec()));
         assert_eq!(args.seed[16..18], [0xFF, 0xEE]);
         assert_eq!((args.port, args.http_port), (1, 65535));
         assert_eq!(args.hostname.as_str(), "the-attic-2");
@@ -239,6 +240,8 @@ mod tests {
         let args = parse("id=65535 ip=192.168.4.2/30").unwrap_or_else(|error| panic!("{error}"));
         assert_eq!((args.port, args.http_port), (4210, 80));
         assert_eq!(args.hostname.as_str(), "emulated-65535");
+        let unclaimed = BootArgs::parse(&format!("id=1 ip=10.0.0.1/8 seed={KEY}"));
+        assert!(unclaimed.is_ok_and(|args| args.key.is_none()));
     }
 
     #[test]
@@ -248,8 +251,8 @@ mod tests {
         assert!(error("id=1 ip=10.0.0.1/8 id=1").contains("'id' is given twice"));
         assert!(error("ip=10.0.0.1/8").contains("'id' is missing"));
         assert!(error("id=1").contains("'ip' is missing"));
-        let key = BootArgs::parse("id=1 ip=10.0.0.1/8").err();
-        assert_eq!(key, Some(BootArgsError::Missing("key")));
+        let seed = BootArgs::parse("id=1 ip=10.0.0.1/8").err();
+        assert_eq!(seed, Some(BootArgsError::Missing("seed")));
     }
 
     #[test]

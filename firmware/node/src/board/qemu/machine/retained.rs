@@ -24,6 +24,8 @@ pub enum ResetReason {
     Panic,
     /// The core ran into an exception.
     Fault,
+    /// A restart was asked for.
+    Restart,
 }
 
 impl ResetReason {
@@ -35,6 +37,7 @@ impl ResetReason {
             Self::External => "external",
             Self::Panic => "panic",
             Self::Fault => "exception",
+            Self::Restart => "restart",
         }
     }
 
@@ -42,6 +45,7 @@ impl ResetReason {
         match word {
             2 => Self::Panic,
             3 => Self::Fault,
+            4 => Self::Restart,
             _ => Self::External,
         }
     }
@@ -52,6 +56,7 @@ impl ResetReason {
             Self::External => 1,
             Self::Panic => 2,
             Self::Fault => 3,
+            Self::Restart => 4,
         }
     }
 }

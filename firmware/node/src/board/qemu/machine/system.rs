@@ -4,14 +4,15 @@ use core::cell::RefCell;
 
 use embassy_futures::block_on;
 use spore_core::node::StoreFailed;
+use spore_core::security::Succession;
 use spore_core::store::MAX_VALUE;
 use spore_core::{Event, Facts, Key, Node, NodeId, Resources, Seed};
 use spore_node::System;
 use spore_node::store::{ESP01_RANGE, Store};
 
 use super::nor::RamNor;
-use super::retained::ResetReason;
-use super::stack;
+use super::retained::{self, ResetReason};
+use super::{fpga, stack};
 use crate::log_line;
 
 /// The flash window of the board and of an ESP-01, in bytes.
@@ -80,6 +81,15 @@ impl System for EmulatedSystem {
         block_on(self.store.borrow_mut().store(key.number(), value)).map_err(|_| StoreFailed)
     }
 
+    fn verify(&self, succession: &Succession) -> bool {
+        succession.is_genuine()
+    }
+
+    async fn restart(&self) -> ! {
+        retained::note_reason(ResetReason::Restart);
+        fpga::reset()
+    }
+
     fn report(&self, event: Event, node: &Node<'_>) {
         let (what, id) = match event {
             Event::MemberJoined(id) => ("joined", id),
@@ -88,6 +98,9 @@ impl System for EmulatedSystem {
             Event::MemberDied(id) => ("is dead", id),
             Event::MemberLeft(id) => ("has left", id),
             Event::MemberForgotten(id) => ("is forgotten", id),
+            Event::SettingsChanged | Event::RestartAsked | Event::RequestsRefused(_) => {
+                return log_line!("NODE {}", event.name());
+            }
         };
         log_line!("MEMBER {} {what}", name(node, &id));
     }

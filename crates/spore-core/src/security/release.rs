@@ -1,0 +1,141 @@
+//! The release key: who may sign update images, and who may name a successor.
+
+use crate::wire;
+use core::fmt;
+use core::str::FromStr;
+use ed25519_dalek::{Signature, VerifyingKey};
+
+/// An Ed25519 public key (RFC 8032): 64 hexadecimal digits.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct ReleaseKey(pub [u8; Self::LEN]);
+
+/// The text is not a release key, which is 64 hexadecimal digits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InvalidReleaseKey;
+
+impl fmt::Display for InvalidReleaseKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a release key has exactly 64 hexadecimal digits")
+    }
+}
+
+impl core::error::Error for InvalidReleaseKey {}
+
+impl ReleaseKey {
+    /// The bytes of a key.
+    pub const LEN: usize = 32;
+
+    /// The key as 64 hexadecimal digits.
+    pub fn to_hex(&self) -> heapless::String<64, u8> {
+        wire::hex(&self.0)
+    }
+}
+
+impl FromStr for ReleaseKey {
+    type Err = InvalidReleaseKey;
+
+    fn from_str(text: &str) -> Result<Self, InvalidReleaseKey> {
+        wire::parse_hex(text).map(Self).ok_or(InvalidReleaseKey)
+    }
+}
+
+impl fmt::Display for ReleaseKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.to_hex())
+    }
+}
+
+impl fmt::Debug for ReleaseKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// What stands before the new key in the text that the old one signs.
+const DOMAIN: &[u8; 19] = b"SPORE release key 1";
+
+/// A question that the body answers: did `key` sign the naming of `successor`?
+///
+/// It is the body's, since verifying takes more stack and time than the engine may on a chip.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Succession {
+    /// The key that is in force.
+    pub key: ReleaseKey,
+    /// The one that is to replace it.
+    pub successor: ReleaseKey,
+    /// The Ed25519 signature.
+    pub signature: [u8; Self::SIGNATURE],
+}
+
+impl Succession {
+    /// The bytes of an Ed25519 signature.
+    pub const SIGNATURE: usize = 64;
+
+    /// The bytes of the text that is signed.
+    pub const MESSAGE: usize = DOMAIN.len().saturating_add(ReleaseKey::LEN);
+
+    /// The text that is signed: `SPORE release key 1` and the bytes of the successor.
+    pub fn message(&self) -> [u8; Self::MESSAGE] {
+        let mut message = [0; Self::MESSAGE];
+        for (to, from) in message.iter_mut().zip(DOMAIN.iter().chain(&self.successor.0)) {
+            *to = *from;
+        }
+        message
+    }
+
+    /// Whether the signature is genuine. For the body to call, where it has the stack and the time:
+    /// `docs/decisions/0005-release-key.md` has the figures. Weak keys and encodings that are not
+    /// canonical are refused, so that all implementations agree.
+    pub fn is_genuine(&self) -> bool {
+        let signature = Signature::from_bytes(&self.signature);
+        let key = VerifyingKey::from_bytes(&self.key.0);
+        key.is_ok_and(|key| key.verify_strict(&self.message(), &signature).is_ok())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ReleaseKey, Succession};
+    use ed25519_dalek::{Signer as _, SigningKey};
+
+    fn succession() -> Succession {
+        let old = SigningKey::from_bytes(&[1; 32]);
+        let mut succession = Succession {
+            key: ReleaseKey(old.verifying_key().to_bytes()),
+            successor: ReleaseKey([2; 32]),
+            signature: [0; 64],
+        };
+        succession.signature = old.sign(&succession.message()).to_bytes();
+        succession
+    }
+
+    #[test]
+    fn the_old_key_names_the_new_one_and_no_bit_can_be_changed() {
+        let good = succession();
+        assert_eq!(good.message()[..19], *b"SPORE release key 1");
+        assert!(good.is_genuine());
+        for bit in 0..512 {
+            let mut altered = good;
+            altered.signature[bit / 8] ^= 1 << (bit % 8);
+            assert!(!altered.is_genuine(), "bit {bit} of the signature");
+        }
+        for bit in 0..256 {
+            let (mut key, mut successor) = (good, good);
+            key.key.0[bit / 8] ^= 1 << (bit % 8);
+            successor.successor.0[bit / 8] ^= 1 << (bit % 8);
+            assert!(!key.is_genuine() && !successor.is_genuine(), "bit {bit} of the keys");
+        }
+    }
+
+    /// With a key of small order a signature can be made for anything without any secret.
+    #[test]
+    fn weak_keys_are_refused() {
+        let mut neutral = [0; 32];
+        neutral[0] = 1;
+        let mut signature = [0; 64];
+        signature[0] = 1;
+        let key = ReleaseKey(neutral);
+        let forged = Succession { key, successor: ReleaseKey([2; 32]), signature };
+        assert!(!forged.is_genuine());
+    }
+}

@@ -1,0 +1,186 @@
+//! Changing the settings: verified, stored, in force, in this order.
+
+use super::Settings;
+use super::document::Wanted;
+use crate::api::Error;
+use crate::security::{ReleaseKey, Succession};
+use crate::time::{Duration, Instant};
+
+/// How long the outcome of a change is kept for whoever asked for it.
+const KEPT: Duration = Duration::from_secs(1);
+
+/// Which change an answer waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Ticket(u32);
+
+/// The settings in force, and the change to them that is under way.
+#[derive(Debug)]
+pub(crate) struct Keeper {
+    current: Settings,
+    change: Option<Change>,
+    last: Ticket,
+}
+
+#[derive(Debug)]
+struct Change {
+    ticket: Ticket,
+    settings: Settings,
+    stage: Stage,
+}
+
+#[derive(Debug)]
+enum Stage {
+    /// The old release key must have signed the new one.
+    ToVerify { signature: [u8; Succession::SIGNATURE], asked: bool },
+    /// The body is to store it.
+    ToStore { asked: bool },
+    /// It has ended, for whoever waits for it.
+    Ended { result: Result<(), Error>, at: Instant },
+}
+
+/// What the body is to do for a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    Verify,
+    Store,
+}
+
+impl Keeper {
+    /// Settings as they were stored.
+    pub(crate) const fn new(stored: Settings) -> Self {
+        Self { current: stored, change: None, last: Ticket(0) }
+    }
+
+    /// The settings in force.
+    pub(crate) const fn current(&self) -> &Settings {
+        &self.current
+    }
+
+    /// Begins a change; `None` if nothing is to be changed.
+    ///
+    /// # Errors
+    ///
+    /// If another one is under way, if it is for another version of the settings, or if the
+    /// release key would be replaced without a signature.
+    pub(crate) fn begin(&mut self, now: Instant, wanted: Wanted) -> Result<Option<Ticket>, Error> {
+        if self.is_busy(now) {
+            return Err(Error::ChangeUnderWay);
+        }
+        if wanted.version.is_some_and(|version| version != self.current.version) {
+            return Err(Error::VersionConflict);
+        }
+        let key = wanted.release_key.filter(|key| self.current.release_key != Some(*key));
+        let hostname = wanted.hostname;
+        if key.is_none() && hostname.is_none() {
+            return Ok(None);
+        }
+        let stage = match (self.current.release_key, key) {
+            (Some(_), Some(_)) => {
+                let signature = wanted.signature.ok_or(Error::ReleaseKeyUnsigned)?;
+                Stage::ToVerify { signature, asked: false }
+            }
+            _ => Stage::ToStore { asked: false },
+        };
+        let settings = Settings {
+            version: self.current.version.saturating_add(1),
+            hostname: hostname.or_else(|| self.current.hostname.clone()),
+            release_key: key.or(self.current.release_key),
+        };
+        self.last = Ticket(self.last.0.wrapping_add(1));
+        self.change = Some(Change { ticket: self.last, settings, stage });
+        Ok(Some(self.last))
+    }
+
+    /// Whether a change is under way, or has an outcome that is still to be fetched.
+    fn is_busy(&self, now: Instant) -> bool {
+        self.change.as_ref().is_some_and(|change| match change.stage {
+            Stage::Ended { at, .. } => now.since(at) < KEPT,
+            Stage::ToVerify { .. } | Stage::ToStore { .. } => true,
+        })
+    }
+
+    /// Whether a change is under way.
+    pub(crate) fn is_changing(&self) -> bool {
+        let ended = |change: &Change| matches!(change.stage, Stage::Ended { .. });
+        self.change.as_ref().is_some_and(|change| !ended(change))
+    }
+
+    /// What the body is to do next. Each step is asked for once.
+    pub(crate) fn poll_step(&mut self) -> Option<Step> {
+        let (asked, step) = match &mut self.change.as_mut()?.stage {
+            Stage::ToVerify { asked, .. } => (asked, Step::Verify),
+            Stage::ToStore { asked } => (asked, Step::Store),
+            Stage::Ended { .. } => return None,
+        };
+        (!core::mem::replace(asked, true)).then_some(step)
+    }
+
+    /// The settings that are to be stored.
+    pub(crate) fn to_store(&self) -> Option<&Settings> {
+        let change = self.change.as_ref()?;
+        matches!(change.stage, Stage::ToStore { .. }).then_some(&change.settings)
+    }
+
+    /// The signature that is to be verified.
+    pub(crate) fn to_verify(&self) -> Option<Succession> {
+        let change = self.change.as_ref()?;
+        let (key, successor): (ReleaseKey, ReleaseKey) =
+            (self.current.release_key?, change.settings.release_key?);
+        match change.stage {
+            Stage::ToVerify { signature, asked: true } => {
+                Some(Succession { key, successor, signature })
+            }
+            _ => None,
+        }
+    }
+
+    /// The signature was verified. Returns how the change ended, if it did.
+    pub(crate) fn verified(&mut self, now: Instant, genuine: bool) -> Option<Result<(), Error>> {
+        let change = self.change.as_mut()?;
+        if !matches!(change.stage, Stage::ToVerify { asked: true, .. }) {
+            return None;
+        }
+        if genuine {
+            change.stage = Stage::ToStore { asked: false };
+            return None;
+        }
+        let result = Err(Error::ReleaseKeyUnsigned);
+        change.stage = Stage::Ended { result, at: now };
+        Some(result)
+    }
+
+    /// The store was tried. Returns how the change ended, if one waited for that.
+    pub(crate) fn stored(&mut self, now: Instant, success: bool) -> Option<Result<(), Error>> {
+        let change = self.change.as_mut()?;
+        if !matches!(change.stage, Stage::ToStore { asked: true }) {
+            return None;
+        }
+        let result = if success { Ok(()) } else { Err(Error::StoreFailed) };
+        if success {
+            self.current = core::mem::take(&mut change.settings);
+        }
+        change.stage = Stage::Ended { result, at: now };
+        Some(result)
+    }
+
+    /// Fetches the outcome of a change: `None` while it is under way. One that nobody fetched in
+    /// time counts as failed; the settings tell whether it did.
+    pub(crate) fn outcome(&mut self, ticket: Ticket) -> Option<Result<(), Error>> {
+        let change = self.change.take_if(|change| {
+            change.ticket != ticket || matches!(change.stage, Stage::Ended { .. })
+        });
+        match change {
+            Some(Change { ticket: found, stage: Stage::Ended { result, .. }, .. })
+                if found == ticket =>
+            {
+                Some(result)
+            }
+            Some(other) => {
+                self.change = Some(other);
+                Some(Err(Error::StoreFailed))
+            }
+            None if self.change.is_some() => None,
+            None => Some(Err(Error::StoreFailed)),
+        }
+    }
+}

@@ -1,0 +1,323 @@
+//! Promise S1 over HTTP: no key, no change. The cases are made from the route table, so that a new
+//! signed route is covered by itself.
+
+use super::world::{act, config, facts, node};
+use crate::api::{Error, MIN_PIECE, Method, Policy, ROUTES, Request, Response};
+use crate::profile::Host;
+use crate::security::request::{Credentials, Mac, Nonce, Signed, SigningKey};
+use crate::store::MAX_VALUE;
+use crate::time::{Duration, Instant};
+use crate::{Action, ClusterKey, Key, Node, Seed, Storage, Stored};
+use core::cell::Cell;
+use serde_json::Value;
+use std::boxed::Box;
+use std::format;
+use std::string::{String, ToString as _};
+use std::vec::Vec;
+
+const START: Instant = Instant::from_micros(90_000_000);
+
+/// A body that each route which takes one would act on.
+const BODY: &[u8] = br#"{"hostname":"changed"}"#;
+const QUERY: &str = "a=b";
+
+fn key() -> SigningKey {
+    SigningKey::derive(&ClusterKey::from_bytes([7; 32]))
+}
+
+/// A node that has started, with nothing left to do.
+fn started(n: u8) -> Node<'static> {
+    let mut node = node(START, n, None);
+    act(&mut node, START);
+    node
+}
+
+fn nonce(node: &mut Node<'_>, now: Instant) -> Nonce {
+    let response = node.handle_request(now, &Request::new(Method::Get, "/api/auth/nonce"));
+    let document: Value = serde_json::from_str(&read(node, now, response)).unwrap();
+    document["nonce"].as_str().unwrap().parse().unwrap()
+}
+
+fn read(node: &Node<'_>, now: Instant, mut response: Response) -> String {
+    let (mut body, mut buf) = (Vec::new(), [0; MIN_PIECE]);
+    loop {
+        match node.poll_body(now, &mut response.body, &mut buf) {
+            0 => return String::from_utf8(body).unwrap(),
+            len => body.extend_from_slice(&buf[..len]),
+        }
+    }
+}
+
+/// Everything that a request could change, as text.
+fn state(node: &mut Node<'_>, now: Instant) -> String {
+    let actions = [now, now + Duration::from_secs(100)].map(|at| node.poll_action(at));
+    let stored = Key::ALL.map(|key| node.value(key, &mut [0; MAX_VALUE]));
+    format!("{:?} {:?} {:?} {actions:?} {stored:?}", node.settings(), node.own(), node.members())
+}
+
+/// One attempt: how it differs from what would be accepted, and what it must be refused with.
+struct Attempt<'a> {
+    what: String,
+    request: Request<'a>,
+    code: Option<&'static str>,
+}
+
+fn refuse(node: &mut Node<'_>, now: Instant, attempt: &Attempt<'_>) {
+    let Attempt { what, request, code } = attempt;
+    let before = state(node, now);
+    let response = node.handle_request(now, request);
+    let target = format!("{} {}", request.method.name(), request.path);
+    assert_eq!(response.status, 401, "{target}: {what}");
+    assert!(response.authenticate.is_some_and(|scheme| !scheme.is_empty()), "{what}");
+    let document: Value = serde_json::from_str(&read(node, now, response)).unwrap();
+    if let Some(code) = code {
+        assert_eq!(document["error"]["code"], *code, "{target}: {what}");
+    }
+    assert_eq!(state(node, now), before, "{target}: {what}");
+}
+
+fn sign<'a>(key: &SigningKey, request: &Request<'a>, nonce: Nonce) -> Mac {
+    let Request { method, path, query, body, .. } = *request;
+    key.sign(&Signed { method: method.name(), path, query, nonce, body })
+}
+
+fn field(nonce: Nonce, mac: Mac) -> String {
+    Credentials { nonce, mac }.to_string()
+}
+
+/// Text with one bit of one of its characters flipped, where that gives text again.
+fn flipped(text: &str) -> impl Iterator<Item = String> {
+    (0..text.len() * 8).filter_map(|bit| {
+        let mut bytes = text.as_bytes().to_vec();
+        bytes[bit / 8] ^= 1 << (bit % 8);
+        String::from_utf8(bytes).ok()
+    })
+}
+
+/// The fields that are as good as none.
+fn fields(nonce: Nonce, mac: Mac) -> Vec<(String, String)> {
+    let good = field(nonce, mac);
+    let mut fields: Vec<_> =
+        (0..good.len()).map(|len| (format!("prefix of {len}"), good[..len].into())).collect();
+    let (nonce, mac) = (nonce.to_string(), mac.to_string());
+    let scheme = crate::security::request::SCHEME;
+    for nonce in flipped(&nonce) {
+        fields.push((format!("nonce {nonce}"), format!("{scheme} nonce={nonce}, mac={mac}")));
+    }
+    for mac in flipped(&mac) {
+        fields.push((format!("mac {mac}"), format!("{scheme} nonce={nonce}, mac={mac}")));
+    }
+    for longer in ["0", " x", ",", ", a=b", "\""] {
+        fields.push((format!("longer by {longer}"), format!("{good}{longer}")));
+    }
+    fields.push(("without mac".into(), format!("{scheme} nonce={nonce}, mac=")));
+    fields.push(("without nonce".into(), format!("{scheme} nonce=, mac={mac}")));
+    fields.push(("another scheme".into(), format!("Bearer nonce={nonce}, mac={mac}")));
+    fields
+}
+
+/// Requests that differ from the signed one in one thing each.
+fn altered<'a>(request: Request<'a>) -> Vec<(&'static str, Request<'a>)> {
+    let mut others = std::vec![
+        ("another query", Request { query: "a=c", ..request }),
+        ("no query", Request { query: "", ..request }),
+        ("another body", Request { body: b"{}", ..request }),
+        ("no body", Request { body: b"", ..request }),
+        (
+            "a prefix of the body",
+            Request { body: &request.body[..request.body.len() - 1], ..request }
+        ),
+    ];
+    for route in ROUTES.iter().filter(|route| route.policy == Policy::Signed) {
+        if route.path == request.path && route.method != request.method {
+            others.push(("another method", Request { method: route.method, ..request }));
+        }
+        if route.path != request.path {
+            let (method, path) = (route.method, route.path);
+            others.push(("another route", Request { method, path, ..request }));
+        }
+    }
+    if request.method == Method::Get {
+        others.push(("HEAD for GET", Request { method: Method::Head, ..request }));
+    }
+    others
+}
+
+/// Tries all that must be refused on one route; how many attempts that were.
+fn attack(node: &mut Node<'_>, other: &mut Node<'_>, method: Method, path: &'static str) -> usize {
+    let now = START + Duration::from_secs(1);
+    let unsigned = Request { query: QUERY, body: BODY, ..Request::new(method, path) };
+    let count = Cell::new(0);
+    let attempt = |node: &mut Node<'_>, at, what: &str, request: Request<'_>, code| {
+        refuse(node, at, &Attempt { what: what.into(), request, code });
+        count.set(count.get() + 1);
+    };
+    attempt(node, now, "absent", unsigned, Some("credentials_missing"));
+
+    let fresh = nonce(node, now);
+    let mac = sign(&key(), &unsigned, fresh);
+    for (what, field) in fields(fresh, mac) {
+        let request = Request { authorization: Some(&field), ..unsigned };
+        attempt(node, now, &what, request, None);
+    }
+    let good = field(fresh, mac);
+    let signed = Request { authorization: Some(&good), ..unsigned };
+    for (what, request) in altered(signed) {
+        attempt(node, now, what, request, Some("credentials_invalid"));
+    }
+    let foreign = SigningKey::derive(&ClusterKey::from_bytes([8; 32]));
+    let foreign = field(fresh, sign(&foreign, &unsigned, fresh));
+    let request = Request { authorization: Some(&foreign), ..unsigned };
+    attempt(node, now, "another key", request, Some("credentials_invalid"));
+    let elsewhere = nonce(other, now);
+    let elsewhere = field(elsewhere, sign(&key(), &unsigned, elsewhere));
+    let request = Request { authorization: Some(&elsewhere), ..unsigned };
+    attempt(node, now, "another node's nonce", request, Some("nonce_stale"));
+    let late = now + Duration::from_secs(60);
+    attempt(node, late, "expired", signed, Some("nonce_stale"));
+
+    let tail = format!("auth-nonce={fresh}&auth-mac={mac}");
+    let in_query = format!("{QUERY}&{tail}");
+    let request = Request { query: &in_query, authorization: Some(&good), ..unsigned };
+    attempt(node, now, "both forms", request, Some("credentials_malformed"));
+    for len in QUERY.len() + 1..in_query.len() {
+        let request = Request { query: &in_query[..len], ..unsigned };
+        attempt(node, now, &format!("prefix of {len} in the query"), request, None);
+    }
+    for tail in flipped(&tail) {
+        // Whatever the flip makes of the names and digits.
+        let query = format!("{QUERY}&{tail}");
+        attempt(node, now, &query, Request { query: &query, ..unsigned }, None);
+    }
+    let behind = format!("{in_query}&b=c");
+    let request = Request { query: &behind, ..unsigned };
+    attempt(node, now, "not last in the query", request, Some("credentials_malformed"));
+    count.get()
+}
+
+/// Sends the request that is as it must be, in one form or the other, then again.
+fn accept(method: Method, path: &'static str, in_query: bool) {
+    let now = START + Duration::from_secs(1);
+    let mut node = started(1);
+    let unsigned = Request { query: QUERY, body: BODY, ..Request::new(method, path) };
+    let fresh = nonce(&mut node, now);
+    let mac = sign(&key(), &unsigned, fresh);
+    let (field, query) = (field(fresh, mac), format!("{QUERY}&auth-nonce={fresh}&auth-mac={mac}"));
+    let request = if in_query {
+        Request { query: &query, ..unsigned }
+    } else {
+        Request { authorization: Some(&field), ..unsigned }
+    };
+    let response = node.handle_request(now, &request);
+    assert!(response.is_pending() || response.status < 300, "{path}: {}", response.status);
+    act(&mut node, now);
+    // What was asked for is done before the recording is played.
+    while node.poll_action(now + Duration::from_secs(1)).is_some() {}
+    let attempt = Attempt { what: "replayed".into(), request, code: Some("nonce_stale") };
+    refuse(&mut node, now, &attempt);
+}
+
+#[test]
+fn no_key_no_change_on_any_signed_route() {
+    let (mut routes, mut attempts) = (0, 0);
+    for route in ROUTES.iter().filter(|route| route.policy == Policy::Signed) {
+        let (mut node, mut other) = (started(1), started(2));
+        attempts += attack(&mut node, &mut other, route.method, route.path);
+        for in_query in [false, true] {
+            accept(route.method, route.path, in_query);
+            attempts += 1;
+        }
+        routes += 1;
+    }
+    assert!(routes >= 3, "the table has signed routes");
+    std::println!("S1 http: {attempts} requests on {routes} signed routes: 0 accepted, 0 changes");
+}
+
+/// So many used nonces that the first ones are forgotten: they stay refused.
+#[test]
+fn a_request_recorded_long_ago_stays_refused() {
+    let mut node = started(1);
+    let now = START + Duration::from_secs(1);
+    let unsigned = Request::new(Method::Get, "/api/node/config");
+    let mut recorded = Vec::new();
+    for _ in 0..3 * crate::security::REMEMBERED {
+        let fresh = nonce(&mut node, now);
+        let field = field(fresh, sign(&key(), &unsigned, fresh));
+        let request = Request { authorization: Some(&field), ..unsigned };
+        assert_eq!(node.handle_request(now, &request).status, 200);
+        recorded.push(field);
+    }
+    for field in &recorded {
+        let request = Request { authorization: Some(field), ..unsigned };
+        let what = "recorded".into();
+        refuse(&mut node, now, &Attempt { what, request, code: Some("nonce_stale") });
+    }
+}
+
+/// What is certain without the body is said before the client sends it, and uses up nothing.
+#[test]
+fn a_refusal_that_needs_no_body_comes_before_it() {
+    let mut node = started(1);
+    let request = Request::new(Method::Put, "/api/node/config");
+    let refused = node.handle_head(START, &request).unwrap();
+    assert_eq!(refused.status, 401);
+    let unknown = Request::new(Method::Put, "/none");
+    assert_eq!(node.handle_head(START, &unknown).unwrap().status, 404);
+
+    let fresh = nonce(&mut node, START);
+    let whole = Request { body: BODY, ..request };
+    let field = field(fresh, sign(&key(), &whole, fresh));
+    let head = Request { authorization: Some(&field), ..request };
+    assert!(node.handle_head(START, &head).is_none());
+    let response = node.handle_request(START, &Request { body: BODY, ..head });
+    assert!(response.is_pending());
+    assert_eq!(node.handle_head(START, &head).unwrap().status, 401, "the nonce is used");
+}
+
+/// A node without a key neither says nor hears anything on UDP, and nobody can sign for it.
+#[test]
+fn an_unclaimed_node_refuses_every_signed_request_and_all_datagrams() {
+    let storage = Box::leak(Box::new(Storage::<Host>::NEW));
+    let config = crate::Config { key: None, ..config(1) };
+    let mut node = Node::new(START, &config, facts(), &Stored::default(), &Seed([1; 32]), storage);
+    act(&mut node, START);
+    let zero = SigningKey::derive(&ClusterKey::from_bytes([0; 32]));
+    for route in ROUTES {
+        let unsigned = Request { body: BODY, ..Request::new(route.method, route.path) };
+        let fresh = nonce(&mut node, START);
+        let field = field(fresh, sign(&zero, &unsigned, fresh));
+        let signed = Request { authorization: Some(&field), ..unsigned };
+        for request in [unsigned, signed] {
+            let before = state(&mut node, START);
+            let response = node.handle_request(START, &request);
+            if route.policy == Policy::Open {
+                assert_eq!(response.status, 200, "{}", route.path);
+                continue;
+            }
+            assert_eq!(response.status, Error::Unclaimed.status(), "{}", route.path);
+            let text = read(&node, START, response);
+            assert!(text.contains("\"unclaimed\""), "{text}");
+            assert_eq!(state(&mut node, START), before);
+        }
+    }
+    let response = node.handle_request(START, &Request::new(Method::Get, "/api/node/status"));
+    let status: Value = serde_json::from_str(&read(&node, START, response)).unwrap();
+    assert_eq!(status["claimed"], false);
+
+    let mut claimed = started(2);
+    let mut now = START;
+    for _ in 0..100 {
+        now = now + Duration::from_millis(100);
+        claimed.handle_timeout(now);
+        for (_, mut datagram) in super::world::sent(&mut claimed, now) {
+            node.handle_datagram(now, super::world::address(2), &mut datagram);
+        }
+        node.handle_timeout(now);
+        assert_eq!(super::world::sent(&mut node, now).len(), 0);
+    }
+    assert!(node.members().is_empty());
+    assert!(node.traffic().unauthentic > 5, "they are counted");
+    assert_eq!(node.poll_timeout(), None, "nothing is ever due");
+    assert!(node.poll_action(now).is_none());
+    assert!(claimed.poll_action(now).is_none_or(|action| action == Action::Store(Key::Identity)));
+}

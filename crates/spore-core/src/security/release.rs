@@ -83,9 +83,9 @@ impl Succession {
         message
     }
 
-    /// Whether the signature is genuine. For the body to call, where it has the stack and the time:
-    /// `docs/decisions/0005-release-key.md` has the figures. Weak keys and encodings that are not
-    /// canonical are refused, so that all implementations agree.
+    /// Whether the signature is genuine. For the body to call, where it has the stack and the time
+    /// for it. Weak keys and encodings that are not canonical are refused, so that all
+    /// implementations agree.
     pub fn is_genuine(&self) -> bool {
         let signature = Signature::from_bytes(&self.signature);
         let key = VerifyingKey::from_bytes(&self.key.0);

@@ -1,0 +1,45 @@
+//! `docs/api.md` says what is so.
+
+use crate::ClusterKey;
+use crate::api::{Policy, ROUTES};
+use crate::security::request::{Signed, SigningKey};
+use std::format;
+use std::string::ToString as _;
+use std::vec::Vec;
+
+static DOCUMENT: &str = include_str!("../../../../docs/api.md");
+
+#[test]
+fn the_table_has_every_route_with_its_policy_and_no_other() {
+    let rows: Vec<_> = DOCUMENT
+        .lines()
+        .filter_map(|line| {
+            let mut cells = line.strip_prefix("| `")?.split(" | ");
+            let route = cells.next()?.strip_suffix('`')?;
+            route.contains(" /").then_some((route, cells.next()?))
+        })
+        .collect();
+    for route in ROUTES {
+        let policy = match route.policy {
+            Policy::Open => "open",
+            Policy::Signed => "signed",
+        };
+        let wanted = format!("{} {}", route.method.name(), route.path);
+        assert!(rows.contains(&(&*wanted, policy)), "{wanted} {policy} is not in docs/api.md");
+    }
+    assert_eq!(rows.len(), ROUTES.len(), "{rows:?}");
+}
+
+#[test]
+fn the_worked_example_is_right() {
+    let value = |name: &str| {
+        let row = DOCUMENT.lines().find_map(|line| line.strip_prefix(&format!("| {name} | `")));
+        row.unwrap().strip_suffix("` |").unwrap()
+    };
+    let key: ClusterKey = value("cluster key").parse().unwrap();
+    let nonce = value("nonce").parse().unwrap();
+    let request =
+        Signed { method: "PUT", path: "/api/node/config", query: "a=b", nonce, body: b"{}" };
+    assert!(DOCUMENT.contains("| request | `PUT /api/node/config?a=b` with the body `{}` |"));
+    assert_eq!(SigningKey::derive(&key).sign(&request).to_string(), value("mac"));
+}

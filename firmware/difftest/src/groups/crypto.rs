@@ -5,6 +5,9 @@ use alloc::vec;
 use chacha20poly1305::aead::{AeadInPlace, KeyInit};
 use chacha20poly1305::{ChaCha20Poly1305, Tag};
 
+use spore_core::ClusterKey;
+use spore_core::security::request::{Credentials, Nonce, Signed, SigningKey};
+
 use crate::{Inputs, Trace};
 
 pub(super) fn seal(inputs: &mut Inputs, trace: &mut Trace<'_>) {
@@ -41,4 +44,22 @@ fn open(
     tag: &Tag,
 ) -> bool {
     cipher.decrypt_in_place_detached(&nonce.into(), header, text, tag).is_ok()
+}
+
+/// Requests signed with HMAC-SHA256, and signed requests verified, whole and altered.
+pub(super) fn sign(inputs: &mut Inputs, trace: &mut Trace<'_>) {
+    // Around the hash's block of 64 bytes.
+    for len in [0, 1, 55, 56, 63, 64, 65, 119, 120, 2048] {
+        let (mut key, mut nonce, mut body) = ([0; 32], [0; 14], vec![0; len]);
+        for part in [&mut key[..], &mut nonce, &mut body] {
+            inputs.fill(part);
+        }
+        let key = SigningKey::derive(&ClusterKey::from_bytes(key));
+        let nonce = Nonce::from_bytes(nonce);
+        let request = Signed { method: "PUT", path: "/a", query: "b=c", nonce, body: &body };
+        let mac = key.sign(&request);
+        trace.display(format_args!("{}", Credentials { nonce, mac }));
+        trace.word(key.verify(&request, &mac));
+        trace.word(key.verify(&Signed { path: "/b", ..request }, &mac));
+    }
 }

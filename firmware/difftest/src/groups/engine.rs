@@ -276,6 +276,7 @@ fn step(
                 node.handle_completion(now, Completion::Store(key, Ok(())));
             }
             Action::Fetch(fetch) => answer(node, now, &fetch, trace),
+            Action::Verify | Action::Restart => trace.display(format_args!("{action:?}")),
         }
     }
     if node.poll_timeout().is_some_and(|due| due <= now) {

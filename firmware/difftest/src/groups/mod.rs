@@ -67,6 +67,7 @@ const GROUPS: &[(&str, Group)] = &[
     ("fastrand", time::random),
     ("chacha20", link::random),
     ("chacha20poly1305", crypto::seal),
+    ("request signing", crypto::sign),
     ("serde-json-core", json::documents),
     ("httparse", http::heads),
     ("smoltcp-wire", network::packets),

@@ -198,7 +198,7 @@ async fn drive(shell: &Shell<'_, HostSystem>, sockets: &Sockets, faults: &Faults
     let speak = shell.drive(&sockets.unicast, sockets.everyone, &mut out);
     let mut answer = [0; client::BUFFER_LEN];
     let ask = shell.fetch(edge_nal_std::Stack::new(), &mut answer);
-    join4(speak, hear, ask, join_array(workers)).await.0
+    join4(speak, hear, ask, Box::pin(join_array(workers))).await.0
 }
 
 /// Listens on a socket that may not be there.

@@ -1,14 +1,18 @@
-//! The file that holds a cluster's key: one line of 64 hexadecimal digits, for its owner only.
+//! The files that hold a cluster's keys, for their owner only.
+//!
+//! The cluster key is one line of 64 hexadecimal digits, or the text of [`crate::keys`]; the release
+//! key is that text.
 
-use crate::{paths, shell, variables};
+use crate::keys::{Key, ReleaseKey};
+use crate::{paths, secret_file, shell, variables};
 use anyhow::{Context as _, Result, anyhow, bail};
 use clap::Args;
 use spore_core::ClusterKey;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, ErrorKind, Read as _, Write as _};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
-use std::process;
+
+const CLUSTER: &str = "cluster key";
+const RELEASE: &str = "release key";
 
 /// Which key file to use.
 #[derive(Debug, Args)]
@@ -41,21 +45,23 @@ impl KeyFile {
     /// Reads the key.
     pub(crate) fn read(&self) -> Result<ClusterKey> {
         let path = self.path()?;
-        read(&path)?.ok_or_else(|| self.missing(&path))
+        read_cluster(&path)?.ok_or_else(|| self.missing(&path))
     }
 
     /// Reads the key, or makes one if there is no file yet.
     pub(crate) fn read_or_make(&self) -> Result<ClusterKey> {
         let path = self.path()?;
-        if let Some(key) = read(&path)? {
+        if let Some(key) = read_cluster(&path)? {
             return Ok(key);
         }
-        let key = random()?;
-        match make_folder(&path).and_then(|()| create(&path, &key)) {
-            Ok(()) => Ok(key),
+        let key = Key::Cluster(ClusterKey::from_bytes(random()?));
+        match secret_file::make_folder(&path)
+            .and_then(|()| secret_file::create(&path, &stored(&key)))
+        {
+            Ok(()) => self.read(),
             // Somebody else was faster.
             Err(error) if error.kind() == ErrorKind::AlreadyExists => self.read(),
-            Err(error) => Err(cannot_write(&path, error)),
+            Err(error) => Err(cannot_write(CLUSTER, &path, error)),
         }
     }
 
@@ -64,91 +70,129 @@ impl KeyFile {
             Some(path) => format!(" --key-file {}", shell::quoted(&path.to_string_lossy())),
             None => String::new(),
         };
-        anyhow!("there is no cluster key {}; `spore key new{option}` makes one", path.display())
+        anyhow!(
+            "there is no cluster key {path}; `spore key new{option}` makes one, `spore key import` \
+             brings one from elsewhere",
+            path = path.display()
+        )
+    }
+}
+
+/// Which file with the release key to use.
+#[derive(Debug, Args)]
+pub(crate) struct ReleaseKeyFile {
+    /// The file with the release key [env: SPORE_RELEASE_KEY_FILE]
+    /// [default: release.key in ~/.local/state/spore]
+    #[arg(long, global = true, value_name = "FILE")]
+    release_key_file: Option<PathBuf>,
+}
+
+impl ReleaseKeyFile {
+    /// The file that was named, or the default one.
+    pub(crate) fn path(&self) -> Result<PathBuf> {
+        let named = self.release_key_file.clone();
+        match named.or_else(|| variables::variable("SPORE_RELEASE_KEY_FILE").map(PathBuf::from)) {
+            Some(path) => Ok(path),
+            None => Ok(paths::state()?.join("release.key")),
+        }
+    }
+
+    /// Reads the pair, if there is a file.
+    pub(crate) fn find(&self) -> Result<Option<ReleaseKey>> {
+        let path = self.path()?;
+        let Some(text) = secret_file::read(&path, RELEASE)? else { return Ok(None) };
+        match Key::parse(&text).with_context(|| format!("{} is no release key", path.display()))? {
+            Key::Release(key) => Ok(Some(key)),
+            Key::Cluster(_) => bail!("{} has a cluster key, not a release key", path.display()),
+            Key::ReleasePublic(_) => {
+                bail!("{} has the public part of a release key alone", path.display())
+            }
+        }
+    }
+
+    /// Reads the pair.
+    pub(crate) fn read(&self) -> Result<ReleaseKey> {
+        self.find()?.ok_or_else(|| match self.path() {
+            Ok(path) => {
+                let path = path.display();
+                anyhow!("there is no release key {path}; `spore key new release` makes one")
+            }
+            Err(error) => error,
+        })
     }
 }
 
 /// The key in `path`; `None` if there is no such file.
-fn read(path: &Path) -> Result<Option<ClusterKey>> {
-    let cannot = || format!("cannot read the cluster key {}", path.display());
-    let mut file = match File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error).with_context(cannot),
+fn read_cluster(path: &Path) -> Result<Option<ClusterKey>> {
+    let Some(text) = secret_file::read(path, CLUSTER)? else { return Ok(None) };
+    let is_none = || format!("{} is not a cluster key", path.display());
+    if !text.trim_start().starts_with("SPORE key") {
+        return text.trim().parse().map(Some).with_context(is_none);
+    }
+    match Key::parse(&text).with_context(is_none)? {
+        Key::Cluster(key) => Ok(Some(key)),
+        Key::Release(_) | Key::ReleasePublic(_) => {
+            bail!("{} has a release key, not a cluster key", path.display())
+        }
+    }
+}
+
+/// What stands in the file of `key`.
+fn stored(key: &Key) -> String {
+    match key {
+        Key::Cluster(key) => format!("{}\n", key.to_hex()),
+        Key::Release(_) | Key::ReleasePublic(_) => key.to_text(),
+    }
+}
+
+/// Writes `key` to its file at `path`; replaces an old one only if `replace` says so.
+pub(crate) fn store(path: &Path, key: &Key, replace: bool) -> Result<()> {
+    let (what, loss) = match key {
+        Key::Cluster(_) => (CLUSTER, "members with its key would be locked out"),
+        Key::Release(_) | Key::ReleasePublic(_) => {
+            (RELEASE, "nodes that trust its key would take no update any more")
+        }
     };
-    let mode = file.metadata().with_context(cannot)?.permissions().mode();
-    if mode & 0o077 != 0 {
-        let path = path.to_string_lossy();
-        let quoted = shell::quoted(&path);
-        bail!("others can read the cluster key {path}; set it right with `chmod 600 {quoted}`");
-    }
-    let mut text = String::new();
-    file.read_to_string(&mut text).with_context(cannot)?;
-    let key = text.trim().parse();
-    key.map(Some).with_context(|| format!("{} is not a cluster key", path.display()))
-}
-
-/// Makes a new key in `path`; replaces an old one only if `replace` says so.
-pub(crate) fn make(path: &Path, replace: bool) -> Result<ClusterKey> {
-    let key = random()?;
-    let write = if replace { replace_by } else { create };
-    match make_folder(path).and_then(|()| write(path, &key)) {
-        Ok(()) => Ok(key),
-        Err(error) if !replace && error.kind() == ErrorKind::AlreadyExists => bail!(
-            "{} exists; members with its key would be locked out (--force replaces it)",
-            path.display()
-        ),
-        Err(error) => Err(cannot_write(path, error)),
+    match write(path, &stored(key), replace) {
+        Ok(()) => Ok(()),
+        Err(error) if !replace && error.kind() == ErrorKind::AlreadyExists => {
+            bail!("{} exists; {loss} (--force replaces it)", path.display())
+        }
+        Err(error) => Err(cannot_write(what, path, error)),
     }
 }
 
-fn random() -> Result<ClusterKey> {
+/// Writes the secret `text` to `path`, in a folder that is made if need be.
+pub(crate) fn write(path: &Path, text: &str, replace: bool) -> io::Result<()> {
+    let write = if replace { secret_file::replace } else { secret_file::create };
+    secret_file::make_folder(path).and_then(|()| write(path, text))
+}
+
+/// 32 bytes that nobody can guess.
+pub(crate) fn random() -> Result<[u8; 32]> {
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes).context("the operating system gives no entropy")?;
-    Ok(ClusterKey::from_bytes(bytes))
+    Ok(bytes)
 }
 
-fn cannot_write(path: &Path, error: io::Error) -> anyhow::Error {
-    anyhow::Error::new(error).context(format!("cannot write the cluster key {}", path.display()))
-}
-
-fn make_folder(path: &Path) -> io::Result<()> {
-    path.parent().map_or(Ok(()), fs::create_dir_all)
-}
-
-/// Writes `key` to `path`, where nothing may be yet.
-fn create(path: &Path, key: &ClusterKey) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    let line = format!("{}\n", key.to_hex().as_str());
-    let written = file.write_all(line.as_bytes()).and_then(|()| file.sync_all());
-    if written.is_err() {
-        // Half a key is none, and would stand in the way of the next attempt.
-        let _ = fs::remove_file(path);
-    }
-    written
-}
-
-/// Writes `key` to `path`, whole or not at all: a key that is half replaced locks everyone out.
-fn replace_by(path: &Path, key: &ClusterKey) -> io::Result<()> {
-    let Some(name) = path.file_name() else {
-        return Err(io::Error::new(ErrorKind::InvalidInput, "this is no file's name"));
-    };
-    let new = format!(".{}.{}.new", name.to_string_lossy(), process::id());
-    let new = path.with_file_name(new);
-    create(&new, key)?;
-    fs::rename(&new, path).inspect_err(|_| {
-        let _ = fs::remove_file(&new);
-    })
+fn cannot_write(what: &str, path: &Path, error: io::Error) -> anyhow::Error {
+    anyhow::Error::new(error).context(format!("cannot write the {what} {}", path.display()))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{ClusterKey, KeyFile, fs, make};
+    use super::{ClusterKey, Key, KeyFile, ReleaseKey, ReleaseKeyFile, random, store};
+    use std::fs;
     use std::os::unix::fs::PermissionsExt as _;
     use std::path::Path;
 
     fn file(path: &Path) -> KeyFile {
         KeyFile { key_file: Some(path.to_owned()) }
+    }
+
+    fn make(path: &Path, replace: bool) -> anyhow::Result<ClusterKey> {
+        let key = ClusterKey::from_bytes(random()?);
+        store(path, &Key::Cluster(key.clone()), replace).map(|()| key)
     }
 
     fn read(path: &Path) -> anyhow::Result<ClusterKey> {
@@ -245,5 +289,39 @@ mod tests {
         let link = directory.path().join("link");
         std::os::unix::fs::symlink("nowhere", &link).unwrap();
         assert!(file(&link).read_or_make().is_err());
+    }
+
+    #[test]
+    fn either_form_of_a_cluster_key_is_read_and_no_other_key() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("cluster.key");
+        let key = make(&path, false).unwrap();
+        fs::write(&path, Key::Cluster(key.clone()).to_text()).unwrap();
+        assert_eq!(read(&path).unwrap(), key);
+        let other = Key::Release(ReleaseKey::from_seed(random().unwrap()));
+        fs::write(&path, other.to_text()).unwrap();
+        let error = read(&path).unwrap_err().to_string();
+        assert!(error.contains("has a release key, not a cluster key"), "{error}");
+    }
+
+    #[test]
+    fn a_release_key_is_kept_like_a_cluster_key_and_is_none() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("new/release.key");
+        let key = ReleaseKey::from_seed(random().unwrap());
+        store(&path, &Key::Release(key.clone()), false).unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(&path), mode(path.parent().unwrap())), (0o600, 0o700));
+        let file = ReleaseKeyFile { release_key_file: Some(path.clone()) };
+        assert_eq!(file.read().unwrap().public(), key.public());
+        let error = store(&path, &Key::Release(key), false).unwrap_err().to_string();
+        assert!(error.contains("no update any more"), "{error}");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+        assert!(file.read().unwrap_err().to_string().contains("chmod 600"));
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        fs::write(&path, Key::Cluster(ClusterKey::from_bytes([1; 32])).to_text()).unwrap();
+        assert!(file.read().unwrap_err().to_string().contains("has a cluster key"));
+        fs::remove_file(&path).unwrap();
+        assert!(file.read().unwrap_err().to_string().contains("`spore key new release`"));
     }
 }

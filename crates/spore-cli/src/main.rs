@@ -3,10 +3,16 @@
 mod client;
 mod commands;
 mod faults;
+mod input;
 mod key_file;
+mod keys;
+mod openapi;
 mod output;
 mod paths;
+mod secret_file;
+mod service;
 mod shell;
+mod signing;
 mod table;
 mod variables;
 
@@ -25,32 +31,50 @@ struct Arguments {
 }
 
 const EXIT_CODES: &str = "\
-Exit codes: 0 done, 1 it failed (a node did not answer, a file is missing, …), 2 wrong usage.
+Examples:
+  spore up                                a cluster of five nodes on this machine
+  spore members                           who is in it
+  spore call relay on --node 127.42.0.3   use a service, asking another node where it is
+  spore help call                         more of one command
+
+Exit codes: 0 done, 1 it failed (a node did not answer or refused, a file is missing, …), 2 wrong
+usage.
 
 A node is chosen by --node or the variable API_NODE, from the environment or from .env in this
 folder: an address, with the port of its API if that is not 80. Default: the cluster that
-`spore up` starts on this machine.";
+`spore up` starts on this machine. What is for holders of the cluster key alone is signed with it:
+--key-file or SPORE_KEY_FILE says where it is.";
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Start a cluster of nodes on this machine, and keep it running until Ctrl-C
     Up(commands::up::Up),
-    /// Run one node on one of this machine's addresses, until Ctrl-C
     Node(commands::node::Node),
-    /// List the members of the cluster, as one of them sees them
     Members(commands::members::Members),
-    /// Show a node's resources, versions and endpoints
     Status(commands::status::Status),
-    /// Run a cluster in virtual time, and say when its nodes knew each other
-    Sim(commands::sim::Sim),
-    /// Make or show the key that all members of a cluster share
+    Services(commands::services::Services),
+    Call(commands::call::Call),
+    Config(commands::config::Config),
+    Logs(commands::logs::Logs),
+    Restart(commands::restart::Restart),
     Key(commands::key::Key),
+    Sign(commands::sign::Sign),
+    Sim(commands::sim::Sim),
+    #[command(name = "openapi")]
+    OpenApi(commands::openapi::OpenApi),
     /// Print the completions for a shell
+    #[command(after_help = COMPLETIONS)]
     Completions {
         /// The shell
         shell: clap_complete::Shell,
     },
+    Man(commands::man::Man),
 }
+
+const COMPLETIONS: &str = "\
+Examples:
+  spore completions bash > ~/.local/share/bash-completion/completions/spore
+  spore completions zsh > ~/.zfunc/_spore
+  spore completions fish > ~/.config/fish/completions/spore.fish";
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
@@ -60,8 +84,16 @@ fn main() -> ExitCode {
         Command::Node(node) => node.run(),
         Command::Members(members) => members.run(),
         Command::Status(status) => status.run(),
-        Command::Sim(sim) => sim.run(),
+        Command::Services(services) => services.run(),
+        Command::Call(call) => call.run(),
+        Command::Config(config) => config.run(),
+        Command::Logs(logs) => logs.run(),
+        Command::Restart(restart) => restart.run(),
         Command::Key(key) => key.run(),
+        Command::Sign(sign) => sign.run(),
+        Command::Sim(sim) => sim.run(),
+        Command::OpenApi(openapi) => openapi.run(),
+        Command::Man(man) => man.run(Arguments::command()),
         Command::Completions { shell } => {
             let mut command = Arguments::command();
             let mut script = Vec::new();
@@ -96,5 +128,28 @@ mod tests {
     #[test]
     fn the_arguments_do_not_contradict_each_other() {
         Arguments::command().debug_assert();
+    }
+
+    /// A command and all below it that do something themselves.
+    fn leaves(command: &clap::Command) -> Vec<clap::Command> {
+        let below: Vec<_> = command.get_subcommands().flat_map(leaves).collect();
+        if below.is_empty() { vec![command.clone()] } else { below }
+    }
+
+    #[test]
+    fn every_command_says_what_it_does_and_shows_an_example() {
+        let leaves = leaves(&Arguments::command());
+        assert!(leaves.len() > 18, "{}", leaves.len());
+        for mut command in leaves {
+            let name = command.get_name().to_owned();
+            assert!(command.get_about().is_some(), "{name}: what does it do?");
+            let help = command.render_long_help().to_string();
+            let (_, examples) = help.split_once("Examples:").unwrap_or_else(|| panic!("{name}"));
+            assert!(examples.contains(&format!("spore {name}")) || examples.contains(&name));
+            for argument in command.get_arguments() {
+                let id = argument.get_id();
+                assert!(argument.get_help().is_some(), "{name} {id}: what is it for?");
+            }
+        }
     }
 }

@@ -17,6 +17,11 @@ pub(crate) fn print_line(text: impl Display) -> Result<()> {
     print(format_args!("{text}\n"))
 }
 
+/// Writes `bytes` to stdout as they are. If nobody reads any more, that is `Ok` too.
+pub(crate) fn print_bytes(bytes: &[u8]) -> Result<()> {
+    write(&mut io::stdout().lock(), bytes)
+}
+
 /// Writes `text` and the end of a line to stderr, if that goes; there is nobody else to tell.
 pub(crate) fn note(text: impl Display) {
     let _ = io::stderr().lock().write_all(format!("{text}\n").as_bytes());

@@ -1,62 +1,248 @@
 //! `spore key`.
 
-use crate::key_file::{self, KeyFile};
-use crate::output::print_line;
-use crate::shell;
-use anyhow::Result;
+use crate::key_file::{self, KeyFile, ReleaseKeyFile};
+use crate::keys::{self, Kind, ReleaseKey};
+use crate::output::{print, print_line};
+use crate::signing::hex;
+use crate::{secret_file, shell};
+use anyhow::{Context as _, Result, bail};
 use clap::{Args, Subcommand};
 use serde_json::json;
+use spore_core::ClusterKey;
+use std::io::{ErrorKind, Read as _};
+use std::path::{Path, PathBuf};
 
-/// Make or show a cluster's key.
+/// Make, show and move a cluster's keys.
+///
+/// There are two: the cluster key is the secret that all members share; the release key is a pair
+/// of which nodes have the public part, and take only updates that the private part has signed.
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Key {
     #[command(subcommand)]
     action: Action,
     #[command(flatten)]
-    file: KeyFile,
+    cluster: KeyFile,
+    #[command(flatten)]
+    release: ReleaseKeyFile,
     /// Print the key's file as JSON, and the key if it is to be shown
     #[arg(long, global = true)]
     json: bool,
 }
 
+const EXAMPLES: &str = "\
+Examples:
+  spore key new                                 a cluster key
+  spore key new release                         a release key
+  spore key export --output usb/cluster.key     to take it to another machine, and there:
+  spore key import usb/cluster.key";
+
+const NEW_EXAMPLES: &str = "\
+Examples:
+  spore key new                       cluster.key in ~/.local/state/spore
+  spore key new --key-file my.key     another file
+  spore key new release               a release key; its public part is printed";
+
+const SHOW_EXAMPLES: &str = "\
+Examples:
+  spore key show             the cluster key: whoever has it is a member
+  spore key show release     the public part of the release key";
+
+const EXPORT_EXAMPLES: &str = "\
+Examples:
+  spore key export --output usb/cluster.key     for its owner only
+  spore key export release --stdout             for a password manager
+  spore key export release --public --stdout    what may be given away";
+
+const IMPORT_EXAMPLES: &str = "\
+Examples:
+  spore key import usb/cluster.key
+  spore key import - < usb/release.key";
+
+const SIGN_RELEASE_EXAMPLES: &str = "\
+Examples:
+  spore key sign-release 3b6a27bcceb6a42d62a3a8d02a6f0d73653215771de243a63ac048a18b59da29
+
+`spore config set release-key=NEW` does this by itself where the old key is on this machine.";
+
 #[derive(Debug, Subcommand)]
 enum Action {
     /// Make a new key
+    #[command(after_help = NEW_EXAMPLES)]
     New {
-        /// Replace the key that is there; members that have it are locked out
+        /// Which key
+        #[arg(value_enum, default_value_t = Kind::Cluster)]
+        kind: Kind,
+        /// Replace the key that is there: members that have it are locked out
         #[arg(long)]
         force: bool,
     },
-    /// Show the key. Whoever has it is a member
-    Show,
+    /// Show the cluster key, or the public part of the release key
+    #[command(after_help = SHOW_EXAMPLES)]
+    Show {
+        /// Which key
+        #[arg(value_enum, default_value_t = Kind::Cluster)]
+        kind: Kind,
+    },
+    /// Write a key, with a checksum, to a file or to stdout
+    #[command(after_help = EXPORT_EXAMPLES)]
+    Export {
+        /// Which key
+        #[arg(value_enum, default_value_t = Kind::Cluster)]
+        kind: Kind,
+        /// Only the public part of the release key
+        #[arg(long)]
+        public: bool,
+        /// Where to
+        #[arg(long, value_name = "FILE", required_unless_present = "stdout")]
+        output: Option<PathBuf>,
+        /// To stdout, where others may be looking on
+        #[arg(long, conflicts_with = "output")]
+        stdout: bool,
+        /// Replace the file if there is one
+        #[arg(long)]
+        force: bool,
+    },
+    /// Take over a key that was exported
+    #[command(after_help = IMPORT_EXAMPLES)]
+    Import {
+        /// The file that was written by `spore key export`, or - for stdin
+        #[arg(value_name = "FILE")]
+        from: PathBuf,
+        /// Replace the key that is there: members that have it are locked out
+        #[arg(long)]
+        force: bool,
+    },
+    /// Sign the public part of a new release key with the old one, which nodes ask for
+    #[command(after_help = SIGN_RELEASE_EXAMPLES)]
+    SignRelease {
+        /// The new public key, 64 hexadecimal digits
+        #[arg(value_name = "PUBLIC")]
+        public: String,
+    },
 }
 
 impl Key {
     pub(crate) fn run(self) -> Result<()> {
-        let path = self.file.path()?;
-        match self.action {
-            Action::New { force } => {
-                key_file::make(&path, force)?;
-                if self.json {
-                    // Not the key: what a script logs is soon read by others.
-                    return print_line(json!({ "file": path }));
-                }
-                let option = match self.file.option() {
-                    Some(path) => format!(" --key-file {}", shell::quoted(&path.to_string_lossy())),
-                    None => String::new(),
-                };
-                let path = path.display();
-                print_line(format_args!(
-                    "The new key is in {path}; `spore key show{option}` prints it."
-                ))
+        match &self.action {
+            Action::New { kind, force } => self.make(*kind, *force),
+            Action::Show { kind } => self.show(*kind),
+            Action::Export { kind, public, output, force, .. } => {
+                self.export(*kind, *public, output.as_deref(), *force)
             }
-            Action::Show => {
-                let key = self.file.read()?;
+            Action::Import { from, force } => self.import(from, *force),
+            Action::SignRelease { public } => {
+                let public = ReleaseKey::parse_public(public)?;
+                let signature = hex(&self.release.read()?.sign_replacement(&public));
                 if self.json {
-                    return print_line(json!({ "key": key.to_hex().as_str(), "file": path }));
+                    return print_line(json!({ "signature": signature }));
                 }
-                print_line(key.to_hex())
+                print_line(signature)
             }
         }
+    }
+
+    fn path(&self, kind: Kind) -> Result<PathBuf> {
+        match kind {
+            Kind::Cluster => self.cluster.path(),
+            Kind::Release => self.release.path(),
+        }
+    }
+
+    fn make(&self, kind: Kind, force: bool) -> Result<()> {
+        let path = self.path(kind)?;
+        let bytes = key_file::random()?;
+        let key = match kind {
+            Kind::Cluster => keys::Key::Cluster(ClusterKey::from_bytes(bytes)),
+            Kind::Release => keys::Key::Release(ReleaseKey::from_seed(bytes)),
+        };
+        key_file::store(&path, &key, force)?;
+        if let keys::Key::Release(key) = key {
+            let public = hex(&key.public());
+            if self.json {
+                return print_line(json!({ "file": path, "public": public }));
+            }
+            let path = path.display();
+            return print_line(format_args!(
+                "The new release key is in {path}; keep a copy. Its public part:\n{public}"
+            ));
+        }
+        if self.json {
+            // Not the key: what a script logs is soon read by others.
+            return print_line(json!({ "file": path }));
+        }
+        let option = match self.cluster.option() {
+            Some(path) => format!(" --key-file {}", shell::quoted(&path.to_string_lossy())),
+            None => String::new(),
+        };
+        let path = path.display();
+        print_line(format_args!("The new key is in {path}; `spore key show{option}` prints it."))
+    }
+
+    fn show(&self, kind: Kind) -> Result<()> {
+        let path = self.path(kind)?;
+        let (name, key) = match kind {
+            Kind::Cluster => ("key", self.cluster.read()?.to_hex().to_string()),
+            Kind::Release => ("public", hex(&self.release.read()?.public())),
+        };
+        if self.json { print_line(json!({ name: key, "file": path })) } else { print_line(key) }
+    }
+
+    fn export(&self, kind: Kind, public: bool, to: Option<&Path>, force: bool) -> Result<()> {
+        let key = match (kind, public) {
+            (Kind::Cluster, true) => bail!("a cluster key has no public part; export release has"),
+            (Kind::Cluster, false) => keys::Key::Cluster(self.cluster.read()?),
+            (Kind::Release, true) => keys::Key::ReleasePublic(self.release.read()?.public()),
+            (Kind::Release, false) => keys::Key::Release(self.release.read()?),
+        };
+        let text = key.to_text();
+        let Some(path) = to else {
+            return if self.json { print_line(json!({ "text": text })) } else { print(text) };
+        };
+        match key_file::write(path, &text, force) {
+            Ok(()) if self.json => print_line(json!({ "file": path })),
+            Ok(()) => print_line(format_args!("The {kind} key is in {}.", path.display())),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                bail!("{} exists (--force replaces it)", path.display())
+            }
+            Err(error) => Err(error).with_context(|| format!("cannot write {}", path.display())),
+        }
+    }
+
+    fn import(&self, from: &Path, force: bool) -> Result<()> {
+        let name = from.display();
+        let text = if from == Path::new("-") {
+            let mut text = String::new();
+            let read = std::io::stdin().lock().read_to_string(&mut text);
+            read.map(|_| text).context("cannot read stdin")?
+        } else {
+            let text = secret_file::read(from, "key")?;
+            text.with_context(|| format!("there is no file {name}"))?
+        };
+        let key = keys::Key::parse(&text).with_context(|| format!("{name} is no exported key"))?;
+        if let keys::Key::ReleasePublic(_) = key {
+            bail!("{name} has the public part of a release key alone; it signs nothing");
+        }
+        let kind = key.kind();
+        let path = self.path(kind)?;
+        let there = match kind {
+            Kind::Cluster => {
+                path.exists()
+                    && matches!(&key, keys::Key::Cluster(key) if *key == self.cluster.read()?)
+            }
+            Kind::Release => match (&key, self.release.find()?) {
+                (keys::Key::Release(key), Some(old)) => key.public() == old.public(),
+                _ => false,
+            },
+        };
+        if !there {
+            key_file::store(&path, &key, force)?;
+        }
+        if self.json {
+            return print_line(json!({ "kind": kind.to_string(), "file": path }));
+        }
+        let path = path.display();
+        let was = if there { "was already" } else { "is now" };
+        print_line(format_args!("The {kind} key {was} in {path}."))
     }
 }

@@ -8,10 +8,17 @@ use clap::Args;
 
 /// List the members of the cluster.
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Members {
     #[command(flatten)]
     target: Target,
 }
+
+const EXAMPLES: &str = "\
+Examples:
+  spore members                        as the node in API_NODE sees them
+  spore members --node 192.168.1.20    as this one does
+  spore members --json                 for programs";
 
 impl Members {
     pub(crate) fn run(self) -> Result<()> {
@@ -26,10 +33,15 @@ impl Members {
 fn table(list: &MemberList) -> Table {
     let mut members: Vec<&Member> = list.members.iter().collect();
     members.sort_by(|a, b| (&a.hostname, &a.id).cmp(&(&b.hostname, &b.id)));
-    let header = ["HOSTNAME", "STATUS", "ADDRESS", "API", "SEEN", "RTT", "VERSION", "ID"];
+    // Nodes with little memory know what others are made of only as long as they need it.
+    let detailed = members.iter().any(|member| member.board.is_some() || member.version.is_some());
+    let mut header = vec!["HOSTNAME", "STATUS", "ADDRESS", "API", "SEEN", "RTT", "REV", "ID"];
+    if detailed {
+        header.extend(["BOARD", "VERSION"]);
+    }
     let mut table = Table::new(&header);
     for member in members {
-        table.row([
+        let mut row = vec![
             member.hostname.clone(),
             member.status.clone(),
             member.address.clone(),
@@ -38,7 +50,12 @@ fn table(list: &MemberList) -> Table {
             member.rtt_us.filter(|_| !member.is_self()).map_or_else(|| "-".to_owned(), rtt),
             member.status_version.to_string(),
             member.id.clone(),
-        ]);
+        ];
+        if detailed {
+            let cell = |value: &Option<String>| value.clone().unwrap_or_else(|| "-".to_owned());
+            row.extend([cell(&member.board), cell(&member.version)]);
+        }
+        table.row(row);
     }
     table
 }
@@ -81,5 +98,20 @@ mod tests {
         let cells = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
         assert_eq!(cells(lines[3]), ["c", "active", "10.0.0.3", "80", "self", "-", "7", "3"]);
         assert_eq!(cells(lines[4])[4..], ["0", "ms", "ago", "-", "7", "4"], "{text}");
+        assert!(!lines[0].contains("BOARD"), "{text}");
+    }
+
+    #[test]
+    fn board_and_version_are_shown_where_the_node_knows_them() {
+        let body = r#"{"members":[
+            {"id":"1","hostname":"a","address":"10.0.0.1","http_port":80,"status":"active",
+             "status_version":3,"last_seen_ms":1,"rtt_us":2,"board":"esp01","version":"0.2.0"},
+            {"id":"2","hostname":"b","address":"10.0.0.2","http_port":80,"status":"active",
+             "status_version":1,"last_seen_ms":null,"rtt_us":null,"board":null,"version":null}]}"#;
+        let text = table(&parse(body).unwrap()).to_string();
+        let lines: Vec<_> = text.lines().collect();
+        assert!(lines[0].ends_with("BOARD  VERSION"), "{text}");
+        assert!(lines[1].ends_with("esp01  0.2.0"), "{text}");
+        assert!(lines[2].ends_with("-      -"), "{text}");
     }
 }

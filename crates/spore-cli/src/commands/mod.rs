@@ -1,8 +1,16 @@
 //! One module for each command.
 
+pub(crate) mod call;
+pub(crate) mod config;
 pub(crate) mod key;
+pub(crate) mod logs;
+pub(crate) mod man;
 pub(crate) mod members;
 pub(crate) mod node;
+pub(crate) mod openapi;
+pub(crate) mod restart;
+pub(crate) mod services;
+pub(crate) mod sign;
 pub(crate) mod sim;
 pub(crate) mod status;
 pub(crate) mod up;

@@ -12,8 +12,9 @@ use spore_host::{DEFAULT_HTTP_PORT, HostNode, Settings, Stop};
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
-/// Run one node.
+/// Run one node on one of this machine's addresses, until Ctrl-C.
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Node {
     /// One of this machine's addresses: of a real interface, or any of 127.0.0.0/8
     #[arg(long, value_name = "ADDRESS")]
@@ -38,6 +39,11 @@ pub(crate) struct Node {
     #[command(flatten)]
     radio: BadRadio,
 }
+
+const EXAMPLES: &str = "\
+Examples:
+  spore node --bind 127.42.0.6                  one more node next to `spore up`
+  spore node --bind 192.168.1.20 --http-port 80 --hostname pantry";
 
 impl Node {
     pub(crate) fn run(self) -> Result<()> {

@@ -10,10 +10,9 @@ use spore_sim::report::Life;
 use spore_sim::{Command, Report, Scenario, Simulation, Spread};
 use std::time::{Duration, Instant};
 
-/// Run a cluster in virtual time.
+/// Run a cluster in virtual time, and say when its nodes knew each other.
 #[derive(Debug, Args)]
-#[command(after_help = "The same arguments give the same run, and the same log hash.
-Exit code 1: the cluster was not complete, or a death not known to all, within the limit.")]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Sim {
     /// How many nodes
     #[arg(long, default_value_t = 32)]
@@ -49,6 +48,14 @@ pub(crate) struct Sim {
     #[arg(long)]
     json: bool,
 }
+
+const EXAMPLES: &str = "\
+Examples:
+  spore sim --nodes 32 --loss 0.1 --seed 7    see who knows whom, and when
+  spore sim --nodes 8 --kill 2                when is a death known to all?
+
+The same arguments give the same run, and the same log hash.
+Exit code 1: the cluster was not complete, or a death not known to all, within the limit.";
 
 impl Sim {
     pub(crate) fn run(self) -> Result<()> {

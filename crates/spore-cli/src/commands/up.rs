@@ -17,8 +17,9 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Start a cluster of nodes on this machine.
+/// Start a cluster of nodes on this machine, and keep it running until Ctrl-C.
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Up {
     /// How many nodes, 1 to 64
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u8).range(1..=64))]
@@ -50,6 +51,12 @@ fn loopback(text: &str) -> Result<Ipv4Addr, String> {
 
 /// How long to watch the cluster form before leaving it to itself.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+const EXAMPLES: &str = "\
+Examples:
+  spore up                                    five nodes at 127.42.0.1 to 127.42.0.5
+  spore up --nodes 3 --base 127.9.0.1         three nodes somewhere else
+  spore up --nodes 64 --json > nodes.json     for programs";
 
 impl Up {
     pub(crate) fn run(self) -> Result<()> {

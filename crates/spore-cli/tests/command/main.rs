@@ -1,8 +1,13 @@
 //! The `spore` command, used as a person would use it: real processes, real sockets.
 
+mod canned;
 mod cluster;
 mod junk;
+mod keys;
+mod logs;
 mod pipes;
+mod services;
+mod signed;
 mod sim;
 mod support;
 mod usage;

@@ -1,0 +1,80 @@
+//! A client of the HTTP API.
+
+mod authority;
+mod documents;
+mod http;
+mod locate;
+mod signed;
+
+pub(crate) use documents::{Member, MemberList, NodeStatus, Provider, Service, ServiceList};
+pub(crate) use http::{Answer, Client, Request};
+pub(crate) use signed::Signer;
+
+use crate::variables;
+use anyhow::{Context as _, Result};
+use clap::Args;
+use serde::de::DeserializeOwned;
+use std::time::Duration;
+
+/// The first node of `spore up`.
+pub(crate) const LOCAL_NODE: &str = "127.42.0.1:8080";
+
+/// Whom to ask, and how.
+#[derive(Debug, Args)]
+pub(crate) struct Target {
+    /// The node to ask: an address, with a port if its API is not at 80 [env: API_NODE]
+    /// [default: 127.42.0.1:8080]
+    #[arg(long, global = true, value_name = "ADDRESS")]
+    node: Option<String>,
+    /// How long to wait for an answer, in seconds
+    #[arg(long, global = true, value_name = "SECONDS", default_value_t = 3.0, value_parser = seconds)]
+    timeout: f64,
+    /// Print JSON: the API's answer, or what the command says of it
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+}
+
+fn seconds(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(seconds) if (0.01..=3_600.0).contains(&seconds) => Ok(seconds),
+        _ => Err("a number of seconds from 0.01 to 3600".to_owned()),
+    }
+}
+
+impl Target {
+    /// The node that was chosen.
+    pub(crate) fn node(&self) -> String {
+        self.node.clone().unwrap_or_else(default_node)
+    }
+
+    /// What asks nodes, as patiently as was chosen.
+    pub(crate) fn client(&self) -> Client {
+        Client::new(Duration::from_secs_f64(self.timeout))
+    }
+
+    /// Asks `node` for the document at `path`; what was chosen but for that stays.
+    pub(crate) fn get(&self, node: &str, path: &str) -> Result<String> {
+        self.client().get(node, path)
+    }
+
+    /// The member list of the node that was chosen.
+    pub(crate) fn members(&self) -> Result<MemberList> {
+        parse(&self.get(&self.node(), "/api/cluster/members")?)
+    }
+}
+
+/// The node that is asked if no option says otherwise.
+pub(crate) fn default_node() -> String {
+    let chosen = variables::variable("API_NODE");
+    chosen.map_or_else(|| LOCAL_NODE.to_owned(), |node| node.to_string_lossy().into_owned())
+}
+
+/// Asks `node` for the document at `path`.
+pub(crate) fn get(node: &str, path: &str, timeout: Duration) -> Result<String> {
+    Client::new(timeout).get(node, path)
+}
+
+/// Reads an answer.
+pub(crate) fn parse<T: DeserializeOwned>(body: &str) -> Result<T> {
+    serde_json::from_str(body).context("the answer is not what a SPORE node gives")
+}

@@ -1,0 +1,183 @@
+//! What the route table does not know of a route: its documents, and how it refuses.
+
+use super::schemas;
+use serde_json::{Map, Value, json};
+
+/// What there is to know of a route besides its entry in the table.
+#[derive(Debug)]
+pub(super) struct Details {
+    method: &'static str,
+    path: &'static str,
+    /// A name for programs that are made from the description.
+    pub(super) id: &'static str,
+    /// The schema of the body that it takes.
+    pub(super) body: Option<&'static str>,
+    /// The parameters of its query.
+    pub(super) query: &'static [Parameter],
+    /// What it answers when it does what it is asked for.
+    pub(super) answers: &'static [Answer],
+    /// Refusals of its own, besides those that all have.
+    refusals: &'static [u16],
+}
+
+/// A whole number in the query.
+#[derive(Debug)]
+pub(super) struct Parameter {
+    pub(super) name: &'static str,
+    pub(super) description: &'static str,
+    pub(super) maximum: u32,
+}
+
+/// An answer that is no refusal.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) status: u16,
+    pub(super) media: &'static str,
+    /// None for a text.
+    pub(super) schema: Option<&'static str>,
+    pub(super) description: &'static str,
+}
+
+const fn json(status: u16, schema: &'static str, description: &'static str) -> Answer {
+    Answer { status, media: "application/json", schema: Some(schema), description }
+}
+
+/// A route that answers a question with one document.
+const fn get(path: &'static str, id: &'static str, answers: &'static [Answer]) -> Details {
+    Details { method: "GET", path, id, body: None, query: &[], answers, refusals: &[] }
+}
+
+static DETAILS: &[Details] = &[
+    get(
+        "/api/node/status",
+        "getNodeStatus",
+        &[json(200, "NodeStatus", "What this node is and has")],
+    ),
+    Details {
+        method: "POST",
+        ..get(
+            "/api/node/restart",
+            "restartNode",
+            &[json(202, "Restarting", "The node restarts half a second after this answer")],
+        )
+    },
+    get("/api/node/config", "getNodeConfig", &[json(200, "Config", "The settings")]),
+    Details {
+        method: "PUT",
+        body: Some("ConfigChange"),
+        refusals: &[409, 500],
+        ..get(
+            "/api/node/config",
+            "changeNodeConfig",
+            &[json(200, "Config", "The settings after the change, which is durable")],
+        )
+    },
+    Details {
+        query: &[Parameter {
+            name: "after",
+            description: "Leave out events with this number and those before it",
+            maximum: u32::MAX,
+        }],
+        ..get("/api/node/log", "getNodeLog", &[json(200, "Log", "The last events, oldest first")])
+    },
+    get(
+        "/api/cluster/members",
+        "getMembers",
+        &[json(200, "Members", "The members, this node among them, by id")],
+    ),
+    get(
+        "/api/cluster/services",
+        "getServices",
+        &[json(200, "Services", "The services, by id, with those who offer them")],
+    ),
+    get("/api/auth/nonce", "getNonce", &[json(200, "Nonce", "A nonce that nobody else was given")]),
+    get(
+        "/metrics",
+        "getMetrics",
+        &[Answer {
+            status: 200,
+            media: "text/plain; version=0.0.4; charset=utf-8",
+            schema: None,
+            description: "Figures, as Prometheus reads them",
+        }],
+    ),
+];
+
+/// What is known of the route with this method and path.
+pub(super) fn details(method: &str, path: &str) -> Option<&'static Details> {
+    DETAILS.iter().find(|details| details.method == method && details.path == path)
+}
+
+/// A way to refuse.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    pub(super) status: u16,
+    /// Its name in the description.
+    pub(super) name: &'static str,
+    description: &'static str,
+    /// A field of the head that comes with it.
+    field: Option<&'static str>,
+}
+
+const fn refusal(status: u16, name: &'static str, description: &'static str) -> Refusal {
+    Refusal { status, name, description, field: None }
+}
+
+const fn refusal_with(
+    status: u16,
+    name: &'static str,
+    description: &'static str,
+    field: &'static str,
+) -> Refusal {
+    Refusal { status, name, description, field: Some(field) }
+}
+
+static REFUSALS: &[Refusal] = &[
+    refusal(400, "BadRequest", "Not valid HTTP, or a field or parameter that is not as it must be"),
+    refusal_with(401, "Unauthorized", "Not signed, or not as it must be", "WWW-Authenticate"),
+    refusal(403, "Forbidden", "The node has no cluster key, or a release key is not vouched for"),
+    refusal(404, "NotFound", "There is nothing at this path"),
+    refusal_with(405, "MethodNotAllowed", "The path has other methods", "Allow"),
+    refusal(408, "RequestTimeout", "The request did not arrive in time"),
+    refusal(409, "Conflict", "The settings have another version, or are being changed"),
+    refusal(413, "PayloadTooLarge", "The body is too large"),
+    refusal(414, "UriTooLong", "The request line is too long"),
+    refusal(431, "HeadTooLarge", "The head is too large, or has too many fields"),
+    refusal(500, "StoreFailed", "The change could not be stored; nothing was changed"),
+    refusal(501, "NotImplemented", "The method or the transfer coding is unknown"),
+    refusal_with(503, "Busy", "No time now; try again", "Retry-After"),
+    refusal(505, "VersionNotSupported", "Neither HTTP/1.0 nor HTTP/1.1"),
+];
+
+/// What each route may refuse with, whatever it does. (405 is what other methods at its path get.)
+const COMMON: &[u16] = &[400, 405, 408, 413, 414, 431, 501, 503, 505];
+/// What only those that are for holders of the key refuse with.
+const SIGNED: &[u16] = &[401, 403];
+
+/// All ways in which a route may refuse.
+pub(super) fn refusals_of(
+    details: &'static Details,
+    signed: bool,
+) -> impl Iterator<Item = &'static Refusal> {
+    REFUSALS.iter().filter(move |refusal| {
+        let status = refusal.status;
+        let of_signed = signed && SIGNED.contains(&status);
+        COMMON.contains(&status) || of_signed || details.refusals.contains(&status)
+    })
+}
+
+/// All ways to refuse, as the description has them.
+pub(super) fn refusals() -> Map<String, Value> {
+    let describe = |refusal: &Refusal| {
+        let mut response = json!({
+            "description": refusal.description,
+            "content": { "application/json": { "schema": schemas::reference("Error") } },
+        });
+        if let Some(field) = refusal.field {
+            let schema = json!({ "type": "string" });
+            response["headers"] = json!({ field: { "required": true, "schema": schema } });
+        }
+        (refusal.name.to_owned(), response)
+    };
+    REFUSALS.iter().map(describe).collect()
+}

@@ -1,0 +1,217 @@
+//! The documents, as JSON Schema (draft 2020-12, as OpenAPI 3.1 has it).
+
+use serde_json::{Map, Value, json};
+
+/// A reference to the schema `name`.
+pub(super) fn reference(name: &str) -> Value {
+    json!({ "$ref": format!("#/components/schemas/{name}") })
+}
+
+/// All of them, by name.
+pub(super) fn all() -> Map<String, Value> {
+    let schemas = [
+        ("Error", error()),
+        ("NodeStatus", node_status()),
+        ("Members", members()),
+        ("Services", services()),
+        ("Config", config()),
+        ("ConfigChange", config_change()),
+        ("Log", log()),
+        ("Nonce", nonce()),
+        ("Restarting", object(json!({ "restarting": { "const": true } }))),
+    ];
+    schemas.map(|(name, schema)| (name.to_owned(), schema)).into_iter().collect()
+}
+
+/// An object that has all these members, and no others.
+fn object(properties: Value) -> Value {
+    let required: Vec<_> = properties.as_object().into_iter().flatten().map(|(k, _)| k).collect();
+    json!({
+        "type": "object",
+        "required": required,
+        "properties": properties,
+        "additionalProperties": false,
+    })
+}
+
+/// An object whose members may all be absent.
+fn changes(properties: Value) -> Value {
+    let mut schema = object(properties);
+    schema["required"] = json!([]);
+    schema
+}
+
+fn list(items: Value) -> Value {
+    json!({ "type": "array", "items": items })
+}
+
+fn text() -> Value {
+    json!({ "type": "string" })
+}
+
+fn one_of(words: &[&str]) -> Value {
+    json!({ "type": "string", "enum": words })
+}
+
+fn whole(bits: u32) -> Value {
+    // Beyond 2^53 numbers are no longer exact for many readers.
+    let maximum = (1_u64 << bits.min(53)) - 1;
+    json!({ "type": "integer", "minimum": 0, "maximum": maximum })
+}
+
+fn digits(count: u32) -> Value {
+    json!({ "type": "string", "pattern": format!("^[0-9a-f]{{{count}}}$") })
+}
+
+fn or_null(mut schema: Value) -> Value {
+    schema["type"] = json!([schema["type"], "null"]);
+    schema
+}
+
+/// A member's id: 48 bits.
+fn id() -> Value {
+    digits(12)
+}
+
+fn hostname() -> Value {
+    json!({
+        "type": "string",
+        "minLength": 1,
+        "maxLength": 32,
+        "pattern": "^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?$",
+        "description": "One label (RFC 952, RFC 1123)",
+    })
+}
+
+fn address() -> Value {
+    json!({ "type": "string", "format": "ipv4" })
+}
+
+fn port() -> Value {
+    json!({ "type": "integer", "minimum": 1, "maximum": 65_535 })
+}
+
+fn policy() -> Value {
+    one_of(&["open", "signed"])
+}
+
+fn status() -> Value {
+    one_of(&["active", "suspect", "dead", "left"])
+}
+
+fn error() -> Value {
+    let mut error = object(json!({
+        "code": { "type": "string", "pattern": "^[a-z_]+$", "description": "For programs" },
+        "message": { "type": "string", "minLength": 1, "description": "For people" },
+        "field": { "type": "string", "description": "The field or parameter that is to blame" },
+    }));
+    error["required"] = json!(["code", "message"]);
+    object(json!({ "error": error }))
+}
+
+fn node_status() -> Value {
+    let service = object(json!({ "name": text(), "policy": policy(), "summary": text() }));
+    let endpoint = object(json!({
+        "method": one_of(&["GET", "POST", "PUT", "PATCH", "DELETE"]),
+        "path": { "type": "string", "pattern": "^/" },
+        "policy": policy(),
+    }));
+    object(json!({
+        "id": id(),
+        "hostname": hostname(),
+        "address": address(),
+        "http_port": port(),
+        "board": text(),
+        "version": text(),
+        "chip_id": whole(32),
+        "reset_reason": text(),
+        "uptime_ms": whole(64),
+        "free_memory": { "type": "integer", "minimum": 0, "description": "Bytes; 0: not known" },
+        "flash_size": { "type": "integer", "minimum": 0, "description": "Bytes; 0: no flash" },
+        "status_version": whole(16),
+        "claimed": { "type": "boolean", "description": "Whether it has a cluster key" },
+        "services": list(service),
+        "datagrams": object(json!({
+            "sent": whole(32),
+            "accepted": whole(32),
+            "unauthentic": whole(32),
+            "malformed": whole(32),
+            "replayed": whole(32),
+            "unverified": whole(32),
+            "overflowed": whole(32),
+        })),
+        "endpoints": list(endpoint),
+    }))
+}
+
+fn members() -> Value {
+    let member = object(json!({
+        "id": id(),
+        "hostname": hostname(),
+        "address": address(),
+        "http_port": port(),
+        "status": status(),
+        "status_version": whole(16),
+        "board": or_null(text()),
+        "version": or_null(text()),
+        "last_seen_ms": or_null(whole(64)),
+        "rtt_us": or_null(whole(64)),
+        "self": { "type": "boolean", "description": "Whether this is the node that was asked" },
+    }));
+    object(json!({ "members": list(member) }))
+}
+
+fn services() -> Value {
+    let provider = object(json!({
+        "id": id(),
+        "hostname": hostname(),
+        "address": address(),
+        "http_port": port(),
+        "status": status(),
+    }));
+    let service = object(json!({
+        "id": digits(8),
+        "name": or_null(text()),
+        "providers": list(provider),
+    }));
+    object(json!({ "services": list(service) }))
+}
+
+fn config() -> Value {
+    object(json!({
+        "version": whole(32),
+        "hostname": hostname(),
+        "release_key": or_null(digits(64)),
+        "claimed": { "type": "boolean" },
+    }))
+}
+
+fn config_change() -> Value {
+    let mut key = digits(64);
+    key["description"] = json!("An Ed25519 public key");
+    let mut signature = digits(128);
+    signature["description"] =
+        json!("By the present release key, over \"SPORE release key 1\" and the new key");
+    let mut version = whole(32);
+    version["description"] = json!("Change these settings only, and no others");
+    changes(json!({
+        "version": version,
+        "hostname": hostname(),
+        "release_key": key,
+        "release_key_signature": signature,
+    }))
+}
+
+fn log() -> Value {
+    let entry = object(json!({
+        "seq": whole(32),
+        "uptime_ms": whole(64),
+        "event": { "type": "string", "pattern": "^[a-z_]+$" },
+        "member": or_null(id()),
+    }));
+    object(json!({ "log": list(entry) }))
+}
+
+fn nonce() -> Value {
+    object(json!({ "nonce": digits(28), "expires_ms": { "const": 60_000 } }))
+}

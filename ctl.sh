@@ -32,6 +32,7 @@ packages=(
     "iproute2                  network namespaces for the tests"
     "util-linux                likewise, and no emulator outlives its launcher"
     "curl                      a client that is not ours"
+    "python3-venv              more clients that are not ours, in a folder of their own"
     "gcc                       links programs for this machine"
     "libc6-dev                 likewise"
 )
@@ -104,6 +105,7 @@ quick() {
     run cargo xtask purity
     run cargo xtask difftest
     run cargo xtask footprint --check
+    run cargo xtask api
     run cargo xtask soak --nodes 8 --minutes 0.5
     end_to_end
 }

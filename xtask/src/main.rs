@@ -1,5 +1,6 @@
 //! `cargo xtask`: what the repository needs beyond cargo. `cargo xtask help` lists it.
 
+mod api;
 mod difftest;
 mod doctor;
 mod e2e;
@@ -29,6 +30,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    Api(api::Api),
     E2e(e2e::E2e),
     Emu(emu::Emu),
     Difftest(difftest::Difftest),
@@ -47,6 +49,7 @@ fn main() -> ExitCode {
             Ok(code) => return code,
             Err(error) => Err(error),
         },
+        Command::Api(command) => command.run(),
         Command::Emu(command) => command.run(),
         Command::Difftest(command) => command.run(),
         Command::Doctor(command) => match command.run() {

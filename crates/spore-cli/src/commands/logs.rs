@@ -51,6 +51,9 @@ struct Entry {
     uptime_ms: u64,
     event: String,
     member: Option<String>,
+    /// How often, if that is counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    count: Option<u64>,
 }
 
 /// What a look at the log of a node that was looked at before brings.
@@ -126,9 +129,13 @@ impl Logs {
 
 /// An event for people: when after the start of the node, what, and about whom.
 fn line(entry: &Entry) -> String {
-    let Entry { seq, uptime_ms, event, member } = entry;
+    let Entry { seq, uptime_ms, event, member, count } = entry;
     let member = member.as_deref().unwrap_or_default();
-    format!("{seq:>6}  {:<14}  {event:<20}  {member}", span(*uptime_ms)).trim_end().to_owned()
+    let count = count.map_or_else(String::new, |count| format!("{count} times"));
+    let about = format!("{member} {count}");
+    format!("{seq:>6}  {:<14}  {event:<20}  {}", span(*uptime_ms), about.trim())
+        .trim_end()
+        .to_owned()
 }
 
 /// What is new in `log` for someone who saw `last`.
@@ -153,7 +160,7 @@ mod tests {
     use super::{Entry, News, line, news};
 
     fn entry(seq: u64, uptime_ms: u64) -> Entry {
-        Entry { seq, uptime_ms, event: "member_joined".to_owned(), member: None }
+        Entry { seq, uptime_ms, event: "member_joined".to_owned(), member: None, count: None }
     }
 
     #[test]
@@ -178,5 +185,7 @@ mod tests {
         assert_eq!(line(&entry), "    12  1 min 1 s       member_joined");
         entry.member = Some("0123456789ab".to_owned());
         assert_eq!(line(&entry), "    12  1 min 1 s       member_joined         0123456789ab");
+        (entry.member, entry.count) = (None, Some(3));
+        assert_eq!(line(&entry), "    12  1 min 1 s       member_joined         3 times");
     }
 }

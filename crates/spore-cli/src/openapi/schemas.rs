@@ -203,12 +203,14 @@ fn config_change() -> Value {
 }
 
 fn log() -> Value {
-    let entry = object(json!({
+    let mut entry = object(json!({
         "seq": whole(32),
         "uptime_ms": whole(64),
         "event": { "type": "string", "pattern": "^[a-z_]+$" },
         "member": or_null(id()),
+        "count": { "type": "integer", "minimum": 1, "description": "How often, if that is counted" },
     }));
+    entry["required"] = json!(["seq", "uptime_ms", "event", "member"]);
     object(json!({ "log": list(entry) }))
 }
 

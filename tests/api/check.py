@@ -1,0 +1,147 @@
+"""What schemathesis does not try: credentials of all kinds, and /metrics by Prometheus' own parser.
+
+Usage: check.py DESCRIPTION NODE, with SPORE_KEY_FILE in the environment. Exit code 1: it failed.
+"""
+
+import json
+import sys
+
+import jsonschema
+import openapi_spec_validator
+import requests
+import signing
+from prometheus_client.parser import text_string_to_metric_families
+
+description_file, node = sys.argv[1:]
+key = signing.key_from_environment()
+with open(description_file, encoding="utf-8") as file:
+    description = json.load(file)
+
+openapi_spec_validator.validate(description)
+
+
+def schema(name):
+    return {**description, "$ref": f"#/components/schemas/{name}"}
+
+
+def send(method, path, body=b"", query="", **headers):
+    """One request exactly as given: no library signs it, or changes its target."""
+    url = f"{node}{path}" + (f"?{query}" if query else "")
+    return requests.request(method, url, data=body, headers=headers, timeout=5)
+
+
+def field(nonce, mac):
+    return f"{signing.SCHEME} nonce={nonce}, mac={mac}"
+
+
+def config():
+    answer = requests.get(f"{node}/api/node/config", auth=signing.Signed(key), timeout=5)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+# What each signed route is asked for. One that is added to the table must be added here.
+BODIES = {
+    ("GET", "/api/node/config"): b"",
+    ("PUT", "/api/node/config"): b'{"hostname":"intruder"}',
+    ("POST", "/api/node/restart"): b"",
+}
+signed = {
+    (method.upper(), path)
+    for path, item in description["paths"].items()
+    for method, operation in item.items()
+    if operation["security"]
+}
+assert signed == set(BODIES), f"signed routes are {signed}"
+
+
+def wrong_credentials(method, path, body):
+    """Credentials that must not be taken: name, body that is sent, query, field."""
+
+    def pair(key=key, method=method, target=path, nonce=None, body=body):
+        nonce = nonce or signing.nonce(node)
+        return nonce, signing.mac(key, method, target, nonce, body)
+
+    good = pair
+    yield "absent", body, "", None
+    yield "empty", body, "", ""
+    yield "scheme alone", body, "", signing.SCHEME
+    yield "other scheme", body, "", "Bearer " + good()[1]
+    for digits in (0, 1, 32, 63):
+        nonce, mac = good()
+        yield f"first {digits} digits", body, "", field(nonce, mac[:digits])
+    nonce, mac = good()
+    yield "longer", body, "", field(nonce, mac + "0")
+    for at in (0, 31, 63):
+        nonce, mac = good()
+        flipped = mac[:at] + format(int(mac[at], 16) ^ 1, "x") + mac[at + 1:]
+        yield f"flipped at {at}", body, "", field(nonce, flipped)
+    yield "zeros", body, "", field(signing.nonce(node), "0" * 64)
+    yield "other key", body, "", field(*good(key=bytes(32)))
+    yield "other method", body, "", field(*good(method="DELETE"))
+    yield "other path", body, "", field(*good(target="/api/node/status"))
+    yield "other query", body, "a=b", field(*good())
+    yield "other body", body, "", field(*good(body=body + b" "))
+    yield "own nonce", body, "", field(*good(nonce="0" * 28))
+    nonce, mac = good()
+    yield "twice", body, "", field(nonce, mac) + f", mac={mac}"
+    nonce, mac = good()
+    yield "both ways", body, f"auth-nonce={nonce}&auth-mac={mac}", field(nonce, mac)
+    nonce, mac = good()
+    yield "query in the wrong order", body, f"auth-mac={mac}&auth-nonce={nonce}", None
+
+
+tried = 0
+before = config()
+for (method, path), body in BODIES.items():
+    for name, sent, query, value in wrong_credentials(method, path, body):
+        headers = {} if value is None else {"Authorization": value}
+        answer = send(method, path, sent, query, **headers)
+        assert answer.status_code == 401, f"{method} {path}, {name}: {answer.status_code}"
+        assert answer.headers["WWW-Authenticate"] == signing.SCHEME, name
+        error = answer.json()
+        jsonschema.validate(error, schema("Error"))
+        code = error["error"]["code"]
+        assert code.startswith("credentials_") or code == "nonce_stale", f"{name}: {code}"
+        tried += 1
+assert config() == before, "a refused request changed the settings"
+
+# A request that was carried out is not carried out again; nor is one of another node's nonce.
+fresh = signing.nonce(node)
+proof = signing.mac(key, "GET", "/api/node/config", fresh, b"")
+first = send("GET", "/api/node/config", Authorization=field(fresh, proof))
+assert first.status_code == 200, first.text
+again = send("GET", "/api/node/config", Authorization=field(fresh, proof))
+assert (again.status_code, again.json()["error"]["code"]) == (401, "nonce_stale"), again.text
+tried += 1
+
+# The query does as well as the field, and forms that RFC 9110 allows are taken.
+fresh = signing.nonce(node)
+proof = signing.mac(key, "GET", "/api/node/config?a=b", fresh, b"")
+answer = send("GET", "/api/node/config", query=f"a=b&auth-nonce={fresh}&auth-mac={proof}")
+assert answer.status_code == 200, answer.text
+fresh = signing.nonce(node)
+proof = signing.mac(key, "GET", "/api/node/config", fresh, b"")
+value = f'{signing.SCHEME.lower()} MAC="{proof}" , Nonce="{fresh}"'
+answer = send("GET", "/api/node/config", Authorization=value)
+assert answer.status_code == 200, answer.text
+
+# /metrics, as Prometheus reads it, and by its own rules for names.
+answer = send("GET", "/metrics")
+assert answer.headers["Content-Type"].startswith("text/plain; version=0.0.4"), answer.headers
+assert answer.text.endswith("\n"), "the last line must end"
+families = list(text_string_to_metric_families(answer.text))
+assert len(families) > 5, families
+samples = set()
+for family in families:
+    assert family.name.startswith("spore_"), family.name
+    assert family.documentation, f"{family.name} has no HELP"
+    assert family.type in ("counter", "gauge", "histogram"), f"{family.name}: {family.type}"
+    assert family.samples, f"{family.name} has no samples"
+    for sample in family.samples:
+        one = (sample.name, tuple(sorted(sample.labels.items())))
+        assert one not in samples, f"{one} is there twice"
+        samples.add(one)
+        if family.type == "counter":
+            assert sample.name.endswith("_total") and sample.value >= 0, sample
+print(f"api check: {tried} of {tried} wrong credentials refused, {len(samples)} metrics read")

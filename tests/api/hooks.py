@@ -1,0 +1,16 @@
+"""What schemathesis must know of SPORE: how requests are signed."""
+
+import os
+import sys
+
+sys.path.insert(0, os.path.dirname(__file__))
+
+import schemathesis  # noqa: E402
+import signing  # noqa: E402
+
+# `SPORE_SIGN=wrong` signs with a key that is not the cluster's.
+KEY = signing.key_from_environment()
+if os.environ.get("SPORE_SIGN") == "wrong":
+    KEY = bytes(byte ^ 0xFF for byte in KEY)
+
+schemathesis.auth.set_from_requests(signing.Signed(KEY))

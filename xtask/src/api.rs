@@ -1,0 +1,183 @@
+//! `cargo xtask api`: a running node against clients that are not ours.
+//!
+//! `spore openapi` describes the API; schemathesis makes requests of the description, good and bad
+//! ones, and holds every answer against it; `tests/api/check.py` tries wrong credentials, and reads
+//! `/metrics` with the parser that Prometheus publishes. They are Python programs, installed in
+//! exact versions into a folder of `target/`; requests are signed by a second implementation.
+
+use std::fs;
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use clap::Args;
+
+use crate::{e2e, paths, process};
+
+/// Checks that hold whoever signs.
+const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_conformance,\
+                      response_headers_conformance,response_schema_conformance";
+/// How long a node may take to answer after its start.
+const START: Duration = Duration::from_secs(10);
+/// No Python program may take longer.
+const LIMIT: &str = "60";
+
+/// Hold a running node against the description of its API, with clients that are not ours.
+#[derive(Args)]
+pub(crate) struct Api {
+    /// The `spore` to test [default: this tree's].
+    #[arg(long, value_name = "FILE")]
+    spore: Option<PathBuf>,
+    /// How many requests to make of each operation, at least.
+    #[arg(long, default_value_t = 20)]
+    examples: u32,
+}
+
+/// A node that ends with this value.
+struct Node(Child);
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// What the checks are run with.
+struct Bench {
+    folder: PathBuf,
+    python: PathBuf,
+    key_file: PathBuf,
+    description: PathBuf,
+    url: String,
+}
+
+impl Api {
+    /// Runs all checks.
+    ///
+    /// # Errors
+    /// When something cannot be installed or started, or a check fails.
+    pub(crate) fn run(self) -> Result<()> {
+        let python = install()?;
+        let spore = match self.spore {
+            Some(spore) => fs::canonicalize(&spore)
+                .with_context(|| format!("there is no {}", spore.display()))?,
+            None => e2e::build_spore()?,
+        };
+        let folder = paths::repository().join("target/api");
+        // What an earlier run left behind would have another key.
+        let _ = fs::remove_dir_all(&folder);
+        fs::create_dir_all(&folder)
+            .with_context(|| format!("cannot create {}", folder.display()))?;
+        let key_file = folder.join("cluster.key");
+        let description = folder.join("openapi.json");
+        run_spore(&spore, &["key", "new", "--key-file"], &key_file)?;
+        run_spore(&spore, &["openapi", "--output"], &description)?;
+        let (mut node, url) = start(&spore, &folder, &key_file)?;
+        let bench = Bench { folder, python, key_file, description, url };
+        let examples = self.examples.to_string();
+        bench.schemathesis("right", &["--checks", "all", "--max-examples", &examples])?;
+        bench.schemathesis("wrong", &["--checks", CHECKS, "--max-examples", &examples])?;
+        print!("{}", bench.check()?);
+        ensure!(node.0.try_wait()?.is_none(), "the node has ended; see {}", bench.folder.display());
+        Ok(())
+    }
+}
+
+impl Bench {
+    /// A Python program in the folder of this run, which is told where the key is.
+    fn command(&self, program: &Path) -> Command {
+        let scripts = paths::repository().join("tests/api");
+        let mut command = Command::new("timeout");
+        command.arg(LIMIT).arg(program).current_dir(&self.folder);
+        command.env("PYTHONPATH", scripts).env("PYTHONDONTWRITEBYTECODE", "1");
+        command.env("SPORE_KEY_FILE", &self.key_file);
+        command
+    }
+
+    /// Lets schemathesis make requests, signed with the right or with a wrong key. They are the
+    /// same at each run.
+    fn schemathesis(&self, key: &str, options: &[&str]) -> Result<()> {
+        let mut command = self.command(&self.python.with_file_name("st"));
+        command.env("SCHEMATHESIS_HOOKS", "hooks").env("SPORE_SIGN", key);
+        command.arg("run").arg(&self.description).args(["--url", &self.url]).args(options);
+        command.args(["--phases", "examples,coverage,fuzzing", "--generation-deterministic"]);
+        command.args(["--request-timeout", "5", "--continue-on-failure", "--no-color"]);
+        let done = process::output(&mut command)?;
+        let text = String::from_utf8_lossy(&done.stdout);
+        let log = self.folder.join(format!("schemathesis-{key}.log"));
+        fs::write(&log, &*done.stdout)
+            .with_context(|| format!("cannot write {}", log.display()))?;
+        if !done.status.success() {
+            let from = text.find("= FAILURES =").unwrap_or_default();
+            bail!("schemathesis, {key} key ({}):\n{}", done.status, &text[from..]);
+        }
+        let figures = text.lines().map(str::trim).find(|line| line.contains(" generated"));
+        let figures = figures.context("schemathesis has generated nothing")?;
+        println!("schemathesis, {key} key: {figures}");
+        Ok(())
+    }
+
+    /// Runs `check.py`.
+    fn check(&self) -> Result<String> {
+        let mut command = self.command(&self.python);
+        command.arg(paths::repository().join("tests/api/check.py"));
+        process::run(command.arg(&self.description).arg(&self.url))
+    }
+}
+
+fn run_spore(spore: &Path, arguments: &[&str], file: &Path) -> Result<()> {
+    process::run(Command::new(spore).args(arguments).arg(file)).map(drop)
+}
+
+/// Starts a node on an address of this machine alone, and waits until it answers.
+fn start(spore: &Path, folder: &Path, key_file: &Path) -> Result<(Node, String)> {
+    // A port that is free now, and an address that nobody else uses it on.
+    let probe = TcpListener::bind("127.0.0.1:0").context("this machine has no free port")?;
+    let port = probe.local_addr()?.port();
+    let [high, low] = port.to_be_bytes();
+    let address = Ipv4Addr::new(127, 64 | (high >> 2), low, 1).to_string();
+    let log = fs::File::create(folder.join("node.log")).context("cannot write the node's log")?;
+    let mut command = Command::new(spore);
+    command.args(["node", "--bind", &address, "--hostname", "checked"]);
+    command.args(["--port", &port.to_string(), "--http-port", &port.to_string()]);
+    command.arg("--key-file").arg(key_file).arg("--state").arg(folder.join("state"));
+    command.stdout(Stdio::null()).stderr(log);
+    let mut node = Node(command.spawn().context("cannot start the node")?);
+    let api = format!("{address}:{port}");
+    let begin = Instant::now();
+    loop {
+        let mut ask = Command::new(spore);
+        if process::run(ask.args(["status", "--node", &api])).is_ok() {
+            return Ok((node, format!("http://{api}")));
+        }
+        let ended = node.0.try_wait()?.is_some();
+        if ended || begin.elapsed() > START {
+            bail!("the node does not answer:\n{}", process::tail_of(&folder.join("node.log"), 20));
+        }
+        thread::sleep(Duration::from_millis(100));
+    }
+}
+
+/// The Python that has what `tests/api` needs; installs it if the list has changed.
+fn install() -> Result<PathBuf> {
+    let list = paths::repository().join("tests/api/requirements.txt");
+    let wanted = fs::read(&list).with_context(|| format!("cannot read {}", list.display()))?;
+    let environment = paths::repository().join("target/python");
+    let (python, stamp) = (environment.join("bin/python"), environment.join("installed.txt"));
+    if fs::read(&stamp).is_ok_and(|installed| installed == wanted) {
+        return Ok(python);
+    }
+    let _ = fs::remove_dir_all(&environment);
+    process::run(Command::new("python3").args(["-m", "venv"]).arg(&environment))
+        .context("Debian has this in python3-venv")?;
+    let mut pip = Command::new(&python);
+    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"]);
+    process::run(pip.arg(&list)).context("cannot install what tests/api/requirements.txt names")?;
+    // Last: what is half installed has no stamp.
+    fs::write(&stamp, wanted).with_context(|| format!("cannot write {}", stamp.display()))?;
+    Ok(python)
+}

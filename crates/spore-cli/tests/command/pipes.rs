@@ -27,6 +27,8 @@ fn a_reader_that_stops_is_no_failure() {
         &["key", "show", "--json"],
         &["key", "new", "--force"],
         &["completions", "bash"],
+        &["man"],
+        &["openapi"],
         &["members", "--node", &api],
         &["members", "--node", &api, "--json"],
         &["status", "--node", &api],

@@ -38,7 +38,11 @@ impl Corner {
         let mut command = Command::new(env!("CARGO_BIN_EXE_spore"));
         command.args(arguments).current_dir(self.state.path());
         command.env("XDG_STATE_HOME", self.state.path()).env_remove("API_NODE");
-        command.env_remove("SPORE_KEY_FILE").env_remove("RUST_LOG").stdin(Stdio::null());
+        command
+            .env_remove("SPORE_KEY_FILE")
+            .env_remove("SPORE_RELEASE_KEY_FILE")
+            .env_remove("RUST_LOG")
+            .stdin(Stdio::null());
         command
     }
 

@@ -114,6 +114,32 @@ fn completions_are_printed_for_each_shell() {
 }
 
 #[test]
+fn there_is_a_manual_page_for_each_command() {
+    let corner = Corner::new();
+    let output = corner.run(&["man"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let page = String::from_utf8(output.stdout).unwrap();
+    assert!(page.contains(".TH") && page.contains("spore\\-call"), "{page}");
+    assert!(corner.run(&["man", "--output", "pages"]).status.success());
+    for name in ["spore", "spore-call", "spore-config-set", "spore-key-export", "spore-sign"] {
+        let file = corner.path().join(format!("pages/{name}.1"));
+        let page = std::fs::read_to_string(&file).unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert!(page.contains("Examples:"), "{name}");
+    }
+}
+
+#[test]
+fn the_description_of_the_api_is_printed_or_written() {
+    let corner = Corner::new();
+    let document = corner.json(&["openapi"]);
+    assert_eq!(document["openapi"], "3.1.1");
+    assert!(document["paths"]["/api/node/status"]["get"].is_object());
+    assert!(corner.run(&["openapi", "--output", "api.json"]).status.success());
+    let written = std::fs::read(corner.path().join("api.json")).unwrap();
+    assert_eq!(serde_json::from_slice::<serde_json::Value>(&written).unwrap(), document);
+}
+
+#[test]
 fn asking_for_an_unknown_member_says_so() {
     let corner = Corner::new();
     let _up = corner.up(1);

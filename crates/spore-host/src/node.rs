@@ -3,7 +3,7 @@
 use crate::CONNECTIONS;
 use crate::faults::{Faults, Faulty, Hears};
 use crate::net::{BindError, Sockets};
-use crate::state::{FolderError, StateFolder};
+use crate::state::{FolderError, Memory, StateFolder};
 use crate::stop::Stop;
 use crate::system::HostSystem;
 use embassy_futures::join::{join_array, join3, join4};
@@ -16,6 +16,7 @@ use spore_core::wire::MAX_DATAGRAM;
 use spore_core::{Catalogue, ClusterKey, Config, Hostname, Seed, Storage, Stored};
 use spore_node::http::{BODY_MAX, BUFFER_LEN, Server, Timeouts};
 use spore_node::{Shell, client};
+use std::cell::RefCell;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -45,8 +46,7 @@ pub struct Settings {
 pub struct HostNode {
     settings: Settings,
     sockets: Sockets,
-    state: Option<StateFolder>,
-    seed: Seed,
+    memory: Memory,
 }
 
 impl std::fmt::Debug for HostNode {
@@ -57,45 +57,46 @@ impl std::fmt::Debug for HostNode {
 
 impl HostNode {
     /// Takes the addresses of a node, then its folder.
-    ///
-    /// # Panics
-    ///
-    /// If the operating system gives no entropy, without which nothing can be sealed.
     pub fn bind(settings: Settings) -> Result<Self, BindError> {
         let sockets = Sockets::bind(settings.address, settings.port, settings.http_port)?;
-        let state = settings.state.as_ref().map(|folder| {
-            StateFolder::open(folder).map_err(|error| match error {
-                FolderError::InUse => BindError::StateInUse(folder.clone()),
-                FolderError::Io(error) => BindError::State(folder.clone(), error),
-            })
-        });
-        let state = state.transpose()?;
-        let mut seed = [0; 32];
-        getrandom::fill(&mut seed).expect("the operating system gives entropy");
-        Ok(Self { settings, sockets, state, seed: Seed(seed) })
+        let memory = match &settings.state {
+            None => Memory::Process(RefCell::default()),
+            Some(folder) => match StateFolder::open(folder) {
+                Ok(opened) => Memory::Folder(opened),
+                Err(FolderError::InUse) => return Err(BindError::StateInUse(folder.clone())),
+                Err(FolderError::Io(error)) => {
+                    return Err(BindError::State(folder.clone(), error));
+                }
+            },
+        };
+        Ok(Self { settings, sockets, memory })
     }
 
     /// Runs the node on this thread until `stop` is requested; then it leaves the cluster, for
     /// which it takes less than a second. When it is to restart, it lets go of its addresses and
-    /// its folder and takes them again; nothing else in the process notices.
+    /// takes them again, and knows what it had stored; nothing else in the process notices.
+    ///
+    /// # Panics
+    ///
+    /// If the operating system gives no entropy, without which nothing can be sealed.
     pub fn run(self, stop: &Stop) {
-        let settings = self.settings.clone();
-        let (mut node, mut reason) = (self, "start");
-        while node.live(reason, stop) == Ending::Restarted {
+        let Self { settings, mut sockets, memory } = self;
+        let (memory, mut reason) = (Rc::new(memory), "start");
+        while live(&settings, sockets, &memory, reason, stop) == Ending::Restarted {
             reason = "restart";
             match Self::bind_again(&settings, stop) {
-                Some(bound) => node = bound,
+                Some(bound) => sockets = bound,
                 None => return,
             }
         }
     }
 
-    /// Takes the addresses and the folder again, which somebody else may have got hold of. `None`
-    /// if `stop` is requested meanwhile.
-    fn bind_again(settings: &Settings, stop: &Stop) -> Option<Self> {
+    /// Takes the addresses again, which somebody else may have got hold of. `None` if `stop` is
+    /// requested meanwhile.
+    fn bind_again(settings: &Settings, stop: &Stop) -> Option<Sockets> {
         loop {
-            match Self::bind(settings.clone()) {
-                Ok(node) => return Some(node),
+            match Sockets::bind(settings.address, settings.port, settings.http_port) {
+                Ok(sockets) => return Some(sockets),
                 Err(error) => error!("{}: cannot restart yet: {error}", settings.hostname),
             }
             let pause = async {
@@ -111,49 +112,56 @@ impl HostNode {
             }
         }
     }
+}
 
-    /// One life, until the node is to stop or wants to be restarted.
-    fn live(self, reason: &'static str, stop: &Stop) -> Ending {
-        let Self { settings, sockets, state, seed } = self;
-        let config = Config {
-            hostname: settings.hostname.clone(),
-            address: settings.address,
-            port: settings.port,
-            http_port: settings.http_port,
-            key: settings.key,
-            services: Catalogue::EMPTY,
-            timing: Timing::DEFAULT,
-        };
-        let restart = Rc::new(Signal::new());
-        let system = HostSystem {
-            hostname: settings.hostname.to_string(),
-            address: settings.address,
-            state,
-            seed,
-            reason,
-            restart: Rc::clone(&restart),
-        };
-        let mut storage = Box::new(Storage::<Host>::NEW);
-        let values = system.load();
-        let mut stored = Stored::default();
-        values.iter().for_each(|(key, value)| stored.set(*key, value));
-        let shell = Shell::new(&config, &stored, system, &mut storage);
-        let goodbye = async {
-            stop.requested().await;
-            or(shell.leave(), async {
-                async_io::Timer::after(LEAVING).await;
-            })
-            .await;
-            Ending::Stopped
-        };
-        let restarted = async {
-            restart.wait().await;
-            Ending::Restarted
-        };
-        let node = Box::pin(drive(&shell, &sockets, &settings.faults));
-        let never = async { node.await };
-        block_on(or(goodbye, or(restarted, never)))
-    }
+/// One life, until the node is to stop or wants to be restarted.
+fn live(
+    settings: &Settings,
+    sockets: Sockets,
+    memory: &Rc<Memory>,
+    reason: &'static str,
+    stop: &Stop,
+) -> Ending {
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed).expect("the operating system gives entropy");
+    let config = Config {
+        hostname: settings.hostname.clone(),
+        address: settings.address,
+        port: settings.port,
+        http_port: settings.http_port,
+        key: settings.key.clone(),
+        services: Catalogue::EMPTY,
+        timing: Timing::DEFAULT,
+    };
+    let restart = Rc::new(Signal::new());
+    let system = HostSystem {
+        hostname: settings.hostname.to_string(),
+        address: settings.address,
+        memory: Rc::clone(memory),
+        seed: Seed(seed),
+        reason,
+        restart: Rc::clone(&restart),
+    };
+    let mut storage = Box::new(Storage::<Host>::NEW);
+    let values = system.load();
+    let mut stored = Stored::default();
+    values.iter().for_each(|(key, value)| stored.set(*key, value));
+    let shell = Shell::new(&config, &stored, system, &mut storage);
+    let goodbye = async {
+        stop.requested().await;
+        or(shell.leave(), async {
+            async_io::Timer::after(LEAVING).await;
+        })
+        .await;
+        Ending::Stopped
+    };
+    let restarted = async {
+        restart.wait().await;
+        Ending::Restarted
+    };
+    let node = Box::pin(drive(&shell, &sockets, &settings.faults));
+    let never = async { node.await };
+    block_on(or(goodbye, or(restarted, never)))
 }
 
 /// How the life of a node ended.

@@ -1,4 +1,4 @@
-//! A node's folder: what it remembers.
+//! What a node remembers: in its folder, or in the process.
 
 use crate::flash::{FileFlash, LEN, OpenError, sync_directory};
 use embassy_sync::blocking_mutex::raw::NoopRawMutex;
@@ -9,6 +9,8 @@ use spore_core::Key;
 use spore_core::node::StoreFailed;
 use spore_core::store::MAX_VALUE;
 use spore_node::store::{Store, StoreError};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -24,6 +26,40 @@ pub(crate) struct StateFolder {
     store: Mutex<NoopRawMutex, Store<FileFlash>>,
     /// The operating system drops the lock with the file, also if the process is killed.
     _lock: File,
+}
+
+/// Where a node keeps its values.
+#[derive(Debug)]
+pub(crate) enum Memory {
+    /// In a folder, over the end of the process.
+    Folder(StateFolder),
+    /// In the process: over restarts of the node within it, and no longer.
+    Process(RefCell<BTreeMap<Key, Vec<u8>>>),
+}
+
+impl Memory {
+    /// Reads the value of `key`; empty if there is none or it is damaged.
+    pub(crate) fn load(&self, key: Key) -> Vec<u8> {
+        match self {
+            Self::Folder(folder) => {
+                let mut buf = [0; MAX_VALUE];
+                let len = folder.load(key, &mut buf);
+                buf[..len].to_vec()
+            }
+            Self::Process(values) => values.borrow().get(&key).cloned().unwrap_or_default(),
+        }
+    }
+
+    /// Stores a value. In a folder, it survives a power cut when this returns `Ok`.
+    pub(crate) async fn store(&self, key: Key, value: &[u8]) -> Result<(), StoreFailed> {
+        match self {
+            Self::Folder(folder) => folder.store(key, value).await,
+            Self::Process(values) => {
+                values.borrow_mut().insert(key, value.to_vec());
+                Ok(())
+            }
+        }
+    }
 }
 
 /// Why a folder cannot be used.

@@ -1,13 +1,12 @@
 //! A Linux process as the body of a node.
 
 use crate::memory;
-use crate::state::StateFolder;
+use crate::state::Memory;
 use embassy_sync::blocking_mutex::raw::NoopRawMutex;
 use embassy_sync::signal::Signal;
 use log::{info, warn};
 use spore_core::node::StoreFailed;
 use spore_core::security::Succession;
-use spore_core::store::MAX_VALUE;
 use spore_core::{Event, Facts, Key, Node, NodeId, Resources, Seed};
 use spore_node::System;
 use std::future::pending;
@@ -17,8 +16,8 @@ use std::rc::Rc;
 pub(crate) struct HostSystem {
     pub(crate) hostname: String,
     pub(crate) address: Ipv4Addr,
-    /// Where the node's values are kept; without it the node forgets them.
-    pub(crate) state: Option<StateFolder>,
+    /// Where the node's values are kept.
+    pub(crate) memory: Rc<Memory>,
     pub(crate) seed: Seed,
     /// Why the node starts.
     pub(crate) reason: &'static str,
@@ -47,10 +46,7 @@ impl System for HostSystem {
     }
 
     async fn store(&self, key: Key, value: &[u8]) -> Result<(), StoreFailed> {
-        match &self.state {
-            Some(state) => state.store(key, value).await,
-            None => Ok(()),
-        }
+        self.memory.store(key, value).await
     }
 
     fn verify(&self, succession: &Succession) -> bool {
@@ -84,13 +80,7 @@ impl System for HostSystem {
 impl HostSystem {
     /// All values that were stored before this start.
     pub(crate) fn load(&self) -> Vec<(Key, Vec<u8>)> {
-        let Some(state) = &self.state else { return Vec::new() };
-        let load = |key| {
-            let mut buf = [0; MAX_VALUE];
-            let len = state.load(key, &mut buf);
-            (key, buf[..len].to_vec())
-        };
-        Key::ALL.map(load).to_vec()
+        Key::ALL.map(|key| (key, self.memory.load(key))).to_vec()
     }
 }
 

@@ -78,6 +78,8 @@ pub(crate) struct Refusal {
     pub(crate) code: String,
     /// A sentence for people.
     pub(crate) message: String,
+    /// The field or parameter that is to blame.
+    pub(crate) field: Option<String>,
 }
 
 impl Answer {
@@ -101,8 +103,9 @@ impl Answer {
     pub(crate) fn error(&self, node: &str, request: &Request<'_>) -> anyhow::Error {
         let status = self.status;
         match self.refusal() {
-            Some(Refusal { code, message }) => {
-                anyhow!("{node} refuses {request}: {message} ({status}, {code})")
+            Some(Refusal { code, message, field }) => {
+                let field = field.map_or_else(String::new, |field| format!("{field}: "));
+                anyhow!("{node} refuses {request}: {field}{message} ({status}, {code})")
             }
             None => anyhow!("{node} refuses {request} with {status}; is it a SPORE node?"),
         }

@@ -118,7 +118,10 @@ impl FromStr for Setting {
             return Err("a setting is NAME=VALUE, such as hostname=kitchen".to_owned());
         };
         match name.parse::<Name>() {
-            Ok(Name::Hostname) => Ok(Self::Hostname(value.to_owned())),
+            Ok(Name::Hostname) => match value.parse::<spore_core::Hostname>() {
+                Ok(_) => Ok(Self::Hostname(value.to_owned())),
+                Err(error) => Err(error.to_string()),
+            },
             Ok(Name::ReleaseKey) => Ok(Self::ReleaseKey(value.to_owned())),
             Ok(Name::Version | Name::Claimed) => Err(format!("{name} cannot be set")),
             Err(_) => Err("only hostname and release-key can be set".to_owned()),

@@ -131,7 +131,8 @@ impl Logs {
 fn line(entry: &Entry) -> String {
     let Entry { seq, uptime_ms, event, member, count } = entry;
     let member = member.as_deref().unwrap_or_default();
-    let count = count.map_or_else(String::new, |count| format!("{count} times"));
+    let count =
+        count.filter(|count| *count > 1).map_or_else(String::new, |count| format!("{count} times"));
     let about = format!("{member} {count}");
     format!("{seq:>6}  {:<14}  {event:<20}  {}", span(*uptime_ms), about.trim())
         .trim_end()

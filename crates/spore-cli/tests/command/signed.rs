@@ -42,7 +42,7 @@ fn put(document: &Mutex<Value>, asked: &Asked) -> Said {
     if changes.get("version").is_some_and(|version| *version != document["version"]) {
         return refusal(409, "conflict");
     }
-    if changes["hostname"] == "-" {
+    if changes["hostname"] == "refused" {
         return refusal(400, "bad_setting");
     }
     for (name, value) in changes.as_object().unwrap() {
@@ -83,7 +83,7 @@ fn what_a_node_has_against_a_setting_is_said_in_its_words() {
     let corner = Corner::new();
     let node = node(key(&corner), Value::Null);
     for (arguments, what) in [
-        (&["hostname=-"][..], "because of bad_setting (400, bad_setting)"),
+        (&["hostname=refused"][..], "because of bad_setting (400, bad_setting)"),
         (&["hostname=a", "--if-version", "6"], "because of conflict (409, conflict)"),
     ] {
         let set = [&["config", "set", "--node", &node.api], arguments].concat();
@@ -91,7 +91,7 @@ fn what_a_node_has_against_a_setting_is_said_in_its_words() {
         assert_eq!(output.status.code(), Some(1));
         assert!(stderr(&output).contains(what), "{}", stderr(&output));
     }
-    for wrong in ["hostname", "version=3", "claimed=false", "wifi=x"] {
+    for wrong in ["hostname", "hostname=-", "version=3", "claimed=false", "wifi=x"] {
         let output = corner.run(&["config", "set", wrong, "--node", &node.api]);
         assert_eq!(output.status.code(), Some(2), "{wrong}: {}", stderr(&output));
     }

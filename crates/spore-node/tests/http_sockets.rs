@@ -309,3 +309,32 @@ fn curl_agrees() {
         ["-o", "/dev/null", "-H", "Transfer-Encoding: chunked", "-d", "hello", &url("/ok")];
     assert!(curl(&chunked).expect("ran").starts_with(" 405"));
 }
+
+/// Clients that have as many requests ready as they like, or never end to send what nobody wants,
+/// do not keep the thread to themselves.
+#[test]
+fn who_never_pauses_does_not_stop_the_others() {
+    let address = start();
+    let pour = |first: &'static [u8], more: &'static [u8]| {
+        let mut stream = connect(address);
+        let mut reader = stream.try_clone().expect("a second handle");
+        stream.set_write_timeout(Some(Duration::from_secs(3))).expect("a timeout");
+        thread::spawn(move || std::io::copy(&mut reader, &mut std::io::sink()));
+        thread::spawn(move || {
+            let _ = stream.write_all(first);
+            let more = more.repeat(1_000);
+            let until = Instant::now() + Duration::from_secs(3);
+            while Instant::now() < until && stream.write_all(&more).is_ok() {}
+        })
+    };
+    let pipelining = pour(GET, GET);
+    let pouring = pour(b"POST /ok HTTP/1.1\r\nHost: n\r\nContent-Length: 9999999\r\n\r\n", b"x");
+    sleep(Duration::from_millis(100));
+    for _ in 0..20 {
+        let start = Instant::now();
+        assert_eq!(ask(address, GET_AND_CLOSE)[0].status, 200);
+        assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
+    }
+    pipelining.join().expect("joined");
+    pouring.join().expect("joined");
+}

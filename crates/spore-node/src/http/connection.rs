@@ -5,6 +5,7 @@ use core::ops::Range;
 
 use edge_nal::io::{Read, Write};
 use embassy_futures::select::{Either, select};
+use embassy_futures::yield_now;
 use embassy_sync::blocking_mutex::raw::NoopRawMutex;
 use embassy_sync::signal::Signal;
 use embassy_time::{Duration, Instant, Timer, with_deadline};
@@ -40,6 +41,8 @@ pub(super) enum Ending {
 pub(super) struct Seat {
     waiting: Cell<bool>,
     leave: Signal<NoopRawMutex, ()>,
+    /// All answers are sent; the client has yet to close.
+    pub(super) closing: Cell<bool>,
     /// Since when the connection waits for the shared body buffer.
     pub(super) asked: Cell<Option<Instant>>,
 }
@@ -53,7 +56,12 @@ pub(super) struct Place<'s, 'b> {
 
 impl Seat {
     pub(super) const fn new() -> Self {
-        Self { waiting: Cell::new(false), leave: Signal::new(), asked: Cell::new(None) }
+        Self {
+            waiting: Cell::new(false),
+            leave: Signal::new(),
+            closing: Cell::new(false),
+            asked: Cell::new(None),
+        }
     }
 
     /// Asks the connection to leave; false if it is at work.
@@ -159,7 +167,8 @@ impl<'c, 'b, S: Read + Write, A: Api> Connection<'c, 'b, S, A> {
             match self.send(response).await {
                 Err(ending) => return ending,
                 Ok(()) if !self.keep_alive => return Ending::Finished,
-                Ok(()) => {}
+                // Requests that all are there already must not keep the rest of the node waiting.
+                Ok(()) => yield_now().await,
             }
         }
     }
@@ -328,6 +337,7 @@ impl<'c, 'b, S: Read + Write, A: Api> Connection<'c, 'b, S, A> {
             if last {
                 return Ok(());
             }
+            yield_now().await;
             (len, last) = self.fill(&mut response.body);
             part = self.frame(length, len, last);
         }

@@ -2,6 +2,7 @@
 
 use edge_nal::io::{Read, Write};
 use edge_nal::{Close, TcpAccept, TcpShutdown};
+use embassy_futures::yield_now;
 use embassy_sync::blocking_mutex::raw::NoopRawMutex;
 use embassy_sync::channel::Channel;
 use embassy_time::{Duration, Timer, with_timeout};
@@ -10,7 +11,7 @@ use super::connection::{Connection, Ending, Place, Seat};
 use super::shared::SharedBuffer;
 use super::{Api, BODY_MAX, BUFFER_LEN, CONNECTIONS, Timeouts, reply};
 
-/// How long to wait for the seat of an idle connection that was asked to leave.
+/// How long to wait for the seat of a connection that was asked to leave, or is being closed.
 const LEAVE_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// How long a client that is refused may take to read so and close.
@@ -75,7 +76,10 @@ impl<'b, const N: usize> Server<'b, N> {
         let (number, buf) = &mut taken.seat;
         let place = Place { seats: &self.seats, number: *number, bodies: &self.bodies };
         match Connection::new(socket, buf, place, api, &self.timeouts).serve().await {
-            Ending::Finished => close(socket, self.timeouts.linger).await,
+            Ending::Finished => {
+                self.seats[*number].closing.set(true);
+                close(socket, self.timeouts.linger).await;
+            }
             Ending::Idle => {
                 drop(taken);
                 close(socket, REFUSAL_TIMEOUT).await;
@@ -87,11 +91,12 @@ impl<'b, const N: usize> Server<'b, N> {
         }
     }
 
-    /// A free seat, if need be that of a connection which only waits for its next request.
+    /// A free seat, if need be that of a connection which only waits for its next request, or
+    /// which has all its answers: whoever asks again as soon as he has read one is not refused.
     async fn take_seat(&self) -> Option<Taken<'_, 'b, N>> {
         let seat = match self.free.try_receive() {
             Ok(seat) => Some(seat),
-            Err(_) if self.seats.iter().any(Seat::ask_to_leave) => {
+            Err(_) if self.seats.iter().any(|seat| seat.closing.get() || seat.ask_to_leave()) => {
                 with_timeout(LEAVE_TIMEOUT, self.free.receive()).await.ok()
             }
             Err(_) => None,
@@ -109,6 +114,7 @@ struct Taken<'s, 'b, const N: usize> {
 impl<const N: usize> Drop for Taken<'_, '_, N> {
     fn drop(&mut self) {
         let (number, buf) = &mut self.seat;
+        self.server.seats[*number].closing.set(false);
         // The channel holds as many as there are.
         let _ = self.server.free.try_send((*number, core::mem::take(buf)));
     }
@@ -120,7 +126,10 @@ async fn close<S: Read + TcpShutdown>(socket: &mut S, timeout: Duration) {
     let farewell = async {
         socket.close(Close::Write).await?;
         let mut dropped = [0; 64];
-        while socket.read(&mut dropped).await? > 0 {}
+        while socket.read(&mut dropped).await? > 0 {
+            // Who always has more to send must not keep the timer and the others from their turn.
+            yield_now().await;
+        }
         Ok::<(), S::Error>(())
     };
     if !matches!(with_timeout(timeout, farewell).await, Ok(Ok(()))) {

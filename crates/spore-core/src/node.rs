@@ -1,5 +1,7 @@
 //! [`Node`]: the engine behind its verbs.
 
+mod types;
+
 use crate::api::{self, Answers, Body, Error, Request, Response};
 use crate::cluster::{Cluster, Member, Refused, Status};
 use crate::config::{Config, Facts};
@@ -8,7 +10,7 @@ use crate::profile::{List as _, Profile, Storage};
 use crate::security::request::SigningKey;
 use crate::security::{Epochs, Identity, OpenError, RequestNonces, Sealer, Seed, Succession};
 use crate::services::poller::Poller;
-use crate::services::{Catalogue, Fetch, FetchFailed, ServiceId};
+use crate::services::{Catalogue, ServiceId};
 use crate::settings::Settings;
 use crate::settings::change::{Keeper, Step, Ticket};
 use crate::settings::document::Wanted;
@@ -17,147 +19,9 @@ use crate::time::{Duration, Instant};
 use crate::wire::{Message, NodeId, Record};
 use core::net::SocketAddrV4;
 
-/// Where a datagram goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Destination {
-    /// To one node.
-    Unicast(SocketAddrV4),
-    /// To all nodes on the network, at [`Config::port`].
-    Broadcast,
-}
-
-/// A datagram that was written into the caller's buffer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Transmit {
-    /// Where it goes.
-    pub destination: Destination,
-    /// Its length in bytes, at most [`MAX_DATAGRAM`](crate::wire::MAX_DATAGRAM).
-    pub len: usize,
-}
-
-/// What the shell must do. It reports the end of it with [`Node::handle_completion`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Action {
-    /// Remember over restarts the [`value`](Node::value) of this key, in place of any earlier one.
-    /// A body without such memory reports success at once.
-    ///
-    /// Until [`Key::Identity`] is stored, the node sends nothing; a body that does not keep it is
-    /// given a new id at each start.
-    Store(Key),
-    /// Fetch the status of a member: `GET /api/node/status` at its address, over HTTP. Hand in the
-    /// body of an answer with status 200 with [`Node::handle_fetched`], piece by piece, and report the end
-    /// within a bounded time. The next one comes only after that.
-    Fetch(Fetch),
-    /// Verify the signature of [`Node::succession`], by
-    /// [`Succession::message`](crate::security::Succession::message).
-    Verify,
-    /// Restart the node: whatever answers were given had time to leave. It never ends.
-    Restart,
-}
-
-/// How an [`Action`] ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Completion {
-    /// The value of a key was stored, or was not. A failed attempt to store an identity is repeated
-    /// after a second; a failed change of the settings is dropped.
-    Store(Key, Result<(), StoreFailed>),
-    /// A status was fetched to its end, or was not.
-    Fetch(Result<(), FetchFailed>),
-    /// Whether the signature is genuine.
-    Verify(bool),
-}
-
-/// The body's memory did not take the value. Nothing has changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct StoreFailed;
-
-/// Something that has happened. At most 32 wait to be fetched; the oldest makes room.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Event {
-    /// A member was heard of for the first time.
-    MemberJoined(NodeId),
-    /// A member did not answer, here or elsewhere.
-    MemberSuspected(NodeId),
-    /// A member that was suspected or dead is active again.
-    MemberReturned(NodeId),
-    /// A member did not refute its suspicion.
-    MemberDied(NodeId),
-    /// A member said that it goes.
-    MemberLeft(NodeId),
-    /// A dead member is no longer listed.
-    MemberForgotten(NodeId),
-    /// The settings were changed, and the change is durable.
-    SettingsChanged,
-    /// A restart was asked for.
-    RestartAsked,
-    /// So many requests were refused for their credentials since the last such event.
-    RequestsRefused(u32),
-}
-
-impl Event {
-    /// The event as the API names it.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::MemberJoined(_) => "member_joined",
-            Self::MemberSuspected(_) => "member_suspected",
-            Self::MemberReturned(_) => "member_returned",
-            Self::MemberDied(_) => "member_died",
-            Self::MemberLeft(_) => "member_left",
-            Self::MemberForgotten(_) => "member_forgotten",
-            Self::SettingsChanged => "settings_changed",
-            Self::RestartAsked => "restart_asked",
-            Self::RequestsRefused(_) => "requests_refused",
-        }
-    }
-
-    /// The member that it is about.
-    pub const fn member(self) -> Option<NodeId> {
-        match self {
-            Self::MemberJoined(id)
-            | Self::MemberSuspected(id)
-            | Self::MemberReturned(id)
-            | Self::MemberDied(id)
-            | Self::MemberLeft(id)
-            | Self::MemberForgotten(id) => Some(id),
-            Self::SettingsChanged | Self::RestartAsked | Self::RequestsRefused(_) => None,
-        }
-    }
-
-    /// How many happenings it stands for.
-    pub const fn count(self) -> u32 {
-        match self {
-            Self::RequestsRefused(count) => count,
-            _ => 1,
-        }
-    }
-}
-
-/// What the shell measures of its body.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Resources {
-    /// Free memory in bytes.
-    pub free_memory: u64,
-}
-
-/// Datagrams since the node started, by what became of them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Traffic {
-    /// Handed out by [`Node::poll_transmit`].
-    pub sent: u32,
-    /// Taken in and believed.
-    pub accepted: u32,
-    /// Not sealed with the cluster's key, of another version, or altered; all of them at a node
-    /// without a key.
-    pub unauthentic: u32,
-    /// Sealed, but not understood.
-    pub malformed: u32,
-    /// Received before, or too late to tell.
-    pub replayed: u32,
-    /// From a sender that had not yet proved to be fresh.
-    pub unverified: u32,
-    /// Not sent, because the outgoing queue was full.
-    pub overflowed: u32,
-}
+pub use types::{
+    Action, Completion, Destination, Event, Resources, StoreFailed, Traffic, Transmit,
+};
 
 /// Refused requests, and when they were last told of.
 #[derive(Debug, Default)]

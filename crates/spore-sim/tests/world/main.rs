@@ -6,6 +6,7 @@
 mod capacity;
 mod clocks;
 mod clones;
+mod credentials;
 mod faults;
 mod formation;
 mod indirect;

@@ -338,3 +338,42 @@ fn who_never_pauses_does_not_stop_the_others() {
     pipelining.join().expect("joined");
     pouring.join().expect("joined");
 }
+
+/// Who holds the shared body buffer without using it loses it when another needs it; slow clients
+/// on all three connections of a board do not lock out a fourth. The timeouts that matter to it are
+/// at least 15 % of the product's, so what takes 1.5 s here takes at most 10 s there.
+#[test]
+fn slow_bodies_hold_neither_the_shared_buffer_nor_the_seats() {
+    let address = start();
+    let echo = |stream: &mut TcpStream, body: usize| {
+        let head = "POST /echo HTTP/1.1\r\nHost: n\r\nConnection: close\r\n";
+        let head = format!("{head}Content-Length: {BODY_MAX}\r\n\r\n");
+        stream.write_all(head.as_bytes()).expect("sent");
+        stream.write_all(&vec![b'y'; body]).expect("sent");
+    };
+    let slow = || {
+        let mut stream = connect(address);
+        echo(&mut stream, 10);
+        stream
+    };
+    // One that holds the buffer, one that waits for it, and the good one.
+    let held = [slow(), slow()];
+    sleep(Duration::from_millis(50));
+    let start = Instant::now();
+    let mut good = connect(address);
+    echo(&mut good, BODY_MAX);
+    let replies = read_all(&good);
+    assert_eq!((replies[0].status, replies[0].body.len()), (200, BODY_MAX));
+    let two_leases = Duration::from_millis(2 * TIMEOUTS.lease.as_millis() + 600);
+    assert!(start.elapsed() < two_leases, "{:?}", start.elapsed());
+    assert!(held.iter().all(|stream| read_all(stream)[0].status == 408));
+
+    let _slow = [slow(), slow(), slow()];
+    sleep(Duration::from_millis(50));
+    let start = Instant::now();
+    while ask(address, GET_AND_CLOSE)[0].status != 200 {
+        assert!(start.elapsed() < Duration::from_millis(1_500), "the fourth is locked out");
+        sleep(Duration::from_millis(20));
+    }
+    println!("H2: the fourth of a board is served after {:.1?}", start.elapsed());
+}

@@ -4,6 +4,7 @@ mod canned;
 mod cluster;
 mod junk;
 mod keys;
+mod load;
 mod logs;
 mod pipes;
 mod services;

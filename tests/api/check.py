@@ -50,9 +50,11 @@ signed = {
     (method.upper(), path)
     for path, item in description["paths"].items()
     for method, operation in item.items()
-    if operation["security"]
+    # Where it may be empty, each service declares it.
+    if operation["security"] and {} not in operation["security"]
 }
 assert signed == set(BODIES), f"signed routes are {signed}"
+BODIES["POST", "/api/services/identify"] = b""
 
 
 def wrong_credentials(method, path, body):

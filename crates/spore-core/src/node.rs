@@ -16,7 +16,7 @@ use crate::settings::change::{Keeper, Step, Ticket};
 use crate::settings::document::Wanted;
 use crate::store::{Key, Stored};
 use crate::time::{Duration, Instant};
-use crate::wire::{Message, NodeId, Record};
+use crate::wire::{Hostname, Message, NodeId, Record, Rumor};
 use core::net::SocketAddrV4;
 
 pub use types::{
@@ -165,6 +165,12 @@ impl<'a> Node<'a> {
     /// Whether a pending answer is decided now; `response` is the answer then. Actions decide it.
     pub fn poll_response(&mut self, now: Instant, response: &mut Response) -> bool {
         api::poll(self, now, response)
+    }
+
+    /// A service has answered a [call](Response::service_call) with `status`, or the shell has in
+    /// its place.
+    pub fn handle_called(&mut self, status: u16) {
+        self.answers.count(status);
     }
 
     /// Writes the next piece of an answer's body into `buf`, which must hold at least
@@ -372,6 +378,14 @@ impl<'a> Node<'a> {
     /// What this node says of itself.
     pub fn own(&self) -> &Record {
         self.cluster.own()
+    }
+
+    /// This node's name: the one that was set through the API, or else the configured one.
+    pub fn hostname(&self) -> Option<&Hostname> {
+        match &self.own().rumor {
+            Rumor::Alive { hostname, .. } => Some(hostname),
+            Rumor::Suspect | Rumor::Dead | Rumor::Left => None,
+        }
     }
 
     /// The other members, in the order of their ids.

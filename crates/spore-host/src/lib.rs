@@ -9,6 +9,7 @@ mod flash;
 mod memory;
 mod net;
 mod node;
+mod services;
 mod state;
 mod stop;
 mod system;
@@ -16,6 +17,7 @@ mod system;
 pub use faults::Faults;
 pub use net::BindError;
 pub use node::{HostNode, Settings};
+pub use services::{CommandService, InvalidCommandService, Services};
 pub use stop::Stop;
 
 /// Connections that a host node serves at once. The next is refused with 503.

@@ -3,6 +3,7 @@
 use crate::CONNECTIONS;
 use crate::faults::{Faults, Faulty, Hears};
 use crate::net::{BindError, Sockets};
+use crate::services::{REPLY_MAX, Services};
 use crate::state::{FolderError, Memory, StateFolder};
 use crate::stop::Stop;
 use crate::system::HostSystem;
@@ -13,7 +14,7 @@ use log::error;
 use spore_core::config::Timing;
 use spore_core::profile::Host;
 use spore_core::wire::MAX_DATAGRAM;
-use spore_core::{Catalogue, ClusterKey, Config, Hostname, Seed, Storage, Stored};
+use spore_core::{ClusterKey, Config, Hostname, Seed, Storage, Stored};
 use spore_node::http::{BODY_MAX, BUFFER_LEN, Server, Timeouts};
 use spore_node::{Shell, client};
 use std::cell::RefCell;
@@ -38,6 +39,8 @@ pub struct Settings {
     /// The folder in which the node remembers what it must, and which is its alone; it is made if
     /// need be. Without one, the node has a new id at each start.
     pub state: Option<PathBuf>,
+    /// What it offers to others.
+    pub services: Services,
     /// What befalls the datagrams that come in, to try a cluster under bad radio.
     pub faults: Faults,
 }
@@ -130,7 +133,7 @@ fn live(
         port: settings.port,
         http_port: settings.http_port,
         key: settings.key.clone(),
-        services: Catalogue::EMPTY,
+        services: settings.services.catalogue(),
         timing: Timing::DEFAULT,
     };
     let restart = Rc::new(Signal::new());
@@ -140,6 +143,7 @@ fn live(
         memory: Rc::clone(memory),
         seed: Seed(seed),
         reason,
+        services: settings.services.clone(),
         restart: Rc::clone(&restart),
     };
     let mut storage = Box::new(Storage::<Host>::NEW);
@@ -179,9 +183,9 @@ const LEAVING: Duration = Duration::from_millis(800);
 /// Between two attempts to take the addresses again.
 const BIND_PAUSE: Duration = Duration::from_secs(1);
 
-/// The buffer of one HTTP connection: larger than it must be, so that every body fits, and for fewer
-/// and larger pieces.
-const HTTP_BUFFER: usize = BUFFER_LEN + BODY_MAX;
+/// The buffer of one HTTP connection: larger than it must be, so that every body fits, and the answer
+/// of a service behind it; and for fewer and larger pieces.
+const HTTP_BUFFER: usize = BUFFER_LEN + BODY_MAX + REPLY_MAX;
 
 async fn drive(shell: &Shell<'_, HostSystem>, sockets: &Sockets, faults: &Faults) -> ! {
     let mut http_buffers = vec![[0; HTTP_BUFFER]; CONNECTIONS];

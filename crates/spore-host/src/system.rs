@@ -1,14 +1,16 @@
 //! A Linux process as the body of a node.
 
 use crate::memory;
+use crate::services::Services;
 use crate::state::Memory;
 use embassy_sync::blocking_mutex::raw::NoopRawMutex;
 use embassy_sync::signal::Signal;
 use log::{info, warn};
+use spore_core::api::ServiceRequest;
 use spore_core::node::StoreFailed;
 use spore_core::security::Succession;
-use spore_core::{Event, Facts, Key, Node, NodeId, Resources, Seed};
-use spore_node::System;
+use spore_core::{Event, Facts, Hostname, Key, Node, NodeId, Resources, Seed};
+use spore_node::{ServiceReply, System};
 use std::future::pending;
 use std::net::Ipv4Addr;
 use std::rc::Rc;
@@ -21,6 +23,7 @@ pub(crate) struct HostSystem {
     pub(crate) seed: Seed,
     /// Why the node starts.
     pub(crate) reason: &'static str,
+    pub(crate) services: Services,
     /// Raised to end the node, which is then started again.
     pub(crate) restart: Rc<Signal<NoopRawMutex, ()>>,
 }
@@ -57,6 +60,15 @@ impl System for HostSystem {
         info!("{}: restarts", self.hostname);
         self.restart.signal(());
         pending().await
+    }
+
+    async fn call(
+        &self,
+        hostname: &Hostname,
+        request: &ServiceRequest<'_>,
+        reply: &mut [u8],
+    ) -> ServiceReply {
+        self.services.call(hostname, request, reply).await
     }
 
     fn report(&self, event: Event, node: &Node<'_>) {

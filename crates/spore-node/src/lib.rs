@@ -19,9 +19,11 @@ extern crate std;
 
 pub mod client;
 pub mod http;
+mod service;
 mod shell;
 pub mod store;
 mod system;
 
+pub use service::ServiceReply;
 pub use shell::Shell;
 pub use system::System;

@@ -1,5 +1,6 @@
 //! The loops that drive the engine.
 
+use crate::ServiceReply;
 use crate::client::{self, Limits};
 use crate::http::Api;
 use crate::system::System;
@@ -11,7 +12,7 @@ use embassy_futures::yield_now;
 use embassy_sync::blocking_mutex::raw::NoopRawMutex;
 use embassy_sync::signal::Signal;
 use embassy_time::{Duration, Timer};
-use spore_core::api::{Body, Request, Response};
+use spore_core::api::{Body, Error, Request, Response, ServiceRequest};
 use spore_core::store::MAX_VALUE;
 use spore_core::time::Instant;
 use spore_core::{
@@ -207,6 +208,18 @@ impl<S: System> Api for Shell<'_, S> {
             self.changed.signal(());
         }
         decided
+    }
+
+    async fn call(&self, request: &ServiceRequest<'_>, reply: &mut [u8]) -> ServiceReply {
+        // The node cannot be lent out while the service works.
+        let Some(hostname) = self.node.borrow().hostname().cloned() else {
+            return ServiceReply::error(Error::NotFound, reply);
+        };
+        self.system.call(&hostname, request, reply).await
+    }
+
+    fn handle_called(&self, status: u16) {
+        self.node.borrow_mut().handle_called(status);
     }
 
     fn poll_body(&self, body: &mut Body, buf: &mut [u8]) -> usize {

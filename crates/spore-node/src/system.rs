@@ -1,8 +1,10 @@
 //! What the body provides besides sockets and time.
 
+use crate::ServiceReply;
+use spore_core::api::ServiceRequest;
 use spore_core::node::StoreFailed;
 use spore_core::security::Succession;
-use spore_core::{Event, Facts, Key, Node, Resources, Seed};
+use spore_core::{Event, Facts, Hostname, Key, Node, Resources, Seed};
 
 /// The body of a node, as far as the engine depends on it.
 ///
@@ -29,6 +31,17 @@ pub trait System {
 
     /// Restarts the node at once, with what was stored. Nothing of the shell runs after that.
     async fn restart(&self) -> !;
+
+    /// Answers a call of one of the services that the node, now called `hostname`, offers, with a body that it
+    /// writes into `reply`, of at least [`MIN_PIECE`](spore_core::api::MIN_PIECE) bytes. The future
+    /// may be dropped: after [`Timeouts::response`](crate::http::Timeouts::response) nobody waits
+    /// for it. Several calls may be under way at once.
+    async fn call(
+        &self,
+        hostname: &Hostname,
+        request: &ServiceRequest<'_>,
+        reply: &mut [u8],
+    ) -> ServiceReply;
 
     /// Something has happened; `node` is the state after it. For the log.
     fn report(&self, event: Event, node: &Node<'_>);

@@ -10,7 +10,8 @@ use crate::log::Entry;
 use crate::network::Passage;
 use crate::queue::Event;
 use crate::simulation::Simulation;
-use spore_core::api::{MIN_PIECE, Method, Request, Response};
+use spore_core::api::{MIN_PIECE, Method, Request, Response, ServiceRequest};
+use spore_core::services::IDENTIFY;
 use spore_core::time::Instant;
 use spore_core::{Completion, Fetch, FetchFailed, Node};
 use std::net::SocketAddrV4;
@@ -43,6 +44,9 @@ impl Simulation {
         let limit = self.now + TIMEOUT;
         while response.is_pending() && self.step(limit) {
             self.ask(node, boot, |node, now| node.poll_response(now, &mut response))?;
+        }
+        if let Some(call) = response.service_call() {
+            return self.ask(node, boot, |node, _| serve(node, &call.request(request)));
         }
         let (status, body) = self.ask(node, boot, |node, now| read(node, now, response))?;
         Some((status, String::from_utf8_lossy(&body).into_owned()))
@@ -130,6 +134,18 @@ impl Simulation {
             waited += pauses.next()?;
         }
     }
+}
+
+/// What a simulated service answers: `identify` as everywhere, any other what it was sent.
+fn serve(node: &mut Node<'_>, request: &ServiceRequest<'_>) -> (u16, String) {
+    node.handle_called(200);
+    let service = node.services().services().get(request.service);
+    let hostname = node.hostname().filter(|_| service == Some(&IDENTIFY));
+    let body = match hostname {
+        Some(hostname) => format!("{{\"hostname\":\"{hostname}\",\"identified\":true}}"),
+        None => String::from_utf8_lossy(request.body).into_owned(),
+    };
+    (200, body)
 }
 
 /// What a node answers, read through the smallest buffer.

@@ -17,7 +17,7 @@ use spore_core::config::Timing;
 use spore_core::profile::Esp01;
 use spore_core::store::MAX_VALUE;
 use spore_core::wire::MAX_DATAGRAM;
-use spore_core::{Catalogue, Config, Key, Storage, Stored};
+use spore_core::{Config, Key, Storage, Stored};
 use spore_node::http::{BODY_MAX, BUFFER_LEN, CONNECTIONS, Server, Timeouts, WORKERS};
 use spore_node::{Shell, client};
 use static_cell::{ConstStaticCell, StaticCell};
@@ -26,7 +26,7 @@ use crate::board::qemu::boot_args::BootArgs;
 use crate::board::qemu::boot_params::{BootParams, command_line};
 use crate::board::qemu::machine::eth::Ethernet;
 use crate::board::qemu::machine::nor::RamNor;
-use crate::board::qemu::machine::system::EmulatedSystem;
+use crate::board::qemu::machine::system::{CATALOGUE, EmulatedSystem};
 use crate::board::qemu::machine::{cpu, retained, stack, time};
 use crate::board::qemu::random;
 use crate::log_line;
@@ -170,7 +170,7 @@ fn start_node(spawner: Spawner, stack: Stack<'static>, args: &BootArgs, system: 
         port: args.port,
         http_port: args.http_port,
         key: args.key.clone(),
-        services: Catalogue::EMPTY,
+        services: CATALOGUE,
         timing: Timing::DEFAULT,
     };
     let (mut values, mut stored) = ([[0; MAX_VALUE]; Key::ALL.len()], Stored::default());

@@ -60,6 +60,9 @@ export! {
     fn poll_response(node: &mut Node<'a>, now: Instant, response: &mut Response) -> bool {
         node.poll_response(now, response)
     }
+    fn handle_called(node: &mut Node<'a>, status: u16) {
+        node.handle_called(status)
+    }
     fn handle_completion(node: &mut Node<'a>, now: Instant, completion: Completion) {
         node.handle_completion(now, completion)
     }

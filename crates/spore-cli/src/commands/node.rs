@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result};
 use clap::Args;
 use spore_core::Hostname;
 use spore_core::config::DEFAULT_PORT;
-use spore_host::{DEFAULT_HTTP_PORT, HostNode, Settings, Stop};
+use spore_host::{CommandService, DEFAULT_HTTP_PORT, HostNode, Services, Settings, Stop};
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
@@ -36,6 +36,13 @@ pub(crate) struct Node {
     /// Remember nothing: be a new member at each start
     #[arg(long)]
     forget: bool,
+    /// Offer a service that runs a shell command, to holders of the cluster key, or with
+    /// NAME:open=COMMAND to everyone; up to seven times
+    ///
+    /// The body is the command's standard input, its standard output the answer, of at most 2048
+    /// bytes. It may take 10 seconds; its environment has SPORE_METHOD, SPORE_PATH and SPORE_QUERY.
+    #[arg(long = "service", value_name = "NAME=COMMAND")]
+    services: Vec<CommandService>,
     #[command(flatten)]
     radio: BadRadio,
 }
@@ -43,7 +50,9 @@ pub(crate) struct Node {
 const EXAMPLES: &str = "\
 Examples:
   spore node --bind 127.42.0.6                  one more node next to `spore up`
-  spore node --bind 192.168.1.20 --http-port 80 --hostname pantry";
+  spore node --bind 192.168.1.20 --http-port 80 --hostname pantry
+  spore node --bind 127.42.0.6 --service disk='df -h /' --service echo:open=cat
+                                                and then: spore call disk";
 
 impl Node {
     pub(crate) fn run(self) -> Result<()> {
@@ -56,6 +65,7 @@ impl Node {
             http_port: self.http_port,
             key: Some(key),
             state: self.state()?,
+            services: Services::new(self.services.clone())?,
             faults: self.radio.faults(0)?,
         };
         let node = HostNode::bind(settings)?;

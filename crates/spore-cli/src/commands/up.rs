@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result};
 use clap::Args;
 use serde_json::json;
 use spore_core::config::DEFAULT_PORT;
-use spore_host::{DEFAULT_HTTP_PORT, HostNode, Settings, Stop};
+use spore_host::{DEFAULT_HTTP_PORT, HostNode, Services, Settings, Stop};
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::sync::mpsc;
@@ -70,6 +70,7 @@ impl Up {
                 http_port: self.http_port,
                 key: Some(key.clone()),
                 state: None,
+                services: Services::default(),
                 faults: self.radio.faults(n)?,
             };
             nodes.push(HostNode::bind(settings)?);

@@ -8,7 +8,9 @@ mod schemas;
 
 use self::routes::{Answer, Details};
 use serde_json::{Map, Value, json};
-use spore_core::api::{ROUTES, Route};
+use spore_core::Service;
+use spore_core::api::{Method, Policy, ROUTES, Route};
+use spore_core::services::IDENTIFY;
 
 /// How requests are signed, for readers of the description.
 const SIGNATURE: &str = "\
@@ -54,16 +56,38 @@ pub(crate) fn document() -> Value {
 fn paths() -> Map<String, Value> {
     let mut paths = Map::new();
     for route in ROUTES {
-        let details = routes::details(route.method.name(), route.path)
-            .unwrap_or_else(|| panic!("{} {} is not described", route.method.name(), route.path));
+        let details = routes::details(route.method_name(), route.path)
+            .unwrap_or_else(|| panic!("{} {} is not described", route.method_name(), route.path));
         let item = paths.entry(route.path).or_insert_with(|| json!({}));
-        item[route.method.name().to_ascii_lowercase()] = operation(route, details);
+        for method in methods(route) {
+            item[method.to_ascii_lowercase()] = operation(route, details, method);
+        }
     }
     paths
 }
 
-fn operation(route: &Route, details: &'static Details) -> Value {
-    let signed = route.policy != spore_core::api::Policy::Open;
+/// The methods with which a route is described: OpenAPI knows no "any".
+fn methods(route: &Route) -> Vec<&'static str> {
+    match route.method {
+        Method::Other => {
+            let described = Method::NAMED.into_iter().filter(|method| *method != Method::Head);
+            described.map(Method::name).collect()
+        }
+        method => vec![method.name()],
+    }
+}
+
+/// How a request must be signed: not at all, always, or where the service wants it.
+fn security(policy: Policy) -> Value {
+    match policy {
+        Policy::Open => json!([]),
+        Policy::Signed => json!([{ "clusterKey": [] }]),
+        Policy::Declared => json!([{}, { "clusterKey": [] }]),
+    }
+}
+
+fn operation(route: &Route, details: &'static Details, method: &str) -> Value {
+    let signed = route.policy != Policy::Open;
     let mut responses = Map::new();
     for answer in details.answers {
         responses.insert(answer.status.to_string(), response(answer));
@@ -72,12 +96,31 @@ fn operation(route: &Route, details: &'static Details) -> Value {
         let reference = format!("#/components/responses/{}", refusal.name);
         responses.insert(refusal.status.to_string(), json!({ "$ref": reference }));
     }
+    let mut id = details.id.to_owned();
+    if route.method == Method::Other {
+        id.push_str(&method[..1]);
+        id.push_str(&method[1..].to_ascii_lowercase());
+    }
     let mut operation = json!({
-        "operationId": details.id,
+        "operationId": id,
         "summary": route.summary,
         "responses": responses,
-        "security": if signed { json!([{ "clusterKey": [] }]) } else { json!([]) },
+        "security": security(route.policy),
     });
+    if route.path.contains("{name}") {
+        operation["parameters"] = json!([{
+            "name": "name",
+            "in": "path",
+            "required": true,
+            "description": "The service's name; paths below it are the service's own",
+            "schema": {
+                "type": "string",
+                "pattern": "^[a-z][a-z0-9-]*$",
+                "maxLength": Service::NAME_MAX,
+            },
+            "example": IDENTIFY.name(),
+        }]);
+    }
     if let Some(schema) = details.body {
         operation["requestBody"] = json!({
             "required": true,
@@ -112,9 +155,9 @@ fn response(answer: &Answer) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use super::document;
+    use super::{document, methods};
     use serde_json::Value;
-    use spore_core::api::ROUTES;
+    use spore_core::api::{Policy, ROUTES};
     use std::collections::BTreeSet;
 
     /// Method and path of each operation.
@@ -132,15 +175,16 @@ mod tests {
         let document = document();
         let routes: BTreeSet<_> = ROUTES
             .iter()
-            .map(|route| (route.method.name().to_owned(), route.path.to_owned()))
+            .flat_map(|route| methods(route).into_iter().map(move |method| (method, route)))
+            .map(|(method, route)| (method.to_owned(), route.path.to_owned()))
             .collect();
         assert_eq!(operations(&document), routes);
         for route in ROUTES {
-            let method = route.method.name().to_lowercase();
+            let method = methods(route)[0].to_lowercase();
             let operation = &document["paths"][route.path][&method];
             assert_eq!(operation["summary"], route.summary);
             let signed = operation["security"] != serde_json::json!([]);
-            let open = route.policy == spore_core::api::Policy::Open;
+            let open = route.policy == Policy::Open;
             assert_ne!(signed, open, "{}", route.path);
             assert_eq!(operation["responses"].get("401").is_some(), signed, "{}", route.path);
         }

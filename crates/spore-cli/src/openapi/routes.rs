@@ -12,7 +12,7 @@ pub(super) struct Details {
     pub(super) id: &'static str,
     /// The schema of the body that it takes.
     pub(super) body: Option<&'static str>,
-    /// The parameters of its query.
+    /// The parameters of its query, all of them numbers.
     pub(super) query: &'static [Parameter],
     /// What it answers when it does what it is asked for.
     pub(super) answers: &'static [Answer],
@@ -90,6 +90,20 @@ static DETAILS: &[Details] = &[
         "getServices",
         &[json(200, "Services", "The services, by id, with those who offer them")],
     ),
+    Details {
+        method: "ANY",
+        refusals: &[404, 500, 502, 504],
+        ..get(
+            "/api/services/{name}",
+            "callService",
+            &[Answer {
+                status: 200,
+                media: "*/*",
+                schema: None,
+                description: "What the service says, which may be anything",
+            }],
+        )
+    },
     get("/api/auth/nonce", "getNonce", &[json(200, "Nonce", "A nonce that nobody else was given")]),
     get(
         "/metrics",
@@ -143,9 +157,15 @@ static REFUSALS: &[Refusal] = &[
     refusal(413, "PayloadTooLarge", "The body is too large"),
     refusal(414, "UriTooLong", "The request line is too long"),
     refusal(431, "HeadTooLarge", "The head is too large, or has too many fields"),
-    refusal(500, "StoreFailed", "The change could not be stored; nothing was changed"),
+    refusal(
+        500,
+        "Failed",
+        "A change could not be stored, so nothing was changed; or a service is broken",
+    ),
     refusal(501, "NotImplemented", "The method or the transfer coding is unknown"),
+    refusal(502, "ServiceFailed", "The service has failed"),
     refusal_with(503, "Busy", "No time now; try again", "Retry-After"),
+    refusal(504, "ServiceTimeout", "The service has not answered in time"),
     refusal(505, "VersionNotSupported", "Neither HTTP/1.0 nor HTTP/1.1"),
 ];
 

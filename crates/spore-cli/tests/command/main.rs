@@ -1,5 +1,6 @@
 //! The `spore` command, used as a person would use it: real processes, real sockets.
 
+mod calls;
 mod canned;
 mod cluster;
 mod junk;

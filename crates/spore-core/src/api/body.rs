@@ -56,6 +56,9 @@ enum Log {
 }
 
 impl Body {
+    /// No body, or one that was read to its end.
+    pub(super) const END: Self = Self(Place::End);
+
     pub(super) const fn error(error: Error) -> Self {
         Self(Place::Error(error))
     }

@@ -47,12 +47,16 @@ pub enum Error {
     HeadTooLarge,
     /// 500: the change could not be made durable, so the old state holds.
     StoreFailed,
+    /// 500: a service of this node has broken the rules of its answers.
+    ServiceBroken,
     /// 501: the method, or the coding of the body, is unknown.
     NotImplemented,
     /// 503: all connections are in use.
     Busy,
     /// 503: the outcome is not known yet. The request may still be carried out.
     Unfinished,
+    /// 504: a service of this node has not answered in time. It may still carry out the request.
+    ServiceTimeout,
     /// 505: not HTTP/1.0 or 1.1.
     VersionNotSupported,
 }
@@ -77,9 +81,10 @@ impl Error {
             Self::PayloadTooLarge => 413,
             Self::UriTooLong => 414,
             Self::HeadTooLarge => 431,
-            Self::StoreFailed => 500,
+            Self::StoreFailed | Self::ServiceBroken => 500,
             Self::NotImplemented => 501,
             Self::Busy | Self::Unfinished => 503,
+            Self::ServiceTimeout => 504,
             Self::VersionNotSupported => 505,
         }
     }
@@ -106,6 +111,8 @@ impl Error {
             Self::UriTooLong => "uri_too_long",
             Self::HeadTooLarge => "head_too_large",
             Self::StoreFailed => "store_failed",
+            Self::ServiceBroken => "service_broken",
+            Self::ServiceTimeout => "service_timeout",
             Self::NotImplemented => "not_implemented",
             Self::Busy => "busy",
             Self::Unfinished => "unfinished",
@@ -139,6 +146,8 @@ impl Error {
             Self::UriTooLong => "the request line is too long",
             Self::HeadTooLarge => "the request head is too large or has too many fields",
             Self::StoreFailed => "the change could not be stored; nothing was changed",
+            Self::ServiceBroken => "the service's answer is not as it must be",
+            Self::ServiceTimeout => "the service has not answered in time",
             Self::NotImplemented => "this method or transfer coding is not known here",
             Self::Busy => "all connections are in use; try again",
             Self::Unfinished => "the outcome is not known yet; read the state again",

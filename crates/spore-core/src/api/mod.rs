@@ -6,6 +6,7 @@
 
 mod auth;
 mod body;
+mod call;
 mod error;
 mod method;
 mod metrics;
@@ -14,6 +15,7 @@ mod services;
 mod views;
 
 pub use body::{Body, MIN_PIECE};
+pub use call::{Call, ServiceRequest};
 pub use error::{Error, FieldName};
 pub use method::{Method, Methods};
 pub use routes::{Policy, ROUTES, Route};
@@ -60,8 +62,18 @@ pub struct Response {
     pub authenticate: Option<&'static str>,
     /// The body, for [`Node::poll_body`].
     pub body: Body,
-    /// The change that the answer waits for.
-    pending: Option<Ticket>,
+    outcome: Outcome,
+}
+
+/// Whether an answer is made already.
+#[derive(Clone, Copy, Debug)]
+enum Outcome {
+    /// It is.
+    Known,
+    /// It waits for this change of the settings.
+    Pending(Ticket),
+    /// A service makes it.
+    Call(Call),
 }
 
 const JSON: &str = "application/json";
@@ -78,14 +90,14 @@ impl Response {
             retry_after: error.retry_after(),
             authenticate: if error.status() == 401 { Some(SCHEME) } else { None },
             body: Body::error(error),
-            pending: None,
+            outcome: Outcome::Known,
         }
     }
 
     /// Whether what the request asks for is not decided yet: nothing may be sent of this answer
     /// before [`Node::poll_response`] says so.
     pub const fn is_pending(&self) -> bool {
-        self.pending.is_some()
+        matches!(self.outcome, Outcome::Pending(_))
     }
 
     const fn ok(body: Body) -> Self {
@@ -96,7 +108,7 @@ impl Response {
             retry_after: None,
             authenticate: None,
             body,
-            pending: None,
+            outcome: Outcome::Known,
         }
     }
 
@@ -111,7 +123,7 @@ impl Response {
     /// The answer to a change of the settings that is not durable yet. Sent as it stands, it says
     /// that the outcome is not known.
     const fn pending(ticket: Ticket) -> Self {
-        Self { pending: Some(ticket), ..Self::error(Error::Unfinished) }
+        Self { outcome: Outcome::Pending(ticket), ..Self::error(Error::Unfinished) }
     }
 }
 
@@ -130,7 +142,7 @@ pub struct Answers {
 }
 
 impl Answers {
-    fn count(&mut self, status: u16) {
+    pub(crate) fn count(&mut self, status: u16) {
         let class = match status {
             401 | 403 => &mut self.refused,
             400..500 => &mut self.client_errors,
@@ -149,10 +161,11 @@ pub(crate) fn handle(node: &mut Node<'_>, now: Instant, request: &Request<'_>) -
 }
 
 fn answer(node: &mut Node<'_>, now: Instant, request: &Request<'_>) -> Result<Response, Error> {
-    let route = routes::find(request.method, request.path)?;
-    let request = match route.policy {
+    let (route, policy) = routes::find(node.catalogue, request.method, request.path)?;
+    let request = match policy {
         Policy::Open => *request,
-        Policy::Signed => auth::authenticate(node, now, request)?,
+        // A route without a policy of its own leads to something that has one.
+        Policy::Signed | Policy::Declared => auth::authenticate(node, now, request)?,
     };
     (route.handler)(node, now, &request)
 }
@@ -163,9 +176,10 @@ pub(crate) fn precheck(
     now: Instant,
     request: &Request<'_>,
 ) -> Option<Response> {
-    let checked = routes::find(request.method, request.path).and_then(|route| match route.policy {
+    let found = routes::find(node.catalogue, request.method, request.path);
+    let checked = found.and_then(|(_, policy)| match policy {
         Policy::Open => Ok(()),
-        Policy::Signed => auth::precheck(node, now, request),
+        Policy::Signed | Policy::Declared => auth::precheck(node, now, request),
     });
     let response = checked.err().map(Response::error)?;
     note(node, now, &response);
@@ -174,7 +188,7 @@ pub(crate) fn precheck(
 
 /// Decides a pending answer, if that can be done now.
 pub(crate) fn poll(node: &mut Node<'_>, now: Instant, response: &mut Response) -> bool {
-    let Some(ticket) = response.pending else { return true };
+    let Outcome::Pending(ticket) = response.outcome else { return true };
     let Some(outcome) = node.settings.outcome(ticket) else { return false };
     *response = match outcome {
         Ok(()) => Response::ok(Body::config()),
@@ -186,7 +200,7 @@ pub(crate) fn poll(node: &mut Node<'_>, now: Instant, response: &mut Response) -
 
 /// Counts an answer.
 fn note(node: &mut Node<'_>, now: Instant, response: &Response) {
-    if response.is_pending() {
+    if !matches!(response.outcome, Outcome::Known) {
         return;
     }
     node.answers.count(response.status);

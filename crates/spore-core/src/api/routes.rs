@@ -1,7 +1,8 @@
 //! The route table.
 
-use super::{Body, Error, Method, Methods, Request, Response, query_parameter};
+use super::{Body, Error, Method, Methods, Request, Response, call, query_parameter};
 use crate::node::Node;
+use crate::services::Catalogue;
 use crate::settings::document::Wanted;
 use crate::time::Instant;
 use serde::Serialize;
@@ -9,10 +10,11 @@ use serde::Serialize;
 /// One entry of the API.
 #[derive(Debug, Serialize)]
 pub struct Route {
-    /// With which method. A `GET` route answers `HEAD` as well.
-    #[serde(serialize_with = "method_name")]
+    /// With which method. A `GET` route answers `HEAD` as well; [`Method::Other`] stands for those
+    /// that each service declares.
+    #[serde(serialize_with = "serialize_method")]
     pub method: Method,
-    /// At which path.
+    /// At which path. `{name}` stands for a service's name, and for what is below it.
     pub path: &'static str,
     /// Who may.
     pub policy: Policy,
@@ -31,6 +33,8 @@ pub enum Policy {
     Open,
     /// Who signs the request with the cluster key; see [`request`](crate::security::request).
     Signed,
+    /// As each service declares it. No service can declare this.
+    Declared,
 }
 
 impl Policy {
@@ -39,6 +43,7 @@ impl Policy {
         match self {
             Self::Open => "open",
             Self::Signed => "signed",
+            Self::Declared => "declared",
         }
     }
 }
@@ -122,13 +127,33 @@ pub static ROUTES: &[Route] = &[
         summary: "Who in the cluster offers which service",
         handler: |_, _, _| Ok(Response::ok(Body::services())),
     },
+    Route {
+        method: Method::Other,
+        path: "/api/services/{name}",
+        policy: Policy::Declared,
+        summary: "Calls a service of this node; paths below it are the service's own",
+        handler: |node, _, request| call::call(node, request),
+    },
 ];
 
-/// The route for a request.
-pub(super) fn find(method: Method, path: &str) -> Result<&'static Route, Error> {
+/// The route for a request, and who may.
+pub(super) fn find(
+    catalogue: Catalogue,
+    method: Method,
+    path: &str,
+) -> Result<(&'static Route, Policy), Error> {
+    if let Some(service) = call::at(catalogue, path) {
+        let (_, service) = service?;
+        let methods = call::methods(service);
+        if !methods.contains(method) {
+            return Err(Error::MethodNotAllowed(methods));
+        }
+        let route = ROUTES.iter().find(|route| route.policy == Policy::Declared);
+        return route.map(|route| (route, service.policy())).ok_or(Error::NotFound);
+    }
     let asked = if method == Method::Head { Method::Get } else { method };
     let found = ROUTES.iter().find(|route| route.path == path && route.method == asked);
-    found.ok_or_else(|| match allowed(path) {
+    found.map(|route| (route, route.policy)).ok_or_else(|| match allowed(path) {
         Methods::NONE => Error::NotFound,
         methods => Error::MethodNotAllowed(methods),
     })
@@ -143,24 +168,80 @@ fn allowed(path: &str) -> Methods {
     })
 }
 
-fn method_name<S: serde::Serializer>(method: &Method, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(method.name())
+impl Route {
+    /// Its method as the API names it: `ANY` where each service declares its own.
+    pub const fn method_name(&self) -> &'static str {
+        method_name(self.method)
+    }
+}
+
+const fn method_name(method: Method) -> &'static str {
+    match method {
+        Method::Other => "ANY",
+        method => method.name(),
+    }
+}
+
+fn serialize_method<S: serde::Serializer>(method: &Method, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(method_name(*method))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{ROUTES, allowed, find};
+    use super::{Policy, ROUTES, Route, allowed};
     use crate::api::{Error, Method, Methods};
+    use crate::services::{Catalogue, Service};
+
+    fn find(method: Method, path: &str) -> Result<&'static Route, Error> {
+        super::find(Catalogue::EMPTY, method, path).map(|(route, _)| route)
+    }
 
     #[test]
     fn paths_are_found_and_others_are_not() {
-        for (index, route) in ROUTES.iter().enumerate() {
+        let fixed = |route: &&Route| route.policy != Policy::Declared;
+        assert_eq!(ROUTES.iter().filter(fixed).count() + 1, ROUTES.len());
+        for (index, route) in ROUTES.iter().enumerate().filter(|(_, route)| fixed(route)) {
             let found = find(route.method, route.path).unwrap();
             assert!(core::ptr::eq(found, &raw const ROUTES[index]), "{} is twice", route.path);
             assert!(allowed(route.path).contains(route.method), "{}", route.path);
         }
         assert_eq!(find(Method::Get, "/api/node").unwrap_err(), Error::NotFound);
         assert_eq!(find(Method::Get, "/api/node/status/").unwrap_err(), Error::NotFound);
+    }
+
+    #[test]
+    fn services_have_the_methods_and_the_policy_that_they_declare() {
+        static OFFERED: &[Service] = &[
+            match Service::new("a", Policy::Open, Methods::NONE.with(Method::Get), "") {
+                Ok(service) => service,
+                Err(_) => panic!(),
+            },
+            match Service::new("b", Policy::Signed, Methods::NONE.with(Method::Post), "") {
+                Ok(service) => service,
+                Err(_) => panic!(),
+            },
+        ];
+        let catalogue = Catalogue::new(OFFERED).unwrap();
+        let find =
+            |method, path: &str| super::find(catalogue, method, path).map(|(_, policy)| policy);
+        for below in ["", "/", "/x/y", "//"] {
+            let [a, b] = ["a", "b"].map(|name| std::format!("/api/services/{name}{below}"));
+            assert_eq!(find(Method::Get, &a), Ok(Policy::Open), "{a}");
+            assert_eq!(find(Method::Head, &a), Ok(Policy::Open), "{a}");
+            assert_eq!(find(Method::Post, &b), Ok(Policy::Signed), "{b}");
+            for (method, path, methods) in [
+                (Method::Post, &a, Methods::NONE.with(Method::Get).with(Method::Head)),
+                (Method::Get, &b, Methods::NONE.with(Method::Post)),
+                (Method::Head, &b, Methods::NONE.with(Method::Post)),
+                (Method::Other, &b, Methods::NONE.with(Method::Post)),
+            ] {
+                assert_eq!(find(method, path), Err(Error::MethodNotAllowed(methods)), "{path}");
+            }
+        }
+        for path in ["", "/", "/c", "/ab", "/%61", "/A", "/{name}", "//a", "a"] {
+            let path = std::format!("/api/services{path}");
+            assert_eq!(find(Method::Get, &path), Err(Error::NotFound), "{path}");
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What a node itself offers.
 
 use super::{MAX_SERVICES, ServiceId, ServiceIds};
-use crate::api::Policy;
+use crate::api::{Method, Methods, Policy};
 use core::fmt;
 
 /// A service that this node offers at `/api/services/NAME` and below.
@@ -9,7 +9,7 @@ use core::fmt;
 pub struct Service {
     name: &'static str,
     policy: Policy,
-    methods: &'static str,
+    methods: Methods,
     summary: &'static str,
 }
 
@@ -22,6 +22,8 @@ pub enum InvalidService {
     /// The summary is longer than [`Service::SUMMARY_MAX`] bytes, or has a character other than
     /// printable ASCII without `"` and `\`.
     Summary,
+    /// The policy is [`Policy::Declared`]: it is the service that must declare one.
+    Policy,
 }
 
 impl fmt::Display for InvalidService {
@@ -33,6 +35,7 @@ impl fmt::Display for InvalidService {
             Self::Summary => {
                 "a service's summary has at most 64 printable ASCII characters but no \" and \\"
             }
+            Self::Policy => "a service's policy is open or signed",
         })
     }
 }
@@ -45,8 +48,8 @@ impl Service {
     /// The most bytes of a summary.
     pub const SUMMARY_MAX: usize = 64;
 
-    /// The service `name`, which answers `methods`, written as in an `Allow` field (`GET, HEAD`),
-    /// to those whom `policy` lets in.
+    /// The service `name`, which answers `methods` to those whom `policy` lets in. One that answers
+    /// `GET` is asked the same for `HEAD`.
     ///
     /// Names are part of URLs and are typed by people, so they are as plain as can be: lower case
     /// only, since two names that differ in case would be taken for one; a letter first, so that no name looks
@@ -54,7 +57,7 @@ impl Service {
     pub const fn new(
         name: &'static str,
         policy: Policy,
-        methods: &'static str,
+        methods: Methods,
         summary: &'static str,
     ) -> Result<Self, InvalidService> {
         if !is_name(name) {
@@ -62,6 +65,9 @@ impl Service {
         }
         if !is_summary(summary) {
             return Err(InvalidService::Summary);
+        }
+        if matches!(policy, Policy::Declared) {
+            return Err(InvalidService::Policy);
         }
         Ok(Self { name, policy, methods, summary })
     }
@@ -76,8 +82,8 @@ impl Service {
         self.policy
     }
 
-    /// The methods that it answers, as an `Allow` field has them.
-    pub const fn methods(&self) -> &'static str {
+    /// The methods that it answers.
+    pub const fn methods(&self) -> Methods {
         self.methods
     }
 
@@ -91,6 +97,15 @@ impl Service {
         ServiceId::of(self.name)
     }
 }
+
+/// The service that every body offers: a `POST` makes the node show itself to who stands before it,
+/// or reads its log, and answers `{"hostname":"…","identified":true}`.
+pub const IDENTIFY: Service = Service {
+    name: "identify",
+    policy: Policy::Signed,
+    methods: Methods::NONE.with(Method::Post),
+    summary: "Shows which node this is",
+};
 
 /// Whether a service can be called `name`.
 pub(super) const fn is_name(name: &str) -> bool {
@@ -195,20 +210,25 @@ impl Catalogue {
 
 #[cfg(test)]
 mod tests {
-    use super::{Catalogue, InvalidCatalogue, InvalidService, Service};
-    use crate::api::Policy;
+    use super::{Catalogue, IDENTIFY, InvalidCatalogue, InvalidService, Service};
+    use crate::api::{Method, Methods, Policy};
     use std::boxed::Box;
     use std::format;
     use std::vec::Vec;
 
+    const GET: Methods = Methods::NONE.with(Method::Get);
+
     fn service(name: &'static str) -> Service {
-        Service::new(name, Policy::Open, "GET, HEAD", "").unwrap()
+        Service::new(name, Policy::Open, GET, "").unwrap()
     }
 
     #[test]
     fn names_are_plain() {
+        let Service { name, policy, methods, summary } = IDENTIFY;
+        assert_eq!(Service::new(name, policy, methods, summary), Ok(IDENTIFY));
+        assert_eq!(Service::new("a", Policy::Declared, GET, ""), Err(InvalidService::Policy));
         for name in ["a", "relay", "relay-2", "abcdefghijklmnopqrstuvwx", "a--", "x0"] {
-            assert!(Service::new(name, Policy::Open, "GET", "").is_ok(), "{name}");
+            assert!(Service::new(name, Policy::Open, GET, "").is_ok(), "{name}");
         }
         for name in [
             "",
@@ -223,7 +243,7 @@ mod tests {
             "a b",
             "abcdefghijklmnopqrstuvwxy",
         ] {
-            assert_eq!(Service::new(name, Policy::Open, "GET", ""), Err(InvalidService::Name));
+            assert_eq!(Service::new(name, Policy::Open, GET, ""), Err(InvalidService::Name));
         }
     }
 
@@ -231,12 +251,9 @@ mod tests {
     fn summaries_fit_a_document_as_they_are() {
         let longest: &'static str = Box::leak("x".repeat(Service::SUMMARY_MAX).into_boxed_str());
         let longer: &'static str = Box::leak("x".repeat(Service::SUMMARY_MAX + 1).into_boxed_str());
-        assert!(Service::new("a", Policy::Open, "GET", longest).is_ok());
+        assert!(Service::new("a", Policy::Open, GET, longest).is_ok());
         for summary in [longer, "a \"b\"", "a\\b", "a\nb", "ä"] {
-            assert_eq!(
-                Service::new("a", Policy::Open, "GET", summary),
-                Err(InvalidService::Summary)
-            );
+            assert_eq!(Service::new("a", Policy::Open, GET, summary), Err(InvalidService::Summary));
         }
     }
 

@@ -21,7 +21,7 @@ mod json;
 pub(crate) mod poller;
 mod status;
 
-pub use catalogue::{Catalogue, InvalidCatalogue, InvalidService, Service};
+pub use catalogue::{Catalogue, IDENTIFY, InvalidCatalogue, InvalidService, Service};
 pub use directory::{Build, Known, Slot};
 pub(crate) use directory::{Directory, Renewal};
 pub use id::{ServiceId, ServiceIds};

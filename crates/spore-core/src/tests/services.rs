@@ -2,7 +2,7 @@
 
 use super::pieces::{get, read};
 use super::world::{World, act, node};
-use crate::api::{MIN_PIECE, Method, Policy, Request};
+use crate::api::{MIN_PIECE, Method, Methods, Policy, Request};
 use crate::profile::Esp01;
 use crate::services::{ServiceId, ServiceIds};
 use crate::time::{Duration, Instant};
@@ -19,7 +19,9 @@ fn catalogue(names: &[&str]) -> Catalogue {
     let services: Vec<Service> = names
         .iter()
         .map(|name| Box::leak(String::from(*name).into_boxed_str()))
-        .map(|name| Service::new(name, Policy::Open, "GET", "a summary").unwrap())
+        .map(|name| {
+            Service::new(name, Policy::Open, Methods::NONE.with(Method::Get), "a summary").unwrap()
+        })
         .collect();
     Catalogue::new(services.leak()).unwrap()
 }

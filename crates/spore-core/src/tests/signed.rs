@@ -2,12 +2,12 @@
 //! signed route is covered by itself.
 
 use super::world::{act, config, facts, node};
-use crate::api::{Error, MIN_PIECE, Method, Policy, ROUTES, Request, Response};
+use crate::api::{Error, MIN_PIECE, Method, Methods, Policy, ROUTES, Request, Response};
 use crate::profile::Host;
 use crate::security::request::{Credentials, Mac, Nonce, Signed, SigningKey};
 use crate::store::MAX_VALUE;
 use crate::time::{Duration, Instant};
-use crate::{Action, ClusterKey, Key, Node, Seed, Storage, Stored};
+use crate::{Action, Catalogue, ClusterKey, Key, Node, Seed, Service, Storage, Stored};
 use core::cell::Cell;
 use serde_json::Value;
 use std::boxed::Box;
@@ -25,10 +25,49 @@ fn key() -> SigningKey {
     SigningKey::derive(&ClusterKey::from_bytes([7; 32]))
 }
 
+/// What the routes whose policy is declared lead to.
+static SERVICES: [Service; 2] = {
+    let methods = Methods::NONE.with(Method::Get).with(Method::Post);
+    let services = (
+        Service::new("relay", Policy::Signed, methods, ""),
+        Service::new("sensor", Policy::Open, methods, ""),
+    );
+    let (Ok(relay), Ok(sensor)) = services else { panic!() };
+    [relay, sensor]
+};
+
+fn offered() -> Catalogue {
+    Catalogue::new(&SERVICES).unwrap()
+}
+
+/// Method and path of all that has `policy`, services and what is below them included.
+fn targets(policy: Policy) -> Vec<(Method, &'static str)> {
+    let mut targets = Vec::new();
+    for route in ROUTES {
+        match route.policy {
+            Policy::Declared => {
+                for service in SERVICES.iter().filter(|service| service.policy() == policy) {
+                    let path = route.path.replace("{name}", service.name());
+                    let below = format!("{path}/below/it");
+                    for path in [path, below].map(|path| &*path.leak()) {
+                        let methods = service.methods().iter();
+                        targets.extend(methods.map(|method| (method, path)));
+                    }
+                }
+            }
+            of_route if of_route == policy => targets.push((route.method, route.path)),
+            _ => (),
+        }
+    }
+    targets
+}
+
 /// A node that has started, with nothing left to do.
 fn started(n: u8) -> Node<'static> {
     let mut node = node(START, n, None);
     act(&mut node, START);
+    node.set_services(offered());
+    while node.poll_action(START).is_some() {}
     node
 }
 
@@ -68,6 +107,7 @@ fn refuse(node: &mut Node<'_>, now: Instant, attempt: &Attempt<'_>) {
     let response = node.handle_request(now, request);
     let target = format!("{} {}", request.method.name(), request.path);
     assert_eq!(response.status, 401, "{target}: {what}");
+    assert_eq!(response.service_call(), None, "{target}: {what}");
     assert!(response.authenticate.is_some_and(|scheme| !scheme.is_empty()), "{what}");
     let document: Value = serde_json::from_str(&read(node, now, response)).unwrap();
     if let Some(code) = code {
@@ -128,12 +168,11 @@ fn altered<'a>(request: Request<'a>) -> Vec<(&'static str, Request<'a>)> {
             Request { body: &request.body[..request.body.len() - 1], ..request }
         ),
     ];
-    for route in ROUTES.iter().filter(|route| route.policy == Policy::Signed) {
-        if route.path == request.path && route.method != request.method {
-            others.push(("another method", Request { method: route.method, ..request }));
+    for (method, path) in targets(Policy::Signed) {
+        if path == request.path && method != request.method {
+            others.push(("another method", Request { method, ..request }));
         }
-        if route.path != request.path {
-            let (method, path) = (route.method, route.path);
+        if path != request.path {
             others.push(("another route", Request { method, path, ..request }));
         }
     }
@@ -209,7 +248,15 @@ fn accept(method: Method, path: &'static str, in_query: bool) {
         Request { authorization: Some(&field), ..unsigned }
     };
     let response = node.handle_request(now, &request);
-    assert!(response.is_pending() || response.status < 300, "{path}: {}", response.status);
+    let called = response.service_call().map(|call| call.request(&request));
+    assert_eq!(called.is_some(), path.starts_with("/api/services/"), "{path}");
+    if let Some(called) = called {
+        assert_eq!((called.service, called.method), (0, method));
+        assert_eq!((called.query, called.body), (QUERY, BODY), "and no credentials");
+        assert!(path.ends_with(&format!("/relay{}", called.path)), "{path}");
+    } else {
+        assert!(response.is_pending() || response.status < 300, "{path}: {}", response.status);
+    }
     act(&mut node, now);
     // What was asked for is done before the recording is played.
     while node.poll_action(now + Duration::from_secs(1)).is_some() {}
@@ -220,16 +267,16 @@ fn accept(method: Method, path: &'static str, in_query: bool) {
 #[test]
 fn no_key_no_change_on_any_signed_route() {
     let (mut routes, mut attempts) = (0, 0);
-    for route in ROUTES.iter().filter(|route| route.policy == Policy::Signed) {
+    for (method, path) in targets(Policy::Signed) {
         let (mut node, mut other) = (started(1), started(2));
-        attempts += attack(&mut node, &mut other, route.method, route.path);
+        attempts += attack(&mut node, &mut other, method, path);
         for in_query in [false, true] {
-            accept(route.method, route.path, in_query);
+            accept(method, path, in_query);
             attempts += 1;
         }
         routes += 1;
     }
-    assert!(routes >= 3, "the table has signed routes");
+    assert!(routes >= 7, "the table has signed routes, and services");
     std::println!("S1 http: {attempts} requests on {routes} signed routes: 0 accepted, 0 changes");
 }
 
@@ -280,21 +327,25 @@ fn an_unclaimed_node_refuses_every_signed_request_and_all_datagrams() {
     let storage = Box::leak(Box::new(Storage::<Host>::NEW));
     let config = crate::Config { key: None, ..config(1) };
     let mut node = Node::new(START, &config, facts(), &Stored::default(), &Seed([1; 32]), storage);
+    node.set_services(offered());
     act(&mut node, START);
     let zero = SigningKey::derive(&ClusterKey::from_bytes([0; 32]));
-    for route in ROUTES {
-        let unsigned = Request { body: BODY, ..Request::new(route.method, route.path) };
+    let open = targets(Policy::Open).into_iter().map(|target| (target, true));
+    let signed = targets(Policy::Signed).into_iter().map(|target| (target, false));
+    for ((method, path), open) in open.chain(signed) {
+        let unsigned = Request { body: BODY, ..Request::new(method, path) };
         let fresh = nonce(&mut node, START);
         let field = field(fresh, sign(&zero, &unsigned, fresh));
         let signed = Request { authorization: Some(&field), ..unsigned };
         for request in [unsigned, signed] {
             let before = state(&mut node, START);
             let response = node.handle_request(START, &request);
-            if route.policy == Policy::Open {
-                assert_eq!(response.status, 200, "{}", route.path);
+            if open {
+                assert!(response.status == 200 || response.service_call().is_some(), "{path}");
                 continue;
             }
-            assert_eq!(response.status, Error::Unclaimed.status(), "{}", route.path);
+            assert_eq!(response.status, Error::Unclaimed.status(), "{path}");
+            assert_eq!(response.service_call(), None, "{path}");
             let text = read(&node, START, response);
             assert!(text.contains("\"unclaimed\""), "{text}");
             assert_eq!(state(&mut node, START), before);

@@ -9,13 +9,14 @@ use embassy_futures::yield_now;
 use embassy_sync::blocking_mutex::raw::NoopRawMutex;
 use embassy_sync::signal::Signal;
 use embassy_time::{Duration, Instant, Timer, with_deadline};
-use spore_core::api::{Body, Error, Method, Response};
+use spore_core::api::{Body, Call, Error, Method, Response};
 
 use super::body::Decoder;
 use super::head::{self, Framing, Head};
 use super::reply::{self, Length};
 use super::shared::{Claim, Lost, SharedBuffer};
 use super::{Api, BODY_MAX, HEAD_MAX, Timeouts};
+use crate::ServiceReply;
 
 /// How much of a body is read at once, in bytes.
 const BODY_STEP: usize = 512;
@@ -109,6 +110,23 @@ struct ReadBody<'s, 'b> {
     end: usize,
 }
 
+/// A request, and what is to become of it.
+enum Turn {
+    /// The answer is known. The request is not needed any more.
+    Answer(Response),
+    /// A service is to answer.
+    Call(Calling),
+}
+
+/// A request that waits for a service, all of it in the connection's buffer.
+struct Calling {
+    call: Call,
+    head: Head,
+    body: Range<usize>,
+    /// What came behind the request.
+    rest: Range<usize>,
+}
+
 /// The state of a connection that is being served.
 ///
 /// The buffer holds, from its start, `filled` bytes that the client sent and that are not dealt
@@ -155,16 +173,17 @@ impl<'c, 'b, S: Read + Write, A: Api> Connection<'c, 'b, S, A> {
             // What is known of a request before its head is read.
             let kept = core::mem::replace(&mut self.keep_alive, false);
             (self.head_only, self.http11) = (false, true);
-            let response = match self.request(kept).await {
-                Ok(response) => response,
+            let sent = match self.request(kept).await {
+                Ok(Turn::Answer(response)) => self.send(response).await,
+                Ok(Turn::Call(calling)) => self.call(calling).await,
                 Err(Stop::Refused(error)) => {
                     self.keep_alive = false;
                     self.filled = 0;
-                    Response::error(error)
+                    self.send(Response::error(error)).await
                 }
                 Err(Stop::Ended(ending)) => return ending,
             };
-            match self.send(response).await {
+            match sent {
                 Err(ending) => return ending,
                 Ok(()) if !self.keep_alive => return Ending::Finished,
                 // Requests that all are there already must not keep the rest of the node waiting.
@@ -174,7 +193,7 @@ impl<'c, 'b, S: Read + Write, A: Api> Connection<'c, 'b, S, A> {
     }
 
     /// Reads a request with its body and has it answered.
-    async fn request(&mut self, kept: bool) -> Result<Response, Stop> {
+    async fn request(&mut self, kept: bool) -> Result<Turn, Stop> {
         let head = self.read_head(kept).await?;
         self.head_only = head.method == Method::Head;
         self.http11 = head.http11;
@@ -183,7 +202,7 @@ impl<'c, 'b, S: Read + Write, A: Api> Connection<'c, 'b, S, A> {
             if let Some(refusal) = self.api.handle_head(&head.request(self.buf, &[])) {
                 // The body may come nevertheless.
                 self.filled = 0;
-                return Ok(refusal);
+                return Ok(Turn::Answer(refusal));
             }
             let until = Instant::now() + self.timeouts.write;
             self.write(Part::Fixed(reply::CONTINUE), until).await?;
@@ -199,11 +218,76 @@ impl<'c, 'b, S: Read + Write, A: Api> Connection<'c, 'b, S, A> {
             }
         };
         self.keep_alive = head.keep_alive;
+        if let Some(call) = response.service_call() {
+            return self.gather(call, head, &body).map(Turn::Call);
+        }
         // Head and body are not needed any more; what came after the request is the next one.
-        self.buf.copy_within(body.end..self.filled, 0);
-        self.filled -= body.end;
+        self.forget(body.end..self.filled);
         drop(body);
-        Ok(self.decided(response).await)
+        Ok(Turn::Answer(self.decided(response).await))
+    }
+
+    /// Keeps only the `rest` of what the buffer holds.
+    fn forget(&mut self, rest: Range<usize>) {
+        self.filled = rest.len();
+        self.buf.copy_within(rest, 0);
+    }
+
+    /// Brings together in this connection's buffer what a service is to see: it may take long, for
+    /// which the shared one cannot be kept. There must be room for an answer behind it.
+    fn gather(&mut self, call: Call, head: Head, body: &ReadBody<'_, '_>) -> Result<Calling, Stop> {
+        let rest = body.end..self.filled;
+        let start = if body.shared.is_some() { self.filled } else { head.len };
+        let place = start..start + body.len;
+        if let Some(claim) = &body.shared {
+            let room = self.buf.get_mut(place.clone()).ok_or(Error::PayloadTooLarge)?;
+            claim.with(body.len, |bytes| room.copy_from_slice(bytes))?;
+            self.filled = place.end;
+        }
+        match reply::piece_room(&mut self.buf[self.filled..], 0) {
+            Some(_) => Ok(Calling { call, head, body: place, rest }),
+            None => Err(Stop::Refused(Error::PayloadTooLarge)),
+        }
+    }
+
+    /// Has a service answer, behind the request in the buffer, and sends what it says.
+    async fn call(&mut self, calling: Calling) -> Result<(), Ending> {
+        let Calling { call, head, body, rest } = calling;
+        let answered = {
+            let (request, free) = self.buf.split_at_mut(self.filled);
+            let request = call.request(&head.request(request, &request[body]));
+            let room = reply::piece_room(free, 0).unwrap_or_default();
+            let until = Instant::now() + self.timeouts.response;
+            let answered = with_deadline(until, self.api.call(&request, room)).await;
+            let checked = answered.map(|answer| answer.checked(room.len()));
+            match checked {
+                Ok(Some(answer)) => answer,
+                Ok(None) => ServiceReply::error(Error::ServiceBroken, room),
+                Err(_) => ServiceReply::error(Error::ServiceTimeout, room),
+            }
+        };
+        self.api.handle_called(answered.status);
+        let sent = self.send_reply(answered).await;
+        self.forget(rest);
+        sent
+    }
+
+    /// Sends the answer of a service, which stands where the first piece of a body does.
+    async fn send_reply(&mut self, answered: ServiceReply) -> Result<(), Ending> {
+        let until = Instant::now() + self.timeouts.response;
+        let ServiceReply { status, content_type, len } = answered;
+        let bodiless = reply::is_bodiless(status);
+        let length = if bodiless { Length::None } else { Length::Known(len) };
+        let mut part = self.frame(length, len, true);
+        let response = Response::of_service(status, content_type);
+        let (buf, close) = (&mut self.buf[self.filled..], !self.keep_alive);
+        let Some(head) = reply::put_head(buf, part.start, &response, length, close) else {
+            self.keep_alive = false;
+            return self.write(Part::Fixed(reply::INTERNAL), until).await;
+        };
+        part.start = head.start;
+        let all = if self.head_only || bodiless { head } else { part };
+        self.write(Part::Buffered(all), until).await
     }
 
     /// Waits until a pending answer is decided.

@@ -7,6 +7,8 @@
 //!
 //! | the client | gets |
 //! |---|---|
+//! | calls a service that has not answered within [`Timeouts::response`] | 504 |
+//! | calls a service with a request that leaves its answer no room in the connection's buffer | 413 |
 //! | sends what is not HTTP, no or two `Host`, an ambiguous body length | 400 |
 //! | starts a request and does not finish it in time | 408 |
 //! | holds the shared buffer with a body longer than [`Timeouts::lease`] while another waits | 408 |
@@ -40,8 +42,9 @@ mod reply;
 mod server;
 mod shared;
 
+use crate::ServiceReply;
 use embassy_time::Duration;
-use spore_core::api::{Body, Request, Response};
+use spore_core::api::{Body, Request, Response, ServiceRequest};
 
 pub use server::Server;
 
@@ -72,8 +75,9 @@ pub const BUFFER_LEN: usize = HEAD_MAX + reply::ROOM_MIN;
 
 /// The application behind the server: the engine, or a stand-in for it in a test.
 ///
-/// Both verbs are synchronous and must return soon: they run between two awaits of a worker, on
-/// the one thread that a board has.
+/// All verbs but [`call`](Self::call) are synchronous and must return soon: they run between two
+/// awaits of a worker, on the one thread that a board has.
+#[allow(async_fn_in_trait, reason = "the server runs on one thread and needs no Send")]
 pub trait Api {
     /// Answers a request. If the answer [is pending](Response::is_pending), nothing of it is sent
     /// before [`poll_response`](Self::poll_response) says that it is decided.
@@ -85,6 +89,14 @@ pub trait Api {
 
     /// Whether a pending answer is decided now; `response` is the answer then.
     fn poll_response(&self, response: &mut Response) -> bool;
+
+    /// Has a service answer, where the answer of [`handle`](Self::handle) is a
+    /// [call](Response::service_call). The body goes to `reply`, which has at least
+    /// [`MIN_PIECE`](spore_core::api::MIN_PIECE) bytes. Dropped after [`Timeouts::response`].
+    async fn call(&self, request: &ServiceRequest<'_>, reply: &mut [u8]) -> ServiceReply;
+
+    /// A call was answered with this status, by the service or in its place.
+    fn handle_called(&self, status: u16);
 
     /// Writes the next piece of an answer's body to `buf`, which has at least
     /// [`MIN_PIECE`](spore_core::api::MIN_PIECE) bytes, and returns how many bytes it wrote. Zero is the end.
@@ -104,6 +116,14 @@ impl<A: Api + ?Sized> Api for &A {
         (**self).poll_response(response)
     }
 
+    async fn call(&self, request: &ServiceRequest<'_>, reply: &mut [u8]) -> ServiceReply {
+        (**self).call(request, reply).await
+    }
+
+    fn handle_called(&self, status: u16) {
+        (**self).handle_called(status);
+    }
+
     fn poll_body(&self, body: &mut Body, buf: &mut [u8]) -> usize {
         (**self).poll_body(body, buf)
     }
@@ -112,7 +132,7 @@ impl<A: Api + ?Sized> Api for &A {
 /// How long the server waits, and for what.
 ///
 /// A client that does as little as it can, at every step, keeps its seat for
-/// `head + body + response + linger`, and no longer.
+/// `head + body + 2 * response + linger`, and no longer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeouts {
     /// For the first byte of a request, the first one or a later one of the connection. Nothing is
@@ -126,7 +146,8 @@ pub struct Timeouts {
     pub lease: Duration,
     /// For one write without any progress. Then the connection is reset.
     pub write: Duration,
-    /// From the first byte of an answer to its last, and for it to be decided before that. Then the connection is reset.
+    /// From the first byte of an answer to its last, and for it to be decided, or made by a service,
+    /// before that. Then the connection is reset.
     pub response: Duration,
     /// For the client to read the end of an answer and close, after which the connection is reset.
     /// What it still sends is read and dropped meanwhile, since a reset would destroy the answer.

@@ -3,7 +3,8 @@
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 
-use spore_core::api::{Body, Error, Method, Methods, Request, Response};
+use spore_core::api::{Body, Error, Method, Methods, Request, Response, ServiceRequest};
+use spore_node::ServiceReply;
 use spore_node::http::{Api, BODY_MAX, HEAD_MAX, HEADERS_MAX, TARGET_MAX};
 
 /// Serves `/ok`, a short document, `/long/N`, one of N bytes, and `/echo`, which returns what is
@@ -69,6 +70,12 @@ impl Api for Stub {
     fn poll_response(&self, _: &mut Response) -> bool {
         true
     }
+
+    async fn call(&self, _: &ServiceRequest<'_>, _: &mut [u8]) -> ServiceReply {
+        unreachable!("the stub offers no service")
+    }
+
+    fn handle_called(&self, _: u16) {}
 
     fn poll_body(&self, body: &mut Body, buf: &mut [u8]) -> usize {
         assert!(buf.len() >= spore_core::api::MIN_PIECE, "the promised room");

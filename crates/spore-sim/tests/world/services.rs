@@ -1,7 +1,7 @@
 //! Who offers what, and what members say of themselves: known to all, and never by a storm.
 
 use crate::{lossy, scenario, secs, whole};
-use spore_core::api::Policy;
+use spore_core::api::{Method, Methods, Policy};
 use spore_core::{Catalogue, NodeId, Service, ServiceId};
 use spore_sim::log::Entry;
 use spore_sim::{Command, Scenario, Simulation};
@@ -14,7 +14,7 @@ const NODES: usize = 32;
 static RELAY: &[Service] = &[service("relay", "Switches something")];
 
 const fn service(name: &'static str, summary: &'static str) -> Service {
-    match Service::new(name, Policy::Open, "POST", summary) {
+    match Service::new(name, Policy::Open, Methods::NONE.with(Method::Post), summary) {
         Ok(service) => service,
         Err(_) => panic!("a service's name and summary"),
     }

@@ -6,7 +6,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::net::{Ipv4Addr, SocketAddrV4};
 
-use spore_core::api::{MIN_PIECE, Method, Policy, Request};
+use spore_core::api::{MIN_PIECE, Method, Methods, Policy, Request};
 use spore_core::profile::Esp01;
 use spore_core::security::{Header, Sealer, Token};
 use spore_core::services::ServiceIds;
@@ -246,7 +246,7 @@ fn answer(node: &mut Node<'_>, now: Instant, fetch: &Fetch, trace: &mut Trace<'_
 
 /// What the nodes with odd numbers offer.
 static SERVICES: &[Service] =
-    &[match Service::new("relay", Policy::Open, "POST", "Switches something") {
+    &[match Service::new("relay", Policy::Open, Methods::NONE.with(Method::Post), "Switches something") {
         Ok(service) => service,
         Err(_) => panic!("a service"),
     }];

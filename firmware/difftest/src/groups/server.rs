@@ -18,7 +18,8 @@ use embassy_sync::blocking_mutex::raw::NoopRawMutex;
 use embassy_sync::signal::Signal;
 use embassy_time::{Duration, Instant, Timer};
 use spore_core::Node;
-use spore_core::api::{Body, Request, Response};
+use spore_core::api::{Body, Request, Response, ServiceRequest};
+use spore_node::ServiceReply;
 use spore_node::http::{Api, BODY_MAX, BUFFER_LEN, Server, Timeouts};
 
 use super::{engine, http};
@@ -202,6 +203,14 @@ impl Api for Engine {
 
     fn poll_response(&self, response: &mut Response) -> bool {
         self.0.borrow_mut().poll_response(now(), response)
+    }
+
+    async fn call(&self, request: &ServiceRequest<'_>, reply: &mut [u8]) -> ServiceReply {
+        ServiceReply::new(200, "", request.body, reply)
+    }
+
+    fn handle_called(&self, status: u16) {
+        self.0.borrow_mut().handle_called(status);
     }
 
     fn poll_body(&self, body: &mut Body, buf: &mut [u8]) -> usize {

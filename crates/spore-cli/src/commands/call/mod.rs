@@ -30,7 +30,7 @@ pub(crate) struct Call {
     /// Ask this one alone: a member's hostname or id
     #[arg(long, value_name = "NODE")]
     provider: Option<String>,
-    /// The method [default: POST with a body, GET without]
+    /// The method [default: POST with a body; without, GET, or POST where there is no GET]
     #[arg(long, value_parser = method)]
     method: Option<String>,
     /// What follows the service's name in the path; it may end in a query
@@ -44,6 +44,7 @@ pub(crate) struct Call {
 
 const EXAMPLES: &str = "\
 Examples:
+  spore call identify --all                 have every node show itself
   spore call relay                          GET /api/services/relay of a member that offers it
   spore call relay on                       POST it the text \"on\"
   spore call relay @state.json --method PUT --path channels/2
@@ -65,6 +66,8 @@ pub(super) fn method(text: &str) -> Result<String, String> {
 struct Calling<'a> {
     client: Client,
     request: Request<'a>,
+    /// No method was chosen, and there is no body: where there is no GET, POST is meant.
+    or_post: bool,
     key: &'a KeyFile,
 }
 
@@ -91,6 +94,7 @@ impl Call {
                 body: body.as_deref().unwrap_or_default(),
                 content_type: body.as_deref().map(input::media_type),
             },
+            or_post: self.method.is_none() && body.is_none(),
             key: &self.key,
         };
         let providers = providers::of(&self.target, &self.name, self.provider.as_deref())?;
@@ -183,11 +187,17 @@ impl Call {
 impl Calling<'_> {
     /// Calls one provider; signs if the service is for holders of the key alone.
     fn ask(&self, provider: &Provider) -> Outcome {
-        let (node, request) = (provider.api(), &self.request);
-        let mut answered = self.client.exchange(&node, request, None);
+        let (node, mut request) = (provider.api(), self.request);
+        let mut answered = self.client.exchange(&node, &request, None);
+        let refused = |code| move |answer: &Answer| answer.is_refusal(code);
+        if self.or_post && answered.as_ref().is_ok_and(refused("method_not_allowed")) {
+            request.method = "POST";
+            answered = self.client.exchange(&node, &request, None);
+        }
+        let request = &request;
         let mut signer = None;
         // A refused request has changed nothing.
-        if answered.as_ref().is_ok_and(|answer| answer.is_refusal("credentials_missing")) {
+        if answered.as_ref().is_ok_and(refused("credentials_missing")) {
             match Signer::new(self.key) {
                 Ok(key) => {
                     let key = signer.insert(key);

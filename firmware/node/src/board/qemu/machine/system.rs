@@ -3,11 +3,13 @@
 use core::cell::RefCell;
 
 use embassy_futures::block_on;
+use spore_core::api::{Error, ServiceRequest};
 use spore_core::node::StoreFailed;
 use spore_core::security::Succession;
+use spore_core::services::IDENTIFY;
 use spore_core::store::MAX_VALUE;
-use spore_core::{Event, Facts, Key, Node, NodeId, Resources, Seed};
-use spore_node::System;
+use spore_core::{Catalogue, Event, Facts, Hostname, Key, Node, NodeId, Resources, Seed};
+use spore_node::{ServiceReply, System};
 use spore_node::store::{ESP01_RANGE, Store};
 
 use super::nor::RamNor;
@@ -17,6 +19,12 @@ use crate::log_line;
 
 /// The flash window of the board and of an ESP-01, in bytes.
 const FLASH_SIZE: u32 = 1 << 20;
+
+/// What the board offers.
+pub const CATALOGUE: Catalogue = match Catalogue::new(&[IDENTIFY]) {
+    Ok(catalogue) => catalogue,
+    Err(_) => panic!("one service is a catalogue"),
+};
 
 /// The part of the chip's data memory that the vendor's SDK takes for itself, without its IP
 /// stack, in bytes.
@@ -88,6 +96,21 @@ impl System for EmulatedSystem {
     async fn restart(&self) -> ! {
         retained::note_reason(ResetReason::Restart);
         fpga::reset()
+    }
+
+    async fn call(
+        &self,
+        hostname: &Hostname,
+        request: &ServiceRequest<'_>,
+        reply: &mut [u8],
+    ) -> ServiceReply {
+        match CATALOGUE.services().get(request.service) {
+            Some(service) if *service == IDENTIFY => {
+                log_line!("IDENTIFY {hostname}");
+                ServiceReply::identified(hostname, reply)
+            }
+            _ => ServiceReply::error(Error::NotFound, reply),
+        }
     }
 
     fn report(&self, event: Event, node: &Node<'_>) {

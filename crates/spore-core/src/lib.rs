@@ -52,6 +52,7 @@ pub mod config;
 pub mod log;
 pub mod node;
 pub mod profile;
+mod random;
 pub mod security;
 pub mod services;
 pub mod settings;

@@ -4,6 +4,7 @@ use super::Cluster;
 use super::member::{Member, Status};
 use super::send::Task;
 use crate::config::Timing;
+use crate::random;
 use crate::time::{Duration, Instant};
 
 /// So many announcements follow each other at the pace of a node that is alone, whatever it hears:
@@ -98,14 +99,15 @@ impl Cluster<'_> {
 
     /// Starts greeting, because someone new was heard of.
     pub(super) fn expect_greeting(&mut self, now: Instant) {
-        let pause = Duration::from_micros(self.rng.u64(..GREETING_INTERVAL.as_micros()));
+        let last = GREETING_INTERVAL.as_micros().saturating_sub(1);
+        let pause = Duration::from_micros(random::up_to(&mut self.rng, last));
         self.announcements.greet.get_or_insert(now + pause);
     }
 
     /// Between three and five quarters of `span`, so that nodes do not fall into step.
     pub(super) fn jitter(&mut self, span: Duration) -> Duration {
         let quarter = span.as_micros() / 4;
-        let extra = self.rng.u64(..=quarter.saturating_mul(2));
+        let extra = random::up_to(&mut self.rng, quarter.saturating_mul(2));
         Duration::from_micros(quarter.saturating_mul(3).saturating_add(extra))
     }
 }

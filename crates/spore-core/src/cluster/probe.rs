@@ -3,8 +3,8 @@
 use super::Cluster;
 use super::member::{Member, Status};
 use super::relay::Relays;
-use super::table::below;
 use crate::node::Event;
+use crate::random;
 use crate::time::Instant;
 use crate::wire::{NodeId, Record, Rumor};
 
@@ -140,7 +140,7 @@ impl Cluster<'_> {
 
     /// Gives a suspect another chance to be heard.
     fn ping_a_suspect(&mut self, now: Instant) {
-        if below(&mut self.rng, self.table.live()) >= SUSPECT_PINGS {
+        if random::below(&mut self.rng, self.table.live()) >= SUSPECT_PINGS {
             return;
         }
         self.ping_one(now, |member| member.status == Status::Suspect);

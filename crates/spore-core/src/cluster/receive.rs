@@ -4,7 +4,7 @@ use super::Cluster;
 use super::member::{Member, Seen};
 use super::relay::RELAYS;
 use super::send::Task;
-use super::table::below;
+use crate::random;
 use crate::security::{Header, ReplayWindow, Token};
 use crate::time::{Duration, Instant};
 use crate::wire::{Kind, Message, NodeId, Rumor};
@@ -150,7 +150,7 @@ impl Cluster<'_> {
             Kind::Announce if message.own.rumor == Rumor::Left => (),
             Kind::Announce => {
                 let gone = self.table.get(sender).is_some_and(|row| !row.status.is_live());
-                let chosen = below(&mut self.rng, self.table.live()) < DIGEST_ANSWERS;
+                let chosen = random::below(&mut self.rng, self.table.live()) < DIGEST_ANSWERS;
                 if gone || difference != 0 && chosen {
                     let due = self.answer_time(now);
                     self.ping(due, sender, from);
@@ -181,7 +181,7 @@ impl Cluster<'_> {
     fn answer_time(&mut self, now: Instant) -> Instant {
         let members = u64::try_from(self.table.live()).unwrap_or(u64::MAX);
         let spread = ANSWER_SPREAD.times(members).min(ANSWER_SPREAD_MAX);
-        now + Duration::from_micros(self.rng.u64(..=spread.as_micros()))
+        now + Duration::from_micros(random::up_to(&mut self.rng, spread.as_micros()))
     }
 
     /// Pings one of the members for whom `wanted` holds; whether there was one.

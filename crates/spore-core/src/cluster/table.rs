@@ -1,6 +1,7 @@
 //! The rows of the member list, sorted by id.
 
 use super::member::Member;
+use crate::random;
 use crate::time::Instant;
 use crate::wire::NodeId;
 use heapless::VecView;
@@ -73,7 +74,7 @@ impl<'a> Table<'a> {
         wanted: impl Fn(&Member) -> bool,
     ) -> Option<&Member> {
         let count = self.0.iter().filter(|member| wanted(member)).count();
-        let nth = below(rng, count);
+        let nth = random::below(rng, count);
         self.0.iter().filter(|member| wanted(member)).nth(nth)
     }
 
@@ -91,11 +92,4 @@ impl<'a> Table<'a> {
     fn position(&self, id: NodeId) -> Result<usize, usize> {
         self.0.binary_search_by_key(&id, |member| member.id)
     }
-}
-
-/// A number from 0 to `limit - 1`, or 0. The generator's own `usize` depends on its width, and so
-/// would make a board behave unlike its simulation.
-pub(super) fn below(rng: &mut fastrand::Rng, limit: usize) -> usize {
-    let limit = u64::try_from(limit).unwrap_or(u64::MAX);
-    usize::try_from(rng.u64(..limit.max(1))).unwrap_or(0)
 }

@@ -24,6 +24,7 @@
 use super::Directory;
 use super::status::StatusReader;
 use crate::cluster::{Member, Status};
+use crate::random;
 use crate::time::{Duration, Instant};
 use crate::wire::{NodeId, U24};
 use core::net::SocketAddrV4;
@@ -104,7 +105,7 @@ impl Poller {
         }
         let size = u64::try_from(members.len()).unwrap_or(u64::MAX);
         let spread = SPREAD.times(size.saturating_add(1)).as_micros();
-        let due = now + Duration::from_micros(self.rng.u64(..=spread));
+        let due = now + Duration::from_micros(random::up_to(&mut self.rng, spread));
         self.next = Some(due.max(self.pause));
     }
 
@@ -123,8 +124,7 @@ impl Poller {
         self.next = None;
         let failures = least_failures(directory, members)?;
         let among = || due(directory, members).filter(|(_, failed)| *failed == failures);
-        let count = u64::try_from(among().count()).unwrap_or(u64::MAX);
-        let nth = usize::try_from(self.rng.u64(..count.max(1))).unwrap_or(0);
+        let nth = random::below(&mut self.rng, among().count());
         let (member, _) = among().nth(nth)?;
         self.asking = Some(Asking {
             member: member.id(),
@@ -175,7 +175,7 @@ impl Poller {
 
     /// Between one and one and a half times `span`, so that nodes do not fall into step.
     fn jitter(&mut self, span: Duration) -> Duration {
-        span + Duration::from_micros(self.rng.u64(..=span.as_micros() / 2))
+        span + Duration::from_micros(random::up_to(&mut self.rng, span.as_micros() / 2))
     }
 }
 

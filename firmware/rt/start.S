@@ -128,4 +128,15 @@ _start:
         rsync
         ret
 
+        function lx106_call_on                  // a2 = top of a stack, a3 = function, a4 = its argument
+        addi    a2, a2, -16                     // stays aligned to 16, as the ABI wants it
+        s32i    a0, a2, 0
+        s32i    a1, a2, 4
+        mov     a1, a2
+        mov     a2, a4
+        callx0  a3
+        l32i    a0, a1, 0
+        l32i    a1, a1, 4                       // the old stack
+        ret
+
         .section .note.GNU-stack, "", @progbits

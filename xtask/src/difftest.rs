@@ -15,10 +15,10 @@ use crate::{machine, paths, process, toolchain};
 const PACKAGE: &str = "difftest";
 /// The profile that the products are built in.
 const SHIPPED: &str = "release";
-/// What is checked each time, besides the options that the products need: opt-levels `s` and `z` (profiles of
+/// What is checked each time, besides the options that the products need: opt-levels `z` and `s` (profiles of
 /// `firmware/Cargo.toml`), and the first option that gets code past LLVM's crash. The numbers are rungs of
 /// `firmware::LADDER`.
-const USUAL: [(&str, usize); 3] = [(SHIPPED, 0), ("small", 0), (SHIPPED, 1)];
+const USUAL: [(&str, usize); 3] = [(SHIPPED, 0), ("fast", 0), (SHIPPED, 1)];
 /// What ships, and so must be compiled with options that were checked.
 const PRODUCTS: [(&str, Board); 2] = [("node", Board::Emulated), ("esp01", Board::Esp01)];
 /// How long the emulated machine may take; it needs a few seconds.

@@ -48,9 +48,13 @@ impl<'a, S: System> Shell<'a, S> {
         storage: &'a mut Storage<P>,
     ) -> Self {
         let (facts, seed) = (system.facts(), system.seed());
-        let node = Node::new(now(), config, facts, stored, &seed, storage);
-        let (changed, wanted, left) = (Signal::new(), Signal::new(), Signal::new());
-        Self { node: RefCell::new(node), system, changed, wanted, left }
+        Self {
+            node: RefCell::new(Node::new(now(), config, facts, stored, &seed, storage)),
+            system,
+            changed: Signal::new(),
+            wanted: Signal::new(),
+            left: Signal::new(),
+        }
     }
 
     /// Looks at the node. No verb may be called through it: it is only lent.

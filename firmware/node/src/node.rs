@@ -35,16 +35,19 @@ use crate::net::datagrams::WithoutOversize;
 use crate::net::driver::{Identity, LinkDriver, NEIGHBORS};
 use crate::net::link::Link;
 
-/// Memory for received frames: two of the longest, or some twenty datagrams of a quiet cluster.
-const QUEUE_BYTES: usize = 4096;
+/// Memory for received frames: two of the longest, or some fifteen datagrams of a quiet cluster.
+const QUEUE_BYTES: usize = 3072;
 
-/// What one TCP connection can hold of a request and of an answer, in bytes.
-const TCP_RECEIVE_BYTES: usize = 1024;
+/// What one TCP connection can hold of a request and of an answer, in bytes. Few requests are longer
+/// than the first; those that are take two segments. Answers come as pieces of about the second.
+const TCP_RECEIVE_BYTES: usize = 512;
 const TCP_TRANSMIT_BYTES: usize = 1024;
 
-/// What the UDP socket can hold, in bytes and in datagrams, each way.
-const UDP_RECEIVE_BYTES: usize = 2048;
-const UDP_TRANSMIT_BYTES: usize = 1024;
+/// What the UDP socket can hold, in bytes and in datagrams, each way: three of the longest that
+/// come, or as many as their number allows of a quiet cluster, and one that goes, since who sends
+/// the next one waits.
+const UDP_RECEIVE_BYTES: usize = 3 * MAX_DATAGRAM;
+const UDP_TRANSMIT_BYTES: usize = MAX_DATAGRAM;
 const UDP_DATAGRAMS: usize = 8;
 
 /// What the one outgoing TCP connection can hold, in bytes: a piece of an answer, and a request.
@@ -123,8 +126,8 @@ fn start(line: &'static str) -> (&'static Executor, &'static NodeLink, Ethernet)
     // SAFETY: `start` runs once, and nobody else makes one.
     let flash = unsafe { RamNor::new() };
     let system = EmulatedSystem::new(u32::from(args.id), reset_reason, seed, flash);
-    let stack = start_network(spawner, link, &args, u64::from_le_bytes(network_seed));
-    start_node(spawner, stack, &args, system);
+    let network = start_network(spawner, link, &args, u64::from_le_bytes(network_seed));
+    start_node(spawner, network, &args, system);
     spawner.spawn(watch_memory(link).expect(SPAWNED_ONCE));
     (executor, link, ethernet)
 }
@@ -163,7 +166,30 @@ fn start_network(
 }
 
 #[inline(never)]
-fn start_node(spawner: Spawner, stack: Stack<'static>, args: &BootArgs, system: EmulatedSystem) {
+fn start_node(spawner: Spawner, network: Stack<'static>, args: &BootArgs, system: EmulatedSystem) {
+    let body = BODY_BUFFER.take();
+    // The engine is made on the stack before it is moved to its place, and that takes more than the
+    // first one has left here.
+    // SAFETY: no such call is made within it.
+    let (shell, depth) = unsafe { stack::on_second(|| make_shell(args, system, body)) };
+    log_line!("SECOND STACK {depth}");
+    let server = make_server(body);
+    let tcp: &'static Tcp<'static> = TCP.init_with(|| Tcp::new(network, TCP_BUFFERS.take()));
+
+    spawner.spawn(run_cluster(shell, network, args.port).expect(SPAWNED_ONCE));
+    spawner.spawn(run_client(shell, network).expect(SPAWNED_ONCE));
+    for _ in 0..WORKERS {
+        spawner.spawn(run_worker(server, shell, tcp, args.http_port).expect(SPAWNED_ONCE));
+    }
+}
+
+/// The engine, with what the board remembers, which is read into `scratch`.
+#[inline(never)]
+fn make_shell(
+    args: &BootArgs,
+    system: EmulatedSystem,
+    scratch: &mut [u8; BODY_MAX],
+) -> &'static NodeShell {
     let config = Config {
         hostname: args.hostname.clone(),
         address: args.address,
@@ -173,23 +199,21 @@ fn start_node(spawner: Spawner, stack: Stack<'static>, args: &BootArgs, system: 
         services: CATALOGUE,
         timing: Timing::DEFAULT,
     };
-    let (mut values, mut stored) = ([[0; MAX_VALUE]; Key::ALL.len()], Stored::default());
-    for (key, value) in Key::ALL.into_iter().zip(&mut values) {
+    let mut stored = Stored::default();
+    for (key, value) in Key::ALL.into_iter().zip(scratch.as_chunks_mut::<MAX_VALUE>().0) {
         let len = system.load(key, value);
         stored.set(key, &value[..len]);
     }
-    let shell: &'static NodeShell =
-        SHELL.init_with(|| Shell::new(&config, &stored, system, STORAGE.take()));
-    let buffers = HTTP_BUFFERS.take().each_mut().map(|buffer| &mut buffer[..]);
-    let server: &'static NodeServer =
-        SERVER.init_with(|| Server::new(buffers, BODY_BUFFER.take(), Timeouts::STANDARD));
-    let tcp: &'static Tcp<'static> = TCP.init_with(|| Tcp::new(stack, TCP_BUFFERS.take()));
+    SHELL.init_with(|| Shell::new(&config, &stored, system, STORAGE.take()))
+}
 
-    spawner.spawn(run_cluster(shell, stack, args.port).expect(SPAWNED_ONCE));
-    spawner.spawn(run_client(shell, stack).expect(SPAWNED_ONCE));
-    for _ in 0..WORKERS {
-        spawner.spawn(run_worker(server, shell, tcp, args.http_port).expect(SPAWNED_ONCE));
-    }
+/// Each value of the board is read into a part of the body buffer of its own.
+const _: () = assert!(Key::ALL.len() * MAX_VALUE <= BODY_MAX);
+
+#[inline(never)]
+fn make_server(body: &'static mut [u8; BODY_MAX]) -> &'static NodeServer {
+    let buffers = HTTP_BUFFERS.take().each_mut().map(|buffer| &mut buffer[..]);
+    SERVER.init_with(|| Server::new(buffers, body, Timeouts::STANDARD))
 }
 
 /// Why a task's memory is free when it is spawned.

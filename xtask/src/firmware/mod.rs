@@ -138,7 +138,7 @@ struct BuildArgs {
     /// What to link against.
     #[arg(long, value_enum, default_value = "emulated")]
     board: Board,
-    /// A profile of firmware/Cargo.toml: `release` (opt-level s) or `small` (opt-level z).
+    /// A profile of firmware/Cargo.toml: `release` (opt-level z) or `fast` (opt-level s).
     #[arg(long, default_value = "release")]
     profile: String,
     /// Features of the package, separated by commas.

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 
+use super::succession::rename_release_key;
 use crate::e2e::api::{self, Api};
 use crate::e2e::junk::Junk;
 use crate::emu::boot;
@@ -67,6 +68,8 @@ const LAST_LOOK: Duration = Duration::from_secs(2);
 pub(super) struct Marks {
     /// Bytes of stack.
     pub(super) stack: u64,
+    /// Bytes of the second stack, which verifies signatures.
+    pub(super) second_stack: u64,
     /// Received frames that waited at once.
     pub(super) frames: u64,
     /// Received frames that found no room.
@@ -92,6 +95,7 @@ pub(super) fn measure(elf: &Path) -> Result<Marks> {
     wait_until_whole(&apis)?;
     for (seed, api) in (1..).zip(&apis) {
         put_under_load(api, &mut Junk::new(seed, &key))?;
+        rename_release_key(api, &key)?;
     }
     expect_active(&cluster)?;
     std::thread::sleep(LAST_LOOK);
@@ -108,6 +112,7 @@ pub(super) fn measure(elf: &Path) -> Result<Marks> {
         marks.read(&log);
     }
     ensure!(marks.stack > 0, "no board has told how deep its stack was");
+    ensure!(marks.second_stack > 0, "no board has told how deep its second stack was");
     Ok(marks)
 }
 
@@ -256,13 +261,15 @@ fn is_held(client: &TcpStream) -> bool {
 }
 
 impl Marks {
-    /// Takes the marks from a board's serial line: `STACK n` and `QUEUE at most n frames, n dropped`.
+    /// Takes the marks from a board's serial line: `STACK n`, `SECOND STACK n` and `QUEUE at most n frames, n dropped`.
     fn read(&mut self, log: &str) {
         for line in log.lines() {
             let mut words = line.split_whitespace();
             let mut number = |skip| words.nth(skip).and_then(|word| word.parse::<u64>().ok());
             if line.starts_with("STACK ") {
                 self.stack = self.stack.max(number(1).unwrap_or(0));
+            } else if line.starts_with("SECOND STACK ") {
+                self.second_stack = self.second_stack.max(number(2).unwrap_or(0));
             } else if line.starts_with("QUEUE ") {
                 self.frames = self.frames.max(number(3).unwrap_or(0));
                 self.dropped = self.dropped.max(number(1).unwrap_or(0));
@@ -279,7 +286,8 @@ mod tests {
     fn the_highest_marks_are_taken_from_a_serial_line() {
         let mut marks = Marks::default();
         marks.read("BOOT x\r\nSTACK 2500\r\nQUEUE at most 4 frames, 0 dropped\r\n");
-        marks.read("STACK 2400\r\nQUEUE at most 3 frames, 2 dropped\r\n");
-        assert_eq!((marks.stack, marks.frames, marks.dropped), (2500, 4, 2));
+        marks.read("STACK 2400\r\nSECOND STACK 7000\r\nQUEUE at most 3 frames, 2 dropped\r\n");
+        assert_eq!((marks.stack, marks.second_stack), (2500, 7000));
+        assert_eq!((marks.frames, marks.dropped), (4, 2));
     }
 }

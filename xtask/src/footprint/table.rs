@@ -214,7 +214,9 @@ The load is {boards} boards in one cluster with {crowd} members that run in the 
 none of which may hold a board for dead. Each board in turn meets {slow_clients} slow clients, of which {seats} hold its seats and
 one is refused, and with them {busy_junk} hostile requests and {busy_junk} good ones, some of which it must refuse. Then
 follow {junk} hostile requests with a good one before each, of which it must answer more than half, and
-{lists} requests for its member list, one after another, and as many by {clients} clients at once. Before start-up the stack is painted, and each board looks once a second how much of
+{lists} requests for its member list, one after another, and as many by {clients} clients at once.
+At last it is given a release key and that key's successor, with an altered signature and with a genuine one, which
+it verifies on the second stack, in memory that is the SDK's heap on the chip. The engine is made there, too. Before start-up the stack is painted, and each board looks once a second how much of
 the paint is gone; the highest mark of all boards is in the table, and so are the highest count of waiting and
 of dropped frames.
 

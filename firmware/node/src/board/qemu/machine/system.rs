@@ -90,7 +90,10 @@ impl System for EmulatedSystem {
     }
 
     fn verify(&self, succession: &Succession) -> bool {
-        succession.is_genuine()
+        // SAFETY: what is called makes no such call.
+        let (genuine, depth) = unsafe { stack::on_second(|| succession.is_genuine()) };
+        log_line!("SECOND STACK {depth}");
+        genuine
     }
 
     async fn restart(&self) -> ! {

@@ -14,3 +14,12 @@ if os.environ.get("SPORE_SIGN") == "wrong":
     KEY = bytes(byte ^ 0xFF for byte in KEY)
 
 schemathesis.auth.set_from_requests(signing.Signed(KEY))
+
+
+@schemathesis.hook
+def before_call(context, case, kwargs):
+    """The description names a service that every node has, and that takes one method. The node
+    under test has another one that takes each."""
+    if case.path_parameters.get("name") == "identify":
+        case.path_parameters["name"] = "echo"
+

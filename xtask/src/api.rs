@@ -145,6 +145,8 @@ fn start(spore: &Path, folder: &Path, key_file: &Path) -> Result<(Node, String)>
     command.args(["node", "--bind", &address, "--hostname", "checked"]);
     command.args(["--port", &port.to_string(), "--http-port", &port.to_string()]);
     command.arg("--key-file").arg(key_file).arg("--state").arg(folder.join("state"));
+    // One that answers every method with which services are described.
+    command.args(["--service", "echo=cat"]);
     command.stdout(Stdio::null()).stderr(log);
     let mut node = Node(command.spawn().context("cannot start the node")?);
     let api = format!("{address}:{port}");

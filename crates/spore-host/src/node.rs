@@ -8,6 +8,7 @@ use crate::state::{FolderError, Memory, StateFolder};
 use crate::stop::Stop;
 use crate::system::HostSystem;
 use embassy_futures::join::{join_array, join3, join4};
+use embassy_futures::select::{Either, select};
 use embassy_sync::signal::Signal;
 use futures_lite::future::{block_on, or};
 use log::error;
@@ -164,8 +165,9 @@ fn live(
         Ending::Restarted
     };
     let node = Box::pin(drive(&shell, &sockets, &settings.faults));
-    let never = async { node.await };
-    block_on(or(goodbye, or(restarted, never)))
+    // The node itself never ends.
+    let Either::First(ending) = block_on(select(or(goodbye, restarted), node));
+    ending
 }
 
 /// How the life of a node ended.

@@ -145,6 +145,8 @@ fn operation(route: &Route, details: &'static Details, method: &str) -> Value {
 fn response(answer: &Answer) -> Value {
     let schema = match answer.schema {
         Some(name) => schemas::reference(name),
+        // Of any type, and so of any form.
+        None if answer.media == "*/*" => json!({}),
         None => json!({ "type": "string" }),
     };
     json!({

@@ -112,9 +112,9 @@ fn error() -> Value {
 fn node_status() -> Value {
     let service = object(json!({ "name": text(), "policy": policy(), "summary": text() }));
     let endpoint = object(json!({
-        "method": one_of(&["GET", "POST", "PUT", "PATCH", "DELETE"]),
+        "method": one_of(&["GET", "POST", "PUT", "PATCH", "DELETE", "ANY"]),
         "path": { "type": "string", "pattern": "^/" },
-        "policy": policy(),
+        "policy": one_of(&["open", "signed", "declared"]),
     }));
     object(json!({
         "id": id(),

@@ -3,6 +3,7 @@
 use crate::ClusterKey;
 use crate::api::{Policy, ROUTES};
 use crate::security::request::{Signed, SigningKey};
+use std::collections::BTreeSet;
 use std::format;
 use std::string::ToString as _;
 use std::vec::Vec;
@@ -43,4 +44,18 @@ fn the_worked_example_is_right() {
         Signed { method: "PUT", path: "/api/node/config", query: "a=b", nonce, body: b"{}" };
     assert!(DOCUMENT.contains("| request | `PUT /api/node/config?a=b` with the body `{}` |"));
     assert_eq!(SigningKey::derive(&key).sign(&request).to_string(), value("mac"));
+}
+
+#[test]
+fn every_code_of_an_error_is_in_the_table_of_errors() {
+    let source = include_str!("../api/error.rs");
+    let (_, codes) = source.split_once("pub const fn code").unwrap();
+    let (codes, _) = codes.split_once("pub const fn message").unwrap();
+    let codes: BTreeSet<_> = codes.split('"').skip(1).step_by(2).collect();
+    let (_, table) = DOCUMENT.split_once("## Errors").unwrap();
+    let rows = table.lines().filter_map(|line| line.split('`').nth(1));
+    // The code of a command that fails is the body's own.
+    let rows: BTreeSet<_> = rows.filter(|code| *code != "service_failed").collect();
+    assert!(codes.len() > 20, "{codes:?}");
+    assert_eq!(rows, codes);
 }

@@ -163,7 +163,7 @@ pub(crate) fn store(path: &Path, key: &Key, replace: bool) -> Result<()> {
 }
 
 /// Writes the secret `text` to `path`, in a folder that is made if need be.
-pub(crate) fn write(path: &Path, text: &str, replace: bool) -> io::Result<()> {
+fn write(path: &Path, text: &str, replace: bool) -> io::Result<()> {
     let write = if replace { secret_file::replace } else { secret_file::create };
     secret_file::make_folder(path).and_then(|()| write(path, text))
 }
@@ -272,10 +272,24 @@ mod tests {
         let error = read(&directory.path().join("my key")).unwrap_err().to_string();
         let command = format!("`spore key new --key-file '{}/my key'`", directory.path().display());
         assert!(error.contains(&command), "{error}");
-        // A folder can be opened, and not read.
-        fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o700)).unwrap();
-        let error = format!("{:#}", read(directory.path()).unwrap_err());
+        let error = format!("{:#}", read(Path::new("/dev/null/key")).unwrap_err());
         assert!(error.contains("cannot read") && !error.contains("key new"), "{error}");
+    }
+
+    #[test]
+    fn what_is_no_regular_file_is_neither_read_nor_replaced() {
+        let directory = tempfile::tempdir().unwrap();
+        let fifo = directory.path().join("fifo");
+        assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+        for path in [directory.path(), Path::new("/dev/null"), &fifo] {
+            let error = format!("{:#}", read(path).unwrap_err());
+            assert!(error.contains("is not a regular file"), "{error}");
+            assert!(!error.contains("chmod"), "{error}");
+        }
+        // Not /dev/null: a failing test run by root would destroy it.
+        let error = format!("{:#}", make(&fifo, true).unwrap_err());
+        assert!(error.contains("is not a regular file"), "{error}");
+        assert_eq!(names(directory.path()), ["fifo"]);
     }
 
     #[test]

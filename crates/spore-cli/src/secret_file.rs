@@ -9,14 +9,17 @@ use std::path::Path;
 use std::process;
 
 /// The text in `path`; `None` if there is no such file. One that others can read is refused: what
-/// is in it may be theirs already.
+/// is in it may be theirs already. So is what is no regular file, before it is opened: a FIFO would
+/// be waited for.
 pub(crate) fn read(path: &Path, what: &str) -> Result<Option<String>> {
     let cannot = || format!("cannot read the {what} {}", path.display());
-    let mut file = match File::open(path) {
-        Ok(file) => file,
+    match fs::metadata(path) {
+        Ok(there) if there.is_file() => (),
+        Ok(_) => bail!("the {what} {} is not a regular file", path.display()),
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error).with_context(cannot),
-    };
+    }
+    let mut file = File::open(path).with_context(cannot)?;
     let mode = file.metadata().with_context(cannot)?.permissions().mode();
     if mode & 0o077 != 0 {
         let path = path.to_string_lossy();
@@ -51,10 +54,14 @@ pub(crate) fn create(path: &Path, text: &str) -> io::Result<()> {
 }
 
 /// Writes `text` to `path`, whole or not at all: a key that is half replaced locks everyone out.
+/// Only a regular file is replaced: root could rename a key over /dev/null.
 pub(crate) fn replace(path: &Path, text: &str) -> io::Result<()> {
     let Some(name) = path.file_name() else {
         return Err(io::Error::new(ErrorKind::InvalidInput, "this is no file's name"));
     };
+    if fs::metadata(path).is_ok_and(|there| !there.is_file()) {
+        return Err(io::Error::new(ErrorKind::InvalidInput, "it is not a regular file"));
+    }
     let new = format!(".{}.{}.new", name.to_string_lossy(), process::id());
     let new = path.with_file_name(new);
     create(&new, text)?;

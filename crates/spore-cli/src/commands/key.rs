@@ -106,7 +106,7 @@ enum Action {
     /// Take over a key that was exported
     #[command(after_help = IMPORT_EXAMPLES)]
     Import {
-        /// The file that was written by `spore key export`, or - for stdin
+        /// The file that was written by `spore key export`, a cluster's key file, or - for stdin
         #[arg(value_name = "FILE")]
         from: PathBuf,
         /// Replace the key that is there: members that have it are locked out
@@ -199,7 +199,9 @@ impl Key {
         let Some(path) = to else {
             return if self.json { print_line(json!({ "text": text })) } else { print(text) };
         };
-        match key_file::write(path, &text, force) {
+        // No folder is made: a stick that is not mounted is not written to, and is not missed later.
+        let write = if force { secret_file::replace } else { secret_file::create };
+        match write(path, &text) {
             Ok(()) if self.json => print_line(json!({ "file": path })),
             Ok(()) => print_line(format_args!("The {kind} key is in {}.", path.display())),
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {
@@ -209,31 +211,51 @@ impl Key {
         }
     }
 
+    /// Whether `key` is the one in `path`, its kind's file.
+    fn has(&self, path: &Path, key: &keys::Key) -> Result<bool> {
+        match key {
+            keys::Key::Cluster(key) => Ok(path.exists() && *key == self.cluster.read()?),
+            keys::Key::Release(key) => {
+                Ok(self.release.find()?.is_some_and(|old| key.public() == old.public()))
+            }
+            keys::Key::ReleasePublic(_) => Ok(false),
+        }
+    }
+
     fn import(&self, from: &Path, force: bool) -> Result<()> {
-        let name = from.display();
-        let text = if from == Path::new("-") {
+        let (name, text) = if from == Path::new("-") {
             let mut text = String::new();
             let read = std::io::stdin().lock().read_to_string(&mut text);
-            read.map(|_| text).context("cannot read stdin")?
+            let text = read.map(|_| text).context("cannot read standard input")?;
+            ("standard input".to_owned(), text)
         } else {
+            let name = from.display().to_string();
             let text = secret_file::read(from, "key")?;
-            text.with_context(|| format!("there is no file {name}"))?
+            let text = text.with_context(|| format!("there is no file {name}"))?;
+            (name, text)
         };
-        let key = keys::Key::parse(&text).with_context(|| format!("{name} is no exported key"))?;
+        // The file of a cluster key, as `spore key new` writes it, does as well.
+        let key = match text.trim().parse() {
+            Ok(key) => keys::Key::Cluster(key),
+            Err(_) => {
+                keys::Key::parse(&text).with_context(|| format!("{name} is no exported key"))?
+            }
+        };
         if let keys::Key::ReleasePublic(_) = key {
             bail!("{name} has the public part of a release key alone; it signs nothing");
         }
         let kind = key.kind();
         let path = self.path(kind)?;
-        let there = match kind {
-            Kind::Cluster => {
-                path.exists()
-                    && matches!(&key, keys::Key::Cluster(key) if *key == self.cluster.read()?)
+        let there = match self.has(&path, &key) {
+            Ok(there) => there,
+            // What is replaced need not be good.
+            Err(_) if force => false,
+            Err(error) if path.is_file() => {
+                let context =
+                    format!("the {kind} key that is there is no good (--force replaces it)");
+                return Err(error.context(context));
             }
-            Kind::Release => match (&key, self.release.find()?) {
-                (keys::Key::Release(key), Some(old)) => key.public() == old.public(),
-                _ => false,
-            },
+            Err(error) => return Err(error),
         };
         if !there {
             key_file::store(&path, &key, force)?;

@@ -22,6 +22,9 @@ fn keys_go_to_another_machine_and_are_the_same_there() {
         let show = ["key", "show", kind, "--json"];
         let file = here.path().join(format!("usb/{kind}.txt"));
         let file = file.to_str().unwrap();
+        let no_folder = here.run(&["key", "export", kind, "--output", file]);
+        assert_eq!(no_folder.status.code(), Some(1), "a folder is not made");
+        fs::create_dir(here.path().join("usb")).unwrap();
         run(&here, &["key", "export", kind, "--output", file]);
         assert_eq!(mode(Path::new(file)), 0o600);
         assert_eq!(mode(&here.path().join("spore")), 0o700);
@@ -44,7 +47,22 @@ fn keys_go_to_another_machine_and_are_the_same_there() {
         assert_eq!(there.json(&show), before);
         run(&there, &["key", "import", file, "--force"]);
         assert_eq!(there.json(&show)[name], here.json(&show)[name]);
+        // A damaged one is not replaced without a word either, and need not be good to be replaced.
+        fs::write(there.path().join(format!("spore/{kind}.key")), "damaged").unwrap();
+        let refused = there.run(&["key", "import", file]);
+        assert!(stderr(&refused).contains("--force replaces it"), "{}", stderr(&refused));
+        run(&there, &["key", "import", file, "--force"]);
+        assert_eq!(there.json(&show)[name], here.json(&show)[name]);
+        fs::remove_dir_all(here.path().join("usb")).unwrap();
     }
+    // The file of a cluster key is taken as it is.
+    let file = here.path().join("spore/cluster.key");
+    let output = there.run(&["key", "import", file.to_str().unwrap(), "--force"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let show = ["key", "show", "--json"];
+    assert_eq!(there.json(&show)["key"], here.json(&show)["key"]);
+    let output = there.run(&["key", "import", "-"]);
+    assert!(stderr(&output).contains("standard input is no"), "{}", stderr(&output));
 }
 
 #[test]
@@ -63,7 +81,7 @@ fn what_is_no_key_or_is_not_kept_secret_is_not_imported() {
     let good = fs::read_to_string(&file).unwrap();
     fs::write(&file, good.replace("kind: release", "kind: cluster")).unwrap();
     refused("checksum");
-    fs::write(&file, "0".repeat(64)).unwrap();
+    fs::write(&file, "0".repeat(63)).unwrap();
     refused("SPORE key 1");
     fs::write(&file, &good).unwrap();
     fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();

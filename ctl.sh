@@ -13,7 +13,7 @@ Usage: ./ctl.sh COMMAND
   build              build the firmware, and link it for the ESP-01
   test               run all tests of the quick gate (under 20 minutes on 2 cores)
   test --long        run those, then all shards of what takes longer
-  test --long I/2    run shard I alone: 1 the simulator's long sweeps, 2 the rest
+  test --long I/2    run shard I alone: 1 the simulator's long sweeps in its world, 2 the rest
   help               show this
 
 Exit codes: 0 done, 1 something failed or could not be run, 2 wrong usage.
@@ -126,9 +126,11 @@ shard_1() {
     run timeout "$shard_limit" cargo test --release --package spore-sim --test world -- --ignored --nocapture
 }
 
-# Every way to compile the firmware; ten minutes of real nodes killed under bad radio; licences and
+# Power cuts at any operation; a node under load and under siege; every way to compile the firmware; ten minutes of real nodes killed under bad radio; licences and
 # sources of all dependencies.
 shard_2() {
+    run timeout "$shard_limit" cargo test --release --package spore-sim --test flash -- --ignored --nocapture
+    run timeout "$shard_limit" cargo test --package spore-cli --test command -- --ignored --nocapture --test-threads 1
     run timeout "$shard_limit" cargo xtask difftest --every-option
     run timeout "$shard_limit" cargo xtask soak
     if ! cargo deny --version >/dev/null 2>&1; then

@@ -1,10 +1,12 @@
 """What schemathesis does not try: credentials of all kinds, and /metrics by Prometheus' own parser.
 
-Usage: check.py DESCRIPTION NODE, with SPORE_KEY_FILE in the environment. Exit code 1: it failed.
+Usage: check.py DESCRIPTION NODE OTHER, with SPORE_KEY_FILE in the environment. OTHER is a second node
+with the same key; it is restarted in the end. Exit code 1: it failed.
 """
 
 import json
 import sys
+import time
 
 import jsonschema
 import openapi_spec_validator
@@ -12,7 +14,7 @@ import requests
 import signing
 from prometheus_client.parser import text_string_to_metric_families
 
-description_file, node = sys.argv[1:]
+description_file, node, other = sys.argv[1:]
 key = signing.key_from_environment()
 with open(description_file, encoding="utf-8") as file:
     description = json.load(file)
@@ -24,9 +26,9 @@ def schema(name):
     return {**description, "$ref": f"#/components/schemas/{name}"}
 
 
-def send(method, path, body=b"", query="", **headers):
+def send(method, path, body=b"", query="", to=node, **headers):
     """One request exactly as given: no library signs it, or changes its target."""
-    url = f"{node}{path}" + (f"?{query}" if query else "")
+    url = f"{to}{path}" + (f"?{query}" if query else "")
     return requests.request(method, url, data=body, headers=headers, timeout=5)
 
 
@@ -84,6 +86,7 @@ def wrong_credentials(method, path, body):
     yield "other path", body, "", field(*good(target="/api/node/status"))
     yield "other query", body, "a=b", field(*good())
     yield "other body", body, "", field(*good(body=body + b" "))
+    yield "nonce of another node", body, "", field(*good(nonce=signing.nonce(other)))
     yield "own nonce", body, "", field(*good(nonce="0" * 28))
     nonce, mac = good()
     yield "twice", body, "", field(nonce, mac) + f", mac={mac}"
@@ -93,8 +96,14 @@ def wrong_credentials(method, path, body):
     yield "query in the wrong order", body, f"auth-mac={mac}&auth-nonce={nonce}", None
 
 
+def status():
+    answer = requests.get(f"{node}/api/node/status", timeout=5)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
 tried = 0
-before = config()
+before, ran, began = config(), status(), time.monotonic()
 for (method, path), body in BODIES.items():
     for name, sent, query, value in wrong_credentials(method, path, body):
         headers = {} if value is None else {"Authorization": value}
@@ -107,15 +116,28 @@ for (method, path), body in BODIES.items():
         assert code.startswith("credentials_") or code == "nonce_stale", f"{name}: {code}"
         tried += 1
 assert config() == before, "a refused request changed the settings"
+# Who is told to restart does so half a second later.
+time.sleep(1)
+runs, took = status(), time.monotonic() - began
+assert runs["reset_reason"] == ran["reset_reason"], f"restarted: {runs['reset_reason']}"
+uptime = runs["uptime_ms"] - ran["uptime_ms"]
+assert uptime > 900 * took - 500, f"restarted: {uptime} ms older after {took:.1f} s"
 
-# A request that was carried out is not carried out again; nor is one of another node's nonce.
-fresh = signing.nonce(node)
-proof = signing.mac(key, "GET", "/api/node/config", fresh, b"")
-first = send("GET", "/api/node/config", Authorization=field(fresh, proof))
-assert first.status_code == 200, first.text
-again = send("GET", "/api/node/config", Authorization=field(fresh, proof))
-assert (again.status_code, again.json()["error"]["code"]) == (401, "nonce_stale"), again.text
-tried += 1
+# A request that was carried out is not carried out again, whatever it asks for. The other node is
+# asked, which restarts, and is asked again before it does.
+hostname = json.dumps({"hostname": before["hostname"]}).encode()
+for method, path, body, code in (
+    ("GET", "/api/node/config", b"", 200),
+    ("PUT", "/api/node/config", hostname, 200),
+    ("POST", "/api/node/restart", b"", 202),
+):
+    fresh = signing.nonce(other)
+    value = field(fresh, signing.mac(key, method, path, fresh, body))
+    first = send(method, path, body, to=other, Authorization=value)
+    assert first.status_code == code, first.text
+    again = send(method, path, body, to=other, Authorization=value)
+    assert (again.status_code, again.json()["error"]["code"]) == (401, "nonce_stale"), again.text
+    tried += 1
 
 # The query does as well as the field, and forms that RFC 9110 allows are taken.
 fresh = signing.nonce(node)

@@ -8,13 +8,14 @@
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 
+use crate::emu::child::Guarded;
 use crate::{e2e, paths, process};
 
 /// Checks that hold whoever signs.
@@ -36,16 +37,6 @@ pub(crate) struct Api {
     examples: u32,
 }
 
-/// A node that ends with this value.
-struct Node(Child);
-
-impl Drop for Node {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 /// What the checks are run with.
 struct Bench {
     folder: PathBuf,
@@ -53,6 +44,8 @@ struct Bench {
     key_file: PathBuf,
     description: PathBuf,
     url: String,
+    /// Another node with the same key.
+    other: String,
 }
 
 impl Api {
@@ -76,13 +69,14 @@ impl Api {
         let description = folder.join("openapi.json");
         run_spore(&spore, &["key", "new", "--key-file"], &key_file)?;
         run_spore(&spore, &["openapi", "--output"], &description)?;
-        let (mut node, url) = start(&spore, &folder, &key_file)?;
-        let bench = Bench { folder, python, key_file, description, url };
+        let (mut node, url) = start("checked", &spore, &folder, &key_file)?;
+        let (_other, other) = start("other", &spore, &folder, &key_file)?;
+        let bench = Bench { folder, python, key_file, description, url, other };
         let examples = self.examples.to_string();
         bench.schemathesis("right", &["--checks", "all", "--max-examples", &examples])?;
         bench.schemathesis("wrong", &["--checks", CHECKS, "--max-examples", &examples])?;
         print!("{}", bench.check()?);
-        ensure!(node.0.try_wait()?.is_none(), "the node has ended; see {}", bench.folder.display());
+        ensure!(node.ended()?.is_none(), "the node has ended; see {}", bench.folder.display());
         Ok(())
     }
 }
@@ -125,7 +119,7 @@ impl Bench {
     fn check(&self) -> Result<String> {
         let mut command = self.command(&self.python);
         command.arg(paths::repository().join("tests/api/check.py"));
-        process::run(command.arg(&self.description).arg(&self.url))
+        process::run(command.arg(&self.description).args([&self.url, &self.other]))
     }
 }
 
@@ -134,21 +128,22 @@ fn run_spore(spore: &Path, arguments: &[&str], file: &Path) -> Result<()> {
 }
 
 /// Starts a node on an address of this machine alone, and waits until it answers.
-fn start(spore: &Path, folder: &Path, key_file: &Path) -> Result<(Node, String)> {
+fn start(name: &str, spore: &Path, folder: &Path, key_file: &Path) -> Result<(Guarded, String)> {
     // A port that is free now, and an address that nobody else uses it on.
     let probe = TcpListener::bind("127.0.0.1:0").context("this machine has no free port")?;
     let port = probe.local_addr()?.port();
     let [high, low] = port.to_be_bytes();
     let address = Ipv4Addr::new(127, 64 | (high >> 2), low, 1).to_string();
-    let log = fs::File::create(folder.join("node.log")).context("cannot write the node's log")?;
-    let mut command = Command::new(spore);
-    command.args(["node", "--bind", &address, "--hostname", "checked"]);
-    command.args(["--port", &port.to_string(), "--http-port", &port.to_string()]);
-    command.arg("--key-file").arg(key_file).arg("--state").arg(folder.join("state"));
-    // One that answers every method with which services are described.
-    command.args(["--service", "echo=cat"]);
-    command.stdout(Stdio::null()).stderr(log);
-    let mut node = Node(command.spawn().context("cannot start the node")?);
+    let log = folder.join(format!("{name}.log"));
+    let output = fs::File::create(&log).context("cannot write the node's log")?;
+    let program = spore.to_str().context("the path of spore is not UTF-8")?;
+    let mut node = Guarded::start(name, program, |command| {
+        command.args(["node", "--bind", &address, "--hostname", name]);
+        command.args(["--port", &port.to_string(), "--http-port", &port.to_string()]);
+        command.arg("--key-file").arg(key_file).arg("--state").arg(folder.join(name));
+        // One that answers every method with which services are described.
+        command.args(["--service", "echo=cat"]).stdout(Stdio::null()).stderr(output)
+    })?;
     let api = format!("{address}:{port}");
     let begin = Instant::now();
     loop {
@@ -156,9 +151,9 @@ fn start(spore: &Path, folder: &Path, key_file: &Path) -> Result<(Node, String)>
         if process::run(ask.args(["status", "--node", &api])).is_ok() {
             return Ok((node, format!("http://{api}")));
         }
-        let ended = node.0.try_wait()?.is_some();
+        let ended = node.ended()?.is_some();
         if ended || begin.elapsed() > START {
-            bail!("the node does not answer:\n{}", process::tail_of(&folder.join("node.log"), 20));
+            bail!("the node does not answer:\n{}", process::tail_of(&log, 20));
         }
         thread::sleep(Duration::from_millis(100));
     }

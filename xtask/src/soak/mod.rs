@@ -9,7 +9,7 @@ use std::fs;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 
 use crate::{e2e, emu, paths};
@@ -52,6 +52,9 @@ pub(crate) struct Soak {
     /// Decides what is done to whom and when, and which datagrams are lost.
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// More members than these declared dead while they ran are a failure.
+    #[arg(long, default_value_t = 0)]
+    max_false_deaths: u32,
 }
 
 fn minutes(text: &str) -> Result<f64, String> {
@@ -98,10 +101,10 @@ impl Soak {
 
     /// The options that give the same run.
     fn options(&self) -> String {
-        let Self { nodes, minutes, loss, broadcast_loss, jitter, seed } = self;
+        let Self { nodes, minutes, loss, broadcast_loss, jitter, seed, max_false_deaths } = self;
         format!(
             "--nodes {nodes} --minutes {minutes} --loss {loss} --broadcast-loss {broadcast_loss} \
-             --jitter {jitter} --seed {seed}"
+             --jitter {jitter} --seed {seed} --max-false-deaths {max_false_deaths}"
         )
     }
 
@@ -138,6 +141,12 @@ impl Run {
         let agreed = self.agree().context("the member lists do not agree")?;
         self.hold().context("the member lists did not stay right")?;
         let tally = &self.fleet.tally;
+        ensure!(
+            tally.false_deaths <= soak.max_false_deaths,
+            "{} members were declared dead while they ran; {} may be",
+            tally.false_deaths,
+            soak.max_false_deaths
+        );
         println!(
             "soak: passed: {} nodes, {} min, {} % loss, {} ms jitter, seed {}: {} kills, {} ends, \
              {} stalls, {} restarts ({} as new members), {} false deaths, all lists agree {:.1} s \

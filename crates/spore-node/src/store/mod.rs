@@ -29,6 +29,8 @@
 //!   record that is not done, nor is any word believed to be blank. A sector is erased each time
 //!   before it is filled, and read in full after that, so half an erase is harmless. Opening a
 //!   store writes nothing.
+//! - **Operations that are reported to have failed, and have had their effect or none:** nothing is appended to a
+//!   sector once the head of the next one was tried, and no sequence number is given to two heads.
 //! - **Cells that do not take what is programmed:** each record is read back before it counts; the
 //!   next sector is tried then, and the one after it.
 //! - **Bits of stored values that flip later** are noticed, and told from a torn write: what was
@@ -100,10 +102,11 @@ pub enum StoreError<E> {
     /// The value is longer than [`MAX_VALUE`], the buffer for it is too short, or there can be no
     /// such key. Nothing was tried.
     Refused,
-    /// The flash reported a failure. The old value is there, or the new one; storing again helps
-    /// when the flash works again.
+    /// The flash reported a failure. At the next start the old value is there, or the new one;
+    /// storing again helps when the flash works again.
     Flash(E),
-    /// No sector takes what is programmed. The old value is still there.
+    /// No sector takes what is programmed. At the next start the old value is there, or, if only its
+    /// reading back failed, the new one.
     Worn,
 }
 
@@ -118,6 +121,7 @@ impl<E> From<E> for StoreError<E> {
 struct Current {
     /// Its place in the ring.
     sector: u32,
+    /// The highest sequence number that was given to any sector.
     sequence: u32,
     contents: Contents,
 }
@@ -252,6 +256,10 @@ impl<F: NorFlash> Store<F> {
                 return Ok(());
             }
         }
+        // A head that is reported to have failed may be there, and count at the next start: then
+        // what is appended here from now on would be lost.
+        self.current =
+            self.current.map(|current| Current { contents: current.contents.sealed(), ..current });
         self.renew(key, value).await
     }
 
@@ -268,10 +276,12 @@ impl<F: NorFlash> Store<F> {
     /// Makes another sector the current one, with the values of this one but for `value`.
     async fn renew(&mut self, key: u8, value: &[u8]) -> Result<(), StoreError<F::Error>> {
         let last = self.current.map_or(self.sectors - 1, |current| current.sector);
-        let sequence = self.current.map_or(1, |current| current.sequence.saturating_add(1));
         for ahead in 1..self.sectors {
             let sector = (last + ahead) % self.sectors;
             let Some(contents) = self.fill(sector, key, value).await? else { continue };
+            let sequence = self.current.map_or(1, |current| current.sequence.saturating_add(1));
+            // No other head may have this number, whatever is reported of this one.
+            self.current = self.current.map(|current| Current { sequence, ..current });
             let head = Head { sequence }.to_bytes();
             if !self.program(self.address(sector, 0), &head).await? {
                 continue;

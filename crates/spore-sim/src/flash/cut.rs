@@ -1,4 +1,4 @@
-//! What a power cut leaves of an operation.
+//! What a power cut leaves of an operation, and errors that the chip only reports.
 
 use super::{PAGE, WORD};
 use fastrand::Rng;
@@ -12,6 +12,15 @@ pub struct Cut {
     pub when: When,
     /// What a tear draws its chance from.
     pub seed: u64,
+}
+
+/// An error to come that is none: the power stays, and the next operation succeeds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lapse {
+    /// At which operation, as of a [`Cut`].
+    pub operation: u64,
+    /// Whether the operation is complete all the same, or nothing has happened.
+    pub effect: bool,
 }
 
 /// The moment of a cut.

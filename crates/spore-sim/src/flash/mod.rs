@@ -1,4 +1,4 @@
-//! [`NorChip`]: a NOR flash whose power can be cut at any operation.
+//! [`NorChip`]: a NOR flash whose power can be cut, and which can report an error, at any operation.
 //!
 //! As on an ESP-01: sectors of 4 KB are erased to ones, words of four bytes are programmed, which
 //! only clears bits, in pages of 256 bytes. Reads are free of faults: a cell that reads now so and
@@ -6,7 +6,7 @@
 
 mod cut;
 
-pub use cut::{Cut, Tear, When};
+pub use cut::{Cut, Lapse, Tear, When};
 
 use embedded_storage_async::nor_flash::{
     ErrorType, NorFlash, NorFlashError, NorFlashErrorKind, ReadNorFlash,
@@ -27,6 +27,8 @@ pub const WORD: usize = 4;
 pub enum FlashError {
     /// The power is off.
     Off,
+    /// A [`Lapse`]: this operation is said to have failed, the next one will not.
+    Lapse,
     /// The address or the length is not a multiple of a word or of a sector.
     NotAligned,
     /// The chip is not so large.
@@ -36,7 +38,7 @@ pub enum FlashError {
 impl NorFlashError for FlashError {
     fn kind(&self) -> NorFlashErrorKind {
         match self {
-            Self::Off => NorFlashErrorKind::Other,
+            Self::Off | Self::Lapse => NorFlashErrorKind::Other,
             Self::NotAligned => NorFlashErrorKind::NotAligned,
             Self::OutOfBounds => NorFlashErrorKind::OutOfBounds,
         }
@@ -52,6 +54,7 @@ pub struct NorChip {
     erases: Vec<u32>,
     operations: u64,
     cut: Option<Cut>,
+    lapse: Option<Lapse>,
     off: bool,
 }
 
@@ -69,7 +72,7 @@ impl NorChip {
     pub fn from_bytes(bytes: Vec<u8>) -> Self {
         assert!(bytes.len().is_multiple_of(SECTOR), "a chip has whole sectors");
         let erases = vec![0; bytes.len() / SECTOR];
-        Self { bytes, erases, operations: 0, cut: None, off: false }
+        Self { bytes, erases, operations: 0, cut: None, lapse: None, off: false }
     }
 
     /// What the chip holds.
@@ -95,6 +98,11 @@ impl NorChip {
     /// Arms a cut, in place of any other. If its operation is past, nothing will happen.
     pub fn arm(&mut self, cut: Cut) {
         self.cut = Some(cut);
+    }
+
+    /// Arms an error, in place of any other. If its operation is past, nothing will happen.
+    pub fn arm_lapse(&mut self, lapse: Lapse) {
+        self.lapse = Some(lapse);
     }
 
     /// Whether the power is off. Everything fails then.
@@ -123,6 +131,12 @@ impl NorChip {
         let number = self.operations;
         self.operations += 1;
         let area = &mut self.bytes[from..][..after.len()];
+        if let Some(lapse) = self.lapse.take_if(|lapse| lapse.operation == number) {
+            if lapse.effect {
+                area.copy_from_slice(after);
+            }
+            return Err(FlashError::Lapse);
+        }
         let Some(cut) = self.cut.filter(|cut| cut.operation == number) else {
             area.copy_from_slice(after);
             return Ok(());
@@ -194,7 +208,7 @@ impl NorFlash for NorChip {
 
 #[cfg(test)]
 mod tests {
-    use super::{Cut, FlashError, NorChip, PAGE, SECTOR, Tear, When};
+    use super::{Cut, FlashError, Lapse, NorChip, PAGE, SECTOR, Tear, When};
     use embassy_futures::block_on;
     use embedded_storage_async::nor_flash::{NorFlash, ReadNorFlash};
 
@@ -234,6 +248,19 @@ mod tests {
             chip.power_on();
             block_on(chip.read(0, &mut [0; 4])).unwrap();
             assert_eq!(chip.bytes().iter().filter(|byte| **byte == 0).count(), 4 + done);
+        }
+    }
+
+    #[test]
+    fn a_lapse_is_an_error_once_with_or_without_effect_and_the_power_stays() {
+        for (effect, done) in [(false, 0), (true, 4)] {
+            let mut chip = NorChip::blank(1);
+            chip.arm_lapse(Lapse { operation: 1, effect });
+            block_on(chip.write(0, &[0; 4])).unwrap();
+            assert_eq!(block_on(chip.write(4, &[0; 4])), Err(FlashError::Lapse));
+            assert!(!chip.is_off());
+            assert_eq!(chip.bytes().iter().filter(|byte| **byte == 0).count(), 4 + done);
+            block_on(chip.write(4, &[0; 4])).unwrap();
         }
     }
 

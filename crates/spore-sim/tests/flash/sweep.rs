@@ -1,8 +1,10 @@
-//! A cut at every operation, in three ways, and another one after it.
+//! A cut at every operation, in three ways, and another one after it; and an error at every
+//! operation, after which the same store goes on.
 
-use crate::{Values, change, open, store, values};
+use crate::{KEYS, Values, change, open, store, values};
 use fastrand::Rng;
-use spore_sim::flash::{Cut, NorChip, SECTOR, Tear, When};
+use spore_node::store::StoreError;
+use spore_sim::flash::{Cut, FlashError, Lapse, NorChip, SECTOR, Tear, When};
 use std::ops::AddAssign;
 
 /// How long and how thorough a sweep is.
@@ -20,6 +22,8 @@ struct Figures {
     operations: u64,
     cuts: u64,
     second_cuts: u64,
+    /// Errors that were reported.
+    lapses: u64,
     new: u64,
     /// Erases of the least erased sector.
     erases: u32,
@@ -31,6 +35,7 @@ impl AddAssign for Figures {
         self.operations += other.operations;
         self.cuts += other.cuts;
         self.second_cuts += other.second_cuts;
+        self.lapses += other.lapses;
         self.new += other.new;
         self.erases += other.erases;
     }
@@ -85,6 +90,12 @@ fn sweep(plan: &Plan) -> Figures {
         figures.stores += 1;
         figures.operations += operations;
         for operation in 0..operations {
+            for effect in [false, true] {
+                let lapse = Lapse { operation, effect };
+                let what = format!("seed {}, store {step}, {lapse:?}", plan.seed);
+                go_on_after(&bytes, &now, [&first, &second, &third], lapse, &what);
+                figures.lapses += 1;
+            }
             for (when, seed) in moments(plan.tears) {
                 let seed = seed ^ rng.u64(..);
                 let cut = Cut { operation, when, seed };
@@ -135,6 +146,34 @@ fn next(bytes: &[u8], old: &Values, (key, value): &(u8, Vec<u8>), what: &str) {
     assert_eq!(values(&mut open(flash.into_flash().bytes())), new, "{what}: at the next start");
 }
 
+/// Stores three values with a store that goes on after `lapse`. What is acknowledged must be there
+/// at the next start, and what is not acknowledged may be, unless another value came after it.
+#[track_caller]
+fn go_on_after(bytes: &[u8], old: &Values, changes: [&(u8, Vec<u8>); 3], lapse: Lapse, what: &str) {
+    let mut chip = NorChip::from_bytes(bytes.to_vec());
+    chip.arm_lapse(lapse);
+    let mut flash = reopen(chip);
+    let (mut sure, mut doubtful) = (old.clone(), None);
+    // An identity is short, and what follows a refused value is likely to be.
+    let short = (KEYS[0], vec![0x5A; 10]);
+    for (key, value) in [changes[0], &short, changes[1], changes[2]] {
+        match store(&mut flash, *key, value) {
+            Ok(()) => {
+                doubtful = doubtful.filter(|(doubted, _)| doubted != key);
+                sure.insert(*key, value.clone());
+            }
+            Err(StoreError::Flash(FlashError::Lapse)) if doubtful.is_none() => {
+                doubtful = Some((*key, value.clone()));
+            }
+            Err(error) => panic!("{what}: {error:?}"),
+        }
+        let found = values(&mut open(flash.flash().bytes()));
+        let mut other = sure.clone();
+        other.extend(doubtful.clone());
+        assert!(found == sure || found == other, "{what}: what was acknowledged is not there");
+    }
+}
+
 fn reopen(chip: NorChip) -> spore_node::store::Store<NorChip> {
     let end = u32::try_from(chip.bytes().len()).expect("a chip is small");
     embassy_futures::block_on(spore_node::store::Store::open(chip, 0..end)).expect("it has power")
@@ -145,10 +184,10 @@ fn flash_operations(flash: &spore_node::store::Store<NorChip>) -> u64 {
 }
 
 fn print(name: &str, sectors: &str, figures: &Figures) {
-    let Figures { stores, operations, cuts, second_cuts, new, erases } = figures;
+    let Figures { stores, operations, cuts, second_cuts, lapses, new, erases } = figures;
     println!(
         "{name}: {stores} stores in {sectors} sectors, {operations} operations, each sector erased \
-         at least {erases} times; {cuts} cuts, {second_cuts} second cuts: 0 values lost, \
+         at least {erases} times; {cuts} cuts, {second_cuts} second cuts, {lapses} errors: 0 values lost, \
          {new} times the new value, next store always taken"
     );
 }
@@ -161,6 +200,7 @@ fn a_cut_at_any_operation_leaves_the_old_or_the_new_value_and_all_others() {
     }
     print("O5, quick", "2 and 3", &figures);
     assert!(figures.erases >= 2 && figures.cuts > 5_000 && figures.second_cuts > 3_000);
+    assert!(figures.lapses > 1_000);
     assert!(figures.new * 10 > figures.cuts);
 }
 

@@ -68,6 +68,12 @@ pub(super) struct Seen {
 }
 
 impl Member {
+    /// How often the news of it is still to be passed on.
+    #[cfg(test)]
+    pub(crate) const fn news(&self) -> u8 {
+        self.news
+    }
+
     /// The row of a member of whom `record` is the first news; `None` unless it is alive.
     pub(super) fn new(record: &Record, now: Instant) -> Option<Self> {
         let Rumor::Alive { address, http_port, status_version, hostname, .. } = &record.rumor

@@ -49,7 +49,7 @@ impl Cluster<'_> {
             Some(seen) => {
                 if !seen.window.accept(header.epoch, header.counter) {
                     if seen.window.is_after(header.epoch) {
-                        self.answer_the_past(now, sender, from, message);
+                        self.answer_the_past(now, from, message);
                     }
                     return Err(Refused::Replayed);
                 }
@@ -119,17 +119,11 @@ impl Cluster<'_> {
     /// Acks a ping of an epoch that is over. It is a recording, or the sender's memory was set back:
     /// then the ack lets it trust this node, and so hear that it has an id which was used before.
     /// As many are acked as pings are relayed.
-    fn answer_the_past(
-        &mut self,
-        now: Instant,
-        sender: NodeId,
-        from: SocketAddrV4,
-        message: &Message<'_>,
-    ) {
+    fn answer_the_past(&mut self, now: Instant, from: SocketAddrV4, message: &Message<'_>) {
         if let Kind::Ping(token) = message.kind
             && self.may_relay()
         {
-            self.ack(now, sender, from, token, 0);
+            self.queue.push(now, Task::BareAck { to: from, token });
         }
     }
 

@@ -28,6 +28,9 @@ pub(super) enum Task {
     Ping { peer: NodeId, to: SocketAddrV4 },
     /// The answer to a ping, with the XOR of the two nodes' digests: 0 if their views are equal.
     Ack { peer: NodeId, to: SocketAddrV4, token: Token, difference: u32 },
+    /// The answer to a ping that may be a recording, sent from somebody else's address: it tells
+    /// nothing of others.
+    BareAck { to: SocketAddrV4, token: Token },
     /// A request to ping `target`.
     PingReq { peer: NodeId, to: SocketAddrV4, target: NodeId },
     /// A ping for `origin`, with its token. The address is a member's, with the cluster's port.
@@ -126,6 +129,7 @@ impl Cluster<'_> {
                 (Kind::Ping(self.tokens.make(now, peer)), Some(peer), Some(to))
             }
             Task::Ack { peer, to, token, .. } => (Kind::Ack(token), Some(peer), Some(to)),
+            Task::BareAck { to, token } => (Kind::Ack(token), None, Some(to)),
             Task::PingReq { peer, to, target } => {
                 let token = self.tokens.make(now, peer);
                 (Kind::PingReq { token, target }, Some(peer), Some(to))

@@ -3,6 +3,7 @@
 mod document;
 mod epochs;
 mod pair;
+mod past;
 mod pieces;
 mod services;
 mod settings;

@@ -1,0 +1,67 @@
+//! Recordings of epochs that are over, played by somebody without the key.
+
+use super::world::{World, address, node, sent};
+use crate::Destination;
+use crate::cluster::Member;
+use crate::security::Identity;
+use crate::wire::{NodeId, U24};
+use core::net::SocketAddrV4;
+use std::vec::Vec;
+
+type Datagram = (SocketAddrV4, Destination, Vec<u8>);
+
+/// Three nodes, the third of which has restarted; and the unicasts of its life before that to the
+/// first one.
+fn recorded() -> (World, Vec<Datagram>) {
+    let mut world = World::new(3);
+    world.run(6_000);
+    let id = world.node(3).own().id;
+    let from_third =
+        |(from, to, _): &&Datagram| *from == address(3) && *to == Destination::Unicast(address(1));
+    let recording: Vec<_> = world.air.iter().filter(from_third).cloned().collect();
+    world.kill(3);
+    let stored = Identity { id, epoch: U24::new(1).unwrap() };
+    let reborn = node(world.now, 3, Some(stored));
+    world.nodes.push((3, reborn));
+    world.run(3_000);
+    (world, recording)
+}
+
+/// Plays a recording to node 1 from somewhere else. What it sends in answer: how many and how long.
+fn play(world: &mut World, recording: &[Datagram]) -> Vec<usize> {
+    let now = world.now;
+    let victim = address(99);
+    let node = world.node(1);
+    let mut lengths = Vec::new();
+    for (_, _, bytes) in recording {
+        node.handle_datagram(now, victim, &mut bytes.clone());
+        let drawn =
+            sent(node, now).into_iter().filter(|(to, _)| *to == Destination::Unicast(victim));
+        lengths.extend(drawn.map(|(_, bytes)| bytes.len()));
+    }
+    lengths
+}
+
+#[test]
+fn what_a_recording_of_the_past_draws_is_small_and_tells_no_news() {
+    let (mut world, recording) = recorded();
+    // There is news, of many.
+    let now = world.now;
+    let own = world.node(2).own().clone();
+    for n in 0..20 {
+        let record = crate::wire::Record { id: NodeId([1, 2, 3, 4, 5, n]), ..own.clone() };
+        world.node(1).cluster.learn(now, &record);
+    }
+    let news = |world: &mut World| -> Vec<u8> {
+        world.node(1).members().iter().map(Member::news).collect()
+    };
+    let before = news(&mut world);
+    let _ = sent(world.node(1), now);
+    let waiting = news(&mut world);
+    assert!(waiting.iter().any(|news| *news > 0), "{before:?}");
+    let lengths = play(&mut world, &recording);
+    assert!(!lengths.is_empty(), "a node whose memory was set back is answered");
+    let longest = recording.iter().map(|(_, _, bytes)| bytes.len()).min().unwrap();
+    assert!(lengths.iter().all(|len| *len <= longest), "{lengths:?}, {longest}");
+    assert_eq!(news(&mut world), waiting);
+}

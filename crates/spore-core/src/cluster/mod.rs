@@ -75,6 +75,8 @@ pub(crate) struct Cluster<'a> {
     health: health::Health,
     /// How many pings of others were passed on since this probe began.
     relayed: u8,
+    /// How many pings of epochs that are over were acked since this probe began.
+    past_acks: u8,
     peers: peers::Peers,
     leaving: Option<leave::Leave>,
     /// Whether somebody else was heard of who has this node's id.
@@ -118,6 +120,7 @@ impl<'a> Cluster<'a> {
             probe: probe::Probe::new(now),
             health: health::Health::default(),
             relayed: 0,
+            past_acks: 0,
             peers: peers::Peers::new(now, peers),
             leaving: None,
             doubled: false,

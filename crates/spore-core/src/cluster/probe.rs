@@ -68,6 +68,7 @@ impl Cluster<'_> {
         self.probe.target = self.next_target();
         self.probe.again = self.next_try(now);
         self.relayed = 0;
+        self.past_acks = 0;
         let target = self.probe.target.and_then(|target| self.table.get_mut(target));
         if let Some(member) = target {
             member.probed = true;

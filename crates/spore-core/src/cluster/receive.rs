@@ -16,6 +16,10 @@ const ANSWER_SPREAD: Duration = Duration::from_millis(4);
 /// …up to this much.
 const ANSWER_SPREAD_MAX: Duration = Duration::from_millis(250);
 
+/// So many pings of an epoch that is over are acked within one of the node's own probe intervals.
+/// Whoever plays recordings draws no more, and one is enough for a node whose memory was set back.
+const PAST_ACKS_MAX: u8 = 2;
+
 /// About so many members answer an announcement of a node whose view differs from theirs.
 const DIGEST_ANSWERS: usize = 3;
 
@@ -118,11 +122,12 @@ impl Cluster<'_> {
 
     /// Acks a ping of an epoch that is over. It is a recording, or the sender's memory was set back:
     /// then the ack lets it trust this node, and so hear that it has an id which was used before.
-    /// As many are acked as pings are relayed.
+    /// Few are acked, apart from what is relayed: recordings must not use that up.
     fn answer_the_past(&mut self, now: Instant, from: SocketAddrV4, message: &Message<'_>) {
         if let Kind::Ping(token) = message.kind
-            && self.may_relay()
+            && self.past_acks < PAST_ACKS_MAX
         {
+            self.past_acks = self.past_acks.saturating_add(1);
             self.queue.push(now, Task::BareAck { to: from, token });
         }
     }

@@ -63,6 +63,12 @@ impl Cluster<'_> {
         asked
     }
 
+    /// Asks relays for a test; whether there are any.
+    #[cfg(test)]
+    pub(crate) fn ask_for_test(&mut self, now: Instant, target: NodeId) -> bool {
+        !self.ask_relays(now, target).is_empty()
+    }
+
     /// Takes note that `sender` answered a request of this probe.
     pub(super) fn relay_answered(&mut self, sender: NodeId, made: Instant) {
         let relays = &mut self.probe.relays;
@@ -71,9 +77,8 @@ impl Cluster<'_> {
         }
     }
 
-    /// Whether there is still something left of what this node does for others in this interval.
-    /// Takes one off.
-    pub(super) fn may_relay(&mut self) -> bool {
+    /// Whether one more ping may be passed on in this interval. Takes one off.
+    fn may_relay(&mut self) -> bool {
         let allowed = self.relayed < RELAYED_MAX;
         self.relayed = self.relayed.saturating_add(u8::from(allowed));
         allowed

@@ -65,3 +65,26 @@ fn what_a_recording_of_the_past_draws_is_small_and_tells_no_news() {
     assert!(lengths.iter().all(|len| *len <= longest), "{lengths:?}, {longest}");
     assert_eq!(news(&mut world), waiting);
 }
+
+#[test]
+fn recordings_of_the_past_are_answered_twice_an_interval_and_others_are_relayed_for() {
+    let (mut world, recording) = recorded();
+    let pings: Vec<_> = core::iter::repeat_n(recording, 20).flatten().collect();
+    let drawn = play(&mut world, &pings).len();
+    assert!((1..=2).contains(&drawn), "{drawn}");
+
+    // Node 2 hears nothing from node 3 directly, and asks node 1.
+    let (now, third) = (world.now, world.node(3).own().id);
+    let request = world.node(2).cluster.ask_for_test(now, third);
+    assert!(request);
+    let asked = sent(world.node(2), now);
+    let before = world.node(1).traffic().accepted;
+    for (to, bytes) in &asked {
+        if *to == Destination::Unicast(address(1)) {
+            world.node(1).handle_datagram(now, address(2), &mut bytes.clone());
+        }
+    }
+    assert!(world.node(1).traffic().accepted > before);
+    let relayed = sent(world.node(1), now);
+    assert!(relayed.iter().any(|(to, _)| *to == Destination::Unicast(address(3))), "relayed");
+}

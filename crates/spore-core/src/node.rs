@@ -283,7 +283,8 @@ impl<'a> Node<'a> {
         let poller = self.poller.poll_timeout().filter(|_| !self.cluster.is_leaving());
         // A change that is under way ends with an action of its own.
         let restart = self.restart.filter(|_| !self.settings.is_changing());
-        [cluster, self.epochs.poll_timeout(), poller, restart].into_iter().flatten().min()
+        let settings = self.settings.poll_timeout();
+        [cluster, self.epochs.poll_timeout(), poller, restart, settings].into_iter().flatten().min()
     }
 
     /// Writes the next datagram that is due into `buf`, which should hold
@@ -303,7 +304,7 @@ impl<'a> Node<'a> {
         if self.epochs.poll_store(now) {
             return Some(Action::Store(Key::Identity));
         }
-        if let Some(step) = self.settings.poll_step() {
+        if let Some(step) = self.settings.poll_step(now) {
             return Some(match step {
                 Step::Verify => Action::Verify,
                 Step::Store => Action::Store(Key::Settings),

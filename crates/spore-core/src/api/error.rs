@@ -145,7 +145,7 @@ impl Error {
             Self::PayloadTooLarge => "the body is too large",
             Self::UriTooLong => "the request line is too long",
             Self::HeadTooLarge => "the request head is too large or has too many fields",
-            Self::StoreFailed => "the change could not be stored; nothing was changed",
+            Self::StoreFailed => "the change could not be stored; the old settings hold",
             Self::ServiceBroken => "the service's answer is not as it must be",
             Self::ServiceTimeout => "the service has not answered in time",
             Self::NotImplemented => "this method or transfer coding is not known here",

@@ -49,7 +49,8 @@ pub enum Action {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Completion {
     /// The value of a key was stored, or was not. A failed attempt to store an identity is repeated
-    /// after a second; a failed change of the settings is dropped.
+    /// after a second; after a failed change of the settings, those in force are stored once more,
+    /// until that succeeds.
     Store(Key, Result<(), StoreFailed>),
     /// A status was fetched to its end, or was not.
     Fetch(Result<(), FetchFailed>),
@@ -57,7 +58,8 @@ pub enum Completion {
     Verify(bool),
 }
 
-/// The body's memory did not take the value. Nothing has changed.
+/// The body's memory did not take the value, or is not sure of it: at the next start the old value
+/// is there, or the new one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StoreFailed;
 

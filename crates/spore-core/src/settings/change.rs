@@ -9,6 +9,9 @@ use crate::time::{Duration, Instant};
 /// How long the outcome of a change is kept for whoever asked for it.
 const KEPT: Duration = Duration::from_secs(1);
 
+/// From one attempt to put back what is in force to the next.
+const PUT_BACK_PAUSE: Duration = Duration::from_secs(10);
+
 /// Which change an answer waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Ticket(u32);
@@ -19,6 +22,19 @@ pub(crate) struct Keeper {
     current: Settings,
     change: Option<Change>,
     last: Ticket,
+    put_back: PutBack,
+}
+
+/// A store that failed may have left the new settings all the same, which would be in force after
+/// a restart. So those that are in force are stored once more, until that succeeds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum PutBack {
+    /// What is stored is in force.
+    No,
+    /// It is to be asked for then.
+    Due(Instant),
+    /// The body is at it.
+    Asked,
 }
 
 #[derive(Debug)]
@@ -48,7 +64,7 @@ pub(crate) enum Step {
 impl Keeper {
     /// Settings as they were stored.
     pub(crate) const fn new(stored: Settings) -> Self {
-        Self { current: stored, change: None, last: Ticket(0) }
+        Self { current: stored, change: None, last: Ticket(0), put_back: PutBack::No }
     }
 
     /// The settings in force.
@@ -105,18 +121,42 @@ impl Keeper {
         self.change.as_ref().is_some_and(|change| !ended(change))
     }
 
-    /// What the body is to do next. Each step is asked for once.
-    pub(crate) fn poll_step(&mut self) -> Option<Step> {
-        let (asked, step) = match &mut self.change.as_mut()?.stage {
-            Stage::ToVerify { asked, .. } => (asked, Step::Verify),
-            Stage::ToStore { asked } => (asked, Step::Store),
-            Stage::Ended { .. } => return None,
+    /// What the body is to do next. Each step is asked for once, and one store at a time.
+    pub(crate) fn poll_step(&mut self, now: Instant) -> Option<Step> {
+        if self.put_back == PutBack::Asked {
+            return None;
+        }
+        let (asked, step) = match self.change.as_mut().map(|change| &mut change.stage) {
+            Some(Stage::ToVerify { asked, .. }) => (asked, Step::Verify),
+            Some(Stage::ToStore { asked }) => (asked, Step::Store),
+            Some(Stage::Ended { .. }) | None => return self.poll_put_back(now),
         };
         (!core::mem::replace(asked, true)).then_some(step)
     }
 
+    fn poll_put_back(&mut self, now: Instant) -> Option<Step> {
+        match self.put_back {
+            PutBack::Due(at) if at <= now => {
+                self.put_back = PutBack::Asked;
+                Some(Step::Store)
+            }
+            _ => None,
+        }
+    }
+
+    /// When to ask for the next step, if nothing else happens.
+    pub(crate) const fn poll_timeout(&self) -> Option<Instant> {
+        match self.put_back {
+            PutBack::Due(at) => Some(at),
+            PutBack::No | PutBack::Asked => None,
+        }
+    }
+
     /// The settings that are to be stored.
     pub(crate) fn to_store(&self) -> Option<&Settings> {
+        if self.put_back == PutBack::Asked {
+            return Some(&self.current);
+        }
         let change = self.change.as_ref()?;
         matches!(change.stage, Stage::ToStore { .. }).then_some(&change.settings)
     }
@@ -151,11 +191,17 @@ impl Keeper {
 
     /// The store was tried. Returns how the change ended, if one waited for that.
     pub(crate) fn stored(&mut self, now: Instant, success: bool) -> Option<Result<(), Error>> {
+        if self.put_back == PutBack::Asked {
+            let again = PutBack::Due(now + PUT_BACK_PAUSE);
+            self.put_back = if success { PutBack::No } else { again };
+            return None;
+        }
         let change = self.change.as_mut()?;
         if !matches!(change.stage, Stage::ToStore { asked: true }) {
             return None;
         }
         let result = if success { Ok(()) } else { Err(Error::StoreFailed) };
+        self.put_back = if success { PutBack::No } else { PutBack::Due(now) };
         if success {
             self.current = core::mem::take(&mut change.settings);
         }

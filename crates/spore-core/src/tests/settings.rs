@@ -100,8 +100,53 @@ fn what_could_not_be_stored_changes_nothing() {
     assert_eq!((response.status, &*code(node, now, response)), (500, "store_failed"));
     assert_eq!(*node.own(), before);
     assert_eq!(config_of(node, now)["version"], 0);
-    assert_eq!(node.poll_action(now), None);
+    act(node, now);
     assert_eq!(change(node, now, &json!({"hostname": "attic"})).0, 200, "the next one may");
+}
+
+/// A store that failed may have had its effect: without this, it would show after a restart.
+#[test]
+fn what_is_in_force_is_stored_once_more_after_a_failure_until_that_succeeds() {
+    let mut world = World::new(1);
+    world.run(10);
+    let now = world.now;
+    let node = world.node(1);
+    assert_eq!(change(node, now, &json!({"hostname": "cellar"})).0, 200);
+    let mut response = put(node, now, &json!({"hostname": "attic"}));
+    let stored = |node: &Node<'_>| {
+        let mut value = [0; crate::store::MAX_VALUE];
+        let len = node.value(Key::Settings, &mut value);
+        let settings = crate::settings::Settings::decode(&value[..len]).unwrap();
+        (settings.version, String::from(settings.hostname.unwrap().as_str()))
+    };
+    let ask = Some(Action::Store(Key::Settings));
+    assert_eq!(node.poll_action(now), ask);
+    assert_eq!(stored(node), (2, "attic".into()));
+    let failed = Completion::Store(Key::Settings, Err(StoreFailed));
+    node.handle_completion(now, failed);
+    assert!(node.poll_response(now, &mut response));
+    assert_eq!(response.status, 500);
+
+    assert_eq!(node.poll_action(now), ask, "at once");
+    assert_eq!(stored(node), (1, "cellar".into()));
+    assert_eq!(node.poll_action(now), None);
+    node.handle_completion(now, failed);
+    assert_eq!(node.poll_action(now), None, "after a pause");
+    let later = now + Duration::from_secs(10);
+    assert!(node.poll_timeout().is_some_and(|at| at <= later));
+    assert_eq!(node.poll_action(later), ask);
+    // A change waits for it, and is stored then.
+    let mut response = put(node, later, &json!({"hostname": "loft"}));
+    assert_eq!(node.poll_action(later), None);
+    assert_eq!(stored(node), (1, "cellar".into()));
+    node.handle_completion(later, Completion::Store(Key::Settings, Ok(())));
+    assert!(!node.poll_response(later, &mut response));
+    assert_eq!(node.poll_action(later), ask);
+    assert_eq!(stored(node), (2, "loft".into()));
+    node.handle_completion(later, Completion::Store(Key::Settings, Ok(())));
+    assert!(node.poll_response(later, &mut response));
+    assert_eq!(response.status, 200);
+    assert_eq!(node.poll_action(later + Duration::from_secs(60)), None);
 }
 
 /// Whoever asked may be gone: the outcome waits a second for it, and the next change no longer.

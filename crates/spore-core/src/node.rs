@@ -252,7 +252,7 @@ impl<'a> Node<'a> {
     /// Whether the node has left: all that was to be said of it was handed out by
     /// [`poll_transmit`](Self::poll_transmit), so that the shell may end.
     pub fn has_left(&self) -> bool {
-        let silent = self.cluster.is_leaving() && !self.epochs.is_ready();
+        let silent = self.cluster.is_leaving() && !self.is_talking();
         silent || self.cluster.has_left()
     }
 

@@ -250,3 +250,17 @@ fn a_renewed_suspicion_has_all_its_time_and_a_delay_of_the_observer_does_not_cou
     world.run(5_000);
     assert_eq!(status(&mut world), Some(Status::Dead));
 }
+
+#[test]
+fn a_node_without_a_key_has_nothing_to_say_when_it_leaves() {
+    let now = Instant::ZERO;
+    let storage =
+        std::boxed::Box::leak(std::boxed::Box::new(crate::Storage::<crate::profile::Esp01>::NEW));
+    let config = crate::Config { key: None, ..super::world::config(1) };
+    let seed = crate::Seed([3; 32]);
+    let mut node = Node::new(now, &config, facts(), &Default::default(), &seed, storage);
+    act(&mut node, now);
+    assert!(!node.has_left());
+    node.leave(now);
+    assert!(node.has_left());
+}

@@ -7,6 +7,7 @@
 //! | what | points |
 //! |---|---|
 //! | a probe was answered, whichever way | -1 |
+//! | there was nobody to probe | -1 |
 //! | a probe was not answered | +1 |
 //! | …and none of the relays that were asked answered either | +1 |
 //! | it had to refute that it is suspect or dead | +1 |
@@ -20,9 +21,9 @@
 //! suspects says so in that ping. A relay acks a request at once, which tells what the paper's
 //! *nack* tells: that this node reaches others and hears them.
 //!
-//! *Added*: being held up counts, since the engine is told the time and so notices it. The score
+//! *Added*: a node that is alone gets well again, a point a probe interval; being held up counts, since the engine is told the time and so notices it. The score
 //! prolongs suspicions too, by one plain probe interval a point. That is less than in proportion, so that of two
-//! members one still declares the other dead within 15 s.
+//! members one in good health declares the other dead within 15 s; at the worst score it takes about 35 s.
 //!
 //! *Not taken*: suspicion timeouts that shrink with each independent confirmation (IV-B). They need to know who suspects,
 //! which a record does not say; and with relays a false suspicion is rare.
@@ -37,6 +38,12 @@ pub(super) struct Health(u8);
 impl Health {
     /// The paper's S.
     const WORST: u8 = 8;
+
+    /// Whether nothing speaks against this node.
+    #[cfg(test)]
+    pub(crate) fn is_good(self) -> bool {
+        self.0 == 0
+    }
 
     /// Something speaks for this node.
     pub(super) const fn improve(&mut self) {

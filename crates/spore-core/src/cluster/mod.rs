@@ -261,6 +261,18 @@ impl<'a> Cluster<'a> {
         core::mem::replace(&mut self.doubled, false)
     }
 
+    /// Whether the local health is at its best.
+    #[cfg(test)]
+    pub(crate) fn is_well(&self) -> bool {
+        self.health.is_good()
+    }
+
+    /// Makes the local health as bad as can be.
+    #[cfg(test)]
+    pub(crate) fn fall_ill(&mut self) {
+        self.health.worsen(u8::MAX);
+    }
+
     pub(crate) fn is_own(&self, id: NodeId) -> bool {
         self.own.id == id
     }

@@ -74,6 +74,9 @@ impl Cluster<'_> {
             member.probed = true;
             let (id, address) = member.contact(self.port);
             self.ping(now, id, address);
+        } else {
+            // Nobody is there to tell good from bad: what spoke against this node is of the past.
+            self.health.improve();
         }
     }
 

@@ -264,3 +264,15 @@ fn a_node_without_a_key_has_nothing_to_say_when_it_leaves() {
     node.leave(now);
     assert!(node.has_left());
 }
+
+#[test]
+fn a_node_that_is_alone_gets_well_again() {
+    let mut world = World::new(1);
+    world.run(2_000);
+    world.node(1).cluster.fall_ill();
+    world.run(2_000);
+    assert!(!world.node(1).cluster.is_well());
+    // Eight points, at intervals of nine seconds and less.
+    world.run(60_000);
+    assert!(world.node(1).cluster.is_well());
+}

@@ -19,6 +19,7 @@ use support::{OK, Reply, Stub, cases, replies};
 /// Short enough for a test, and far enough apart to tell which one it was.
 const TIMEOUTS: Timeouts = Timeouts {
     idle: ms(300),
+    grace: ms(500),
     head: ms(900),
     body: ms(900),
     lease: ms(200),
@@ -262,6 +263,64 @@ fn greedy_clients_share() {
     for client in clients {
         assert!(client.join().expect("joined") > 0);
     }
+}
+
+/// Slow clients, more than a board has seats, each of which comes again at once when it is
+/// thrown out, in every way: silent, with half a head, with half a body, without an end. The
+/// product's [`Timeouts::grace`] is twice as long, so what takes 5 s here takes 10 s there.
+#[test]
+fn slow_clients_that_come_again_do_not_lock_the_others_out() {
+    let address = start();
+    let until = Instant::now() + Duration::from_secs(6);
+    let firsts: [&[u8]; 4] = [
+        b"",
+        b"GET /",
+        b"POST /echo HTTP/1.1\r\nHost: n\r\nContent-Length: 2000\r\n\r\nx",
+        GET_AND_CLOSE,
+    ];
+    let slow = |n: usize| {
+        thread::spawn(move || {
+            sleep(Duration::from_millis(70 * n as u64));
+            let mut displaced = 0;
+            while Instant::now() < until {
+                let Ok(mut stream) = TcpStream::connect(address) else { continue };
+                stream.set_read_timeout(Some(Duration::from_millis(100))).expect("a timeout");
+                let (first, mut answer) = (firsts[n % 4], [0; 512]);
+                let mut open = stream.write_all(first).is_ok();
+                while open && Instant::now() < until {
+                    open = match stream.read(&mut answer) {
+                        Ok(0) => false,
+                        Ok(read) => {
+                            displaced += usize::from(answer[..read].starts_with(b"HTTP/1.1 408"));
+                            // Who has its answer stays for as long as it may.
+                            first == GET_AND_CLOSE
+                        }
+                        Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                            first.is_empty() || stream.write_all(b"x").is_ok()
+                        }
+                        Err(_) => false,
+                    };
+                }
+            }
+            displaced
+        })
+    };
+    let slow: Vec<_> = (0..4).map(slow).collect();
+    sleep(Duration::from_millis(700));
+    let mut waits = Vec::new();
+    while Instant::now() < until {
+        let start = Instant::now();
+        while ask(address, GET_AND_CLOSE)[0].status != 200 {
+            assert!(start.elapsed() < Duration::from_secs(5), "locked out");
+            sleep(Duration::from_millis(20));
+        }
+        waits.push(start.elapsed());
+        sleep(Duration::from_millis(50));
+    }
+    let displaced: usize = slow.into_iter().map(|slow| slow.join().expect("joined")).sum();
+    let worst = waits.iter().max().expect("one was served");
+    println!("H2: {} served, each within {worst:.1?}; {displaced} displaced", waits.len());
+    assert!(waits.len() >= 2 && displaced > 0, "{} served, {displaced} displaced", waits.len());
 }
 
 /// A worker is all that a connection costs besides its buffer and its socket.

@@ -32,15 +32,16 @@ const LOOK: Duration = Duration::from_millis(10);
 pub(super) enum Ending {
     /// The last answer is on its way: let the client read it, then close.
     Finished,
-    /// Nothing is owed to the client: it was idle, or has closed.
+    /// Nothing is owed to the client: it was idle, has closed, or has lost its seat and was told.
     Idle,
     /// The client is gone or takes no more bytes: reset.
     Broken,
 }
 
-/// How a connection that only waits for its next request is asked to make room for another.
+/// How a connection is asked to make room for another.
 pub(super) struct Seat {
-    waiting: Cell<bool>,
+    /// From when on it has to; [`NEVER`] while it is at work.
+    due: Cell<Instant>,
     leave: Signal<NoopRawMutex, ()>,
     /// All answers are sent; the client has yet to close.
     pub(super) closing: Cell<bool>,
@@ -55,23 +56,39 @@ pub(super) struct Place<'s, 'b> {
     pub(super) bodies: &'s SharedBuffer<'b>,
 }
 
+/// When a connection that is at work has to give up its seat.
+const NEVER: Instant = Instant::MAX;
+
 impl Seat {
     pub(super) const fn new() -> Self {
         Self {
-            waiting: Cell::new(false),
+            due: Cell::new(NEVER),
             leave: Signal::new(),
             closing: Cell::new(false),
             asked: Cell::new(None),
         }
     }
 
-    /// Asks the connection to leave; false if it is at work.
-    pub(super) fn ask_to_leave(&self) -> bool {
-        let waiting = self.waiting.replace(false);
-        if waiting {
-            self.leave.signal(());
-        }
-        waiting
+    /// The connection is asked to leave from `due` on, and not before.
+    pub(super) fn set_due(&self, due: Instant) {
+        self.leave.reset();
+        self.due.set(due);
+    }
+
+    /// Since when the connection could have been asked to leave; `None` if it cannot be yet.
+    pub(super) fn due(&self) -> Option<Instant> {
+        Some(self.due.get()).filter(|due| *due <= Instant::now())
+    }
+
+    /// Asks the connection to leave.
+    pub(super) fn ask_to_leave(&self) {
+        self.due.set(NEVER);
+        self.leave.signal(());
+    }
+
+    /// Waits until the connection is asked to leave.
+    pub(super) async fn asked_to_leave(&self) {
+        self.leave.wait().await;
     }
 }
 
@@ -79,6 +96,8 @@ impl Seat {
 enum Stop {
     /// The client is to be told, after which the connection ends.
     Refused(Error),
+    /// Another one needs the seat, and the request has been on its way for long.
+    Displaced,
     /// There is nobody to tell.
     Ended(Ending),
 }
@@ -179,7 +198,13 @@ impl<'c, 'b, S: Read + Write, A: Api> Connection<'c, 'b, S, A> {
                 Err(Stop::Refused(error)) => {
                     self.keep_alive = false;
                     self.filled = 0;
+                    self.seat().set_due(NEVER);
                     self.send(Response::error(error)).await
+                }
+                Err(Stop::Displaced) => {
+                    self.filled = 0;
+                    let told = self.send(Response::error(Error::RequestTimeout)).await;
+                    return told.err().unwrap_or(Ending::Idle);
                 }
                 Err(Stop::Ended(ending)) => return ending,
             };
@@ -208,6 +233,7 @@ impl<'c, 'b, S: Read + Write, A: Api> Connection<'c, 'b, S, A> {
             self.write(Part::Fixed(reply::CONTINUE), until).await?;
         }
         let body = self.read_body(&head, &mut decoder).await?;
+        self.seat().set_due(NEVER);
         let response = match &body.shared {
             None => {
                 let bytes = &self.buf[head.len..head.len + body.len];
@@ -225,6 +251,10 @@ impl<'c, 'b, S: Read + Write, A: Api> Connection<'c, 'b, S, A> {
         self.forget(body.end..self.filled);
         drop(body);
         Ok(Turn::Answer(self.decided(response).await))
+    }
+
+    fn seat(&self) -> &'c Seat {
+        &self.place.seats[self.place.number]
     }
 
     /// Keeps only the `rest` of what the buffer holds.
@@ -303,8 +333,16 @@ impl<'c, 'b, S: Read + Write, A: Api> Connection<'c, 'b, S, A> {
     }
 
     async fn read_head(&mut self, kept: bool) -> Result<Head, Stop> {
-        if self.filled == 0 {
-            self.wait(kept).await?;
+        // A client that has only just connected is about to ask something. One whose connection
+        // was kept knows that it may be closed, and asks again (RFC 9112, section 9.3.1).
+        let soon = Instant::now() + self.timeouts.grace;
+        let waits = self.filled == 0;
+        self.seat().set_due(if kept && waits { Instant::MIN } else { soon });
+        if waits {
+            self.wait().await?;
+        }
+        if kept && waits {
+            self.seat().set_due(Instant::now() + self.timeouts.grace);
         }
         let deadline = Instant::now() + self.timeouts.head;
         loop {
@@ -318,25 +356,23 @@ impl<'c, 'b, S: Read + Write, A: Api> Connection<'c, 'b, S, A> {
     /// Reads more of a request. Silence and a half-closed connection are told to the client; of a
     /// broken one it has heard.
     async fn read(&mut self, place: Range<usize>, deadline: Instant) -> Result<usize, Stop> {
-        match with_deadline(deadline, self.socket.read(&mut self.buf[place])).await {
-            Ok(Ok(0)) => Err(Stop::Refused(Error::BadRequest)),
-            Ok(Ok(read)) => Ok(read),
-            Ok(Err(_)) => Err(Stop::Ended(Ending::Broken)),
+        let leave = self.seat().asked_to_leave();
+        let read = select(self.socket.read(&mut self.buf[place]), leave);
+        match with_deadline(deadline, read).await {
+            Ok(Either::First(Ok(0))) => Err(Stop::Refused(Error::BadRequest)),
+            Ok(Either::First(Ok(read))) => Ok(read),
+            Ok(Either::First(Err(_))) => Err(Stop::Ended(Ending::Broken)),
+            Ok(Either::Second(())) => Err(Stop::Displaced),
             Err(_) => Err(Stop::Refused(Error::RequestTimeout)),
         }
     }
 
     /// Waits for the first bytes of a request.
-    async fn wait(&mut self, kept: bool) -> Result<(), Stop> {
-        let seat = &self.place.seats[self.place.number];
-        seat.leave.reset();
-        // A client that has only just connected is about to ask something. One whose connection
-        // was kept knows that it may be closed, and asks again (RFC 9112, section 9.3.1).
-        seat.waiting.set(kept);
+    async fn wait(&mut self) -> Result<(), Stop> {
+        let leave = self.seat().asked_to_leave();
         let read = self.socket.read(&mut self.buf[..HEAD_MAX]);
-        let first = select(read, seat.leave.wait());
+        let first = select(read, leave);
         let result = with_deadline(Instant::now() + self.timeouts.idle, first).await;
-        seat.waiting.set(false);
         match result {
             Ok(Either::First(Ok(0))) | Ok(Either::Second(())) | Err(_) => {
                 Err(Stop::Ended(Ending::Idle))
@@ -385,7 +421,10 @@ impl<'c, 'b, S: Read + Write, A: Api> Connection<'c, 'b, S, A> {
     async fn claim(&self) -> Result<Claim<'c, 'b>, Stop> {
         let Place { seats, number, bodies } = self.place;
         let turn = bodies.claim(seats, number, self.timeouts.lease);
+        // Those before it in the queue keep it waiting, not its client.
+        self.seat().set_due(NEVER);
         let claim = with_deadline(Instant::now() + self.timeouts.body, turn).await;
+        self.seat().set_due(Instant::now() + self.timeouts.grace);
         claim.map_err(|_| Stop::Refused(Error::Busy))
     }
 

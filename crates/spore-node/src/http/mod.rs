@@ -16,7 +16,8 @@
 //! | sends a target beyond [`TARGET_MAX`] | 414 |
 //! | sends a head beyond [`HEAD_MAX`] or more than [`HEADERS_MAX`] fields | 431 |
 //! | uses a transfer coding other than `chunked`, or `CONNECT` | 501 |
-//! | connects while all seats are taken | 503 and `Retry-After` |
+//! | has not sent a whole request after [`Timeouts::grace`] when another needs its seat | 408 |
+//! | connects while all seats are taken, and by none such | 503 and `Retry-After` |
 //! | speaks another version than HTTP/1.0 or HTTP/1.1 | 505 |
 //! | connects and sends nothing | a closed connection after [`Timeouts::idle`] |
 //!
@@ -131,13 +132,19 @@ impl<A: Api + ?Sized> Api for &A {
 
 /// How long the server waits, and for what.
 ///
-/// A client that does as little as it can, at every step, keeps its seat for
-/// `head + body + 2 * response + linger`, and no longer.
+/// A client that does as little as it can, at every step, keeps its seat for `idle + head`, twice
+/// `body` (for the shared buffer and for the body), `write` (for `100 Continue`), twice `response`
+/// (until there is an answer, and until it is sent) and `linger`, and no longer: 49 s with the values of the
+/// product. When another client finds no seat, it keeps it only while it waits for the shared
+/// buffer, at most one `lease` for each seat, and while it is answered, and for [`grace`](Self::grace) before and after.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeouts {
     /// For the first byte of a request, the first one or a later one of the connection. Nothing is
     /// answered when it ends; a later one also ends when another client needs the seat.
     pub idle: Duration,
+    /// How long a client may take to send a request, or to close after the last answer, when
+    /// another one needs its seat: who has taken longest goes first. Then 408, or a reset.
+    pub grace: Duration,
     /// From the first byte of a head to its last. Then 408.
     pub head: Duration,
     /// From the end of the head to the end of the body. Then 408.
@@ -158,6 +165,7 @@ impl Timeouts {
     /// The values of the product.
     pub const STANDARD: Self = Self {
         idle: Duration::from_secs(2),
+        grace: Duration::from_secs(1),
         head: Duration::from_secs(5),
         body: Duration::from_secs(5),
         lease: Duration::from_secs(1),

@@ -2,10 +2,11 @@
 
 use edge_nal::io::{Read, Write};
 use edge_nal::{Close, TcpAccept, TcpShutdown};
+use embassy_futures::select::{Either, select};
 use embassy_futures::yield_now;
 use embassy_sync::blocking_mutex::raw::NoopRawMutex;
 use embassy_sync::channel::Channel;
-use embassy_time::{Duration, Timer, with_timeout};
+use embassy_time::{Duration, Instant, Timer, with_timeout};
 
 use super::connection::{Connection, Ending, Place, Seat};
 use super::shared::SharedBuffer;
@@ -77,12 +78,20 @@ impl<'b, const N: usize> Server<'b, N> {
         let place = Place { seats: &self.seats, number: *number, bodies: &self.bodies };
         match Connection::new(socket, buf, place, api, &self.timeouts).serve().await {
             Ending::Finished => {
-                self.seats[*number].closing.set(true);
-                close(socket, self.timeouts.linger).await;
+                let seat = &self.seats[*number];
+                seat.closing.set(true);
+                seat.set_due(Instant::now() + self.timeouts.grace);
+                let closed = close(socket, self.timeouts.linger);
+                let displaced = select(closed, seat.asked_to_leave()).await;
+                drop(taken);
+                if matches!(displaced, Either::Second(())) {
+                    reset(socket).await;
+                }
             }
             Ending::Idle => {
                 drop(taken);
-                close(socket, REFUSAL_TIMEOUT).await;
+                // While it is being closed, this worker takes nobody else in.
+                close(socket, LEAVE_TIMEOUT).await;
             }
             Ending::Broken => {
                 drop(taken);
@@ -91,15 +100,25 @@ impl<'b, const N: usize> Server<'b, N> {
         }
     }
 
-    /// A free seat, if need be that of a connection which only waits for its next request, or
-    /// which has all its answers: whoever asks again as soon as he has read one is not refused.
+    /// A free seat, if need be that of a connection which only waits for its next request, or else
+    /// of the one which has been without a whole request, or has had all its answers, for longest:
+    /// slow clients that come again and again must not keep the others out.
+    ///
+    /// One that is being closed is likely to be free soon: whoever asks again as soon as he has
+    /// read an answer is not refused.
     async fn take_seat(&self) -> Option<Taken<'_, 'b, N>> {
         let seat = match self.free.try_receive() {
             Ok(seat) => Some(seat),
-            Err(_) if self.seats.iter().any(|seat| seat.closing.get() || seat.ask_to_leave()) => {
-                with_timeout(LEAVE_TIMEOUT, self.free.receive()).await.ok()
+            Err(_) => {
+                let due = self.seats.iter().filter(|seat| seat.due().is_some());
+                let first = due.min_by_key(|seat| seat.due());
+                first.inspect(|seat| seat.ask_to_leave());
+                if first.is_some() || self.seats.iter().any(|seat| seat.closing.get()) {
+                    with_timeout(LEAVE_TIMEOUT, self.free.receive()).await.ok()
+                } else {
+                    None
+                }
             }
-            Err(_) => None,
         };
         seat.map(|seat| Taken { server: self, seat })
     }

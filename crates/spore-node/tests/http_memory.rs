@@ -218,6 +218,16 @@ fn head_has_the_fields_of_get_and_no_body() {
     }
     let missing = replies(&serve(vec![b"HEAD /none HTTP/1.1\r\nHost: n\r\n\r\n".to_vec()]), 1);
     assert_eq!(missing[0].status, 404);
+    // Also what cannot be read has no body (RFC 9110, section 9.3.2).
+    for (raw, status) in [
+        ("HEAD /ok HTTP/1.1\r\n\r\n".to_owned(), 400),
+        ("HEAD /ok HTTP/2.0\r\nHost: n\r\n\r\n".into(), 505),
+        (format!("HEAD /{}", "a".repeat(HEAD_MAX)), 414),
+    ] {
+        let answer = serve(vec![raw.into_bytes()]);
+        assert!(answer.ends_with(b"\r\n\r\n"), "{}", answer.escape_ascii());
+        assert_eq!(replies(&answer, 1)[0].status, status);
+    }
 }
 
 /// Requests with a byte exchanged, doubled or missing, from a fixed seed: there is always an

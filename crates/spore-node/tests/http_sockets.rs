@@ -175,8 +175,15 @@ fn silence_ends_and_slowness_is_told() {
     replies[0].assert_error();
 
     let mut body = connect(address);
-    body.write_all(b"POST /ok HTTP/1.1\r\nHost: n\r\nContent-Length: 9\r\n\r\nhalf").expect("sent");
+    body.write_all(b"POST /echo HTTP/1.1\r\nHost: n\r\nContent-Length: 9\r\n\r\nhalf")
+        .expect("sent");
     assert_eq!(takes(TIMEOUTS.body, || read_all(&body))[0].status, 408);
+
+    // Who is bound to be refused is not waited for.
+    let mut refused = connect(address);
+    let head = b"POST /ok HTTP/1.1\r\nHost: n\r\nContent-Length: 2000\r\n\r\nhalf";
+    refused.write_all(head).expect("sent");
+    assert_eq!(takes(ms(0), || read_one(&refused).status), 405);
 
     // A byte now and then does not buy more time.
     let slow = connect(address);

@@ -223,12 +223,15 @@ impl<'c, 'b, S: Read + Write, A: Api> Connection<'c, 'b, S, A> {
         self.head_only = head.method == Method::Head;
         self.http11 = head.http11;
         let mut decoder = Decoder::new(head.framing)?;
+        if !decoder.is_done()
+            && let Some(refusal) = self.api.handle_head(&head.request(self.buf, &[]))
+        {
+            // The body may come nevertheless, and nobody is to wait for it.
+            self.seat().set_due(NEVER);
+            self.filled = 0;
+            return Ok(Turn::Answer(refusal));
+        }
         if head.expects_continue && head.len == self.filled && !decoder.is_done() {
-            if let Some(refusal) = self.api.handle_head(&head.request(self.buf, &[])) {
-                // The body may come nevertheless.
-                self.filled = 0;
-                return Ok(Turn::Answer(refusal));
-            }
             let until = Instant::now() + self.timeouts.write;
             self.write(Part::Fixed(reply::CONTINUE), until).await?;
         }
@@ -325,7 +328,9 @@ impl<'c, 'b, S: Read + Write, A: Api> Connection<'c, 'b, S, A> {
         let until = Instant::now() + self.timeouts.response;
         while response.is_pending() && !self.api.poll_response(&mut response) {
             if Instant::now() >= until {
-                return Response::error(Error::Unfinished);
+                let unfinished = Response::error(Error::Unfinished);
+                self.api.handle_called(unfinished.status);
+                return unfinished;
             }
             Timer::after(LOOK).await;
         }
@@ -346,6 +351,8 @@ impl<'c, 'b, S: Read + Write, A: Api> Connection<'c, 'b, S, A> {
         }
         let deadline = Instant::now() + self.timeouts.head;
         loop {
+            // What is refused before it is read must not get a body either (RFC 9110, 9.3.2).
+            self.head_only = self.buf[..self.filled].starts_with(b"HEAD ");
             if let Some(head) = head::parse(&self.buf[..self.filled])? {
                 return Ok(head);
             }

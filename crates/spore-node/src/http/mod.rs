@@ -84,8 +84,8 @@ pub trait Api {
     /// before [`poll_response`](Self::poll_response) says that it is decided.
     fn handle(&self, request: &Request<'_>) -> Response;
 
-    /// The refusal of a request whose client waits for a `100 Continue` before it sends the body,
-    /// if the request is bound to be refused whatever the body is.
+    /// The refusal of a request with a body that is not read yet, if the request is bound to be
+    /// refused whatever the body is. The connection is closed after it.
     fn handle_head(&self, request: &Request<'_>) -> Option<Response>;
 
     /// Whether a pending answer is decided now; `response` is the answer then.
@@ -96,7 +96,8 @@ pub trait Api {
     /// [`MIN_PIECE`](spore_core::api::MIN_PIECE) bytes. Dropped after [`Timeouts::response`].
     async fn call(&self, request: &ServiceRequest<'_>, reply: &mut [u8]) -> ServiceReply;
 
-    /// A call was answered with this status, by the service or in its place.
+    /// A call was answered with this status, by the service or in its place; or an answer that was
+    /// not decided in time was given up.
     fn handle_called(&self, status: u16);
 
     /// Writes the next piece of an answer's body to `buf`, which has at least

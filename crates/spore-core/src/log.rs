@@ -39,7 +39,16 @@ impl<'a> Log<'a> {
         Self { entries, next: 1 }
     }
 
+    /// Adds an event. Refusals on end are one entry, which tells of the latest and counts them all:
+    /// whoever has no key must not push out what happened.
     pub(crate) fn add(&mut self, at: Instant, event: Event) {
+        if let (Some(LogEntry { at: latest, event: Event::RequestsRefused(count) }), true) =
+            (self.entries.last_mut(), matches!(event, Event::RequestsRefused(_)))
+        {
+            *latest = at;
+            *count = count.saturating_add(event.count());
+            return;
+        }
         if self.entries.is_full() {
             self.entries.remove(0);
         }

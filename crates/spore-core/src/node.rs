@@ -168,7 +168,7 @@ impl<'a> Node<'a> {
     }
 
     /// A service has answered a [call](Response::service_call) with `status`, or the shell has in
-    /// its place.
+    /// its place, or in that of an answer that was not decided in time.
     pub fn handle_called(&mut self, status: u16) {
         self.answers.count(status);
     }
@@ -192,15 +192,18 @@ impl<'a> Node<'a> {
                 }
             }
             Completion::Store(Key::Settings, result) => {
-                if let Some(Ok(())) = self.settings.stored(now, result.is_ok()) {
+                let ended = self.settings.stored(now, result.is_ok());
+                self.put_off_restart(now, ended.is_some());
+                if let Some(Ok(())) = ended {
                     if let Some(hostname) = &self.settings.current().hostname {
                         self.cluster.set_hostname(hostname);
                     }
                     self.cluster.notify(Event::SettingsChanged);
                 }
             }
-            Completion::Verify(genuine) => {
-                self.settings.verified(now, genuine);
+            Completion::Verify(verdict) => {
+                let ended = self.settings.verified(now, verdict);
+                self.put_off_restart(now, ended.is_some());
             }
             Completion::Store(Key::Peers, result) => self.cluster.stored_peers(now, result.is_ok()),
             Completion::Fetch(result) => {
@@ -361,6 +364,13 @@ impl<'a> Node<'a> {
         if self.restart.is_none() {
             self.restart = Some(now + RESTART_DELAY);
             self.cluster.notify(Event::RestartAsked);
+        }
+    }
+
+    /// A change has ended, whose answer needs time to leave, too.
+    fn put_off_restart(&mut self, now: Instant, ended: bool) {
+        if let Some(at) = self.restart.as_mut().filter(|_| ended) {
+            *at = (*at).max(now + RESTART_DELAY);
         }
     }
 

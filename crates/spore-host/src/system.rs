@@ -8,7 +8,7 @@ use embassy_sync::signal::Signal;
 use log::{info, warn};
 use spore_core::api::ServiceRequest;
 use spore_core::node::StoreFailed;
-use spore_core::security::Succession;
+use spore_core::security::{Succession, Verdict};
 use spore_core::{Event, Facts, Hostname, Key, Node, NodeId, Resources, Seed};
 use spore_node::{ServiceReply, System};
 use std::future::pending;
@@ -52,8 +52,8 @@ impl System for HostSystem {
         self.memory.store(key, value).await
     }
 
-    fn verify(&self, succession: &Succession) -> bool {
-        succession.is_genuine()
+    fn verify(&self, succession: &Succession) -> Verdict {
+        succession.judge()
     }
 
     async fn restart(&self) -> ! {

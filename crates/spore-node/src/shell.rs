@@ -13,6 +13,7 @@ use embassy_sync::blocking_mutex::raw::NoopRawMutex;
 use embassy_sync::signal::Signal;
 use embassy_time::{Duration, Timer};
 use spore_core::api::{Body, Error, Request, Response, ServiceRequest};
+use spore_core::security::Verdict;
 use spore_core::store::MAX_VALUE;
 use spore_core::time::Instant;
 use spore_core::{
@@ -139,8 +140,8 @@ impl<'a, S: System> Shell<'a, S> {
                 }
                 Some(Action::Verify) => {
                     let succession = self.node.borrow().succession();
-                    let genuine = succession.is_some_and(|asked| self.system.verify(&asked));
-                    Completion::Verify(genuine)
+                    let verdict = succession.map(|asked| self.system.verify(&asked));
+                    Completion::Verify(verdict.unwrap_or(Verdict::Unsigned))
                 }
                 Some(Action::Restart) => self.system.restart().await,
             };

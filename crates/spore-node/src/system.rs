@@ -3,7 +3,7 @@
 use crate::ServiceReply;
 use spore_core::api::ServiceRequest;
 use spore_core::node::StoreFailed;
-use spore_core::security::Succession;
+use spore_core::security::{Succession, Verdict};
 use spore_core::{Event, Facts, Hostname, Key, Node, Resources, Seed};
 
 /// The body of a node, as far as the engine depends on it.
@@ -25,9 +25,9 @@ pub trait System {
     /// and all others. A body that cannot remember returns `Ok`.
     async fn store(&self, key: Key, value: &[u8]) -> Result<(), StoreFailed>;
 
-    /// Whether the Ed25519 signature (RFC 8032) over [`Succession::message`] is that of
-    /// [`Succession::key`]. Small-order keys and encodings that are not canonical MUST be refused.
-    fn verify(&self, succession: &Succession) -> bool;
+    /// Whether the new release key may be taken: what [`Succession::judge`] says, where there is the
+    /// stack for it.
+    fn verify(&self, succession: &Succession) -> Verdict;
 
     /// Restarts the node at once, with what was stored. Nothing of the shell runs after that.
     async fn restart(&self) -> !;

@@ -6,6 +6,7 @@ use crate::flash::NorChip;
 use crate::nonces::Last;
 use crate::report::Traffic;
 use crate::simulation::memory::{Pending, SECTORS};
+use spore_core::security::Verdict;
 use spore_core::store::MAX_VALUE;
 use spore_core::wire::MAX_DATAGRAM;
 use spore_core::{Action, Completion, Destination, Event, Facts, Fetch, Hostname, Key, Node};
@@ -105,8 +106,9 @@ impl Running {
                     }
                     Action::Fetch(fetch) => output.fetches.push(fetch),
                     Action::Verify => {
-                        let genuine = node.succession().is_some_and(|asked| asked.is_genuine());
-                        node.handle_completion(local, Completion::Verify(genuine));
+                        let verdict = node.succession().map(|asked| asked.judge());
+                        let verdict = verdict.unwrap_or(Verdict::Unsigned);
+                        node.handle_completion(local, Completion::Verify(verdict));
                     }
                     Action::Restart => output.restart = true,
                 }

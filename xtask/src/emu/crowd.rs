@@ -223,7 +223,7 @@ impl Air {
                 }
                 Action::Fetch(_) => Completion::Fetch(Err(FetchFailed)),
                 // Nobody asks a member of the crowd for these.
-                Action::Verify => Completion::Verify(false),
+                Action::Verify => Completion::Verify(spore_core::security::Verdict::Unsigned),
                 Action::Restart => continue,
             };
             node.handle_completion(now, completion);

@@ -59,6 +59,14 @@ impl Body {
     /// No body, or one that was read to its end.
     pub(super) const END: Self = Self(Place::End);
 
+    /// What was wrong, if the body says so and is not read yet.
+    pub(super) const fn refusal(&self) -> Option<Error> {
+        match self.0 {
+            Place::Error(error) => Some(error),
+            _ => None,
+        }
+    }
+
     pub(super) const fn error(error: Error) -> Self {
         Self(Place::Error(error))
     }

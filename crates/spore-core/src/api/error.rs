@@ -89,6 +89,18 @@ impl Error {
         }
     }
 
+    /// Whether the request was refused for its credentials.
+    pub const fn is_of_credentials(self) -> bool {
+        matches!(
+            self,
+            Self::CredentialsMissing
+                | Self::CredentialsMalformed
+                | Self::CredentialsInvalid
+                | Self::NonceStale
+                | Self::Unclaimed
+        )
+    }
+
     /// A word for programs. It never changes.
     pub const fn code(self) -> &'static str {
         match self {

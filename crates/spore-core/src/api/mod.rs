@@ -135,7 +135,7 @@ pub struct Answers {
     pub successful: u32,
     /// 400 to 499, but for those in the next field.
     pub client_errors: u32,
-    /// 401 and 403: credentials that are missing, wrong or used.
+    /// Those to credentials that are missing, wrong or used, or that no key is there for.
     pub refused: u32,
     /// 500 to 599.
     pub server_errors: u32,
@@ -144,7 +144,6 @@ pub struct Answers {
 impl Answers {
     pub(crate) fn count(&mut self, status: u16) {
         let class = match status {
-            401 | 403 => &mut self.refused,
             400..500 => &mut self.client_errors,
             500.. => &mut self.server_errors,
             _ => &mut self.successful,
@@ -203,15 +202,24 @@ fn note(node: &mut Node<'_>, now: Instant, response: &Response) {
     if !matches!(response.outcome, Outcome::Known) {
         return;
     }
-    node.answers.count(response.status);
-    if matches!(response.status, 401 | 403) {
+    if response.body.refusal().is_some_and(Error::is_of_credentials) {
+        node.answers.refused = node.answers.refused.saturating_add(1);
         node.note_refusal(now);
+    } else {
+        node.answers.count(response.status);
     }
 }
 
-/// The value of a parameter of the query; the first, if there are several. Nothing is decoded,
-/// since no parameter takes a text.
-fn query_parameter<'q>(query: &'q str, name: &str) -> Option<&'q str> {
-    let mut parameters = query.split('&').filter_map(|parameter| parameter.split_once('='));
-    parameters.find_map(|(found, value)| (found == name).then_some(value))
+/// The value of a parameter of the query. Nothing is decoded, since no parameter takes a text.
+///
+/// # Errors
+///
+/// [`Error::InvalidField`] if it is there more than once: others may take another one of them.
+fn query_parameter<'q>(query: &'q str, name: &'static str) -> Result<Option<&'q str>, Error> {
+    let parameters = query.split('&').filter_map(|parameter| parameter.split_once('='));
+    let mut values = parameters.filter_map(|(found, value)| (found == name).then_some(value));
+    match (values.next(), values.next()) {
+        (value, None) => Ok(value),
+        _ => Err(Error::InvalidField(name)),
+    }
 }

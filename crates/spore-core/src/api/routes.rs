@@ -92,7 +92,7 @@ pub static ROUTES: &[Route] = &[
         policy: Policy::Open,
         summary: "What has happened lately; ?after=SEQ leaves out what is known",
         handler: |_, _, request| {
-            let after = match query_parameter(request.query, "after") {
+            let after = match query_parameter(request.query, "after")? {
                 Some(number) => Some(number.parse().map_err(|_| Error::InvalidField("after"))?),
                 None => None,
             };

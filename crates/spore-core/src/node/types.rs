@@ -1,5 +1,6 @@
 //! What goes in and out of a node's verbs.
 
+use crate::security::Verdict;
 use crate::services::{Fetch, FetchFailed};
 use crate::store::Key;
 use crate::wire::NodeId;
@@ -38,8 +39,7 @@ pub enum Action {
     /// body of an answer with status 200 with [`Node::handle_fetched`], piece by piece, and report the end
     /// within a bounded time. The next one comes only after that.
     Fetch(Fetch),
-    /// Verify the signature of [`Node::succession`], by
-    /// [`Succession::message`](crate::security::Succession::message).
+    /// Judge [`Node::succession`], as [`Succession::judge`](crate::security::Succession::judge) does.
     Verify,
     /// Restart the node: whatever answers were given had time to leave. It never ends.
     Restart,
@@ -54,8 +54,8 @@ pub enum Completion {
     Store(Key, Result<(), StoreFailed>),
     /// A status was fetched to its end, or was not.
     Fetch(Result<(), FetchFailed>),
-    /// Whether the signature is genuine.
-    Verify(bool),
+    /// Whether the release key may be taken.
+    Verify(Verdict),
 }
 
 /// The body's memory did not take the value, or is not sure of it: at the next start the old value

@@ -54,17 +54,29 @@ impl fmt::Debug for ReleaseKey {
 /// What stands before the new key in the text that the old one signs.
 const DOMAIN: &[u8; 19] = b"SPORE release key 1";
 
-/// A question that the body answers: did `key` sign the naming of `successor`?
+/// A question that the body answers: is `successor` a key, and did the one in force sign its naming?
 ///
 /// It is the body's, since verifying takes more stack and time than the engine may on a chip.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Succession {
-    /// The key that is in force.
-    pub key: ReleaseKey,
+    /// The key that is in force; `None` if there is none yet, so that no signature is needed.
+    pub key: Option<ReleaseKey>,
     /// The one that is to replace it.
     pub successor: ReleaseKey,
     /// The Ed25519 signature.
     pub signature: [u8; Self::SIGNATURE],
+}
+
+/// The answer to a [`Succession`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The successor may be taken.
+    Genuine,
+    /// The successor is no key, or one of small order: nothing could ever be signed with it, or
+    /// anybody could sign.
+    NoKey,
+    /// The key in force has not signed it.
+    Unsigned,
 }
 
 impl Succession {
@@ -83,26 +95,35 @@ impl Succession {
         message
     }
 
-    /// Whether the signature is genuine. For the body to call, where it has the stack and the time
-    /// for it. Weak keys and encodings that are not canonical are refused, so that all
+    /// Whether the successor may be taken. For the body to call, where it has the stack and the
+    /// time for it. Weak keys and signatures that are not canonical are refused, so that all
     /// implementations agree.
-    pub fn is_genuine(&self) -> bool {
+    pub fn judge(&self) -> Verdict {
+        let successor = VerifyingKey::from_bytes(&self.successor.0);
+        if !successor.is_ok_and(|key| !key.is_weak()) {
+            return Verdict::NoKey;
+        }
+        let Some(key) = self.key else { return Verdict::Genuine };
         let signature = Signature::from_bytes(&self.signature);
-        let key = VerifyingKey::from_bytes(&self.key.0);
-        key.is_ok_and(|key| key.verify_strict(&self.message(), &signature).is_ok())
+        let key = VerifyingKey::from_bytes(&key.0);
+        if key.is_ok_and(|key| key.verify_strict(&self.message(), &signature).is_ok()) {
+            Verdict::Genuine
+        } else {
+            Verdict::Unsigned
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{ReleaseKey, Succession};
+    use super::{ReleaseKey, Succession, Verdict};
     use ed25519_dalek::{Signer as _, SigningKey};
 
     fn succession() -> Succession {
         let old = SigningKey::from_bytes(&[1; 32]);
         let mut succession = Succession {
-            key: ReleaseKey(old.verifying_key().to_bytes()),
-            successor: ReleaseKey([2; 32]),
+            key: Some(ReleaseKey(old.verifying_key().to_bytes())),
+            successor: ReleaseKey(SigningKey::from_bytes(&[2; 32]).verifying_key().to_bytes()),
             signature: [0; 64],
         };
         succession.signature = old.sign(&succession.message()).to_bytes();
@@ -113,17 +134,18 @@ mod tests {
     fn the_old_key_names_the_new_one_and_no_bit_can_be_changed() {
         let good = succession();
         assert_eq!(good.message()[..19], *b"SPORE release key 1");
-        assert!(good.is_genuine());
+        assert_eq!(good.judge(), Verdict::Genuine);
         for bit in 0..512 {
             let mut altered = good;
             altered.signature[bit / 8] ^= 1 << (bit % 8);
-            assert!(!altered.is_genuine(), "bit {bit} of the signature");
+            assert_eq!(altered.judge(), Verdict::Unsigned, "bit {bit} of the signature");
         }
         for bit in 0..256 {
             let (mut key, mut successor) = (good, good);
-            key.key.0[bit / 8] ^= 1 << (bit % 8);
+            key.key.as_mut().unwrap().0[bit / 8] ^= 1 << (bit % 8);
             successor.successor.0[bit / 8] ^= 1 << (bit % 8);
-            assert!(!key.is_genuine() && !successor.is_genuine(), "bit {bit} of the keys");
+            assert_eq!(key.judge(), Verdict::Unsigned, "bit {bit} of the key");
+            assert_ne!(successor.judge(), Verdict::Genuine, "bit {bit} of the successor");
         }
     }
 
@@ -134,8 +156,26 @@ mod tests {
         neutral[0] = 1;
         let mut signature = [0; 64];
         signature[0] = 1;
-        let key = ReleaseKey(neutral);
-        let forged = Succession { key, successor: ReleaseKey([2; 32]), signature };
-        assert!(!forged.is_genuine());
+        let key = Some(ReleaseKey(neutral));
+        let forged = Succession { key, signature, ..succession() };
+        assert_eq!(forged.judge(), Verdict::Unsigned);
+        // A node that took one could be given any other one by anybody.
+        for key in [None, succession().key] {
+            let weak = Succession { key, successor: ReleaseKey(neutral), signature };
+            assert_eq!(weak.judge(), Verdict::NoKey);
+        }
+    }
+
+    /// A node that took such bytes could never change them: no signature under them is genuine.
+    #[test]
+    fn a_successor_that_is_no_key_is_refused_also_as_the_first_one() {
+        let key = |bytes| Succession { key: None, successor: ReleaseKey(bytes), ..succession() };
+        // y = 2 is on no point of the curve; neither is the one of RFC 8032's test 1 plus one.
+        let mut two = [0; 32];
+        two[0] = 2;
+        assert_eq!(key(two).judge(), Verdict::NoKey);
+        assert_eq!(Succession { key: None, ..succession() }.judge(), Verdict::Genuine);
+        let refused = (0..=255).filter(|byte| key([*byte; 32]).judge() == Verdict::NoKey).count();
+        assert!((64..192).contains(&refused), "about half of all bytes are no key: {refused}");
     }
 }

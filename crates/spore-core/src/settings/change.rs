@@ -3,7 +3,7 @@
 use super::Settings;
 use super::document::Wanted;
 use crate::api::Error;
-use crate::security::{ReleaseKey, Succession};
+use crate::security::{ReleaseKey, Succession, Verdict};
 use crate::time::{Duration, Instant};
 
 /// How long the outcome of a change is kept for whoever asked for it.
@@ -46,7 +46,7 @@ struct Change {
 
 #[derive(Debug)]
 enum Stage {
-    /// The old release key must have signed the new one.
+    /// The new release key must be one, and the old one, if any, must have signed it.
     ToVerify { signature: [u8; Succession::SIGNATURE], asked: bool },
     /// The body is to store it.
     ToStore { asked: bool },
@@ -86,16 +86,20 @@ impl Keeper {
             return Err(Error::VersionConflict);
         }
         let key = wanted.release_key.filter(|key| self.current.release_key != Some(*key));
-        let hostname = wanted.hostname;
+        // The configured name is not a setting: to ask for it keeps it, whatever comes.
+        let hostname = wanted.hostname.filter(|name| self.current.hostname.as_ref() != Some(name));
         if key.is_none() && hostname.is_none() {
             return Ok(None);
         }
-        let stage = match (self.current.release_key, key) {
-            (Some(_), Some(_)) => {
-                let signature = wanted.signature.ok_or(Error::ReleaseKeyUnsigned)?;
+        let stage = match (key, wanted.signature) {
+            (None, _) => Stage::ToStore { asked: false },
+            (Some(_), None) if self.current.release_key.is_some() => {
+                return Err(Error::ReleaseKeyUnsigned);
+            }
+            (Some(_), signature) => {
+                let signature = signature.unwrap_or([0; Succession::SIGNATURE]);
                 Stage::ToVerify { signature, asked: false }
             }
-            _ => Stage::ToStore { asked: false },
         };
         let settings = Settings {
             version: self.current.version.saturating_add(1),
@@ -164,8 +168,8 @@ impl Keeper {
     /// The signature that is to be verified.
     pub(crate) fn to_verify(&self) -> Option<Succession> {
         let change = self.change.as_ref()?;
-        let (key, successor): (ReleaseKey, ReleaseKey) =
-            (self.current.release_key?, change.settings.release_key?);
+        let key: Option<ReleaseKey> = self.current.release_key;
+        let successor = change.settings.release_key?;
         match change.stage {
             Stage::ToVerify { signature, asked: true } => {
                 Some(Succession { key, successor, signature })
@@ -174,17 +178,20 @@ impl Keeper {
         }
     }
 
-    /// The signature was verified. Returns how the change ended, if it did.
-    pub(crate) fn verified(&mut self, now: Instant, genuine: bool) -> Option<Result<(), Error>> {
+    /// The release key was verified. Returns how the change ended, if it did.
+    pub(crate) fn verified(&mut self, now: Instant, verdict: Verdict) -> Option<Result<(), Error>> {
         let change = self.change.as_mut()?;
         if !matches!(change.stage, Stage::ToVerify { asked: true, .. }) {
             return None;
         }
-        if genuine {
-            change.stage = Stage::ToStore { asked: false };
-            return None;
-        }
-        let result = Err(Error::ReleaseKeyUnsigned);
+        let result = match verdict {
+            Verdict::Genuine => {
+                change.stage = Stage::ToStore { asked: false };
+                return None;
+            }
+            Verdict::NoKey => Err(Error::InvalidField("release_key")),
+            Verdict::Unsigned => Err(Error::ReleaseKeyUnsigned),
+        };
         change.stage = Stage::Ended { result, at: now };
         Some(result)
     }
@@ -210,7 +217,7 @@ impl Keeper {
     }
 
     /// Fetches the outcome of a change: `None` while it is under way. One that nobody fetched in
-    /// time counts as failed; the settings tell whether it did.
+    /// time is not known any more; the settings tell.
     pub(crate) fn outcome(&mut self, ticket: Ticket) -> Option<Result<(), Error>> {
         let change = self.change.take_if(|change| {
             change.ticket != ticket || matches!(change.stage, Stage::Ended { .. })
@@ -223,10 +230,10 @@ impl Keeper {
             }
             Some(other) => {
                 self.change = Some(other);
-                Some(Err(Error::StoreFailed))
+                Some(Err(Error::Unfinished))
             }
             None if self.change.is_some() => None,
-            None => Some(Err(Error::StoreFailed)),
+            None => Some(Err(Error::Unfinished)),
         }
     }
 }

@@ -53,7 +53,8 @@ pub(super) fn node(now: Instant, n: u8, stored: Option<Identity>) -> Node<'stati
 pub(super) fn act(node: &mut Node<'_>, now: Instant) {
     while let Some(action) = node.poll_action(now) {
         let completion = match action {
-            Action::Verify | Action::Restart => continue,
+            Action::Restart => continue,
+            Action::Verify => Completion::Verify(node.succession().unwrap().judge()),
             Action::Store(key) => Completion::Store(key, Ok(())),
             Action::Fetch(_) => Completion::Fetch(Err(FetchFailed)),
         };

@@ -5,7 +5,7 @@ use core::cell::RefCell;
 use embassy_futures::block_on;
 use spore_core::api::{Error, ServiceRequest};
 use spore_core::node::StoreFailed;
-use spore_core::security::Succession;
+use spore_core::security::{Succession, Verdict};
 use spore_core::services::IDENTIFY;
 use spore_core::store::MAX_VALUE;
 use spore_core::{Catalogue, Event, Facts, Hostname, Key, Node, NodeId, Resources, Seed};
@@ -89,11 +89,11 @@ impl System for EmulatedSystem {
         block_on(self.store.borrow_mut().store(key.number(), value)).map_err(|_| StoreFailed)
     }
 
-    fn verify(&self, succession: &Succession) -> bool {
+    fn verify(&self, succession: &Succession) -> Verdict {
         // SAFETY: what is called makes no such call.
-        let (genuine, depth) = unsafe { stack::on_second(|| succession.is_genuine()) };
+        let (verdict, depth) = unsafe { stack::on_second(|| succession.judge()) };
         log_line!("SECOND STACK {depth}");
-        genuine
+        verdict
     }
 
     async fn restart(&self) -> ! {

@@ -121,8 +121,9 @@ fn status(answer: &[u8]) -> Option<u16> {
 fn check(status: u16, answer: &[u8], request: &[u8]) {
     let text = String::from_utf8_lossy(answer);
     let Some((_, body)) = text.split_once("\r\n\r\n") else { panic!("no head in {text:?}") };
-    let head_request = request.starts_with(b"HEAD ");
-    if status >= 400 && !head_request {
+    if request.starts_with(b"HEAD ") {
+        assert!(!body.contains("{\"error\"") || body.starts_with("HTTP/1."), "{text:?}");
+    } else if status >= 400 {
         let Some(Ok(error)) = serde_json::Deserializer::from_str(body).into_iter::<Value>().next()
         else {
             panic!("no JSON in {text:?}")

@@ -27,8 +27,11 @@ pub(super) fn rename_release_key(api: &Api, key: &Secret) -> Result<()> {
     let new = ReleaseSecret::from_bytes(&boot::random_secret()?);
     let [old_key, new_key] = [&old, &new].map(|key| ReleaseKey(key.verifying_key().to_bytes()));
     put(api, &signing, &json!({"release_key": old_key.to_hex().as_str()}), "200")?;
-    let asked =
-        Succession { key: old_key, successor: new_key, signature: [0; Succession::SIGNATURE] };
+    let asked = Succession {
+        key: Some(old_key),
+        successor: new_key,
+        signature: [0; Succession::SIGNATURE],
+    };
     let genuine = old.sign(&asked.message()).to_bytes();
     let mut altered = genuine;
     altered[0] ^= 1;

@@ -160,7 +160,7 @@ static REFUSALS: &[Refusal] = &[
     refusal(
         500,
         "Failed",
-        "A change could not be stored, so nothing was changed; or a service is broken",
+        "A change could not be stored, so the old settings hold; or a service is broken",
     ),
     refusal(501, "NotImplemented", "The method or the transfer coding is unknown"),
     refusal(502, "ServiceFailed", "The service has failed"),

@@ -4,7 +4,7 @@
 //! fixed by its program ([`Catalogue`]). Each node tells the others the ids of its services in its
 //! own [`Record`](crate::wire::Record), so that "who offers X" is answered from memory
 //! ([`Node::providers`](crate::Node::providers)); names and builds are fetched over HTTP when a
-//! node's status version says that there is something new (see [`poller`]).
+//! node's status version says that there is something new (see `poller`).
 //!
 //! # Ids
 //!

@@ -1,7 +1,7 @@
 //! What an operator sets through the API, and what a node remembers of it.
 //!
-//! [`Settings`] is the value; [`change`] sees to it that a change is in force when it is durable,
-//! and not before; [`document`] reads it from JSON.
+//! [`Settings`] is the value; `change` sees to it that a change is in force when it is durable,
+//! and not before; `document` reads it from JSON.
 
 pub(crate) mod change;
 pub(crate) mod document;

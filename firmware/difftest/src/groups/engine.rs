@@ -245,11 +245,17 @@ fn answer(node: &mut Node<'_>, now: Instant, fetch: &Fetch, trace: &mut Trace<'_
 }
 
 /// What the nodes with odd numbers offer.
-static SERVICES: &[Service] =
-    &[match Service::new("relay", Policy::Open, Methods::NONE.with(Method::Post), "Switches something") {
+static SERVICES: &[Service] = &[
+    match Service::new(
+        "relay",
+        Policy::Open,
+        Methods::NONE.with(Method::Post),
+        "Switches something",
+    ) {
         Ok(service) => service,
         Err(_) => panic!("a service"),
-    }];
+    },
+];
 
 fn catalogue(n: u8) -> Catalogue {
     let services = if n % 2 == 1 { SERVICES } else { &[] };

@@ -240,7 +240,8 @@ mod tests {
         let args = parse("id=65535 ip=192.168.4.2/30").unwrap_or_else(|error| panic!("{error}"));
         assert_eq!((args.port, args.http_port), (4210, 80));
         assert_eq!(args.hostname.as_str(), "emulated-65535");
-        let unclaimed = BootArgs::parse(&format!("id=1 ip=10.0.0.1/8 seed={KEY}"));
+        let line = format!("id=1 ip=10.0.0.1/8 seed={KEY}");
+        let unclaimed = BootArgs::parse(&line);
         assert!(unclaimed.is_ok_and(|args| args.key.is_none()));
     }
 

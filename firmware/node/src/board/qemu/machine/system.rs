@@ -9,8 +9,8 @@ use spore_core::security::{Succession, Verdict};
 use spore_core::services::IDENTIFY;
 use spore_core::store::MAX_VALUE;
 use spore_core::{Catalogue, Event, Facts, Hostname, Key, Node, NodeId, Resources, Seed};
-use spore_node::{ServiceReply, System};
 use spore_node::store::{ESP01_RANGE, Store};
+use spore_node::{ServiceReply, System};
 
 use super::nor::RamNor;
 use super::retained::{self, ResetReason};

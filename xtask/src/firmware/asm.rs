@@ -7,6 +7,8 @@ use std::borrow::Cow;
 
 use anyhow::{Result, ensure};
 
+use super::calls;
+
 /// The functions whose definitions expect their arguments elsewhere than their callers put them.
 /// The build renames the definitions, and `firmware/rt/div128.S` brings shims with these names.
 pub(crate) const RENAMED: [&str; 4] = ["__udivti3", "__umodti3", "__divti3", "__modti3"];
@@ -17,6 +19,7 @@ const RENAMED_PREFIX: &str = "__spore";
 /// Turns LLVM's assembler text into what GNU's assembler needs.
 ///
 /// - `.literal` lines move behind the section directive of the function that uses them.
+/// - Calls become direct ones ([`calls::make_direct`]).
 /// - `.cfi_*` lines go: nothing here unwinds.
 /// - Definitions of [`RENAMED`] get another name; references to them stay.
 ///
@@ -25,6 +28,7 @@ const RENAMED_PREFIX: &str = "__spore";
 pub(crate) fn repair(text: &str) -> Result<String> {
     let mut out = String::with_capacity(text.len() + text.len() / 16);
     let mut literals: Vec<&str> = Vec::new();
+    let text = &calls::make_direct(text);
     for (number, line) in text.lines().enumerate() {
         let directive = line.trim_start();
         if directive.starts_with(".cfi_") {
@@ -118,6 +122,7 @@ mod tests {
 f:
 \t.cfi_startproc
 \tl32r\ta8, .LCPI0_0
+\tl32r\ta9, .LCPI0_1
 \tret
 ";
 
@@ -133,6 +138,7 @@ f:
 \t.type\tf,@function
 f:
 \tl32r\ta8, .LCPI0_0
+\tl32r\ta9, .LCPI0_1
 \tret
 ";
         assert_eq!(repair(FUNCTION).unwrap(), expected);

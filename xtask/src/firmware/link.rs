@@ -26,7 +26,7 @@ fn assemble_text(text: &Path) -> Result<PathBuf> {
     let repaired = text.with_extension("fixed.s");
     fs::write(&repaired, asm::repair(&raw).with_context(|| text.display().to_string())?)
         .with_context(|| format!("cannot write {}", repaired.display()))?;
-    assemble(&repaired, &object, &["-mlongcalls"])?;
+    assemble(&repaired, &object, &["-mlongcalls", "-Wa,--no-target-align"])?;
     Ok(object)
 }
 

@@ -6,7 +6,8 @@ use anyhow::{Result, anyhow};
 use serde::Deserialize;
 use std::fmt;
 use std::io::ErrorKind;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 /// What to ask a node.
 #[derive(Clone, Copy, Debug)]
@@ -122,6 +123,9 @@ impl Answer {
     }
 }
 
+/// Before a node that is busy is asked again: what its `Retry-After` says.
+const BUSY_PAUSE: Duration = Duration::from_secs(1);
+
 /// What asks nodes.
 #[derive(Debug)]
 pub(crate) struct Client {
@@ -146,11 +150,19 @@ impl Client {
         Self { agent: ureq::Agent::new_with_config(config), timeout }
     }
 
-    /// Asks `node` for the document at `path`.
+    /// Asks `node` for the document at `path`; again if it is busy, within the time for an answer.
     pub(crate) fn get(&self, node: &str, path: &str) -> Result<String> {
         let request = Request::get(path);
-        let answer = self.exchange(node, &request, None)?;
-        Ok(answer.accepted(node, &request)?.text())
+        let start = Instant::now();
+        loop {
+            let answer = self.exchange(node, &request, None)?;
+            // A board has three connections. Who reads changes nothing by asking again.
+            let again = answer.is_refusal("busy") && start.elapsed() + BUSY_PAUSE < self.timeout;
+            if !again {
+                return Ok(answer.accepted(node, &request)?.text());
+            }
+            thread::sleep(BUSY_PAUSE);
+        }
     }
 
     /// Sends `request` to `node`, with an `Authorization` field if there is one, and reads the

@@ -39,6 +39,9 @@ impl Services {
         if self.target.json {
             return print_line(serde_json::to_string(&list)?);
         }
+        if list.services.is_empty() {
+            return print_line("No member offers a service.");
+        }
         print(table(&list.services))
     }
 }

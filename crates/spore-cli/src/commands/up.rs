@@ -17,7 +17,8 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Start a cluster of nodes on this machine, and keep it running until Ctrl-C.
+/// Start a cluster of nodes on this machine, and keep it running until Ctrl-C. What the nodes are
+/// told is forgotten then; `spore node` keeps it.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Up {

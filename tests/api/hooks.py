@@ -22,4 +22,11 @@ def before_call(context, case, kwargs):
     under test has another one that takes each."""
     if case.path_parameters.get("name") == "identify":
         case.path_parameters["name"] = "echo"
+    # Half of all texts of 64 digits are no Ed25519 key, which no schema can say. This one is: that
+    # of RFC 8032, section 7.1, test 1.
+    key = case.body.get("release_key") if isinstance(case.body, dict) else None
+    if isinstance(key, str) and len(key) == 64 and set(key) <= set("0123456789abcdef"):
+        case.body["release_key"] = (
+            "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a"
+        )
 

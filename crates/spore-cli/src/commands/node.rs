@@ -30,6 +30,10 @@ pub(crate) struct Node {
     hostname: Option<Hostname>,
     #[command(flatten)]
     key: KeyFile,
+    /// Start without a cluster key, to try how a node is claimed: it joins nobody, and refuses
+    /// whatever is for holders of the key
+    #[arg(long, conflicts_with = "key_file")]
+    unclaimed: bool,
     /// Where the node remembers who it is [default: a folder in ~/.local/state/spore]
     #[arg(long, value_name = "FOLDER", conflicts_with = "forget")]
     state: Option<PathBuf>,
@@ -51,19 +55,20 @@ const EXAMPLES: &str = "\
 Examples:
   spore node --bind 127.42.0.6                  one more node next to `spore up`
   spore node --bind 192.168.1.20 --http-port 80 --hostname pantry
+  spore node --bind 127.42.0.9 --unclaimed      a node that nobody has claimed yet
   spore node --bind 127.42.0.6 --service disk='df -h /' --service echo:open=cat
                                                 and then: spore call disk";
 
 impl Node {
     pub(crate) fn run(self) -> Result<()> {
-        let key = self.key.read()?;
+        let key = if self.unclaimed { None } else { Some(self.key.read()?) };
         let hostname = self.hostname.clone().unwrap_or_else(|| default_hostname(self.bind));
         let settings = Settings {
             hostname: hostname.clone(),
             address: self.bind,
             port: self.port,
             http_port: self.http_port,
-            key: Some(key),
+            key,
             state: self.state()?,
             services: Services::new(self.services.clone())?,
             faults: self.radio.faults(0)?,

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 #[test]
 fn wrong_usage_is_exit_code_2_and_starts_nothing() {
     let corner = Corner::new();
-    let wrong: [&[&str]; 14] = [
+    let wrong: [&[&str]; 15] = [
         &[],
         &["unknown"],
         &["up", "--nodes", "0"],
@@ -22,6 +22,7 @@ fn wrong_usage_is_exit_code_2_and_starts_nothing() {
         &["node", "--bind", "127.0.0.1", "--hostname", "a.b"],
         &["members", "--timeout", "0"],
         &["node", "--bind", "127.0.0.1", "--forget", "--state", "x"],
+        &["node", "--bind", "127.0.0.1", "--unclaimed", "--key-file", "x"],
         &["node", "--bind", "127.0.0.1", "--port", "0"],
         &["node", "--bind", "127.0.0.1", "--http-port", "0"],
         &["up", "--port", "0"],
@@ -65,6 +66,21 @@ fn a_node_without_a_key_says_how_to_make_one() {
     let command = "`spore key new --key-file my.key`";
     assert!(stderr(&output).contains(command), "{}", stderr(&output));
     assert_eq!(std::fs::read_dir(corner.path()).unwrap().count(), 0, "nothing was written");
+}
+
+#[test]
+fn an_unclaimed_node_needs_no_key_joins_nobody_and_refuses_holders_of_one() {
+    let corner = Corner::new();
+    let _up = corner.up(1);
+    let _unclaimed = corner.node(2, &["--unclaimed"]);
+    let node = corner.api(2);
+    assert_eq!(corner.json(&["status", "--json", "--node", &node])["claimed"], false);
+    let output = corner.run(&["config", "set", "hostname=mine", "--node", &node]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("no cluster key yet"), "{}", stderr(&output));
+    // Nodes with a key find each other in a fraction of that.
+    std::thread::sleep(Duration::from_secs(2));
+    assert_eq!((corner.members(1).len(), corner.members(2).len()), (1, 1));
 }
 
 #[test]

@@ -23,6 +23,7 @@
 //! | [`security`] | cluster key, sealing, boot epochs, replay windows, freshness tokens |
 //! | [`cluster`] | the member list: discovery, probing, suspicion, dissemination |
 //! | [`services`] | who offers what, and what members say of themselves |
+//! | [`events`] | topics, and the filters that select them |
 //! | [`api`] | the HTTP route table and the answers, as JSON made piece by piece |
 //! | [`settings`] | what an operator sets through the API |
 //! | [`log`] | what happened lately |
@@ -49,6 +50,7 @@ extern crate std;
 pub mod api;
 pub mod cluster;
 pub mod config;
+pub mod events;
 pub mod log;
 pub mod node;
 pub mod profile;
@@ -64,6 +66,7 @@ pub mod wire;
 mod tests;
 
 pub use config::{Config, Facts};
+pub use events::{Filter, Topic};
 pub use node::{Action, Completion, Destination, Event, Node, Resources, Transmit};
 pub use profile::{Profile, Storage};
 pub use security::{ClusterKey, Identity, Seed};

@@ -67,6 +67,6 @@ impl<'a> Log<'a> {
         let LogEntry { at, event } = self.entries.get(index)?;
         let uptime_ms = at.since(started).as_millis();
         let (member, count) = (event.member(), event.count());
-        Some((seq, LogView { seq, uptime_ms, event: event.name(), member, count }))
+        Some((seq, LogView { seq, uptime_ms, event: event.topic(), member, count }))
     }
 }

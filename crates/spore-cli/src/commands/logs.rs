@@ -134,7 +134,7 @@ fn line(entry: &Entry) -> String {
     let count =
         count.filter(|count| *count > 1).map_or_else(String::new, |count| format!("{count} times"));
     let about = format!("{member} {count}");
-    format!("{seq:>6}  {:<14}  {event:<20}  {}", span(*uptime_ms), about.trim())
+    format!("{seq:>6}  {:<14}  {event:<27}  {}", span(*uptime_ms), about.trim())
         .trim_end()
         .to_owned()
 }
@@ -161,7 +161,13 @@ mod tests {
     use super::{Entry, News, line, news};
 
     fn entry(seq: u64, uptime_ms: u64) -> Entry {
-        Entry { seq, uptime_ms, event: "member_joined".to_owned(), member: None, count: None }
+        Entry {
+            seq,
+            uptime_ms,
+            event: "cluster/member/joined".to_owned(),
+            member: None,
+            count: None,
+        }
     }
 
     #[test]
@@ -183,10 +189,13 @@ mod tests {
     #[test]
     fn an_event_is_a_line() {
         let mut entry = entry(12, 61_000);
-        assert_eq!(line(&entry), "    12  1 min 1 s       member_joined");
+        assert_eq!(line(&entry), "    12  1 min 1 s       cluster/member/joined");
         entry.member = Some("0123456789ab".to_owned());
-        assert_eq!(line(&entry), "    12  1 min 1 s       member_joined         0123456789ab");
+        assert_eq!(
+            line(&entry),
+            "    12  1 min 1 s       cluster/member/joined        0123456789ab"
+        );
         (entry.member, entry.count) = (None, Some(3));
-        assert_eq!(line(&entry), "    12  1 min 1 s       member_joined         3 times");
+        assert_eq!(line(&entry), "    12  1 min 1 s       cluster/member/joined        3 times");
     }
 }

@@ -101,7 +101,7 @@ fn status() -> Value {
 
 fn error() -> Value {
     let mut error = object(json!({
-        "code": { "type": "string", "pattern": "^[a-z_]+$", "description": "For programs" },
+        "code": { "type": "string", "pattern": "^[a-z/-]+$", "description": "For programs" },
         "message": { "type": "string", "minLength": 1, "description": "For people" },
         "field": { "type": "string", "description": "The field or parameter that is to blame" },
     }));
@@ -206,7 +206,7 @@ fn log() -> Value {
     let mut entry = object(json!({
         "seq": whole(32),
         "uptime_ms": whole(64),
-        "event": { "type": "string", "pattern": "^[a-z_]+$" },
+        "event": { "type": "string", "pattern": "^[a-z/-]+$" },
         "member": or_null(id()),
         "count": { "type": "integer", "minimum": 1, "description": "How often, if that is counted" },
     }));

@@ -177,7 +177,10 @@ fn resident(node: &Running) -> u64 {
 fn alarms(corner: &Corner) -> usize {
     let (status, log) = Caller::new(&corner.api(2)).get("/api/node/log");
     assert_eq!(status, 200);
-    ["member_suspected", "member_died"].iter().map(|event| log.matches(event).count()).sum()
+    ["cluster/member/suspected", "cluster/member/died"]
+        .iter()
+        .map(|event| log.matches(event).count())
+        .sum()
 }
 
 fn load(requests: usize) {

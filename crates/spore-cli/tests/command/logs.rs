@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 fn log(first: u64, last: u64, uptime: u64) -> Value {
-    let entry = |seq| json!({ "seq": seq, "uptime_ms": uptime + seq, "event": "member_joined", "member": null });
+    let entry = |seq| json!({ "seq": seq, "uptime_ms": uptime + seq, "event": "cluster/member/joined", "member": null });
     json!({ "log": (first..=last).map(entry).collect::<Vec<_>>() })
 }
 
@@ -23,7 +23,10 @@ fn the_last_events_are_shown() {
     assert_eq!(last, log(8, 9, 0));
     let output = corner.run(&["logs", "-n", "1", "--node", &node.api]);
     assert!(output.status.success(), "{}", stderr(&output));
-    assert_eq!(String::from_utf8_lossy(&output.stdout), "     9  9 ms            member_joined\n");
+    assert_eq!(
+        String::from_utf8_lossy(&output.stdout),
+        "     9  9 ms            cluster/member/joined\n"
+    );
 }
 
 #[test]

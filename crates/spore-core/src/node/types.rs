@@ -87,18 +87,18 @@ pub enum Event {
 }
 
 impl Event {
-    /// The event as the API names it.
-    pub const fn name(self) -> &'static str {
+    /// The topic that the event is published under, on this node alone. `docs/events.md` lists them.
+    pub const fn topic(self) -> &'static str {
         match self {
-            Self::MemberJoined(_) => "member_joined",
-            Self::MemberSuspected(_) => "member_suspected",
-            Self::MemberReturned(_) => "member_returned",
-            Self::MemberDied(_) => "member_died",
-            Self::MemberLeft(_) => "member_left",
-            Self::MemberForgotten(_) => "member_forgotten",
-            Self::SettingsChanged => "settings_changed",
-            Self::RestartAsked => "restart_asked",
-            Self::RequestsRefused(_) => "requests_refused",
+            Self::MemberJoined(_) => "cluster/member/joined",
+            Self::MemberSuspected(_) => "cluster/member/suspected",
+            Self::MemberReturned(_) => "cluster/member/returned",
+            Self::MemberDied(_) => "cluster/member/died",
+            Self::MemberLeft(_) => "cluster/member/left",
+            Self::MemberForgotten(_) => "cluster/member/forgotten",
+            Self::SettingsChanged => "node/settings/changed",
+            Self::RestartAsked => "node/restart/asked",
+            Self::RequestsRefused(_) => "node/requests/refused",
         }
     }
 

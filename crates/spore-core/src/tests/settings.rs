@@ -307,7 +307,7 @@ fn the_log_tells_what_happened_and_a_flood_of_refusals_is_one_line() {
     let all = log(node, "");
     let names: Vec<_> =
         all.as_array().unwrap().iter().map(|entry| entry["event"].as_str().unwrap()).collect();
-    assert_eq!(names, ["member_joined", "requests_refused"]);
+    assert_eq!(names, ["cluster/member/joined", "node/requests/refused"]);
     assert_eq!(all[1]["count"], 1_001, "on end they are one");
     assert_eq!(all[1]["uptime_ms"], 23_000);
     assert!(all[0]["member"].is_string() && all[1]["member"].is_null());

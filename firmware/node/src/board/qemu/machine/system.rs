@@ -125,7 +125,7 @@ impl System for EmulatedSystem {
             Event::MemberLeft(id) => ("has left", id),
             Event::MemberForgotten(id) => ("is forgotten", id),
             Event::SettingsChanged | Event::RestartAsked | Event::RequestsRefused(_) => {
-                return log_line!("NODE {}", event.name());
+                return log_line!("NODE {}", event.topic());
             }
         };
         log_line!("MEMBER {} {what}", name(node, &id));

@@ -1,0 +1,5 @@
+//! Events by topic.
+
+mod topic;
+
+pub use topic::{Filter, InvalidFilter, InvalidTopic, Topic};

@@ -1,5 +1,6 @@
 //! What an operator sets, and what the hardware is.
 
+use crate::api::Assets;
 use crate::security::ClusterKey;
 use crate::services::Catalogue;
 use crate::time::Duration;
@@ -11,7 +12,7 @@ pub const DEFAULT_PORT: u16 = 4210;
 
 /// The settings of one node.
 ///
-/// Costs 128 bytes of RAM, the key included.
+/// Costs 144 bytes of RAM, the key included.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// The name that people know the node by: 1 to 32 letters, digits and hyphens (RFC 1123).
@@ -30,6 +31,8 @@ pub struct Config {
     pub key: Option<ClusterKey>,
     /// What this node offers to others at `/api/services/NAME`.
     pub services: Catalogue,
+    /// The files that this node serves besides its API, such as a page.
+    pub assets: Assets,
     /// The pace of the membership protocol, the same on all members.
     pub timing: Timing,
 }

@@ -2,7 +2,7 @@
 
 mod types;
 
-use crate::api::{self, Answers, Body, Error, Request, Response};
+use crate::api::{self, Answers, Assets, Body, Error, Request, Response};
 use crate::cluster::{Cluster, Member, Refused, Status};
 use crate::config::{Config, Facts};
 use crate::log::Log;
@@ -49,6 +49,7 @@ pub struct Node<'a> {
     pub(crate) started: Instant,
     pub(crate) cluster: Cluster<'a>,
     pub(crate) catalogue: Catalogue,
+    pub(crate) assets: Assets,
     poller: Poller,
     /// The key for signed requests; `None` while the node is unclaimed.
     pub(crate) signing: Option<SigningKey>,
@@ -95,6 +96,7 @@ impl<'a> Node<'a> {
             started: now,
             cluster,
             catalogue: config.services,
+            assets: config.assets,
             poller: Poller::new(now, rng.fork()),
             signing: config.key.as_ref().map(SigningKey::derive),
             request_nonces: RequestNonces::new(seed),

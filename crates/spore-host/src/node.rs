@@ -12,6 +12,7 @@ use embassy_futures::select::{Either, select};
 use embassy_sync::signal::Signal;
 use futures_lite::future::{block_on, or};
 use log::error;
+use spore_core::api::{Assets, Entrance};
 use spore_core::config::Timing;
 use spore_core::profile::Host;
 use spore_core::wire::MAX_DATAGRAM;
@@ -135,6 +136,7 @@ fn live(
         http_port: settings.http_port,
         key: settings.key.clone(),
         services: settings.services.catalogue(),
+        assets: Assets::NONE,
         timing: Timing::DEFAULT,
     };
     let restart = Rc::new(Signal::new());
@@ -197,8 +199,9 @@ async fn drive(shell: &Shell<'_, HostSystem>, sockets: &Sockets, faults: &Faults
         seats.next().map_or(&mut [][..], |buffer| buffer)
     });
     let server = Server::<CONNECTIONS>::new(seats, &mut [], Timeouts::STANDARD);
-    let workers =
-        std::array::from_fn::<_, { CONNECTIONS + 1 }, _>(|_| server.worker(&sockets.http, shell));
+    let workers = std::array::from_fn::<_, { CONNECTIONS + 1 }, _>(|_| {
+        server.worker(&sockets.http, Entrance::Network, shell)
+    });
 
     let (mut out, mut own) = ([0; MAX_DATAGRAM], [0; MAX_DATAGRAM]);
     let mut broadcast = [[0; MAX_DATAGRAM]; 2];

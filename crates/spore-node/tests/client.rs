@@ -14,6 +14,7 @@ use edge_nal::TcpAccept;
 use edge_nal_std::{Stack, TcpSocket};
 use embassy_futures::join::join;
 use futures_lite::future::or;
+use spore_core::api::Entrance;
 use spore_node::client::{BUFFER_LEN, FetchError, Limits, get};
 use spore_node::http::{Server, Timeouts};
 use support::{OK, Stub, long_byte};
@@ -106,7 +107,7 @@ fn own_server() -> SocketAddrV4 {
         let mut body = [0; spore_node::http::BODY_MAX];
         let server = Server::<1>::new([&mut buf], &mut body, Timeouts::STANDARD);
         let stubs = [Stub::default(), Stub::default()];
-        let [a, b] = stubs.each_ref().map(|stub| server.worker(&acceptor, stub));
+        let [a, b] = stubs.each_ref().map(|stub| server.worker(&acceptor, Entrance::Network, stub));
         let serving = async {
             join(a, b).await;
         };

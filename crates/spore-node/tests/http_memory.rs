@@ -12,8 +12,9 @@ use std::net::{Ipv4Addr, SocketAddr};
 use edge_nal::io::{ErrorType, Read, Write};
 use edge_nal::{Close, NoopNet, Readable, TcpAccept, TcpShutdown, TcpSplit};
 use futures_lite::future::{block_on, or, yield_now};
+use spore_core::api::Entrance;
 use spore_node::http::{BODY_MAX, BUFFER_LEN, HEAD_MAX, Server, Timeouts};
-use support::{OK, Reply, Stub, cases, long_byte, replies};
+use support::{FILE, OK, Reply, Stub, cases, long_byte, replies};
 
 /// A client that sends its pieces one after the other, then says that no more is to come.
 #[derive(Default)]
@@ -111,6 +112,8 @@ impl TcpAccept for &Client {
     }
 }
 
+const ENTRANCE: Entrance = Entrance::AccessPoint("10.0.0.1:8080");
+
 /// Serves `client` with a buffer of `room` bytes; what it received.
 fn serve_with(client: &Client, room: usize) -> Vec<u8> {
     let mut buf = vec![0; room];
@@ -123,7 +126,7 @@ fn serve_with(client: &Client, room: usize) -> Vec<u8> {
         }
     };
     let serving = async {
-        server.worker(&client, &stub).await;
+        server.worker(&client, ENTRANCE, &stub).await;
     };
     block_on(or(serving, until_closed));
     client.received.take()
@@ -228,6 +231,39 @@ fn head_has_the_fields_of_get_and_no_body() {
         assert!(answer.ends_with(b"\r\n\r\n"), "{}", answer.escape_ascii());
         assert_eq!(replies(&answer, 1)[0].status, status);
     }
+}
+
+/// With its length, since that is known, and with the fields that keep it from being misused.
+#[test]
+fn files_have_their_length_and_their_tag() {
+    let ask = |method: &str| {
+        let raw = format!("{method} /file HTTP/1.1\r\nHost: n\r\nConnection: close\r\n\r\n");
+        serve(vec![raw.into_bytes()])
+    };
+    let whole = replies(&ask("GET"), 0).remove(0);
+    let head = replies(&ask("HEAD"), 1).remove(0);
+    assert_eq!(whole.fields, head.fields);
+    assert_eq!(whole.body.len(), 5_000);
+    for (name, value) in [
+        ("content-length", "5000"),
+        ("etag", FILE.tag()),
+        ("cache-control", "no-cache"),
+        ("x-content-type-options", "nosniff"),
+        ("content-security-policy", "frame-ancestors 'none'"),
+        ("connection", "close"),
+    ] {
+        assert_eq!(whole.field(name), Some(value));
+    }
+}
+
+#[test]
+fn who_is_sent_elsewhere_is_told_where_and_keeps_the_connection() {
+    let raw = "GET /elsewhere HTTP/1.1\r\nHost: n\r\n\r\nGET /ok HTTP/1.1\r\nHost: n\r\n\r\n";
+    let replies = replies(&serve(vec![raw.into()]), 0);
+    assert_statuses(&replies, &[302, 200], raw.as_bytes());
+    assert_eq!(replies[0].field("location"), Some("http://10.0.0.1:8080/"));
+    assert_eq!(replies[0].field("content-length"), Some("0"));
+    assert_eq!(replies[1].field("location"), None);
 }
 
 /// Requests with a byte exchanged, doubled or missing, from a fixed seed: there is always an

@@ -13,6 +13,7 @@ use edge_nal::TcpAccept;
 use edge_nal_std::TcpSocket;
 use embassy_futures::join::join4;
 use futures_lite::future::or;
+use spore_core::api::Entrance;
 use spore_node::http::{BODY_MAX, BUFFER_LEN, Server, Timeouts};
 use support::{OK, Reply, Stub, cases, replies};
 
@@ -62,7 +63,8 @@ fn start() -> SocketAddr {
         let mut shared = [0; BODY_MAX];
         let server = Server::<3>::new([a, b, c], &mut shared, TIMEOUTS);
         let stubs: [Stub; 4] = std::array::from_fn(|_| Stub::default());
-        let [a, b, c, d] = stubs.each_ref().map(|stub| server.worker(&acceptor, stub));
+        let [a, b, c, d] =
+            stubs.each_ref().map(|stub| server.worker(&acceptor, Entrance::Network, stub));
         let serving = async {
             join4(a, b, c, d).await;
         };
@@ -339,7 +341,7 @@ fn workers_are_small() {
     let mut shared = [0; BODY_MAX];
     let server = Server::<1>::new([&mut buf], &mut shared, TIMEOUTS);
     let stub = Stub::default();
-    let size = size_of_val(&server.worker(&acceptor, &stub));
+    let size = size_of_val(&server.worker(&acceptor, Entrance::Network, &stub));
     println!("{size} bytes a worker, {} the server", size_of_val(&server));
     assert!(size <= 1_024, "{size} bytes");
 }

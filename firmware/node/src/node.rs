@@ -13,6 +13,7 @@ use embassy_executor::raw::Executor;
 use embassy_futures::join::join;
 use embassy_net::{Ipv4Cidr, Runner, Stack, StackResources, StaticConfigV4};
 use embassy_time::{Duration, Instant, Timer};
+use spore_core::api::{Assets, Entrance};
 use spore_core::config::Timing;
 use spore_core::profile::Esp01;
 use spore_core::store::MAX_VALUE;
@@ -197,6 +198,7 @@ fn make_shell(
         http_port: args.http_port,
         key: args.key.clone(),
         services: CATALOGUE,
+        assets: Assets::NONE,
         timing: Timing::DEFAULT,
     };
     let mut stored = Stored::default();
@@ -263,7 +265,7 @@ async fn run_worker(
 ) -> ! {
     let local = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
     let acceptor = tcp.bind(local).await.expect(BOUND_ONCE);
-    server.worker(&acceptor, shell).await
+    server.worker(&acceptor, Entrance::Network, shell).await
 }
 
 /// Tells whenever the stack has been deeper, or the queue of frames fuller, than before.

@@ -12,6 +12,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant as Clock};
 
 use anyhow::{Context, Result};
+use spore_core::api::Assets;
 use spore_core::config::Timing;
 use spore_core::profile::Host;
 use spore_core::store::MAX_VALUE;
@@ -166,6 +167,7 @@ fn config(at: SocketAddrV4, key: &ClusterKey) -> Config {
         http_port: 80,
         key: Some(key.clone()),
         services: Catalogue::EMPTY,
+        assets: Assets::NONE,
         timing: Timing::DEFAULT,
     }
 }

@@ -156,6 +156,7 @@ static REFUSALS: &[Refusal] = &[
     refusal(409, "Conflict", "The settings have another version, or are being changed"),
     refusal(413, "PayloadTooLarge", "The body is too large"),
     refusal(414, "UriTooLong", "The request line is too long"),
+    refusal(421, "Misdirected", "Through its access point, a node answers to its address only"),
     refusal(431, "HeadTooLarge", "The head is too large, or has too many fields"),
     refusal(
         500,
@@ -170,7 +171,7 @@ static REFUSALS: &[Refusal] = &[
 ];
 
 /// What each route may refuse with, whatever it does. (405 is what other methods at its path get.)
-const COMMON: &[u16] = &[400, 405, 408, 413, 414, 431, 501, 503, 505];
+const COMMON: &[u16] = &[400, 405, 408, 413, 414, 421, 431, 501, 503, 505];
 /// What only those that are for holders of the key refuse with.
 const SIGNED: &[u16] = &[401, 403];
 

@@ -3,7 +3,7 @@
 use super::metrics::Metric;
 use super::services;
 use super::views::{ConfigView, MemberView, NodeView, NonceView, ServiceView, TrafficView};
-use super::{Error, ROUTES};
+use super::{Asset, Error, ROUTES};
 use crate::node::Node;
 use crate::security::request::Nonce;
 use crate::time::Instant;
@@ -29,6 +29,8 @@ enum Place {
     Nonce(Nonce),
     Metrics(Metric),
     Log(Log),
+    /// What is left of a file.
+    Asset(&'static [u8]),
     End,
 }
 
@@ -103,6 +105,10 @@ impl Body {
         Self(Place::Log(Log::Open(after)))
     }
 
+    pub(super) const fn asset(asset: &'static Asset) -> Self {
+        Self(Place::Asset(asset.bytes()))
+    }
+
     /// Reads a body that needs no node: that of [`Response::error`](super::Response::error).
     /// Returns its length, or 0 if it was read already or is another one.
     pub fn fill_error(&mut self, buf: &mut [u8]) -> usize {
@@ -134,6 +140,8 @@ impl Body {
                     .metric(node, now, metric)
                     .map(|next| next.map_or(Place::End, Place::Metrics)),
                 Place::Log(place) => piece.log(node, place),
+                Place::Asset(&[]) => Ok(Place::End),
+                Place::Asset(bytes) => piece.part_of(bytes).map(Place::Asset),
                 Place::End => break,
             };
             let Ok(next) = next else { break };
@@ -163,6 +171,17 @@ impl<'a> Piece<'a> {
         self.buf.get_mut(self.len..end).ok_or(Full)?.copy_from_slice(text.as_bytes());
         self.len = end;
         Ok(())
+    }
+
+    /// As much of `bytes` as fits; what is left of them.
+    fn part_of<'b>(&mut self, bytes: &'b [u8]) -> Result<&'b [u8], Full> {
+        let room = self.buf.get_mut(self.len..).filter(|room| !room.is_empty()).ok_or(Full)?;
+        let (part, rest) = bytes.split_at_checked(room.len()).unwrap_or((bytes, &[]));
+        for (to, from) in room.iter_mut().zip(part) {
+            *to = *from;
+        }
+        self.len = self.len.saturating_add(part.len());
+        Ok(rest)
     }
 
     pub(super) fn json(&mut self, value: &impl Serialize) -> Result<(), Full> {

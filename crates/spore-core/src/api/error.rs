@@ -43,6 +43,8 @@ pub enum Error {
     PayloadTooLarge,
     /// 414: the request line is longer than this node takes.
     UriTooLong,
+    /// 421: through the access point, under a name that is not the node's.
+    Misdirected,
     /// 431: the head is larger than this node takes, or has more fields.
     HeadTooLarge,
     /// 500: the change could not be made durable, so the old state holds.
@@ -80,6 +82,7 @@ impl Error {
             Self::VersionConflict | Self::ChangeUnderWay => 409,
             Self::PayloadTooLarge => 413,
             Self::UriTooLong => 414,
+            Self::Misdirected => 421,
             Self::HeadTooLarge => 431,
             Self::StoreFailed | Self::ServiceBroken => 500,
             Self::NotImplemented => 501,
@@ -121,6 +124,7 @@ impl Error {
             Self::ChangeUnderWay => "change_under_way",
             Self::PayloadTooLarge => "payload_too_large",
             Self::UriTooLong => "uri_too_long",
+            Self::Misdirected => "misdirected",
             Self::HeadTooLarge => "head_too_large",
             Self::StoreFailed => "store_failed",
             Self::ServiceBroken => "service_broken",
@@ -156,6 +160,7 @@ impl Error {
             Self::ChangeUnderWay => "the settings are being changed; try again",
             Self::PayloadTooLarge => "the body is too large",
             Self::UriTooLong => "the request line is too long",
+            Self::Misdirected => "through its access point a node answers to its address only",
             Self::HeadTooLarge => "the request head is too large or has too many fields",
             Self::StoreFailed => "the change could not be stored; the old settings hold",
             Self::ServiceBroken => "the service's answer is not as it must be",

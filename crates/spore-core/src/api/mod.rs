@@ -4,21 +4,27 @@
 //! and nothing of sockets. [`ROUTES`] is the one table that routing, policies, the list of
 //! endpoints and the tests of authentication are made from. `docs/api.md` is for people.
 
+mod asset;
 mod auth;
 mod body;
 mod call;
 mod error;
 mod method;
 mod metrics;
+mod portal;
 mod routes;
 mod services;
 mod views;
 
+pub use asset::{Asset, Assets};
 pub use body::{Body, MIN_PIECE};
 pub use call::{Call, ServiceRequest};
 pub use error::{Error, FieldName};
 pub use method::{Method, Methods};
+pub use portal::Entrance;
 pub use routes::{Policy, ROUTES, Route};
+
+use portal::Target;
 
 use crate::node::Node;
 use crate::security::request::SCHEME;
@@ -34,16 +40,37 @@ pub struct Request<'a> {
     pub path: &'a str,
     /// What follows the `?`, or nothing.
     pub query: &'a str,
+    /// The host that the client takes this for: that of the target, or else the value of the
+    /// `Host` field, with the port if it came with one. Empty if there is neither.
+    pub host: &'a str,
     /// The value of the `Authorization` field, as it came.
     pub authorization: Option<&'a str>,
+    /// The value of the `If-None-Match` field, as it came; the first one, if there are several.
+    pub if_none_match: Option<&'a str>,
+    /// Where the request came in.
+    pub entrance: Entrance,
     /// The body, without any framing.
     pub body: &'a [u8],
 }
 
 impl<'a> Request<'a> {
-    /// A request without query, credentials and body.
+    /// A request over the network, without query, fields and body.
     pub const fn new(method: Method, path: &'a str) -> Self {
-        Self { method, path, query: "", authorization: None, body: &[] }
+        Self {
+            method,
+            path,
+            query: "",
+            host: "",
+            authorization: None,
+            if_none_match: None,
+            entrance: Entrance::Network,
+            body: &[],
+        }
+    }
+
+    /// Whether it only wants to read.
+    const fn reads(&self) -> bool {
+        matches!(self.method, Method::Get | Method::Head)
     }
 }
 
@@ -60,6 +87,10 @@ pub struct Response {
     pub retry_after: Option<u16>,
     /// The `WWW-Authenticate` field, which goes with 401.
     pub authenticate: Option<&'static str>,
+    /// Whether the `Location` field leads to the page at the [entrance](Entrance), which goes with 302.
+    pub to_page: bool,
+    /// The file that the answer is about, whose [tag](Asset::tag) and length its head has.
+    pub asset: Option<&'static Asset>,
     /// The body, for [`Node::poll_body`].
     pub body: Body,
     outcome: Outcome,
@@ -89,6 +120,8 @@ impl Response {
             allow: error.allow(),
             retry_after: error.retry_after(),
             authenticate: if error.status() == 401 { Some(SCHEME) } else { None },
+            to_page: false,
+            asset: None,
             body: Body::error(error),
             outcome: Outcome::Known,
         }
@@ -107,6 +140,8 @@ impl Response {
             allow: None,
             retry_after: None,
             authenticate: None,
+            to_page: false,
+            asset: None,
             body,
             outcome: Outcome::Known,
         }
@@ -131,7 +166,7 @@ impl Response {
 /// made; what the shell refuses by itself is not HTTP, or too long, or too slow.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Answers {
-    /// 200 to 299.
+    /// 200 to 399.
     pub successful: u32,
     /// 400 to 499, but for those in the next field.
     pub client_errors: u32,
@@ -160,7 +195,11 @@ pub(crate) fn handle(node: &mut Node<'_>, now: Instant, request: &Request<'_>) -
 }
 
 fn answer(node: &mut Node<'_>, now: Instant, request: &Request<'_>) -> Result<Response, Error> {
-    let (route, policy) = routes::find(node.catalogue, request.method, request.path)?;
+    let (route, policy) = match portal::target(node, request)? {
+        Target::Route(route, policy) => (route, policy),
+        Target::Asset(asset) => return Ok(Response::asset(asset, request)),
+        Target::Page => return Ok(Response::TO_PAGE),
+    };
     let request = match policy {
         Policy::Open => *request,
         // A route without a policy of its own leads to something that has one.
@@ -175,10 +214,9 @@ pub(crate) fn precheck(
     now: Instant,
     request: &Request<'_>,
 ) -> Option<Response> {
-    let found = routes::find(node.catalogue, request.method, request.path);
-    let checked = found.and_then(|(_, policy)| match policy {
-        Policy::Open => Ok(()),
-        Policy::Signed | Policy::Declared => auth::precheck(node, now, request),
+    let checked = portal::target(node, request).and_then(|target| match target {
+        Target::Route(_, Policy::Signed | Policy::Declared) => auth::precheck(node, now, request),
+        Target::Route(_, Policy::Open) | Target::Asset(_) | Target::Page => Ok(()),
     });
     let response = checked.err().map(Response::error)?;
     note(node, now, &response);

@@ -5,6 +5,7 @@ mod epochs;
 mod pair;
 mod past;
 mod pieces;
+mod portal;
 mod services;
 mod settings;
 mod signed;

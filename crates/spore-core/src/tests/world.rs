@@ -2,6 +2,7 @@
 //!
 //! `spore-sim` is the real simulator; this is just enough to talk to the engine from its own crate.
 
+use crate::api::Assets;
 use crate::profile::Host;
 use crate::security::{ClusterKey, Identity, Seed};
 use crate::store::MAX_VALUE;
@@ -29,6 +30,7 @@ pub(super) fn config(n: u8) -> Config {
         http_port: 80,
         key: Some(ClusterKey::from_bytes([7; 32])),
         services: Catalogue::EMPTY,
+        assets: Assets::NONE,
         timing: Default::default(),
     }
 }

@@ -9,7 +9,7 @@ use embassy_futures::yield_now;
 use embassy_sync::blocking_mutex::raw::NoopRawMutex;
 use embassy_sync::signal::Signal;
 use embassy_time::{Duration, Instant, Timer, with_deadline};
-use spore_core::api::{Body, Call, Error, Method, Response};
+use spore_core::api::{Body, Call, Entrance, Error, Method, Response};
 
 use super::body::Decoder;
 use super::head::{self, Framing, Head};
@@ -54,6 +54,8 @@ pub(super) struct Place<'s, 'b> {
     pub(super) seats: &'s [Seat],
     pub(super) number: usize,
     pub(super) bodies: &'s SharedBuffer<'b>,
+    /// Where the connection came in.
+    pub(super) entrance: Entrance,
 }
 
 /// When a connection that is at work has to give up its seat.
@@ -224,7 +226,8 @@ impl<'c, 'b, S: Read + Write, A: Api> Connection<'c, 'b, S, A> {
         self.http11 = head.http11;
         let mut decoder = Decoder::new(head.framing)?;
         if !decoder.is_done()
-            && let Some(refusal) = self.api.handle_head(&head.request(self.buf, &[]))
+            && let Some(refusal) =
+                self.api.handle_head(&head.request(self.buf, &[], self.place.entrance))
         {
             // The body may come nevertheless, and nobody is to wait for it.
             self.seat().set_due(NEVER);
@@ -237,14 +240,11 @@ impl<'c, 'b, S: Read + Write, A: Api> Connection<'c, 'b, S, A> {
         }
         let body = self.read_body(&head, &mut decoder).await?;
         self.seat().set_due(NEVER);
+        let handle =
+            |bytes: &[u8]| self.api.handle(&head.request(self.buf, bytes, self.place.entrance));
         let response = match &body.shared {
-            None => {
-                let bytes = &self.buf[head.len..head.len + body.len];
-                self.api.handle(&head.request(self.buf, bytes))
-            }
-            Some(claim) => {
-                claim.with(body.len, |bytes| self.api.handle(&head.request(self.buf, bytes)))?
-            }
+            None => handle(&self.buf[head.len..head.len + body.len]),
+            Some(claim) => claim.with(body.len, handle)?,
         };
         self.keep_alive = head.keep_alive;
         if let Some(call) = response.service_call() {
@@ -288,7 +288,7 @@ impl<'c, 'b, S: Read + Write, A: Api> Connection<'c, 'b, S, A> {
         let Calling { call, head, body, rest } = calling;
         let answered = {
             let (request, free) = self.buf.split_at_mut(self.filled);
-            let request = call.request(&head.request(request, &request[body]));
+            let request = call.request(&head.request(request, &request[body], self.place.entrance));
             let room = reply::piece_room(free, 0).unwrap_or_default();
             let until = Instant::now() + self.timeouts.response;
             let answered = with_deadline(until, self.api.call(&request, room)).await;
@@ -314,7 +314,9 @@ impl<'c, 'b, S: Read + Write, A: Api> Connection<'c, 'b, S, A> {
         let mut part = self.frame(length, len, true);
         let response = Response::of_service(status, content_type);
         let (buf, close) = (&mut self.buf[self.filled..], !self.keep_alive);
-        let Some(head) = reply::put_head(buf, part.start, &response, length, close) else {
+        let entrance = self.place.entrance;
+        let Some(head) = reply::put_head(buf, part.start, &response, entrance, length, close)
+        else {
             self.keep_alive = false;
             return self.write(Part::Fixed(reply::INTERNAL), until).await;
         };
@@ -426,7 +428,7 @@ impl<'c, 'b, S: Read + Write, A: Api> Connection<'c, 'b, S, A> {
 
     /// Waits for the shared buffer.
     async fn claim(&self) -> Result<Claim<'c, 'b>, Stop> {
-        let Place { seats, number, bodies } = self.place;
+        let Place { seats, number, bodies, .. } = self.place;
         let turn = bodies.claim(seats, number, self.timeouts.lease);
         // Those before it in the queue keep it waiting, not its client.
         self.seat().set_due(NEVER);
@@ -443,6 +445,8 @@ impl<'c, 'b, S: Read + Write, A: Api> Connection<'c, 'b, S, A> {
         let (mut len, mut last) = self.fill(&mut response.body);
         let length = if reply::is_bodiless(response.status) {
             Length::None
+        } else if let Some(asset) = response.asset {
+            Length::Known(asset.bytes().len())
         } else if last {
             Length::Known(len)
         } else if self.http11 {
@@ -452,9 +456,10 @@ impl<'c, 'b, S: Read + Write, A: Api> Connection<'c, 'b, S, A> {
             Length::UntilClose
         };
         let mut part = self.frame(length, len, last);
-        let close = !self.keep_alive;
+        let (entrance, close) = (self.place.entrance, !self.keep_alive);
         let buf = &mut self.buf[self.filled..];
-        let Some(head) = reply::put_head(buf, part.start, &response, length, close) else {
+        let Some(head) = reply::put_head(buf, part.start, &response, entrance, length, close)
+        else {
             self.keep_alive = false;
             return self.write(Part::Fixed(reply::INTERNAL), until).await;
         };

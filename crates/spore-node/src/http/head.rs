@@ -1,9 +1,7 @@
 //! Request heads: from bytes to what the server must know, by `httparse` and RFC 9112's rules.
 
-use core::ops::Range;
-
 use httparse::{EMPTY_HEADER, Header, Status};
-use spore_core::api::{Error, Method, Request};
+use spore_core::api::{Entrance, Error, Method, Request};
 
 use super::{HEAD_MAX, HEADERS_MAX, TARGET_MAX};
 
@@ -20,9 +18,11 @@ pub(super) enum Framing {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Head {
     pub(super) method: Method,
-    path: Range<usize>,
-    query: Range<usize>,
-    authorization: Option<Range<usize>>,
+    path: Span,
+    query: Span,
+    host: Span,
+    authorization: Option<Span>,
+    if_none_match: Option<Span>,
     /// HTTP/1.1, and not HTTP/1.0.
     pub(super) http11: bool,
     /// The client wants to send more requests on this connection.
@@ -34,18 +34,35 @@ pub(super) struct Head {
     pub(super) len: usize,
 }
 
+/// A place in a head. Small, since every connection that is being served has several of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Span {
+    start: u16,
+    end: u16,
+}
+
 impl Head {
-    /// The request, read from the bytes that this head was parsed from.
-    pub(super) fn request<'b>(&self, bytes: &'b [u8], body: &'b [u8]) -> Request<'b> {
+    /// The request, read from the bytes that this head was parsed from, which came in at
+    /// `entrance`.
+    pub(super) fn request<'b>(
+        &self,
+        bytes: &'b [u8],
+        body: &'b [u8],
+        entrance: Entrance,
+    ) -> Request<'b> {
         // All were `str` when they were parsed, so no lookup fails.
-        let text = |range: &Range<usize>| {
-            bytes.get(range.clone()).and_then(|part| str::from_utf8(part).ok()).unwrap_or_default()
+        let text = |span: Span| {
+            let part = bytes.get(usize::from(span.start)..usize::from(span.end));
+            part.and_then(|part| str::from_utf8(part).ok()).unwrap_or_default()
         };
         Request {
             method: self.method,
-            path: text(&self.path),
-            query: text(&self.query),
-            authorization: self.authorization.as_ref().map(text),
+            path: text(self.path),
+            query: text(self.query),
+            host: text(self.host),
+            authorization: self.authorization.map(text),
+            if_none_match: self.if_none_match.map(text),
+            entrance,
             body,
         }
     }
@@ -77,7 +94,7 @@ fn within_limits(request: &httparse::Request<'_, '_>, bytes: &[u8]) -> Result<()
         (_, Some(path)) if path.len() > TARGET_MAX => Err(Error::UriTooLong),
         (_, Some(_)) if full => Err(Error::HeadTooLarge),
         (Some(method), None) => {
-            let begun = bytes.len().saturating_sub(span(bytes, method).end + 1);
+            let begun = bytes.len().saturating_sub(usize::from(span(bytes, method).end) + 1);
             if full || begun > TARGET_MAX { Err(Error::UriTooLong) } else { Ok(()) }
         }
         (None, None) if full => Err(Error::UriTooLong),
@@ -103,14 +120,17 @@ fn complete(request: &httparse::Request<'_, '_>, bytes: &[u8], len: usize) -> Re
     if target.len() > TARGET_MAX {
         return Err(Error::UriTooLong);
     }
-    let (path, query) = split_target(name, target)?;
+    let Target { authority, path, query } = Target::split(name, target)?;
     let http11 = version == 1;
     let fields = Fields::read(request.headers, http11)?;
     Ok(Head {
         method: method(name),
         path: span(bytes, path),
         query: span(bytes, query),
+        // RFC 9112, section 3.2.2.
+        host: span(bytes, if authority.is_empty() { fields.host } else { authority }),
         authorization: fields.authorization.map(|value| span(bytes, value)),
+        if_none_match: fields.if_none_match.map(|value| span(bytes, value)),
         http11,
         // HTTP/1.0 has no chunks, so most of its answers end with the connection anyway.
         keep_alive: http11 && !fields.close,
@@ -127,7 +147,9 @@ fn complete(request: &httparse::Request<'_, '_>, bytes: &[u8], len: usize) -> Re
 /// The fields that the server itself acts on.
 #[derive(Default)]
 struct Fields<'h> {
+    host: &'h str,
     authorization: Option<&'h str>,
+    if_none_match: Option<&'h str>,
     length: Option<usize>,
     chunked: bool,
     close: bool,
@@ -142,6 +164,7 @@ impl<'h> Fields<'h> {
             let value = value.trim_ascii();
             if name.eq_ignore_ascii_case("host") {
                 hosts += 1;
+                fields.host = text(value)?;
             } else if name.eq_ignore_ascii_case("content-length") {
                 if fields.length.replace(content_length(value)?).is_some() {
                     return Err(Error::BadRequest);
@@ -158,10 +181,12 @@ impl<'h> Fields<'h> {
                     .split(|&byte| byte == b',')
                     .any(|option| option.trim_ascii().eq_ignore_ascii_case(b"close"));
             } else if name.eq_ignore_ascii_case("authorization") {
-                let value = str::from_utf8(value).map_err(|_| Error::BadRequest)?;
-                if fields.authorization.replace(value).is_some() {
+                if fields.authorization.replace(text(value)?).is_some() {
                     return Err(Error::BadRequest);
                 }
+            } else if name.eq_ignore_ascii_case("if-none-match") {
+                let value = text(value)?;
+                fields.if_none_match.get_or_insert(value);
             } else if name.eq_ignore_ascii_case("expect") {
                 fields.expects_continue |= value.eq_ignore_ascii_case(b"100-continue");
             }
@@ -173,6 +198,10 @@ impl<'h> Fields<'h> {
         }
         Ok(fields)
     }
+}
+
+fn text(value: &[u8]) -> Result<&str, Error> {
+    str::from_utf8(value).map_err(|_| Error::BadRequest)
 }
 
 /// A decimal number without sign, blanks or list; saturates, since all that is too large is alike.
@@ -198,36 +227,50 @@ fn method(name: &str) -> Method {
     }
 }
 
-/// Splits a target into path and query (RFC 9112, section 3.2). Both are parts of `target`.
-fn split_target<'t>(method: &str, target: &'t str) -> Result<(&'t str, &'t str), Error> {
-    if target.contains('#') {
-        return Err(Error::BadRequest);
-    }
-    let (whole, query) = target.split_once('?').unwrap_or((target, ""));
-    if whole.starts_with('/') || (target == "*" && method == "OPTIONS") {
-        return Ok((whole, query));
-    }
-    if method == "CONNECT" {
-        return Err(Error::NotImplemented);
-    }
-    // Absolute form, as sent to proxies; every server must accept it. Where the path is empty it
-    // is "/", and one of those stands in the scheme's "://".
-    let rest = whole.strip_prefix("http://").or_else(|| whole.strip_prefix("https://"));
-    let rest = rest.filter(|rest| !rest.is_empty() && !rest.starts_with('/'));
-    let authority = rest.ok_or(Error::BadRequest)?;
-    let root = || whole.find('/').and_then(|at| whole.get(at..=at));
-    let path = authority.find('/').and_then(|at| authority.get(at..)).or_else(root);
-    path.map(|path| (path, query)).ok_or(Error::BadRequest)
+/// A request target, taken apart (RFC 9112, section 3.2). All are parts of it.
+struct Target<'t> {
+    /// Empty unless the target is in absolute form.
+    authority: &'t str,
+    path: &'t str,
+    query: &'t str,
 }
 
-/// Where `part`, which was cut out of `whole`, stands in it.
-fn span(whole: &[u8], part: &str) -> Range<usize> {
-    if part.is_empty() {
-        return 0..0;
+impl<'t> Target<'t> {
+    fn split(method: &str, target: &'t str) -> Result<Self, Error> {
+        if target.contains('#') {
+            return Err(Error::BadRequest);
+        }
+        let (whole, query) = target.split_once('?').unwrap_or((target, ""));
+        if whole.starts_with('/') || (target == "*" && method == "OPTIONS") {
+            return Ok(Self { authority: "", path: whole, query });
+        }
+        if method == "CONNECT" {
+            return Err(Error::NotImplemented);
+        }
+        // Absolute form, as sent to proxies; every server must accept it. Where the path is empty
+        // it is "/", and one of those stands in the scheme's "://".
+        let rest = whole.strip_prefix("http://").or_else(|| whole.strip_prefix("https://"));
+        let rest = rest.filter(|rest| !rest.is_empty() && !rest.starts_with('/'));
+        let rest = rest.ok_or(Error::BadRequest)?;
+        let root = || whole.find('/').and_then(|at| whole.get(at..=at));
+        let (authority, path) = match rest.find('/') {
+            Some(at) => rest.split_at(at),
+            None => (rest, root().ok_or(Error::BadRequest)?),
+        };
+        Ok(Self { authority, path, query })
     }
-    let start = part.as_ptr().addr().saturating_sub(whole.as_ptr().addr());
-    start..start + part.len()
 }
+
+/// Where `part`, which was cut out of `whole`, stands in it. A head is shorter than a span reaches.
+fn span(whole: &[u8], part: &str) -> Span {
+    let start = part.as_ptr().addr().saturating_sub(whole.as_ptr().addr());
+    match (u16::try_from(start), u16::try_from(start + part.len())) {
+        (Ok(start), Ok(end)) if start < end => Span { start, end },
+        _ => Span::default(),
+    }
+}
+
+const _: () = assert!(HEAD_MAX <= 0xFFFF);
 
 #[cfg(test)]
 #[path = "head_tests.rs"]

@@ -25,7 +25,7 @@ fn refusal(text: &str) -> Error {
 fn target(text: &str) -> Result<(String, String), Error> {
     let text = format!("GET {text} HTTP/1.1\r\nHost: node\r\n\r\n");
     let head = parse(text.as_bytes())?.expect("complete");
-    let request = head.request(text.as_bytes(), &[]);
+    let request = head.request(text.as_bytes(), &[], Entrance::Network);
     Ok((request.path.into(), request.query.into()))
 }
 
@@ -34,7 +34,7 @@ fn reads_a_request() {
     let text =
         "PATCH /api/tasks/blink?dry=1 HTTP/1.1\r\nHost: node\r\ncontent-LENGTH: 17\r\n\r\nrest";
     let head = head(text);
-    let request = head.request(text.as_bytes(), &[]);
+    let request = head.request(text.as_bytes(), &[], Entrance::Network);
     assert_eq!(
         (request.method, request.path, request.query),
         (Method::Patch, "/api/tasks/blink", "dry=1")
@@ -70,6 +70,35 @@ fn reads_all_forms_of_target() {
     assert_eq!(head("OPTIONS * HTTP/1.1\r\nHost: node\r\n\r\n").method, Method::Other);
     let connect = "CONNECT node:80 HTTP/1.1\r\nHost: node\r\n\r\n";
     assert_eq!(refusal(connect), Error::NotImplemented);
+}
+
+#[test]
+fn the_host_is_that_of_the_target_or_else_of_the_field() {
+    for (text, host) in [
+        ("GET / HTTP/1.1\r\nHost:  node:8080 \r\n\r\n", "node:8080"),
+        ("GET / HTTP/1.1\r\nHost:\r\n\r\n", ""),
+        ("GET / HTTP/1.0\r\n\r\n", ""),
+        ("GET http://other/ HTTP/1.1\r\nHost: node\r\n\r\n", "other"),
+        ("GET http://other HTTP/1.1\r\nHost: node\r\n\r\n", "other"),
+        ("GET http://node@other:80/x?y HTTP/1.0\r\n\r\n", "node@other:80"),
+    ] {
+        assert_eq!(
+            head(text).request(text.as_bytes(), &[], Entrance::Network).host,
+            host,
+            "{text}"
+        );
+    }
+    assert_eq!(parse(b"GET / HTTP/1.1\r\nHost: \xFF\r\n\r\n"), Err(Error::BadRequest));
+}
+
+#[test]
+fn reads_what_the_client_has() {
+    let text = "GET / HTTP/1.1\r\nHost: n\r\nif-none-match: \"a\"\r\nIf-None-Match: \"b\"\r\n\r\n";
+    let entrance = Entrance::AccessPoint("10.0.0.1");
+    let head = head(text);
+    let request = head.request(text.as_bytes(), b"body", entrance);
+    assert_eq!(request.if_none_match, Some("\"a\""));
+    assert_eq!((request.entrance, request.body), (entrance, &b"body"[..]));
 }
 
 #[test]

@@ -5,7 +5,7 @@
 
 use core::ops::Range;
 
-use spore_core::api::{MIN_PIECE, Response};
+use spore_core::api::{Entrance, MIN_PIECE, Response};
 
 /// Room for the head of an answer, in bytes.
 const HEAD_ROOM: usize = 256;
@@ -40,6 +40,12 @@ pub(super) const INTERNAL: &[u8] = b"HTTP/1.1 500 Internal Server Error\r\n\
     Content-Type: application/json\r\nContent-Length: 71\r\nConnection: close\r\n\r\n\
     {\"error\":{\"code\":\"internal\",\"message\":\"the answer's head has no room\"}}";
 
+/// What goes with every file: browsers take it for what it says it is, do not show it within the page
+/// of another, and ask whether it is still the same before they use a copy. The rest of the content security
+/// policy, which would need more room, is the page's own.
+const ASSET_FIELDS: &str = "\r\nCache-Control: no-cache\r\nX-Content-Type-Options: nosniff\r\n\
+    Content-Security-Policy: frame-ancestors 'none'";
+
 /// How an answer's body is delimited (RFC 9112, section 6.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Length {
@@ -65,11 +71,12 @@ pub(super) fn piece_room(buf: &mut [u8], len: usize) -> Option<&mut [u8]> {
     buf.get_mut(PIECE_START + len..end).filter(|room| room.len() >= MIN_PIECE)
 }
 
-/// Writes the answer's head so that it ends at `end`; its place, or `None` if it does not fit.
+/// Writes the head of the answer to a request that came in at `entrance` so that it ends at `end`; its place, or `None` if it does not fit.
 pub(super) fn put_head(
     buf: &mut [u8],
     end: usize,
     response: &Response,
+    entrance: Entrance,
     length: Length,
     close: bool,
 ) -> Option<Range<usize>> {
@@ -99,6 +106,17 @@ pub(super) fn put_head(
     }
     if let Some(seconds) = response.retry_after {
         text.field("Retry-After", decimal(seconds.into(), &mut digits))?;
+    }
+    if let Entrance::AccessPoint(host) = entrance
+        && response.to_page
+    {
+        text.field("Location", "http://")?;
+        text.put(host)?;
+        text.put("/")?;
+    }
+    if let Some(asset) = response.asset {
+        text.field("ETag", asset.tag())?;
+        text.put(ASSET_FIELDS)?;
     }
     if close {
         text.field("Connection", "close")?;
@@ -178,6 +196,7 @@ fn reason(status: u16) -> &'static str {
         201 => "Created",
         202 => "Accepted",
         204 => "No Content",
+        302 => "Found",
         304 => "Not Modified",
         400 => "Bad Request",
         401 => "Unauthorized",
@@ -190,6 +209,7 @@ fn reason(status: u16) -> &'static str {
         413 => "Content Too Large",
         414 => "URI Too Long",
         415 => "Unsupported Media Type",
+        421 => "Misdirected Request",
         422 => "Unprocessable Content",
         429 => "Too Many Requests",
         431 => "Request Header Fields Too Large",

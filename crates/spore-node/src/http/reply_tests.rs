@@ -3,7 +3,7 @@ extern crate std;
 use std::string::ToString;
 use std::vec;
 
-use spore_core::api::{Error, Method, Methods};
+use spore_core::api::{Asset, Error, Method, Methods};
 
 use super::*;
 
@@ -12,7 +12,8 @@ fn rendered(error: Error) -> vec::Vec<u8> {
     let mut buf = vec![0; ROOM_MIN];
     let mut response = Response::error(error);
     let len = response.body.fill_error(&mut buf[PIECE_START..]);
-    let head = put_head(&mut buf, PIECE_START, &response, Length::Known(len), true);
+    let head =
+        put_head(&mut buf, PIECE_START, &response, Entrance::Network, Length::Known(len), true);
     buf[head.expect("fits").start..PIECE_START + len].to_vec()
 }
 
@@ -47,7 +48,29 @@ fn a_head_without_room_is_noticed() {
     let mut buf = [0; ROOM_MIN];
     let mut response = Response::error(Error::NotFound);
     response.content_type = "x".repeat(HEAD_ROOM).leak();
-    assert_eq!(put_head(&mut buf, PIECE_START, &response, Length::Chunked, false), None);
+    assert_eq!(
+        put_head(&mut buf, PIECE_START, &response, Entrance::Network, Length::Chunked, false),
+        None
+    );
+}
+
+#[test]
+fn the_longest_heads_of_files_and_of_redirections_have_room() {
+    static FILE: Asset = Asset::new("/", "text/html; charset=utf-8", b"");
+    let mut buf = [0; ROOM_MIN];
+    let mut response = Response::error(Error::NotFound);
+    response.status = 304;
+    response.content_type = FILE.content_type();
+    response.asset = Some(&FILE);
+    let (entrance, length) =
+        (Entrance::AccessPoint("255.255.255.255:65535"), Length::Known(999_999));
+    let head = put_head(&mut buf, PIECE_START, &response, entrance, length, true).expect("fits");
+    assert!(buf[head].ends_with(b": frame-ancestors 'none'\r\nConnection: close\r\n\r\n"));
+    response.asset = None;
+    response.to_page = true;
+    let head = put_head(&mut buf, PIECE_START, &response, entrance, length, true).expect("fits");
+    let head = str::from_utf8(&buf[head]).expect("text");
+    assert!(head.contains("\r\nLocation: http://255.255.255.255:65535/\r\n"), "{head}");
 }
 
 #[test]
@@ -55,7 +78,8 @@ fn statuses_without_a_body_announce_none() {
     let mut buf = [0; ROOM_MIN];
     let mut response = Response::error(Error::NotFound);
     response.status = 204;
-    let head = put_head(&mut buf, PIECE_START, &response, Length::None, false).expect("fits");
+    let head = put_head(&mut buf, PIECE_START, &response, Entrance::Network, Length::None, false)
+        .expect("fits");
     assert_eq!(&buf[head], b"HTTP/1.1 204 No Content\r\n\r\n");
     assert!(is_bodiless(204) && is_bodiless(304) && !is_bodiless(200) && !is_bodiless(404));
 }

@@ -7,6 +7,7 @@ use embassy_futures::yield_now;
 use embassy_sync::blocking_mutex::raw::NoopRawMutex;
 use embassy_sync::channel::Channel;
 use embassy_time::{Duration, Instant, Timer, with_timeout};
+use spore_core::api::Entrance;
 
 use super::connection::{Connection, Ending, Place, Seat};
 use super::shared::SharedBuffer;
@@ -54,17 +55,22 @@ impl<'b, const N: usize> Server<'b, N> {
         Self { free, seats: [const { Seat::new() }; N], bodies, timeouts }
     }
 
-    /// Accepts connections one after the other and sees each to its end. Never returns.
-    pub async fn worker<T: TcpAccept, A: Api>(&self, acceptor: &T, api: &A) -> ! {
+    /// Accepts connections one after the other and sees each to its end. Never returns. All that
+    /// `acceptor` takes come in at `entrance`.
+    pub async fn worker<T, A>(&self, acceptor: &T, entrance: Entrance, api: &A) -> !
+    where
+        T: TcpAccept,
+        A: Api,
+    {
         loop {
             match acceptor.accept().await {
-                Ok((_, mut socket)) => self.attend(&mut socket, api).await,
+                Ok((_, mut socket)) => self.attend(&mut socket, entrance, api).await,
                 Err(_) => Timer::after(ACCEPT_PAUSE).await,
             }
         }
     }
 
-    async fn attend<S, A>(&self, socket: &mut S, api: &A)
+    async fn attend<S, A>(&self, socket: &mut S, entrance: Entrance, api: &A)
     where
         S: Read + Write + TcpShutdown,
         A: Api,
@@ -75,7 +81,8 @@ impl<'b, const N: usize> Server<'b, N> {
             return close(socket, REFUSAL_TIMEOUT).await;
         };
         let (number, buf) = &mut taken.seat;
-        let place = Place { seats: &self.seats, number: *number, bodies: &self.bodies };
+        let (seats, bodies) = (&self.seats[..], &self.bodies);
+        let place = Place { seats, number: *number, bodies, entrance };
         match Connection::new(socket, buf, place, api, &self.timeouts).serve().await {
             Ending::Finished => {
                 let seat = &self.seats[*number];

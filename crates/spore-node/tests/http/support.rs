@@ -3,12 +3,12 @@
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 
-use spore_core::api::{Body, Error, Method, Methods, Request, Response, ServiceRequest};
+use spore_core::api::{Asset, Body, Error, Method, Methods, Request, Response, ServiceRequest};
 use spore_node::ServiceReply;
 use spore_node::http::{Api, BODY_MAX, HEAD_MAX, HEADERS_MAX, TARGET_MAX};
 
-/// Serves `/ok`, a short document, `/long/N`, one of N bytes, and `/echo`, which returns what is
-/// posted. One for each worker.
+/// Serves `/ok`, a short document, `/long/N`, one of N bytes, `/file`, one whose head is that of
+/// [`FILE`], `/elsewhere`, which is at another host, and `/echo`, which returns what is posted. One for each worker.
 #[derive(Default)]
 pub(crate) struct Stub {
     left: Cell<usize>,
@@ -22,6 +22,9 @@ pub(crate) const GET: Methods = Methods::NONE.with(Method::Get).with(Method::Hea
 /// Marks the bodies that the stub makes itself: an engine's body cannot be made from outside.
 const OWN: Error = Error::InvalidField("made by the stub");
 
+/// A file that fits into no buffer.
+pub(crate) static FILE: Asset = Asset::new("/file", "text/html", &[b'f'; 5_000]);
+
 /// The short document.
 pub(crate) const OK: &str = "{\"ok\":true}";
 
@@ -34,7 +37,12 @@ impl Stub {
     fn length(path: &str) -> Option<usize> {
         match path.strip_prefix("/long/") {
             Some(number) => number.parse().ok(),
-            None => (path == "/ok").then_some(OK.len()),
+            None => match path {
+                "/ok" => Some(OK.len()),
+                "/file" => Some(FILE.bytes().len()),
+                "/elsewhere" => Some(0),
+                _ => None,
+            },
         }
     }
 }
@@ -50,6 +58,11 @@ impl Api for Stub {
         self.echo.replace(echo);
         let mut response = Response::error(OWN);
         response.status = 200;
+        response.asset = (request.path == "/file").then_some(&FILE);
+        if request.path == "/elsewhere" {
+            response.status = 302;
+            response.to_page = true;
+        }
         response
     }
 

@@ -9,6 +9,7 @@ use crate::log::Entry;
 use crate::network::Network;
 use crate::queue::Event;
 use crate::scenario::{Command, Memory};
+use spore_core::api::Assets;
 use spore_core::{Catalogue, Config, Seed, Stored};
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -75,6 +76,7 @@ impl Simulation {
             http_port: 80,
             key: Some(self.key.clone()),
             services: self.scenario.services,
+            assets: Assets::NONE,
             timing: self.scenario.timing,
         };
         let (local, capacity) = (clock.local(self.now), self.scenario.capacity(node));

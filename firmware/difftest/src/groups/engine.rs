@@ -6,7 +6,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::net::{Ipv4Addr, SocketAddrV4};
 
-use spore_core::api::{MIN_PIECE, Method, Methods, Policy, Request};
+use spore_core::api::{Assets, MIN_PIECE, Method, Methods, Policy, Request};
 use spore_core::profile::Esp01;
 use spore_core::security::{Header, Sealer, Token};
 use spore_core::services::ServiceIds;
@@ -207,6 +207,7 @@ pub(super) fn node(inputs: &mut Inputs, n: u8) -> Node<'static> {
         http_port: 80,
         key: Some(ClusterKey::from_bytes([7; 32])),
         services: catalogue(n),
+        assets: Assets::NONE,
         timing: Default::default(),
     };
     let facts = Facts {

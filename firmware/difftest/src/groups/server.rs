@@ -18,7 +18,7 @@ use embassy_sync::blocking_mutex::raw::NoopRawMutex;
 use embassy_sync::signal::Signal;
 use embassy_time::{Duration, Instant, Timer};
 use spore_core::Node;
-use spore_core::api::{Body, Request, Response, ServiceRequest};
+use spore_core::api::{Body, Entrance, Request, Response, ServiceRequest};
 use spore_node::ServiceReply;
 use spore_node::http::{Api, BODY_MAX, BUFFER_LEN, Server, Timeouts};
 
@@ -299,7 +299,7 @@ pub(super) fn visits(inputs: &mut Inputs, trace: &mut Trace<'_>) {
         let door = Rc::new(Door::default());
         for _ in 0..=SEATS {
             let door = door.clone();
-            tasks.spawn(async move { server.worker(&*door, engine).await });
+            tasks.spawn(async move { server.worker(&*door, Entrance::Network, engine).await });
         }
         let mut outcomes = Vec::new();
         for _ in 0..CLIENTS {

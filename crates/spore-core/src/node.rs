@@ -71,7 +71,7 @@ pub struct Node<'a> {
 impl<'a> Node<'a> {
     /// A node that starts now.
     ///
-    /// `stored` is what was stored last; damaged values count as none. `seed` must be new at each
+    /// `stored` is what was stored last; values that are none count as damaged. `seed` must be new at each
     /// start. `storage` is emptied.
     pub fn new<P: Profile>(
         now: Instant,
@@ -83,7 +83,7 @@ impl<'a> Node<'a> {
     ) -> Self {
         let (tokens, mut rng) = seed.split();
         let (epochs, identity) = Epochs::new(Identity::decode(stored.identity), &mut rng);
-        let settings = Settings::decode(stored.settings).unwrap_or_default();
+        let settings = Settings::restore(stored);
         let Storage { cluster, log } = storage;
         let mut cluster =
             Cluster::new(now, config, identity, tokens, rng.fork(), stored.peers, cluster);

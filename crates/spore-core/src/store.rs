@@ -60,6 +60,9 @@ pub struct Stored<'a> {
     pub peers: &'a [u8],
     /// The value of [`Key::Settings`].
     pub settings: &'a [u8],
+    /// Whether the settings that were stored last are damaged, so that these are earlier ones or
+    /// none. Then no release key is believed or taken; see [`Settings`](crate::Settings).
+    pub settings_damaged: bool,
 }
 
 impl<'a> Stored<'a> {
@@ -69,6 +72,16 @@ impl<'a> Stored<'a> {
             Key::Identity => self.identity = value,
             Key::Peers => self.peers = value,
             Key::Settings => self.settings = value,
+        }
+    }
+
+    /// What was stored last under `key` is damaged: its value is an earlier one, or none. A body
+    /// that can tell must say so at each start until the key was stored anew.
+    pub const fn doubt(&mut self, key: Key) {
+        match key {
+            Key::Settings => self.settings_damaged = true,
+            // A body gives no earlier identity, and earlier peers are only tried.
+            Key::Identity | Key::Peers => (),
         }
     }
 }

@@ -9,6 +9,7 @@ mod flash;
 mod memory;
 mod net;
 mod node;
+mod repair;
 mod services;
 mod state;
 mod stop;
@@ -17,6 +18,7 @@ mod system;
 pub use faults::Faults;
 pub use net::BindError;
 pub use node::{HostNode, Settings};
+pub use repair::{Repaired, repair};
 pub use services::{CommandService, InvalidCommandService, Services};
 pub use stop::Stop;
 

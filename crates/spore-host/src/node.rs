@@ -11,7 +11,7 @@ use embassy_futures::join::{join_array, join3, join4};
 use embassy_futures::select::{Either, select};
 use embassy_sync::signal::Signal;
 use futures_lite::future::{block_on, or};
-use log::error;
+use log::{error, warn};
 use spore_core::api::{Assets, Entrance};
 use spore_core::config::Timing;
 use spore_core::profile::Host;
@@ -21,7 +21,7 @@ use spore_node::http::{BODY_MAX, BUFFER_LEN, Server, Timeouts};
 use spore_node::{Shell, client};
 use std::cell::RefCell;
 use std::net::Ipv4Addr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -152,8 +152,16 @@ fn live(
     let mut storage = Box::new(Storage::<Host>::NEW);
     let values = system.load();
     let mut stored = Stored::default();
-    values.iter().for_each(|(key, value)| stored.set(*key, value));
+    for (key, found) in &values {
+        stored.set(*key, &found.value);
+        if found.damaged {
+            stored.doubt(*key);
+        }
+    }
     let shell = Shell::new(&config, &stored, system, &mut storage);
+    if shell.with_node(|node| node.settings().damaged) {
+        warn_of_damage(settings);
+    }
     let goodbye = async {
         stop.requested().await;
         or(shell.leave(), async {
@@ -170,6 +178,13 @@ fn live(
     // The node itself never ends.
     let Either::First(ending) = block_on(select(or(goodbye, restarted), node));
     ending
+}
+
+/// Says what follows from damaged settings, and what can be done.
+fn warn_of_damage(settings: &Settings) {
+    let name = &settings.hostname;
+    let folder = settings.state.as_deref().unwrap_or(Path::new("")).display();
+    warn!("{name}: settings were lost; until `spore repair {folder}`, no release key is taken");
 }
 
 /// How the life of a node ended.

@@ -8,7 +8,7 @@ use log::warn;
 use spore_core::Key;
 use spore_core::node::StoreFailed;
 use spore_core::store::MAX_VALUE;
-use spore_node::store::{Store, StoreError};
+use spore_node::store::{FIRST_STORE, Loaded, Store, StoreError};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -16,7 +16,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 /// The file in which the values are.
-const FILE: &str = "settings.flash";
+pub(crate) const FILE: &str = "settings.flash";
 
 /// A folder that is this node's alone for as long as this lives: two nodes that shared an identity
 /// would use nonces twice, which gives the plain text away.
@@ -38,15 +38,14 @@ pub(crate) enum Memory {
 }
 
 impl Memory {
-    /// Reads the value of `key`; empty if there is none or it is damaged.
-    pub(crate) fn load(&self, key: Key) -> Vec<u8> {
+    /// Reads the value of `key`.
+    pub(crate) fn load(&self, key: Key) -> Found {
         match self {
-            Self::Folder(folder) => {
-                let mut buf = [0; MAX_VALUE];
-                let len = folder.load(key, &mut buf);
-                buf[..len].to_vec()
+            Self::Folder(folder) => folder.load(key),
+            Self::Process(values) => {
+                let value = values.borrow().get(&key).cloned().unwrap_or_default();
+                Found { value, damaged: false }
             }
-            Self::Process(values) => values.borrow().get(&key).cloned().unwrap_or_default(),
         }
     }
 
@@ -60,6 +59,15 @@ impl Memory {
             }
         }
     }
+}
+
+/// A value as it was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Found {
+    /// Empty if there is none.
+    pub(crate) value: Vec<u8>,
+    /// What was stored last is damaged or cannot be read, and the value an earlier one or none.
+    pub(crate) damaged: bool,
 }
 
 /// Why a folder cannot be used.
@@ -93,12 +101,10 @@ impl StateFolder {
             Some(store) => store,
             None => {
                 let kept = beside(&path)?;
-                fs::rename(&path, &kept)?;
-                sync_directory(&path)?;
+                fs::copy(&path, &kept)?;
                 let kept = kept.display();
                 warn!("{} holds no settings; kept as {kept}, taking a new id", path.display());
-                // A blank one is made: it is one.
-                Self::store_in(&path)?.ok_or(io::ErrorKind::InvalidData).map_err(io::Error::from)?
+                Self::replace(&path)?
             }
         };
         if store.is_damaged() {
@@ -108,6 +114,28 @@ impl StateFolder {
             warn!("{} is damaged; a copy is kept as {kept}, using what is whole", path.display());
         }
         Ok(Self { path, store: Mutex::new(store), _lock: lock })
+    }
+
+    /// Puts a new store in place of the file at `path`, which is none. If it was one, the new store
+    /// says so from its first moment on.
+    fn replace(path: &Path) -> Result<Store<FileFlash>, FolderError> {
+        let new = path.with_extension("fresh");
+        match fs::remove_file(&new) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
+            Ok(()) | Err(_) => (),
+        }
+        // A blank one is made: it is one.
+        let made = Self::store_in(&new)?.ok_or(io::ErrorKind::InvalidData);
+        let mut store = made.map_err(io::Error::from)?;
+        if !may_be_unfinished(path)? {
+            store.mourn();
+            // Peers are of no use without an identity.
+            block_on(store.store(Key::Peers.number(), &[]))
+                .map_err(|error| io::Error::other(describe(error)))?;
+        }
+        fs::rename(&new, path)?;
+        sync_directory(path)?;
+        Ok(store)
     }
 
     /// The store in the file at `path`, if it is one.
@@ -124,22 +152,19 @@ impl StateFolder {
         }
     }
 
-    /// Reads the value of `key`: its length, 0 if there is none or it is damaged.
-    pub(crate) fn load(&self, key: Key, buf: &mut [u8; MAX_VALUE]) -> usize {
-        let load = async { self.store.lock().await.load(key.number(), buf).await };
-        match block_on(load) {
-            Ok(loaded) => {
-                if loaded.is_damaged() {
-                    let instead = if loaded.is_empty() { "doing without" } else { "an older one" };
-                    warn!("{}: the {} is damaged; {instead}", self.path.display(), key.name());
-                }
-                loaded.len()
-            }
-            Err(error) => {
-                warn!("{}: cannot read: {}", self.path.display(), describe(error));
-                0
-            }
+    /// Reads the value of `key`.
+    pub(crate) fn load(&self, key: Key) -> Found {
+        let mut buf = [0; MAX_VALUE];
+        let load = async { self.store.lock().await.load(key.number(), &mut buf).await };
+        let loaded = block_on(load).unwrap_or_else(|error| {
+            warn!("{}: cannot read: {}", self.path.display(), describe(error));
+            Loaded::Damaged
+        });
+        if loaded.is_damaged() {
+            let instead = if loaded.is_empty() { "doing without" } else { "an older one" };
+            warn!("{}: {} damaged; {instead}", self.path.display(), key.name());
         }
+        Found { value: buf[..loaded.len()].to_vec(), damaged: loaded.is_damaged() }
     }
 
     /// Stores a value. When this returns `Ok`, it survives a power cut.
@@ -151,6 +176,14 @@ impl StateFolder {
             StoreFailed
         })
     }
+}
+
+/// Whether all that the file at `path` ever held may be a part of the very first value. It is no
+/// store, and was made by one: otherwise something is gone.
+fn may_be_unfinished(path: &Path) -> io::Result<bool> {
+    let bytes = fs::read(path)?;
+    let behind = bytes.get(FIRST_STORE..).unwrap_or_default();
+    Ok(bytes.len() == LEN && behind.iter().all(|byte| *byte == 0xFF))
 }
 
 fn describe<E: std::fmt::Display>(error: StoreError<E>) -> String {
@@ -175,15 +208,13 @@ fn beside(path: &Path) -> io::Result<PathBuf> {
 
 #[cfg(test)]
 mod tests {
-    use super::{FILE, FolderError, Key, LEN, MAX_VALUE, StateFolder};
+    use super::{FILE, FolderError, Found, Key, LEN, MAX_VALUE, StateFolder};
     use futures_lite::future::block_on;
     use std::fs;
     use std::path::Path;
 
     fn identity(state: &StateFolder) -> Vec<u8> {
-        let mut buf = [0; MAX_VALUE];
-        let len = state.load(Key::Identity, &mut buf);
-        buf[..len].to_vec()
+        state.load(Key::Identity).value
     }
 
     fn names(folder: &Path) -> Vec<String> {
@@ -227,15 +258,42 @@ mod tests {
         let file = directory.path().join(FILE);
         for len in [0, 100, LEN, LEN + 1] {
             fs::write(&file, vec![0x5A; len]).unwrap();
+            // Whatever there was is lost, also if this is the end of the process.
+            for _ in 0..2 {
+                let state = StateFolder::open(directory.path()).unwrap();
+                let nothing = Found { value: vec![], damaged: true };
+                assert_eq!(state.load(Key::Identity), nothing);
+                assert_eq!(state.load(Key::Settings), nothing);
+            }
             let state = StateFolder::open(directory.path()).unwrap();
-            assert_eq!(identity(&state), b"");
             block_on(state.store(Key::Identity, b"new")).unwrap();
             drop(state);
-            assert_eq!(identity(&StateFolder::open(directory.path()).unwrap()), b"new");
+            let state = StateFolder::open(directory.path()).unwrap();
+            assert_eq!(identity(&state), b"new");
+            assert!(state.load(Key::Settings).damaged && !state.load(Key::Identity).damaged);
         }
         assert_eq!(names(directory.path()).len(), 2 + 4);
         let kept = fs::read(file.with_extension("flash.damaged-2")).unwrap();
         assert_eq!(kept, [0x5A; 100]);
+    }
+
+    #[test]
+    fn a_first_store_that_was_cut_short_is_no_loss() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join(FILE);
+        let state = StateFolder::open(directory.path()).unwrap();
+        block_on(state.store(Key::Identity, &[1; MAX_VALUE])).unwrap();
+        drop(state);
+        let mut bytes = fs::read(&file).unwrap();
+        // The head comes last.
+        bytes[..16].fill(0xFF);
+        fs::write(&file, &bytes).unwrap();
+        let state = StateFolder::open(directory.path()).unwrap();
+        let nothing = Found { value: vec![], damaged: false };
+        assert_eq!(
+            (state.load(Key::Identity), state.load(Key::Settings)),
+            (nothing.clone(), nothing)
+        );
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use crate::memory;
 use crate::services::Services;
-use crate::state::Memory;
+use crate::state::{Found, Memory};
 use embassy_sync::blocking_mutex::raw::NoopRawMutex;
 use embassy_sync::signal::Signal;
 use log::{info, warn};
@@ -91,8 +91,8 @@ impl System for HostSystem {
 
 impl HostSystem {
     /// All values that were stored before this start.
-    pub(crate) fn load(&self) -> Vec<(Key, Vec<u8>)> {
-        Key::ALL.map(|key| (key, self.memory.load(key))).to_vec()
+    pub(crate) fn load(&self) -> [(Key, Found); Key::ALL.len()] {
+        Key::ALL.map(|key| (key, self.memory.load(key)))
     }
 }
 

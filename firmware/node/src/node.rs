@@ -203,8 +203,11 @@ fn make_shell(
     };
     let mut stored = Stored::default();
     for (key, value) in Key::ALL.into_iter().zip(scratch.as_chunks_mut::<MAX_VALUE>().0) {
-        let len = system.load(key, value);
-        stored.set(key, &value[..len]);
+        let loaded = system.load(key, value);
+        stored.set(key, &value[..loaded.len()]);
+        if loaded.is_damaged() {
+            stored.doubt(key);
+        }
     }
     SHELL.init_with(|| Shell::new(&config, &stored, system, STORAGE.take()))
 }

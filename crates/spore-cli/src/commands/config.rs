@@ -75,6 +75,7 @@ enum Name {
     Hostname,
     ReleaseKey,
     Claimed,
+    Damaged,
 }
 
 impl Name {
@@ -85,6 +86,7 @@ impl Name {
             Self::Hostname => "hostname",
             Self::ReleaseKey => "release_key",
             Self::Claimed => "claimed",
+            Self::Damaged => "damaged",
         }
     }
 }
@@ -98,7 +100,8 @@ impl FromStr for Name {
             "hostname" => Ok(Self::Hostname),
             "release-key" | "release_key" => Ok(Self::ReleaseKey),
             "claimed" => Ok(Self::Claimed),
-            _ => Err("there are hostname, release-key, version and claimed".to_owned()),
+            "damaged" => Ok(Self::Damaged),
+            _ => Err("there are hostname, release-key, version, claimed and damaged".to_owned()),
         }
     }
 }
@@ -123,7 +126,9 @@ impl FromStr for Setting {
                 Err(error) => Err(error.to_string()),
             },
             Ok(Name::ReleaseKey) => Ok(Self::ReleaseKey(value.to_owned())),
-            Ok(Name::Version | Name::Claimed) => Err(format!("{name} cannot be set")),
+            Ok(Name::Version | Name::Claimed | Name::Damaged) => {
+                Err(format!("{name} cannot be set"))
+            }
             Err(_) => Err("only hostname and release-key can be set".to_owned()),
         }
     }

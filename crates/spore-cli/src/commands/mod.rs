@@ -8,6 +8,7 @@ pub(crate) mod man;
 pub(crate) mod members;
 pub(crate) mod node;
 pub(crate) mod openapi;
+pub(crate) mod repair;
 pub(crate) mod restart;
 pub(crate) mod services;
 pub(crate) mod sign;

@@ -183,6 +183,10 @@ fn config() -> Value {
         "hostname": hostname(),
         "release_key": or_null(digits(64)),
         "claimed": { "type": "boolean" },
+        "damaged": {
+            "type": "boolean",
+            "description": "Earlier settings were lost; no release key is taken",
+        },
     }))
 }
 

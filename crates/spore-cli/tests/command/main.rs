@@ -3,6 +3,7 @@
 mod calls;
 mod canned;
 mod cluster;
+mod damaged;
 mod junk;
 mod keys;
 mod load;

@@ -39,6 +39,8 @@ pub enum Error {
     VersionConflict,
     /// 409: the settings are being changed.
     ChangeUnderWay,
+    /// 409: settings were lost, so that no release key is taken.
+    SettingsDamaged,
     /// 413: the body is larger than this node takes.
     PayloadTooLarge,
     /// 414: the request line is longer than this node takes.
@@ -79,7 +81,7 @@ impl Error {
             Self::NotFound => 404,
             Self::MethodNotAllowed(_) => 405,
             Self::RequestTimeout => 408,
-            Self::VersionConflict | Self::ChangeUnderWay => 409,
+            Self::VersionConflict | Self::ChangeUnderWay | Self::SettingsDamaged => 409,
             Self::PayloadTooLarge => 413,
             Self::UriTooLong => 414,
             Self::Misdirected => 421,
@@ -122,6 +124,7 @@ impl Error {
             Self::RequestTimeout => "request_timeout",
             Self::VersionConflict => "version_conflict",
             Self::ChangeUnderWay => "change_under_way",
+            Self::SettingsDamaged => "settings_damaged",
             Self::PayloadTooLarge => "payload_too_large",
             Self::UriTooLong => "uri_too_long",
             Self::Misdirected => "misdirected",
@@ -158,6 +161,7 @@ impl Error {
             Self::RequestTimeout => "the request did not arrive in time",
             Self::VersionConflict => "the settings have another version; read them again",
             Self::ChangeUnderWay => "the settings are being changed; try again",
+            Self::SettingsDamaged => "settings were lost; see SECURITY.md for how to go on",
             Self::PayloadTooLarge => "the body is too large",
             Self::UriTooLong => "the request line is too long",
             Self::Misdirected => "through its access point a node answers to its address only",

@@ -37,6 +37,7 @@ pub(super) struct ConfigView<'a> {
     hostname: &'a str,
     release_key: Option<ReleaseKeyView>,
     claimed: bool,
+    damaged: bool,
 }
 
 struct ReleaseKeyView(ReleaseKey);
@@ -56,6 +57,7 @@ impl<'a> ConfigView<'a> {
             hostname,
             release_key: settings.release_key.map(ReleaseKeyView),
             claimed: node.is_claimed(),
+            damaged: settings.damaged,
         }
     }
 }

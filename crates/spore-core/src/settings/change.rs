@@ -76,14 +76,17 @@ impl Keeper {
     ///
     /// # Errors
     ///
-    /// If another one is under way, if it is for another version of the settings, or if the
-    /// release key would be replaced without a signature.
+    /// If another one is under way, if it is for another version of the settings, if the settings
+    /// are damaged and a release key is to be taken, or if one would be replaced without a signature.
     pub(crate) fn begin(&mut self, now: Instant, wanted: Wanted) -> Result<Option<Ticket>, Error> {
         if self.is_busy(now) {
             return Err(Error::ChangeUnderWay);
         }
         if wanted.version.is_some_and(|version| version != self.current.version) {
             return Err(Error::VersionConflict);
+        }
+        if self.current.damaged && wanted.release_key.is_some() {
+            return Err(Error::SettingsDamaged);
         }
         let key = wanted.release_key.filter(|key| self.current.release_key != Some(*key));
         // The configured name is not a setting: to ask for it keeps it, whatever comes.
@@ -105,6 +108,7 @@ impl Keeper {
             version: self.current.version.saturating_add(1),
             hostname: hostname.or_else(|| self.current.hostname.clone()),
             release_key: key.or(self.current.release_key),
+            damaged: self.current.damaged,
         };
         self.last = Ticket(self.last.0.wrapping_add(1));
         self.change = Some(Change { ticket: self.last, settings, stage });

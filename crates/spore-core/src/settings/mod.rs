@@ -7,6 +7,7 @@ pub(crate) mod change;
 pub(crate) mod document;
 
 use crate::security::ReleaseKey;
+use crate::store::Stored;
 use crate::wire::{Full, Hostname, Reader, Writer};
 
 /// The settings of a node that override its [`Config`](crate::Config).
@@ -19,23 +20,43 @@ use crate::wire::{Full, Hostname, Reader, Writer};
 /// | 4 | [`version`](Self::version), most significant byte first |
 /// | 1, 1, n | tag, length n, value; as often as there are fields |
 ///
-/// Tags are 1 for the hostname and 2 for the release key. Fields with other tags, which a newer
-/// program has stored, are skipped, and gone with the next change.
+/// Tags are 1 for the hostname, 2 for the release key, and 3, with a value of no bytes, for
+/// [`damaged`](Self::damaged). Fields with other tags, which a newer program has stored, are
+/// skipped, and gone with the next change.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Settings {
     /// How often they were changed.
     pub version: u32,
     /// The node's name, instead of the configured one.
     pub hostname: Option<Hostname>,
-    /// Who signs update images.
+    /// Who signs update images. `None` if they are [`damaged`](Self::damaged).
     pub release_key: Option<ReleaseKey>,
+    /// Earlier settings were lost, and a release key perhaps with them. Whoever holds the cluster
+    /// key alone must not gain by that: none is taken any more, until somebody at the machine has
+    /// cleared this.
+    pub damaged: bool,
 }
 
 const FORMAT: u8 = 1;
 const TAG_HOSTNAME: u8 = 1;
 const TAG_RELEASE_KEY: u8 = 2;
+const TAG_DAMAGED: u8 = 3;
 
 impl Settings {
+    /// The settings of a node that starts. A value that is none was stored by a newer program, or
+    /// is damaged: it counts as damaged, and stays stored until the next change.
+    pub fn restore(stored: &Stored<'_>) -> Self {
+        let found = Self::decode(stored.settings);
+        let unknown = found.is_none() && !stored.settings.is_empty();
+        let mut settings = found.unwrap_or_default();
+        settings.damaged |= unknown || stored.settings_damaged;
+        if settings.damaged {
+            // The one that was lost may have replaced it.
+            settings.release_key = None;
+        }
+        settings
+    }
+
     /// The settings in a stored value; `None` if it is not one, or not whole.
     pub fn decode(value: &[u8]) -> Option<Self> {
         let mut reader = Reader::new(value);
@@ -55,6 +76,7 @@ impl Settings {
                     let key = ReleaseKey(field.try_into().ok()?);
                     settings.release_key.replace(key).is_some()
                 }
+                TAG_DAMAGED => core::mem::replace(&mut settings.damaged, true),
                 _ => false,
             };
             if twice {
@@ -79,6 +101,9 @@ impl Settings {
         if let Some(key) = &self.release_key {
             field(writer, TAG_RELEASE_KEY, &key.0)?;
         }
+        if self.damaged {
+            field(writer, TAG_DAMAGED, &[])?;
+        }
         Ok(())
     }
 }
@@ -91,7 +116,7 @@ fn field(writer: &mut Writer<'_>, tag: u8, value: &[u8]) -> Result<(), Full> {
 
 #[cfg(test)]
 mod tests {
-    use super::{ReleaseKey, Settings};
+    use super::{ReleaseKey, Settings, Stored};
     use crate::store::MAX_VALUE;
     use crate::wire::Hostname;
     use std::vec::Vec;
@@ -101,6 +126,7 @@ mod tests {
             version: 0x0102_0304,
             hostname: Some(Hostname::new(&"a".repeat(Hostname::MAX)).unwrap()),
             release_key: Some(ReleaseKey([9; 32])),
+            damaged: false,
         }
     }
 
@@ -112,7 +138,9 @@ mod tests {
 
     #[test]
     fn settings_are_read_back_and_no_part_of_them_is_taken_for_all() {
-        for settings in [full(), Settings::default(), Settings { hostname: None, ..full() }] {
+        let damaged = Settings { damaged: true, release_key: None, ..full() };
+        let nameless = Settings { hostname: None, ..full() };
+        for settings in [full(), Settings::default(), nameless, damaged] {
             let value = encoded(&settings);
             assert_eq!(Settings::decode(&value), Some(settings.clone()));
             assert_eq!(settings.encode(&mut [0; MAX_VALUE][..value.len() - 1]), 0);
@@ -134,5 +162,21 @@ mod tests {
         assert_eq!(Settings::decode(&[1, 0, 0, 0, 1, 1, 1, b'-']), None, "no hostname");
         assert_eq!(Settings::decode(&[1, 0, 0, 0, 1, 2, 1, 0]), None, "no key");
         assert_eq!(Settings::decode(&[1, 0, 0, 0, 1, 1, 1, b'a', 1, 1, b'b']), None, "twice");
+    }
+
+    #[test]
+    fn what_is_lost_leaves_no_release_key_and_no_room_for_one() {
+        let value = encoded(&full());
+        let restored = |settings: &[u8], settings_damaged| {
+            Settings::restore(&Stored { settings, settings_damaged, ..Stored::default() })
+        };
+        let lost = Settings { damaged: true, ..Settings::default() };
+        assert_eq!(restored(&value, false), full());
+        assert_eq!(restored(&[], false), Settings::default());
+        assert_eq!(restored(&[], true), lost);
+        assert_eq!(restored(&[2, 0, 0], false), lost, "of a later format");
+        let earlier = Settings { damaged: true, release_key: None, ..full() };
+        assert_eq!(restored(&value, true), earlier, "the name does no harm");
+        assert_eq!(restored(&encoded(&earlier), false), earlier, "until it is cleared");
     }
 }

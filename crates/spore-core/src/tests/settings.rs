@@ -6,6 +6,7 @@ use crate::node::StoreFailed;
 use crate::profile::Host;
 use crate::security::request::{Credentials, Signed, SigningKey};
 use crate::security::{ReleaseKey, Succession, Verdict};
+use crate::settings::Settings;
 use crate::store::MAX_VALUE;
 use crate::time::{Duration, Instant};
 use crate::{Action, ClusterKey, Completion, Event, Key, Node, Seed, Storage, Stored};
@@ -79,7 +80,10 @@ fn a_change_is_answered_and_in_force_when_it_is_stored_and_not_before() {
     assert_eq!(config_of(node, now)["hostname"], "attic");
     assert!(node.poll_response(now, &mut response));
     let expected = json!(
-        {"version": 1, "hostname": "attic", "release_key": null, "claimed": true}
+        {
+            "version": 1, "hostname": "attic", "release_key": null, "claimed": true,
+            "damaged": false,
+        }
     );
     assert_eq!(response.status, 200);
     let document: Value = serde_json::from_str(&read(node, now, response)).unwrap();
@@ -188,6 +192,46 @@ fn a_new_name_reaches_the_others_and_survives_a_restart() {
     let mut again = Node::new(now, &config(1), facts(), &stored, &Seed([5; 32]), storage);
     let document = config_of(&mut again, now);
     assert_eq!((&document["hostname"], &document["version"]), (&json!("attic"), &json!(1)));
+}
+
+/// Otherwise a bit of flash that flips would let a holder of the cluster key alone choose who signs
+/// images.
+#[test]
+fn settings_that_were_damaged_take_no_release_key_now_and_after_every_start() {
+    let (now, mut value) = (Instant::ZERO, [0; MAX_VALUE]);
+    let keys = [1, 2].map(|byte| {
+        let key = ed25519_dalek::SigningKey::from_bytes(&[byte; 32]);
+        ReleaseKey(key.verifying_key().to_bytes())
+    });
+    let earlier = Settings { version: 4, release_key: Some(keys[0]), ..Settings::default() };
+    let mut len = earlier.encode(&mut value);
+    let text = |key: ReleaseKey| String::from(key.to_hex().as_str());
+    let signature = "11".repeat(64);
+    for settings_damaged in [true, false, false] {
+        let stored = Stored { settings: &value[..len], settings_damaged, ..Stored::default() };
+        let storage = Box::leak(Box::new(Storage::<Host>::NEW));
+        let node = &mut Node::new(now, &config(1), facts(), &stored, &Seed([5; 32]), storage);
+        assert_eq!(node.poll_action(now), Some(Action::Store(Key::Identity)));
+        node.handle_completion(now, Completion::Store(Key::Identity, Ok(())));
+        let document = config_of(node, now);
+        assert_eq!((&document["damaged"], &document["release_key"]), (&json!(true), &Value::Null));
+        for key in keys {
+            for body in [
+                json!({"release_key": text(key)}),
+                json!({"release_key": text(key), "release_key_signature": signature}),
+                json!({"release_key": text(key), "hostname": "cellar"}),
+            ] {
+                let refused = put(node, now, &body);
+                assert_eq!(refused.status, 409, "{body}");
+                assert_eq!(code(node, now, refused), "settings_damaged");
+            }
+        }
+        assert_eq!(config_of(node, now), document, "nothing was changed");
+        // A name is taken, and what is stored with it does not forget.
+        let name = format!("attic-{}", document["version"]);
+        assert_eq!(change(node, now, &json!({"hostname": name})).0, 200);
+        len = node.settings().encode(&mut value);
+    }
 }
 
 #[test]

@@ -13,6 +13,10 @@ pub const MAGIC: [u8; 4] = *b"SPO\x01";
 /// not lose what a newer one has stored.
 pub const KEYS: usize = 8;
 
+/// Where a store that was cut short, and was the first one in blank flash, has left all behind it
+/// blank.
+pub const FIRST_STORE: usize = 16 + 4 + MAX_VALUE + 8;
+
 /// The check of heads and records; without a table, since it is computed rarely.
 pub(super) const CRC: Crc<u32, NoTable> = Crc::<u32, NoTable>::new(&CRC_32_ISO_HDLC);
 
@@ -54,7 +58,8 @@ impl Head {
     }
 }
 
-/// The first word of a record.
+/// The first word of a record. Instead of a length it can say that the value of its key was
+/// [lost](Self::LOST); then there are no bytes of a value.
 ///
 /// Its last byte counts the zeros of the others (Berger's code): a word of which only some bits
 /// were programmed has fewer zeros than it should, and says more, so that it never passes.
@@ -66,16 +71,23 @@ pub(super) struct Label {
 
 impl Label {
     pub(super) const LEN: u32 = 4;
+    /// What stands for the length of a value that was stored once and is damaged.
+    pub(super) const LOST: u16 = u16::MAX;
 
     pub(super) fn parse([key, low, high, zeros]: [u8; 4]) -> Option<Self> {
         let len = u16::from_le_bytes([low, high]);
-        let known = usize::from(key) < KEYS && usize::from(len) <= MAX_VALUE;
+        let sized = usize::from(len) <= MAX_VALUE || len == Self::LOST;
+        let known = usize::from(key) < KEYS && sized;
         (known && Self::zeros([key, low, high]) == zeros).then_some(Self { key, len })
     }
 
     pub(super) fn to_bytes(self) -> [u8; 4] {
         let [low, high] = self.len.to_le_bytes();
         [self.key, low, high, Self::zeros([self.key, low, high])]
+    }
+
+    pub(super) fn size(self) -> Size {
+        Size::of(if self.len == Self::LOST { 0 } else { self.len.into() })
     }
 
     fn zeros([a, b, c]: [u8; 3]) -> u8 {
@@ -104,8 +116,9 @@ impl Size {
     }
 }
 
-// All values together, each as long as it may be, leave room in a sector.
-const _: () = assert!(16 + 8 * (4 + 256 + 8) <= 4096 && MAX_VALUE == 256 && KEYS == 8);
+// All values together, each as long as it may be and followed by the note that a later one is lost,
+// leave room in a sector.
+const _: () = assert!(16 + 8 * (4 + 256 + 8 + 12) <= 4096 && MAX_VALUE == 256 && KEYS == 8);
 
 #[cfg(test)]
 mod tests {
@@ -114,7 +127,7 @@ mod tests {
     #[test]
     fn no_label_of_which_bits_are_missing_passes_for_another() {
         for key in 0..8 {
-            for len in 0..=256 {
+            for len in (0..=256).chain([Label::LOST]) {
                 let label = Label { key, len };
                 let bytes = label.to_bytes();
                 assert_eq!(Label::parse(bytes), Some(label));

@@ -16,7 +16,7 @@
 //!
 //! | record, at | bytes | |
 //! |---|---|---|
-//! | 0 | 4 | key, length of the value (2), how many bits of these three bytes are 0 |
+//! | 0 | 4 | key, length of the value (2), how many bits of these three bytes are 0; length 65,535: no value, the last one is lost |
 //! | 4 | n | value, filled up with ones to a whole word |
 //! | 4 + n | 4 | CRC-32 of all before it |
 //! | 8 + n | 4 | *done*: zeros once all before it was read back |
@@ -35,7 +35,8 @@
 //!   next sector is tried then, and the one after it.
 //! - **Bits of stored values that flip later** are noticed, and told from a torn write: what was
 //!   done and is not whole any more is [`Loaded::Older`] or [`Loaded::Damaged`]. So is everything
-//!   if a record's first word or the head of the current sector is hurt. An older value of
+//!   if a record's first word or the head of the current sector is hurt. That holds until the key
+//!   is stored anew: other stores write down that its value is lost. An older value of
 //!   [`Key::Identity`] is never given out: with it, nonces would be used twice.
 //!
 //! Not borne: cells that read now so and now so.
@@ -51,11 +52,11 @@
 mod layout;
 mod sector;
 
-pub use layout::{KEYS, MAGIC, SECTOR};
+pub use layout::{FIRST_STORE, KEYS, MAGIC, SECTOR};
 
 use core::ops::Range;
 use embedded_storage_async::nor_flash::NorFlash;
-use layout::{Head, Label, Size};
+use layout::{Head, Label};
 use sector::Contents;
 use spore_core::Key;
 use spore_core::store::MAX_VALUE;
@@ -138,6 +139,8 @@ pub struct Store<F> {
     predecessor: Option<u32>,
     /// Not blank, and no sector counts.
     foreign: bool,
+    /// No sector counts, and there was one once: this one.
+    destroyed: Option<u32>,
 }
 
 impl<F: NorFlash> Store<F> {
@@ -156,8 +159,15 @@ impl<F: NorFlash> Store<F> {
         let sectors = range.end.saturating_sub(range.start) / SECTOR;
         assert!(aligned && sectors >= 2, "the store needs two whole sectors");
         let base = range.start;
-        let mut store =
-            Self { flash, base, sectors, current: None, predecessor: None, foreign: false };
+        let mut store = Self {
+            flash,
+            base,
+            sectors,
+            current: None,
+            predecessor: None,
+            foreign: false,
+            destroyed: None,
+        };
         store.find().await?;
         Ok(store)
     }
@@ -186,34 +196,48 @@ impl<F: NorFlash> Store<F> {
                 let mut contents = self.scan(sector).await?;
                 if marked {
                     // There was a later one. Its head is gone.
-                    contents.doubt_all();
+                    contents = contents.doubted();
                 }
                 Some(Current { sector, sequence, contents })
             }
             None => {
-                self.foreign = !self.is_blank(self.base, self.sectors * SECTOR).await?;
+                for sector in 0..self.sectors {
+                    // The very first store, if it was cut short, left the value of one key.
+                    if self.scan(sector).await?.records().count() > 1 {
+                        self.destroyed = Some(sector);
+                    }
+                }
+                let blank = self.is_blank(self.base, self.sectors * SECTOR).await?;
+                self.foreign = !blank && self.destroyed.is_none();
                 None
             }
         };
         Ok(())
     }
 
-    /// Whether anything that was stored is known to be lost.
+    /// Whether something that was stored is lost, and no store was done since.
     pub fn is_damaged(&self) -> bool {
-        self.current.is_some_and(|current| current.contents.is_damaged())
+        self.contents().is_damaged()
     }
 
-    /// Whether the flash is not blank, and yet holds no store: it is another's, or was destroyed,
-    /// or the power went during the very first store.
+    /// Whether the flash is not blank, and yet nothing tells that it was a store: it is another's, or was
+    /// destroyed, or the power went during the very first store. It counts as blank.
     pub const fn is_foreign(&self) -> bool {
         self.foreign
+    }
+
+    /// Whoever opened the store knows that there were values, of which nothing is left. If the
+    /// flash holds values all the same, this changes nothing.
+    pub const fn mourn(&mut self) {
+        self.destroyed = Some(self.sectors - 1);
     }
 
     /// Reads the value of the key of this [number](Key::number) into `buf`, which must hold
     /// [`MAX_VALUE`] bytes.
     pub async fn load(&mut self, key: u8, buf: &mut [u8]) -> Result<Loaded, StoreError<F::Error>> {
         let Some(Current { sector, contents, .. }) = self.current else {
-            return Ok(Loaded::Absent);
+            let destroyed = self.destroyed.is_some();
+            return Ok(if destroyed { Loaded::Damaged } else { Loaded::Absent });
         };
         let damaged = contents.is_damaged_at(key);
         // Behind the older identity lie datagrams that were sealed with the newer one.
@@ -241,15 +265,15 @@ impl<F: NorFlash> Store<F> {
         if value.len() > MAX_VALUE || usize::from(key) >= KEYS {
             return Err(StoreError::Refused);
         }
-        let size = Size::of(value.len());
+        let label = Label { key, len: u16::try_from(value.len()).unwrap_or(0) };
         self.mark_predecessor().await?;
         if let Some(current) = self.current
-            && let Some(at) = current.contents.room(size)
+            && let Some(at) = current.contents.room(label.size())
         {
             // Until it is done, nothing may follow it.
             self.current = Some(Current { contents: current.contents.sealed(), ..current });
             let address = self.address(current.sector, at);
-            if self.append(address, key, value).await? {
+            if self.append(address, label, value).await? {
                 let mut contents = current.contents;
                 contents.add(key, value.len());
                 self.current = Some(Current { contents, ..current });
@@ -260,7 +284,7 @@ impl<F: NorFlash> Store<F> {
         // what is appended here from now on would be lost.
         self.current =
             self.current.map(|current| Current { contents: current.contents.sealed(), ..current });
-        self.renew(key, value).await
+        self.renew(label, value).await
     }
 
     /// The flash, to look at.
@@ -274,11 +298,13 @@ impl<F: NorFlash> Store<F> {
     }
 
     /// Makes another sector the current one, with the values of this one but for `value`.
-    async fn renew(&mut self, key: u8, value: &[u8]) -> Result<(), StoreError<F::Error>> {
-        let last = self.current.map_or(self.sectors - 1, |current| current.sector);
+    async fn renew(&mut self, label: Label, value: &[u8]) -> Result<(), StoreError<F::Error>> {
+        // What tells that there was a store stays until there is one again.
+        let last = self.current.map(|current| current.sector).or(self.destroyed);
+        let last = last.unwrap_or(self.sectors - 1);
         for ahead in 1..self.sectors {
             let sector = (last + ahead) % self.sectors;
-            let Some(contents) = self.fill(sector, key, value).await? else { continue };
+            let Some(contents) = self.fill(sector, label, value).await? else { continue };
             let sequence = self.current.map_or(1, |current| current.sequence.saturating_add(1));
             // No other head may have this number, whatever is reported of this one.
             self.current = self.current.map(|current| Current { sequence, ..current });
@@ -288,7 +314,7 @@ impl<F: NorFlash> Store<F> {
             }
             self.predecessor = self.current.map(|current| current.sector);
             self.current = Some(Current { sector, sequence, contents });
-            self.foreign = false;
+            (self.foreign, self.destroyed) = (false, None);
             // The value is durable; what fails now is done at the next store.
             let _ = self.mark_predecessor().await;
             return Ok(());
@@ -300,7 +326,7 @@ impl<F: NorFlash> Store<F> {
     async fn fill(
         &mut self,
         sector: u32,
-        key: u8,
+        label: Label,
         value: &[u8],
     ) -> Result<Option<Contents>, StoreError<F::Error>> {
         let start = self.address(sector, 0);
@@ -309,6 +335,7 @@ impl<F: NorFlash> Store<F> {
             return Ok(None);
         }
         let mut contents = Contents::EMPTY;
+        let key = label.key;
         if let Some(old) = self.current {
             for (other, record) in old.contents.records().filter(|(other, _)| *other != key) {
                 let from = self.address(old.sector, record.at());
@@ -318,11 +345,29 @@ impl<F: NorFlash> Store<F> {
                 contents.add(other, record.len());
             }
         }
-        if !self.append(start + contents.end(), key, value).await? {
+        if !self.append(start + contents.end(), label, value).await? {
             return Ok(None);
         }
         contents.add(key, value.len());
+        let others = (0..).take(KEYS).filter(|other| *other != key);
+        let old = self.contents();
+        for key in others.filter(|other| old.is_damaged_at(*other)) {
+            let label = Label { key, len: Label::LOST };
+            if !self.append(start + contents.end(), label, &[]).await? {
+                return Ok(None);
+            }
+            contents.add_lost(label);
+        }
         Ok(Some(contents))
+    }
+
+    /// What is known of the values.
+    fn contents(&self) -> Contents {
+        match self.current {
+            Some(current) => current.contents,
+            None if self.destroyed.is_some() => Contents::EMPTY.doubted(),
+            None => Contents::EMPTY,
+        }
     }
 
     /// Marks the sector before the current one as superseded.

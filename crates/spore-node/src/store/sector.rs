@@ -42,8 +42,10 @@ impl Record {
 pub(super) struct Contents {
     /// By key: the newest record that is whole, or [`Record::NONE`].
     newest: [Record; KEYS],
-    /// By key, a bit: a newer record is damaged.
+    /// By key, a bit: a newer record is damaged, or is known to have been.
     damaged: u8,
+    /// There is damage that is not written down yet.
+    fresh: bool,
     /// Nothing may be appended.
     sealed: bool,
     /// Where the next record goes.
@@ -52,8 +54,13 @@ pub(super) struct Contents {
 
 impl Contents {
     /// Of a sector without records.
-    pub(super) const EMPTY: Self =
-        Self { newest: [Record::NONE; KEYS], damaged: 0, sealed: false, end: Head::END };
+    pub(super) const EMPTY: Self = Self {
+        newest: [Record::NONE; KEYS],
+        damaged: 0,
+        fresh: false,
+        sealed: false,
+        end: Head::END,
+    };
 
     pub(super) fn newest(&self, key: u8) -> Option<Record> {
         let record = self.newest.get(usize::from(key)).copied();
@@ -87,8 +94,14 @@ impl Contents {
 
     /// A damaged record is at the end.
     fn add_damaged(&mut self, label: Label) {
+        self.add_lost(label);
+        self.fresh = true;
+    }
+
+    /// A record is at the end that says that the value of a key is lost; or one that is lost itself.
+    pub(super) fn add_lost(&mut self, label: Label) {
         self.damaged |= 1 << label.key;
-        self.end += Size::of(label.len.into()).whole();
+        self.end += label.size().whole();
     }
 
     /// So that nothing is appended any more.
@@ -97,13 +110,13 @@ impl Contents {
     }
 
     /// There were newer records, nobody knows of what.
-    pub(super) const fn doubt_all(&mut self) {
-        self.damaged = u8::MAX;
-        self.sealed = true;
+    pub(super) const fn doubted(self) -> Self {
+        Self { damaged: u8::MAX, fresh: true, sealed: true, ..self }
     }
 
+    /// Whether there is damage that is not written down yet.
     pub(super) const fn is_damaged(&self) -> bool {
-        self.damaged != 0
+        self.fresh
     }
 
     pub(super) fn is_damaged_at(&self, key: u8) -> bool {
@@ -134,20 +147,20 @@ impl<F: NorFlash> Store<F> {
             if word == [0xFF; 4] {
                 break;
             }
-            let size = |label: &Label| Size::of(label.len.into());
-            let fits = |label: &Label| contents.end + size(label).whole() <= SECTOR;
+            let fits = |label: &Label| contents.end + label.size().whole() <= SECTOR;
             let Some(label) = Label::parse(word).filter(fits) else {
                 // A label is programmed before all that follows it: either it is torn, and there
                 // is nothing, or it was whole once.
                 contents.sealed = true;
                 if !self.is_blank(at + Label::LEN, start + SECTOR - at - Label::LEN).await? {
-                    contents.doubt_all();
+                    contents = contents.doubted();
                 }
                 break;
             };
-            let whole = self.is_whole(at, size(&label)).await?;
-            let done = self.word(at + size(&label).body + 4).await? != [0xFF; 4];
+            let whole = self.is_whole(at, label.size()).await?;
+            let done = self.word(at + label.size().body + 4).await? != [0xFF; 4];
             match (whole, done) {
+                (true, _) if label.len == Label::LOST => contents.add_lost(label),
                 (true, true) => contents.add(label.key, label.len.into()),
                 // The power went when all but the last word was there: the new value counts, now
                 // and at each later start.
@@ -160,7 +173,7 @@ impl<F: NorFlash> Store<F> {
                     contents.sealed = true;
                 }
                 (false, false) => {
-                    contents.end += size(&label).whole();
+                    contents.end += label.size().whole();
                     contents.sealed = true;
                 }
             }
@@ -172,14 +185,14 @@ impl<F: NorFlash> Store<F> {
     pub(super) async fn append(
         &mut self,
         at: u32,
-        key: u8,
+        label: Label,
         value: &[u8],
     ) -> Result<bool, StoreError<F::Error>> {
-        let size = Size::of(value.len());
+        let size = label.size();
         if !self.is_blank(at, size.whole()).await? {
             return Ok(false);
         }
-        let label = Label { key, len: u16::try_from(value.len()).unwrap_or(0) }.to_bytes();
+        let label = label.to_bytes();
         let mut sum = CRC.digest();
         sum.update(&label);
         self.flash.write(at, &Aligned(label).0).await?;

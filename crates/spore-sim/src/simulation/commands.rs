@@ -82,8 +82,11 @@ impl Simulation {
         let (local, capacity) = (clock.local(self.now), self.scenario.capacity(node));
         let mut stored = Stored::default();
         let remembered = body.remembered();
-        for (key, value) in &remembered {
+        for (key, value, damaged) in &remembered {
             stored.set(*key, value);
+            if *damaged {
+                stored.doubt(*key);
+            }
         }
         let engine =
             Engine::start(local, capacity, &config, body::facts(node), &stored, &Seed(seed));

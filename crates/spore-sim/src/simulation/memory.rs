@@ -9,7 +9,7 @@ use fastrand::Rng;
 use spore_core::node::StoreFailed;
 use spore_core::store::MAX_VALUE;
 use spore_core::{Completion, Key};
-use spore_node::store::{SECTOR, Store};
+use spore_node::store::{Loaded, SECTOR, Store};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -29,13 +29,14 @@ pub(crate) struct Pending {
 }
 
 impl Body {
-    /// Reads all values from the flash; those that are damaged count as none.
-    pub(crate) fn remembered(&mut self) -> Vec<(Key, Vec<u8>)> {
+    /// Reads all values from the flash, and whether the last one is damaged.
+    pub(crate) fn remembered(&mut self) -> Vec<(Key, Vec<u8>, bool)> {
         self.with_store(|store| {
             let load = |key: Key| {
                 let mut buf = [0; MAX_VALUE];
                 let loaded = block_on(store.load(key.number(), &mut buf));
-                (key, buf[..loaded.map_or(0, |loaded| loaded.len())].to_vec())
+                let loaded = loaded.unwrap_or(Loaded::Damaged);
+                (key, buf[..loaded.len()].to_vec(), loaded.is_damaged())
             };
             Key::ALL.map(load).to_vec()
         })

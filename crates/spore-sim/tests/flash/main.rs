@@ -4,6 +4,7 @@
 
 mod damage;
 mod library;
+mod settings;
 mod sweep;
 
 use embassy_futures::block_on;

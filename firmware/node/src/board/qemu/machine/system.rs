@@ -9,7 +9,7 @@ use spore_core::security::{Succession, Verdict};
 use spore_core::services::IDENTIFY;
 use spore_core::store::MAX_VALUE;
 use spore_core::{Catalogue, Event, Facts, Hostname, Key, Node, NodeId, Resources, Seed};
-use spore_node::store::{ESP01_RANGE, Store};
+use spore_node::store::{ESP01_RANGE, Loaded, Store};
 use spore_node::{ServiceReply, System};
 
 use super::nor::RamNor;
@@ -55,10 +55,10 @@ impl EmulatedSystem {
         Self { chip_id, reset_reason, seed, store: RefCell::new(store) }
     }
 
-    /// Reads the value of `key` into `buf`; 0 if there is none.
-    pub fn load(&self, key: Key, buf: &mut [u8; MAX_VALUE]) -> usize {
+    /// Reads the value of `key` into `buf`.
+    pub fn load(&self, key: Key, buf: &mut [u8; MAX_VALUE]) -> Loaded {
         let mut store = self.store.borrow_mut();
-        block_on(store.load(key.number(), buf)).map_or(0, |loaded| loaded.len())
+        block_on(store.load(key.number(), buf)).unwrap_or(Loaded::Damaged)
     }
 }
 

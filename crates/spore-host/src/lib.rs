@@ -25,5 +25,8 @@ pub use stop::Stop;
 /// Connections that a host node serves at once. The next is refused with 503.
 pub const CONNECTIONS: usize = 16;
 
+/// How many of them may be event streams. The next is refused with 503.
+pub const STREAMS: usize = 8;
+
 /// The TCP port of a host node's HTTP API, unless the operator chose another one.
 pub const DEFAULT_HTTP_PORT: u16 = 8080;

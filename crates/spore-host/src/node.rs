@@ -1,12 +1,12 @@
 //! One node on Linux.
 
-use crate::CONNECTIONS;
 use crate::faults::{Faults, Faulty, Hears};
 use crate::net::{BindError, Sockets};
 use crate::services::{REPLY_MAX, Services};
 use crate::state::{FolderError, Memory, StateFolder};
 use crate::stop::Stop;
 use crate::system::HostSystem;
+use crate::{CONNECTIONS, STREAMS};
 use embassy_futures::join::{join_array, join3, join4};
 use embassy_futures::select::{Either, select};
 use embassy_sync::signal::Signal;
@@ -213,7 +213,7 @@ async fn drive(shell: &Shell<'_, HostSystem>, sockets: &Sockets, faults: &Faults
         // There are as many buffers as seats.
         seats.next().map_or(&mut [][..], |buffer| buffer)
     });
-    let server = Server::<CONNECTIONS>::new(seats, &mut [], Timeouts::STANDARD);
+    let server = Server::<CONNECTIONS>::new(seats, &mut [], STREAMS, Timeouts::STANDARD);
     let workers = std::array::from_fn::<_, { CONNECTIONS + 1 }, _>(|_| {
         server.worker(&sockets.http, Entrance::Network, shell)
     });

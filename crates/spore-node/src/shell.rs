@@ -4,13 +4,16 @@ use crate::ServiceReply;
 use crate::client::{self, Limits};
 use crate::http::Api;
 use crate::system::System;
-use core::cell::RefCell;
+use core::cell::{Cell, RefCell};
+use core::future::poll_fn;
 use core::net::{SocketAddr, SocketAddrV4};
+use core::task::Poll;
 use edge_nal::{TcpConnect, UdpReceive, UdpSend};
 use embassy_futures::select::select;
 use embassy_futures::yield_now;
 use embassy_sync::blocking_mutex::raw::NoopRawMutex;
 use embassy_sync::signal::Signal;
+use embassy_sync::waitqueue::MultiWakerRegistration;
 use embassy_time::{Duration, Timer};
 use spore_core::api::{Body, Error, Request, Response, ServiceRequest};
 use spore_core::security::Verdict;
@@ -23,6 +26,9 @@ use spore_core::{
 
 /// Pause after a failed receive: the network is down, and time must bring it back.
 const RECEIVE_PAUSE: Duration = Duration::from_millis(100);
+
+/// Tasks that can wait for news of streams. Where there are more, each new one wakes the others in vain.
+const READERS: usize = 4;
 
 /// What is fetched of other members.
 const STATUS: &str = "/api/node/status";
@@ -38,6 +44,9 @@ pub struct Shell<'a, S> {
     wanted: Signal<NoopRawMutex, Fetch>,
     /// Raised when the node has left the cluster.
     left: Signal<NoopRawMutex, ()>,
+    /// How often there was something new for streams, and who waits for it.
+    news: Cell<u32>,
+    readers: RefCell<MultiWakerRegistration<READERS>>,
 }
 
 impl<'a, S: System> Shell<'a, S> {
@@ -55,6 +64,8 @@ impl<'a, S: System> Shell<'a, S> {
             changed: Signal::new(),
             wanted: Signal::new(),
             left: Signal::new(),
+            news: Cell::new(0),
+            readers: RefCell::new(MultiWakerRegistration::new()),
         }
     }
 
@@ -123,6 +134,7 @@ impl<'a, S: System> Shell<'a, S> {
     pub async fn leave(&self) {
         self.node.borrow_mut().leave(now());
         self.changed.signal(());
+        self.wake_readers();
         self.left.wait().await;
     }
 
@@ -179,6 +191,12 @@ impl<'a, S: System> Shell<'a, S> {
         }
     }
 
+    /// Lets streams look what there is.
+    fn wake_readers(&self) {
+        self.news.set(self.news.get().wrapping_add(1));
+        self.readers.borrow_mut().wake();
+    }
+
     /// Waits until the engine has something to do.
     async fn rest(&self) {
         let deadline = self.node.borrow().poll_timeout();
@@ -229,6 +247,23 @@ impl<S: System> Api for Shell<'_, S> {
 
     fn poll_body(&self, body: &mut Body, buf: &mut [u8]) -> usize {
         self.node.borrow().poll_body(now(), body, buf)
+    }
+
+    fn poll_stream(&self, _: &str, _: &mut Body, _: &mut [u8]) -> Option<usize> {
+        // No route of the engine answers with a stream.
+        None
+    }
+
+    async fn stream_changed(&self) {
+        let seen = self.news.get();
+        poll_fn(|context| {
+            if self.news.get() != seen {
+                return Poll::Ready(());
+            }
+            self.readers.borrow_mut().register(context.waker());
+            Poll::Pending
+        })
+        .await;
     }
 }
 

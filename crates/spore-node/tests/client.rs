@@ -105,7 +105,7 @@ fn own_server() -> SocketAddrV4 {
     thread::spawn(move || {
         let (acceptor, mut buf) = (Acceptor(listener), [0; spore_node::http::BUFFER_LEN]);
         let mut body = [0; spore_node::http::BODY_MAX];
-        let server = Server::<1>::new([&mut buf], &mut body, Timeouts::STANDARD);
+        let server = Server::<1>::new([&mut buf], &mut body, 0, Timeouts::STANDARD);
         let stubs = [Stub::default(), Stub::default()];
         let [a, b] = stubs.each_ref().map(|stub| server.worker(&acceptor, Entrance::Network, stub));
         let serving = async {

@@ -118,7 +118,7 @@ const ENTRANCE: Entrance = Entrance::AccessPoint("10.0.0.1:8080");
 fn serve_with(client: &Client, room: usize) -> Vec<u8> {
     let mut buf = vec![0; room];
     let mut shared = [0; BODY_MAX];
-    let server = Server::<1>::new([&mut buf], &mut shared, Timeouts::STANDARD);
+    let server = Server::<1>::new([&mut buf], &mut shared, 0, Timeouts::STANDARD);
     let stub = Stub::default();
     let until_closed = async {
         while !client.closed.get() {

@@ -27,6 +27,7 @@ const TIMEOUTS: Timeouts = Timeouts {
     write: ms(600),
     response: ms(1500),
     linger: ms(600),
+    heartbeat: ms(400),
 };
 
 /// A server lives no longer than this; no test takes as long.
@@ -61,7 +62,7 @@ fn start() -> SocketAddr {
         let mut bufs = [[0; BUFFER_LEN]; 3];
         let [a, b, c] = &mut bufs;
         let mut shared = [0; BODY_MAX];
-        let server = Server::<3>::new([a, b, c], &mut shared, TIMEOUTS);
+        let server = Server::<3>::new([a, b, c], &mut shared, 1, TIMEOUTS);
         let stubs: [Stub; 4] = std::array::from_fn(|_| Stub::default());
         let [a, b, c, d] =
             stubs.each_ref().map(|stub| server.worker(&acceptor, Entrance::Network, stub));
@@ -339,7 +340,7 @@ fn workers_are_small() {
     let acceptor = Acceptor(listener);
     let mut buf = [0; BUFFER_LEN];
     let mut shared = [0; BODY_MAX];
-    let server = Server::<1>::new([&mut buf], &mut shared, TIMEOUTS);
+    let server = Server::<1>::new([&mut buf], &mut shared, 1, TIMEOUTS);
     let stub = Stub::default();
     let size = size_of_val(&server.worker(&acceptor, Entrance::Network, &stub));
     println!("{size} bytes a worker, {} the server", size_of_val(&server));

@@ -19,7 +19,7 @@ use spore_core::profile::Esp01;
 use spore_core::store::MAX_VALUE;
 use spore_core::wire::MAX_DATAGRAM;
 use spore_core::{Config, Key, Storage, Stored};
-use spore_node::http::{BODY_MAX, BUFFER_LEN, CONNECTIONS, Server, Timeouts, WORKERS};
+use spore_node::http::{BODY_MAX, BUFFER_LEN, CONNECTIONS, STREAMS, Server, Timeouts, WORKERS};
 use spore_node::{Shell, client};
 use static_cell::{ConstStaticCell, StaticCell};
 
@@ -218,7 +218,7 @@ const _: () = assert!(Key::ALL.len() * MAX_VALUE <= BODY_MAX);
 #[inline(never)]
 fn make_server(body: &'static mut [u8; BODY_MAX]) -> &'static NodeServer {
     let buffers = HTTP_BUFFERS.take().each_mut().map(|buffer| &mut buffer[..]);
-    SERVER.init_with(|| Server::new(buffers, body, Timeouts::STANDARD))
+    SERVER.init_with(|| Server::new(buffers, body, STREAMS, Timeouts::STANDARD))
 }
 
 /// Why a task's memory is free when it is spawned.

@@ -13,6 +13,9 @@ use serde::Serialize;
 /// The least room for a piece of a body, in bytes: no single piece is larger.
 pub const MIN_PIECE: usize = 512;
 
+/// The least room for a piece of a stream of events, in bytes: no single event takes more.
+pub const STREAM_PIECE: usize = 1024;
+
 /// A body, and how much of it was read.
 #[derive(Clone, Debug)]
 pub struct Body(Place);

@@ -57,6 +57,8 @@ pub enum Error {
     NotImplemented,
     /// 503: all connections are in use.
     Busy,
+    /// 503: as many event streams are open as this node serves at once.
+    StreamsBusy,
     /// 503: the outcome is not known yet. The request may still be carried out.
     Unfinished,
     /// 504: a service of this node has not answered in time. It may still carry out the request.
@@ -88,7 +90,7 @@ impl Error {
             Self::HeadTooLarge => 431,
             Self::StoreFailed | Self::ServiceBroken => 500,
             Self::NotImplemented => 501,
-            Self::Busy | Self::Unfinished => 503,
+            Self::Busy | Self::StreamsBusy | Self::Unfinished => 503,
             Self::ServiceTimeout => 504,
             Self::VersionNotSupported => 505,
         }
@@ -133,7 +135,7 @@ impl Error {
             Self::ServiceBroken => "service_broken",
             Self::ServiceTimeout => "service_timeout",
             Self::NotImplemented => "not_implemented",
-            Self::Busy => "busy",
+            Self::Busy | Self::StreamsBusy => "busy",
             Self::Unfinished => "unfinished",
             Self::VersionNotSupported => "version_not_supported",
         }
@@ -171,6 +173,7 @@ impl Error {
             Self::ServiceTimeout => "the service has not answered in time",
             Self::NotImplemented => "this method or transfer coding is not known here",
             Self::Busy => "all connections are in use; try again",
+            Self::StreamsBusy => "all event streams of this node are in use; try again, or poll",
             Self::Unfinished => "the outcome is not known yet; read the state again",
             Self::VersionNotSupported => "only HTTP/1.0 and HTTP/1.1 are spoken here",
         }
@@ -188,6 +191,8 @@ impl Error {
     pub const fn retry_after(self) -> Option<u16> {
         match self {
             Self::Busy | Self::Unfinished => Some(1),
+            // Others are open for as long as their readers like.
+            Self::StreamsBusy => Some(5),
             _ => None,
         }
     }

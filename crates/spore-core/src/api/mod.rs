@@ -17,7 +17,7 @@ mod services;
 mod views;
 
 pub use asset::{Asset, Assets};
-pub use body::{Body, MIN_PIECE};
+pub use body::{Body, MIN_PIECE, STREAM_PIECE};
 pub use call::{Call, ServiceRequest};
 pub use error::{Error, FieldName};
 pub use method::{Method, Methods};
@@ -105,9 +105,13 @@ enum Outcome {
     Pending(Ticket),
     /// A service makes it.
     Call(Call),
+    /// It is, but for its body, which comes as things happen.
+    Stream,
 }
 
 const JSON: &str = "application/json";
+/// Server-sent events (WHATWG HTML, section 9.2).
+const EVENT_STREAM: &str = "text/event-stream";
 /// The exposition format of Prometheus.
 const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
 
@@ -131,6 +135,18 @@ impl Response {
     /// before [`Node::poll_response`] says so.
     pub const fn is_pending(&self) -> bool {
         matches!(self.outcome, Outcome::Pending(_))
+    }
+
+    /// The answer whose body is a stream of events that starts with `body`. The shell
+    /// sends it as it comes, and reports its status with [`Node::handle_called`] when it begins, or
+    /// that of its refusal.
+    pub const fn stream(body: Body) -> Self {
+        Self { content_type: EVENT_STREAM, outcome: Outcome::Stream, ..Self::ok(body) }
+    }
+
+    /// Whether the body is a [stream](Self::stream).
+    pub const fn is_stream(&self) -> bool {
+        matches!(self.outcome, Outcome::Stream)
     }
 
     const fn ok(body: Body) -> Self {

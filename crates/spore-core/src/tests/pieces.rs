@@ -88,6 +88,7 @@ fn every_error_is_whole_with_and_without_a_node() {
         Error::HeadTooLarge,
         Error::NotImplemented,
         Error::Busy,
+        Error::StreamsBusy,
         Error::VersionNotSupported,
     ];
     for error in errors {

@@ -9,14 +9,15 @@ use embassy_futures::yield_now;
 use embassy_sync::blocking_mutex::raw::NoopRawMutex;
 use embassy_sync::signal::Signal;
 use embassy_time::{Duration, Instant, Timer, with_deadline};
-use spore_core::api::{Body, Call, Entrance, Error, Method, Response};
+use spore_core::api::{Body, Entrance, Error, Method, Response};
 
 use super::body::Decoder;
+use super::call::Calling;
 use super::head::{self, Framing, Head};
 use super::reply::{self, Length};
 use super::shared::{Claim, Lost, SharedBuffer};
+use super::stream::Streaming;
 use super::{Api, BODY_MAX, HEAD_MAX, Timeouts};
-use crate::ServiceReply;
 
 /// How much of a body is read at once, in bytes.
 const BODY_STEP: usize = 512;
@@ -56,6 +57,8 @@ pub(super) struct Place<'s, 'b> {
     pub(super) bodies: &'s SharedBuffer<'b>,
     /// Where the connection came in.
     pub(super) entrance: Entrance,
+    /// How many more streams there may be.
+    pub(super) streams: &'s Cell<usize>,
 }
 
 /// When a connection that is at work has to give up its seat.
@@ -95,7 +98,7 @@ impl Seat {
 }
 
 /// What ends the reading of a request.
-enum Stop {
+pub(super) enum Stop {
     /// The client is to be told, after which the connection ends.
     Refused(Error),
     /// Another one needs the seat, and the request has been on its way for long.
@@ -123,12 +126,12 @@ impl From<Ending> for Stop {
 }
 
 /// A request's body, without its framing.
-struct ReadBody<'s, 'b> {
-    len: usize,
+pub(super) struct ReadBody<'s, 'b> {
+    pub(super) len: usize,
     /// The shared buffer, if the body is there, and not behind its head.
-    shared: Option<Claim<'s, 'b>>,
+    pub(super) shared: Option<Claim<'s, 'b>>,
     /// Where the request ends in the connection's buffer.
-    end: usize,
+    pub(super) end: usize,
 }
 
 /// A request, and what is to become of it.
@@ -137,15 +140,8 @@ enum Turn {
     Answer(Response),
     /// A service is to answer.
     Call(Calling),
-}
-
-/// A request that waits for a service, all of it in the connection's buffer.
-struct Calling {
-    call: Call,
-    head: Head,
-    body: Range<usize>,
-    /// What came behind the request.
-    rest: Range<usize>,
+    /// The answer goes on for as long as there is something to tell.
+    Stream(Streaming),
 }
 
 /// The state of a connection that is being served.
@@ -153,18 +149,18 @@ struct Calling {
 /// The buffer holds, from its start, `filled` bytes that the client sent and that are not dealt
 /// with; what is behind them is free. A head stays where it is until its request is answered.
 pub(super) struct Connection<'c, 'b, S, A> {
-    socket: &'c mut S,
-    buf: &'c mut [u8],
-    filled: usize,
+    pub(super) socket: &'c mut S,
+    pub(super) buf: &'c mut [u8],
+    pub(super) filled: usize,
     /// The answer goes without its body: the request was a HEAD.
-    head_only: bool,
+    pub(super) head_only: bool,
     /// The client knows chunks.
-    http11: bool,
+    pub(super) http11: bool,
     /// Another request may follow the answer.
-    keep_alive: bool,
-    place: Place<'c, 'b>,
-    api: &'c A,
-    timeouts: &'c Timeouts,
+    pub(super) keep_alive: bool,
+    pub(super) place: Place<'c, 'b>,
+    pub(super) api: &'c A,
+    pub(super) timeouts: &'c Timeouts,
 }
 
 impl<'c, 'b, S: Read + Write, A: Api> Connection<'c, 'b, S, A> {
@@ -189,23 +185,24 @@ impl<'c, 'b, S: Read + Write, A: Api> Connection<'c, 'b, S, A> {
     }
 
     /// Serves requests until the connection is to be closed, and says how.
-    pub(super) async fn serve(mut self) -> Ending {
+    pub(super) async fn serve(&mut self) -> Ending {
         loop {
             // What is known of a request before its head is read.
             let kept = core::mem::replace(&mut self.keep_alive, false);
             (self.head_only, self.http11) = (false, true);
             let sent = match self.request(kept).await {
-                Ok(Turn::Answer(response)) => self.send(response).await,
+                Ok(Turn::Answer(mut response)) => self.send(&mut response).await,
                 Ok(Turn::Call(calling)) => self.call(calling).await,
+                Ok(Turn::Stream(mut streaming)) => self.stream(&mut streaming).await,
                 Err(Stop::Refused(error)) => {
                     self.keep_alive = false;
                     self.filled = 0;
                     self.seat().set_due(NEVER);
-                    self.send(Response::error(error)).await
+                    self.send(&mut Response::error(error)).await
                 }
                 Err(Stop::Displaced) => {
                     self.filled = 0;
-                    let told = self.send(Response::error(Error::RequestTimeout)).await;
+                    let told = self.send(&mut Response::error(Error::RequestTimeout)).await;
                     return told.err().unwrap_or(Ending::Idle);
                 }
                 Err(Stop::Ended(ending)) => return ending,
@@ -242,7 +239,7 @@ impl<'c, 'b, S: Read + Write, A: Api> Connection<'c, 'b, S, A> {
         self.seat().set_due(NEVER);
         let handle =
             |bytes: &[u8]| self.api.handle(&head.request(self.buf, bytes, self.place.entrance));
-        let response = match &body.shared {
+        let mut response = match &body.shared {
             None => handle(&self.buf[head.len..head.len + body.len]),
             Some(claim) => claim.with(body.len, handle)?,
         };
@@ -250,10 +247,18 @@ impl<'c, 'b, S: Read + Write, A: Api> Connection<'c, 'b, S, A> {
         if let Some(call) = response.service_call() {
             return self.gather(call, head, &body).map(Turn::Call);
         }
+        if response.is_stream() {
+            if self.place.streams.get() > 0 {
+                return Ok(Turn::Stream(Streaming { response, query: head.query() }));
+            }
+            response = Response::error(Error::StreamsBusy);
+            self.api.handle_called(response.status);
+        }
         // Head and body are not needed any more; what came after the request is the next one.
         self.forget(body.end..self.filled);
         drop(body);
-        Ok(Turn::Answer(self.decided(response).await))
+        self.decide(&mut response).await;
+        Ok(Turn::Answer(response))
     }
 
     fn seat(&self) -> &'c Seat {
@@ -261,82 +266,21 @@ impl<'c, 'b, S: Read + Write, A: Api> Connection<'c, 'b, S, A> {
     }
 
     /// Keeps only the `rest` of what the buffer holds.
-    fn forget(&mut self, rest: Range<usize>) {
+    pub(super) fn forget(&mut self, rest: Range<usize>) {
         self.filled = rest.len();
         self.buf.copy_within(rest, 0);
     }
 
-    /// Brings together in this connection's buffer what a service is to see: it may take long, for
-    /// which the shared one cannot be kept. There must be room for an answer behind it.
-    fn gather(&mut self, call: Call, head: Head, body: &ReadBody<'_, '_>) -> Result<Calling, Stop> {
-        let rest = body.end..self.filled;
-        let start = if body.shared.is_some() { self.filled } else { head.len };
-        let place = start..start + body.len;
-        if let Some(claim) = &body.shared {
-            let room = self.buf.get_mut(place.clone()).ok_or(Error::PayloadTooLarge)?;
-            claim.with(body.len, |bytes| room.copy_from_slice(bytes))?;
-            self.filled = place.end;
-        }
-        match reply::piece_room(&mut self.buf[self.filled..], 0) {
-            Some(_) => Ok(Calling { call, head, body: place, rest }),
-            None => Err(Stop::Refused(Error::PayloadTooLarge)),
-        }
-    }
-
-    /// Has a service answer, behind the request in the buffer, and sends what it says.
-    async fn call(&mut self, calling: Calling) -> Result<(), Ending> {
-        let Calling { call, head, body, rest } = calling;
-        let answered = {
-            let (request, free) = self.buf.split_at_mut(self.filled);
-            let request = call.request(&head.request(request, &request[body], self.place.entrance));
-            let room = reply::piece_room(free, 0).unwrap_or_default();
-            let until = Instant::now() + self.timeouts.response;
-            let answered = with_deadline(until, self.api.call(&request, room)).await;
-            let checked = answered.map(|answer| answer.checked(room.len()));
-            match checked {
-                Ok(Some(answer)) => answer,
-                Ok(None) => ServiceReply::error(Error::ServiceBroken, room),
-                Err(_) => ServiceReply::error(Error::ServiceTimeout, room),
-            }
-        };
-        self.api.handle_called(answered.status);
-        let sent = self.send_reply(answered).await;
-        self.forget(rest);
-        sent
-    }
-
-    /// Sends the answer of a service, which stands where the first piece of a body does.
-    async fn send_reply(&mut self, answered: ServiceReply) -> Result<(), Ending> {
-        let until = Instant::now() + self.timeouts.response;
-        let ServiceReply { status, content_type, len } = answered;
-        let bodiless = reply::is_bodiless(status);
-        let length = if bodiless { Length::None } else { Length::Known(len) };
-        let mut part = self.frame(length, len, true);
-        let response = Response::of_service(status, content_type);
-        let (buf, close) = (&mut self.buf[self.filled..], !self.keep_alive);
-        let entrance = self.place.entrance;
-        let Some(head) = reply::put_head(buf, part.start, &response, entrance, length, close)
-        else {
-            self.keep_alive = false;
-            return self.write(Part::Fixed(reply::INTERNAL), until).await;
-        };
-        part.start = head.start;
-        let all = if self.head_only || bodiless { head } else { part };
-        self.write(Part::Buffered(all), until).await
-    }
-
     /// Waits until a pending answer is decided.
-    async fn decided(&self, mut response: Response) -> Response {
+    async fn decide(&self, response: &mut Response) {
         let until = Instant::now() + self.timeouts.response;
-        while response.is_pending() && !self.api.poll_response(&mut response) {
+        while response.is_pending() && !self.api.poll_response(response) {
             if Instant::now() >= until {
-                let unfinished = Response::error(Error::Unfinished);
-                self.api.handle_called(unfinished.status);
-                return unfinished;
+                *response = Response::error(Error::Unfinished);
+                return self.api.handle_called(response.status);
             }
             Timer::after(LOOK).await;
         }
-        response
     }
 
     async fn read_head(&mut self, kept: bool) -> Result<Head, Stop> {
@@ -438,7 +382,7 @@ impl<'c, 'b, S: Read + Write, A: Api> Connection<'c, 'b, S, A> {
     }
 
     /// Sends an answer, as one write if its body fits the buffer.
-    async fn send(&mut self, mut response: Response) -> Result<(), Ending> {
+    async fn send(&mut self, response: &mut Response) -> Result<(), Ending> {
         // Behind a head's worth of bytes there is room for a piece, so that each round sends one.
         debug_assert!(self.filled <= HEAD_MAX);
         let until = Instant::now() + self.timeouts.response;
@@ -458,8 +402,7 @@ impl<'c, 'b, S: Read + Write, A: Api> Connection<'c, 'b, S, A> {
         let mut part = self.frame(length, len, last);
         let (entrance, close) = (self.place.entrance, !self.keep_alive);
         let buf = &mut self.buf[self.filled..];
-        let Some(head) = reply::put_head(buf, part.start, &response, entrance, length, close)
-        else {
+        let Some(head) = reply::put_head(buf, part.start, response, entrance, length, close) else {
             self.keep_alive = false;
             return self.write(Part::Fixed(reply::INTERNAL), until).await;
         };
@@ -490,7 +433,7 @@ impl<'c, 'b, S: Read + Write, A: Api> Connection<'c, 'b, S, A> {
         (len, false)
     }
 
-    fn frame(&mut self, length: Length, len: usize, last: bool) -> Range<usize> {
+    pub(super) fn frame(&mut self, length: Length, len: usize, last: bool) -> Range<usize> {
         if length == Length::Chunked {
             reply::put_chunk(&mut self.buf[self.filled..], len, last)
         } else {
@@ -498,7 +441,7 @@ impl<'c, 'b, S: Read + Write, A: Api> Connection<'c, 'b, S, A> {
         }
     }
 
-    async fn write(&mut self, part: Part, until: Instant) -> Result<(), Ending> {
+    pub(super) async fn write(&mut self, part: Part, until: Instant) -> Result<(), Ending> {
         let mut bytes = match part {
             Part::Buffered(place) => &self.buf[self.filled..][place],
             Part::Fixed(bytes) => bytes,
@@ -515,7 +458,7 @@ impl<'c, 'b, S: Read + Write, A: Api> Connection<'c, 'b, S, A> {
 }
 
 /// What is to be written.
-enum Part {
+pub(super) enum Part {
     /// A place in the free part of the buffer.
     Buffered(Range<usize>),
     Fixed(&'static [u8]),

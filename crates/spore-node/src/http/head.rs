@@ -1,5 +1,7 @@
 //! Request heads: from bytes to what the server must know, by `httparse` and RFC 9112's rules.
 
+use core::ops::Range;
+
 use httparse::{EMPTY_HEADER, Header, Status};
 use spore_core::api::{Entrance, Error, Method, Request};
 
@@ -42,6 +44,11 @@ struct Span {
 }
 
 impl Head {
+    /// Where the query is in the bytes that this head was parsed from.
+    pub(super) fn query(&self) -> Range<usize> {
+        self.query.start.into()..self.query.end.into()
+    }
+
     /// The request, read from the bytes that this head was parsed from, which came in at
     /// `entrance`.
     pub(super) fn request<'b>(

@@ -18,6 +18,8 @@
 //! | uses a transfer coding other than `chunked`, or `CONNECT` | 501 |
 //! | has not sent a whole request after [`Timeouts::grace`] when another needs its seat | 408 |
 //! | connects while all seats are taken, and by none such | 503 and `Retry-After` |
+//! | asks for a stream while there are as many as there may be | 503 and `Retry-After` |
+//! | reads nothing of a stream for [`Timeouts::write`], or half of a piece in [`Timeouts::response`] | a reset |
 //! | speaks another version than HTTP/1.0 or HTTP/1.1 | 505 |
 //! | connects and sends nothing | a closed connection after [`Timeouts::idle`] |
 //!
@@ -37,11 +39,13 @@
 //! Why the server is our own on `httparse`, with the figures: `docs/decisions/0002-http-server.md`.
 
 mod body;
+mod call;
 mod connection;
 mod head;
 mod reply;
 mod server;
 mod shared;
+mod stream;
 
 use crate::ServiceReply;
 use embassy_time::Duration;
@@ -54,6 +58,9 @@ pub const CONNECTIONS: usize = 3;
 
 /// Workers that a board runs: one per connection, and one that refuses.
 pub const WORKERS: usize = CONNECTIONS + 1;
+
+/// Connections that may be streams at once on a board. The next is refused with 503.
+pub const STREAMS: usize = 1;
 
 /// Longest head (request line, fields and the empty line) in bytes. Beyond it: 431.
 pub const HEAD_MAX: usize = 1024;
@@ -73,6 +80,9 @@ pub const BODY_MAX: usize = 2048;
 /// the longest head and still have room for the head of an answer and one piece of its body. A
 /// longer buffer means fewer and larger pieces on the wire.
 pub const BUFFER_LEN: usize = HEAD_MAX + reply::ROOM_MIN;
+
+/// The least room for a piece of a stream, in bytes: no single piece is larger.
+pub use spore_core::api::STREAM_PIECE;
 
 /// The application behind the server: the engine, or a stand-in for it in a test.
 ///
@@ -103,6 +113,14 @@ pub trait Api {
     /// Writes the next piece of an answer's body to `buf`, which has at least
     /// [`MIN_PIECE`](spore_core::api::MIN_PIECE) bytes, and returns how many bytes it wrote. Zero is the end.
     fn poll_body(&self, body: &mut Body, buf: &mut [u8]) -> usize;
+
+    /// Writes what there is now of a [stream](Response::is_stream) to `buf`, which has at least
+    /// [`STREAM_PIECE`] bytes, and returns how many bytes it wrote; `None` is the end. `query` is
+    /// that of the request.
+    fn poll_stream(&self, query: &str, body: &mut Body, buf: &mut [u8]) -> Option<usize>;
+
+    /// Waits until a stream that had nothing to send may have more, or is to end.
+    async fn stream_changed(&self);
 }
 
 impl<A: Api + ?Sized> Api for &A {
@@ -129,6 +147,14 @@ impl<A: Api + ?Sized> Api for &A {
     fn poll_body(&self, body: &mut Body, buf: &mut [u8]) -> usize {
         (**self).poll_body(body, buf)
     }
+
+    fn poll_stream(&self, query: &str, body: &mut Body, buf: &mut [u8]) -> Option<usize> {
+        (**self).poll_stream(query, body, buf)
+    }
+
+    async fn stream_changed(&self) {
+        (**self).stream_changed().await;
+    }
 }
 
 /// How long the server waits, and for what.
@@ -138,6 +164,7 @@ impl<A: Api + ?Sized> Api for &A {
 /// (until there is an answer, and until it is sent) and `linger`, and no longer: 49 s with the values of the
 /// product. When another client finds no seat, it keeps it only while it waits for the shared
 /// buffer, at most one `lease` for each seat, and while it is answered, and for [`grace`](Self::grace) before and after.
+/// The reader of a stream keeps its seat for as long as it reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeouts {
     /// For the first byte of a request, the first one or a later one of the connection. Nothing is
@@ -154,12 +181,15 @@ pub struct Timeouts {
     pub lease: Duration,
     /// For one write without any progress. Then the connection is reset.
     pub write: Duration,
-    /// From the first byte of an answer to its last, and for it to be decided, or made by a service,
+    /// From the first byte of an answer, or of a piece of a stream, to its last, and for it to be decided, or made by a service,
     /// before that. Then the connection is reset.
     pub response: Duration,
     /// For the client to read the end of an answer and close, after which the connection is reset.
     /// What it still sends is read and dropped meanwhile, since a reset would destroy the answer.
     pub linger: Duration,
+    /// How long a stream may have nothing to send before something is sent nevertheless, so that a
+    /// client that is gone is found out.
+    pub heartbeat: Duration,
 }
 
 impl Timeouts {
@@ -173,5 +203,6 @@ impl Timeouts {
         write: Duration::from_secs(3),
         response: Duration::from_secs(15),
         linger: Duration::from_secs(2),
+        heartbeat: Duration::from_secs(15),
     };
 }

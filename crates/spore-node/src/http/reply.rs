@@ -71,6 +71,11 @@ pub(super) fn piece_room(buf: &mut [u8], len: usize) -> Option<&mut [u8]> {
     buf.get_mut(PIECE_START + len..end).filter(|room| room.len() >= MIN_PIECE)
 }
 
+/// The room for a piece in a free part of `len` bytes.
+pub(super) const fn free_piece(len: usize) -> usize {
+    len - PIECE_START - TAIL_ROOM
+}
+
 /// Writes the head of the answer to a request that came in at `entrance` so that it ends at `end`; its place, or `None` if it does not fit.
 pub(super) fn put_head(
     buf: &mut [u8],
@@ -88,6 +93,10 @@ pub(super) fn put_head(
     text.put(reason(response.status))?;
     if !response.content_type.is_empty() && length != Length::None {
         text.field("Content-Type", response.content_type)?;
+    }
+    if response.is_stream() {
+        // A copy of it is of no use to anybody.
+        text.field("Cache-Control", "no-store")?;
     }
     match length {
         Length::Known(bytes) => text.field("Content-Length", decimal(bytes, &mut digits))?,

@@ -1,5 +1,7 @@
 //! Workers that accept connections, seat them or refuse them, and close them well.
 
+use core::cell::Cell;
+
 use edge_nal::io::{Read, Write};
 use edge_nal::{Close, TcpAccept, TcpShutdown};
 use embassy_futures::select::{Either, select};
@@ -32,17 +34,25 @@ pub struct Server<'b, const N: usize = CONNECTIONS> {
     free: Channel<NoopRawMutex, (usize, &'b mut [u8]), N>,
     seats: [Seat; N],
     bodies: SharedBuffer<'b>,
+    /// How many more streams there may be.
+    streams: Cell<usize>,
     timeouts: Timeouts,
 }
 
 impl<'b, const N: usize> Server<'b, N> {
     /// Makes a server with a buffer for each seat, and `body` for bodies that do not fit there. It
-    /// may be empty if every body fits: if each buffer has [`BODY_MAX`] bytes more than it must.
+    /// may be empty if every body fits: if each buffer has [`BODY_MAX`] bytes more than it must. At
+    /// most `streams` connections at once are streams; they should be fewer than the seats.
     ///
     /// # Panics
     ///
     /// If a buffer is shorter than [`BUFFER_LEN`], or `body` than [`BODY_MAX`] where it is needed.
-    pub fn new(buffers: [&'b mut [u8]; N], body: &'b mut [u8], timeouts: Timeouts) -> Self {
+    pub fn new(
+        buffers: [&'b mut [u8]; N],
+        body: &'b mut [u8],
+        streams: usize,
+        timeouts: Timeouts,
+    ) -> Self {
         let free = Channel::new();
         let all_fit = buffers.iter().all(|buffer| buffer.len() >= BUFFER_LEN + BODY_MAX);
         assert!(all_fit || body.len() >= BODY_MAX, "a body buffer must hold BODY_MAX bytes");
@@ -52,7 +62,8 @@ impl<'b, const N: usize> Server<'b, N> {
             let _ = free.try_send(seat);
         }
         let bodies = SharedBuffer::new(body);
-        Self { free, seats: [const { Seat::new() }; N], bodies, timeouts }
+        let seats = [const { Seat::new() }; N];
+        Self { free, seats, bodies, streams: Cell::new(streams), timeouts }
     }
 
     /// Accepts connections one after the other and sees each to its end. Never returns. All that
@@ -81,8 +92,13 @@ impl<'b, const N: usize> Server<'b, N> {
             return close(socket, REFUSAL_TIMEOUT).await;
         };
         let (number, buf) = &mut taken.seat;
-        let (seats, bodies) = (&self.seats[..], &self.bodies);
-        let place = Place { seats, number: *number, bodies, entrance };
+        let place = Place {
+            seats: &self.seats,
+            number: *number,
+            bodies: &self.bodies,
+            streams: &self.streams,
+            entrance,
+        };
         match Connection::new(socket, buf, place, api, &self.timeouts).serve().await {
             Ending::Finished => {
                 let seat = &self.seats[*number];

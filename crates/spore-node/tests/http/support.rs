@@ -114,6 +114,14 @@ impl Api for Stub {
         self.left.set(left - piece);
         piece
     }
+
+    fn poll_stream(&self, _: &str, _: &mut Body, _: &mut [u8]) -> Option<usize> {
+        unreachable!("the stub has no stream")
+    }
+
+    async fn stream_changed(&self) {
+        unreachable!("the stub has no stream")
+    }
 }
 
 /// One answer, taken apart.

@@ -216,6 +216,14 @@ impl Api for Engine {
     fn poll_body(&self, body: &mut Body, buf: &mut [u8]) -> usize {
         self.0.borrow().poll_body(now(), body, buf)
     }
+
+    fn poll_stream(&self, _: &str, _: &mut Body, _: &mut [u8]) -> Option<usize> {
+        None
+    }
+
+    async fn stream_changed(&self) {
+        core::future::pending().await
+    }
 }
 
 /// What a client does, drawn before the tasks run.
@@ -295,7 +303,7 @@ pub(super) fn visits(inputs: &mut Inputs, trace: &mut Trace<'_>) {
         let buffers = [(); SEATS].map(|()| &mut *Box::leak(vec![0; BUFFER_LEN].into_boxed_slice()));
         let body = Box::leak(vec![0; BODY_MAX].into_boxed_slice());
         let server: &'static Server<'static, SEATS> =
-            Box::leak(Box::new(Server::new(buffers, body, Timeouts::STANDARD)));
+            Box::leak(Box::new(Server::new(buffers, body, 1, Timeouts::STANDARD)));
         let door = Rc::new(Door::default());
         for _ in 0..=SEATS {
             let door = door.clone();

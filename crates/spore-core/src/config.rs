@@ -1,6 +1,7 @@
 //! What an operator sets, and what the hardware is.
 
 use crate::api::Assets;
+use crate::network::RadioConfig;
 use crate::security::ClusterKey;
 use crate::services::Catalogue;
 use crate::time::Duration;
@@ -12,14 +13,15 @@ pub const DEFAULT_PORT: u16 = 4210;
 
 /// The settings of one node.
 ///
-/// Costs 144 bytes of RAM, the key included.
+/// Costs 320 bytes of RAM, key and passwords included.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// The name that people know the node by: 1 to 32 letters, digits and hyphens (RFC 1123).
     /// One that was set through the API, and is stored, holds instead.
     /// It need not be unique; members are told apart by their ids.
     pub hostname: Hostname,
-    /// This node's address on the cluster's network, told to the others.
+    /// This node's address on the cluster's network, told to the others. With a radio it is that
+    /// of the network which the node is in.
     pub address: Ipv4Addr,
     /// The cluster's UDP port, the same on all members. Default [`DEFAULT_PORT`].
     pub port: u16,
@@ -35,6 +37,8 @@ pub struct Config {
     pub assets: Assets,
     /// The pace of the membership protocol, the same on all members.
     pub timing: Timing,
+    /// The node's radio; `None` if it is wired.
+    pub radio: Option<RadioConfig>,
 }
 
 /// The pace of discovery and failure detection. Each span is taken for at least 1 ms.

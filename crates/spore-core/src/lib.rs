@@ -10,7 +10,8 @@
 //!   handle_completion┼──▶│  Node  │───▶┼─ poll_action     what the shell must do
 //!   handle_fetched  ─┤   │        │    │
 //!   handle_resources ┤   └────────┘    ├─ poll_event      what has happened
-//!   handle_timeout   ┤                 └─ poll_timeout    when to call again
+//!   handle_radio     ┤                 └─ poll_timeout    when to call again
+//!   handle_timeout   ┤
 //!   leave           ─┘
 //! ```
 //!
@@ -26,6 +27,7 @@
 //! | [`events`] | topics, and the filters that select them |
 //! | [`api`] | the HTTP route table and the answers, as JSON made piece by piece |
 //! | [`settings`] | what an operator sets through the API |
+//! | [`network`] | the WiFi: station, access point, credentials on trial |
 //! | [`log`] | what happened lately |
 //! | [`store`] | what a node remembers over restarts |
 //! | [`node`] | [`Node`], which ties them together behind the verbs |
@@ -52,6 +54,7 @@ pub mod cluster;
 pub mod config;
 pub mod events;
 pub mod log;
+pub mod network;
 pub mod node;
 pub mod profile;
 mod random;

@@ -6,6 +6,7 @@ use crate::api::{self, Answers, Assets, Body, Error, Request, Response};
 use crate::cluster::{Cluster, Member, Refused, Status};
 use crate::config::{Config, Facts};
 use crate::log::Log;
+use crate::network::{Around, Credentials, Network, Password, RadioEvent, Ssid};
 use crate::profile::{List as _, Profile, Storage};
 use crate::security::request::SigningKey;
 use crate::security::{Epochs, Identity, OpenError, RequestNonces, Sealer, Seed, Succession};
@@ -55,6 +56,7 @@ pub struct Node<'a> {
     pub(crate) signing: Option<SigningKey>,
     pub(crate) request_nonces: RequestNonces,
     pub(crate) settings: Keeper,
+    pub(crate) network: Network<'a>,
     pub(crate) answers: Answers,
     pub(crate) log: Log<'a>,
     /// When the last verb was called that was told the time.
@@ -84,13 +86,14 @@ impl<'a> Node<'a> {
         let (tokens, mut rng) = seed.split();
         let (epochs, identity) = Epochs::new(Identity::decode(stored.identity), &mut rng);
         let settings = Settings::restore(stored);
-        let Storage { cluster, log } = storage;
+        let Storage { cluster, log, networks } = storage;
         let mut cluster =
             Cluster::new(now, config, identity, tokens, rng.fork(), stored.peers, cluster);
         if let Some(hostname) = &settings.hostname {
             cluster.set_hostname(hostname);
         }
-        Self {
+        let network = Network::new(now, config.radio.as_ref(), stored.network, networks.view());
+        let mut node = Self {
             facts,
             resources: Resources::default(),
             started: now,
@@ -101,6 +104,7 @@ impl<'a> Node<'a> {
             signing: config.key.as_ref().map(SigningKey::derive),
             request_nonces: RequestNonces::new(seed),
             settings: Keeper::new(settings),
+            network,
             answers: Answers::default(),
             log: Log::new(log.view()),
             latest: now,
@@ -110,7 +114,19 @@ impl<'a> Node<'a> {
             epochs,
             rng,
             traffic: Traffic::default(),
-        }
+        };
+        node.with_network(now, Network::start);
+        node
+    }
+
+    /// Lets `act` do something with the network manager and what it needs of the node.
+    fn with_network(
+        &mut self,
+        now: Instant,
+        act: impl FnOnce(&mut Network<'a>, &mut Around<'_, 'a>),
+    ) {
+        let Self { network, cluster, rng, .. } = self;
+        act(network, &mut Around { now, cluster, rng });
     }
 
     /// A UDP datagram came in. It is opened in place. A node that leaves takes in no more.
@@ -121,7 +137,8 @@ impl<'a> Node<'a> {
             traffic.unauthentic = traffic.unauthentic.saturating_add(1);
             return;
         };
-        if !self.epochs.is_ready() || self.cluster.is_leaving() {
+        let is_away = self.cluster.is_leaving() || !self.network.is_connected();
+        if !self.epochs.is_ready() || is_away {
             return;
         }
         let outcome = match sealer.open(datagram) {
@@ -208,6 +225,7 @@ impl<'a> Node<'a> {
                 self.put_off_restart(now, ended.is_some());
             }
             Completion::Store(Key::Peers, result) => self.cluster.stored_peers(now, result.is_ok()),
+            Completion::Store(Key::Network, result) => self.network.stored(now, result.is_ok()),
             Completion::Fetch(result) => {
                 let (directory, members) = self.cluster.directory();
                 self.poller.finish(now, result, directory, members);
@@ -233,6 +251,7 @@ impl<'a> Node<'a> {
         match key {
             Key::Identity => self.epochs.to_store().map_or(0, |identity| identity.encode(buf)),
             Key::Peers => self.cluster.peers_value(buf),
+            Key::Network => self.network.value(buf),
             Key::Settings => self.settings.to_store().map_or(0, |settings| settings.encode(buf)),
         }
     }
@@ -240,6 +259,36 @@ impl<'a> Node<'a> {
     /// What [`Action::Verify`] is about.
     pub fn succession(&self) -> Option<Succession> {
         self.settings.to_verify()
+    }
+
+    /// The radio has done something. A node without a radio ignores it.
+    pub fn handle_radio(&mut self, now: Instant, event: RadioEvent) {
+        self.latest = now;
+        self.with_network(now, |network, around| network.handle_radio(around, event));
+    }
+
+    /// With what the radio is to [connect](crate::network::RadioCommand::Connect).
+    pub fn station(&self) -> Option<&Credentials> {
+        self.network.credentials()
+    }
+
+    /// Name and password of the access point that the radio is to
+    /// [open](crate::network::RadioCommand::OpenAccessPoint): `SPORE-` and the last six digits of
+    /// the chip's number.
+    pub fn access_point(&self) -> (Ssid, &Password) {
+        (Ssid::of_access_point(self.facts.chip_id), self.network.password())
+    }
+
+    /// Whether the node is in its network. A wired one always is.
+    pub fn is_connected(&self) -> bool {
+        self.network.is_connected()
+    }
+
+    /// Begins to look for networks, unless what is known is new.
+    pub(crate) fn look_for_networks(&mut self, now: Instant) -> Result<(), Error> {
+        self.network.look(now)?;
+        self.with_network(now, Network::advance);
+        Ok(())
     }
 
     /// The shell has measured its body.
@@ -264,6 +313,7 @@ impl<'a> Node<'a> {
     /// The time of [`poll_timeout`](Self::poll_timeout) has come. Harmless at any other time.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.latest = now;
+        self.with_network(now, Network::advance);
         if self.is_talking() {
             self.cluster.handle_timeout(now);
             self.notice(now);
@@ -276,26 +326,31 @@ impl<'a> Node<'a> {
         self.poller.notice(now, directory, members);
     }
 
-    /// Whether it has a key to talk with, and nonces.
+    /// Whether it has a key to talk with, nonces, and a network.
     fn is_talking(&self) -> bool {
-        self.sealer.is_some() && self.epochs.is_ready()
+        self.sealer.is_some() && self.epochs.is_ready() && self.network.is_connected()
     }
 
     /// When to call [`handle_timeout`](Self::handle_timeout) and the `poll_*` verbs next, if
     /// nothing else happens.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let cluster = self.is_talking().then(|| self.cluster.poll_timeout()).flatten();
-        let poller = self.poller.poll_timeout().filter(|_| !self.cluster.is_leaving());
+        let asks = !self.cluster.is_leaving() && self.network.is_connected();
+        let poller = self.poller.poll_timeout().filter(|_| asks);
         // A change that is under way ends with an action of its own.
         let restart = self.restart.filter(|_| !self.settings.is_changing());
         let settings = self.settings.poll_timeout();
-        [cluster, self.epochs.poll_timeout(), poller, restart, settings].into_iter().flatten().min()
+        let (epochs, network) = (self.epochs.poll_timeout(), self.network.poll_timeout());
+        [cluster, epochs, poller, restart, settings, network].into_iter().flatten().min()
     }
 
     /// Writes the next datagram that is due into `buf`, which should hold
     /// [`MAX_DATAGRAM`](crate::wire::MAX_DATAGRAM) bytes.
     pub fn poll_transmit(&mut self, now: Instant, buf: &mut [u8]) -> Option<Transmit> {
-        let sealer = self.sealer.as_ref().filter(|_| self.epochs.is_ready())?;
+        if !self.is_talking() {
+            return None;
+        }
+        let sealer = self.sealer.as_ref()?;
         let buf = buf.get_mut(..crate::wire::MAX_DATAGRAM.min(buf.len()))?;
         let (destination, len) = self.cluster.poll_message(now, Sealer::message(buf))?;
         let header = self.epochs.take(&mut self.rng)?;
@@ -322,7 +377,13 @@ impl<'a> Node<'a> {
         if self.cluster.poll_store_peers(now) {
             return Some(Action::Store(Key::Peers));
         }
-        if self.cluster.is_leaving() {
+        if self.network.poll_store(now) {
+            return Some(Action::Store(Key::Network));
+        }
+        if let Some(command) = self.network.poll_command() {
+            return Some(Action::Radio(command));
+        }
+        if self.cluster.is_leaving() || !self.network.is_connected() {
             return None;
         }
         let (directory, members) = self.cluster.directory();

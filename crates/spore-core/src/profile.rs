@@ -6,6 +6,7 @@
 
 use crate::cluster::{Member, Outgoing};
 use crate::log::LogEntry;
+use crate::network::Seen;
 use crate::services::{Build, Known, Slot};
 use heapless::{Vec, VecView};
 
@@ -45,6 +46,8 @@ pub trait Profile {
     type Builds: List<Build>;
     /// What happened lately. The oldest entry makes room for one more.
     type Log: List<LogEntry>;
+    /// What networks a scan has found. Beyond it the weakest are left out.
+    type Networks: List<Seen>;
 }
 
 /// An ESP-01: 64 members, itself included, of at most 96 bytes each.
@@ -59,6 +62,7 @@ impl Profile for Esp01 {
     type Offers = Vec<u8, { 63 * 2 }>;
     type Builds = Vec<Build, 8>;
     type Log = Vec<LogEntry, 16>;
+    type Networks = Vec<Seen, 8>;
 }
 
 /// A Linux machine, or a simulated one: 512 members, itself included.
@@ -73,12 +77,14 @@ impl Profile for Host {
     type Offers = Vec<u8, { 511 * 32 }>;
     type Builds = Vec<Build, 64>;
     type Log = Vec<LogEntry, 32>;
+    type Networks = Vec<Seen, 32>;
 }
 
 /// The memory of one node, for [`Node::new`](crate::Node::new).
 pub struct Storage<P: Profile> {
     pub(crate) cluster: ClusterStorage<P>,
     pub(crate) log: P::Log,
+    pub(crate) networks: P::Networks,
 }
 
 /// The part of it that the member list needs.
@@ -99,7 +105,8 @@ impl<P: Profile> core::fmt::Debug for Storage<P> {
 
 impl<P: Profile> Storage<P> {
     /// Empty storage.
-    pub const NEW: Self = Self { cluster: ClusterStorage::NEW, log: P::Log::NEW };
+    pub const NEW: Self =
+        Self { cluster: ClusterStorage::NEW, log: P::Log::NEW, networks: P::Networks::NEW };
 }
 
 impl<P: Profile> ClusterStorage<P> {

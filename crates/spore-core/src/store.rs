@@ -23,11 +23,14 @@ pub enum Key {
     /// What was set through the API: at most [`MAX_VALUE`] bytes, see
     /// [`Settings`](crate::settings::Settings).
     Settings,
+    /// The credentials of the WiFi, and those that return if a change fails: at most 196 bytes, see
+    /// [`network`](crate::network).
+    Network,
 }
 
 impl Key {
     /// All keys.
-    pub const ALL: [Self; 3] = [Self::Identity, Self::Settings, Self::Peers];
+    pub const ALL: [Self; 4] = [Self::Identity, Self::Settings, Self::Peers, Self::Network];
 
     /// The key as a number, which never changes.
     pub const fn number(self) -> u8 {
@@ -35,6 +38,7 @@ impl Key {
             Self::Identity => 1,
             Self::Peers => 3,
             Self::Settings => 2,
+            Self::Network => 5,
         }
     }
 
@@ -44,6 +48,7 @@ impl Key {
             Self::Identity => "identity",
             Self::Peers => "peers",
             Self::Settings => "settings",
+            Self::Network => "network",
         }
     }
 }
@@ -63,6 +68,8 @@ pub struct Stored<'a> {
     /// Whether the settings that were stored last are damaged, so that these are earlier ones or
     /// none. Then no release key is believed or taken; see [`Settings`](crate::Settings).
     pub settings_damaged: bool,
+    /// The value of [`Key::Network`].
+    pub network: &'a [u8],
 }
 
 impl<'a> Stored<'a> {
@@ -72,6 +79,7 @@ impl<'a> Stored<'a> {
             Key::Identity => self.identity = value,
             Key::Peers => self.peers = value,
             Key::Settings => self.settings = value,
+            Key::Network => self.network = value,
         }
     }
 
@@ -80,8 +88,8 @@ impl<'a> Stored<'a> {
     pub const fn doubt(&mut self, key: Key) {
         match key {
             Key::Settings => self.settings_damaged = true,
-            // A body gives no earlier identity, and earlier peers are only tried.
-            Key::Identity | Key::Peers => (),
+            // A body gives no earlier identity; earlier peers and credentials are only tried.
+            Key::Identity | Key::Peers | Key::Network => (),
         }
     }
 }

@@ -138,6 +138,7 @@ fn live(
         services: settings.services.catalogue(),
         assets: Assets::NONE,
         timing: Timing::DEFAULT,
+        radio: None,
     };
     let restart = Rc::new(Signal::new());
     let system = HostSystem {

@@ -81,6 +81,14 @@ impl System for HostSystem {
             Event::MemberForgotten(id) => (id, "is forgotten"),
             Event::SettingsChanged => return info!("{}: settings changed", self.hostname),
             Event::RestartAsked => return info!("{}: a restart was asked for", self.hostname),
+            Event::NetworkConnected
+            | Event::NetworkDisconnected(_)
+            | Event::AccessPointOpened
+            | Event::AccessPointClosed
+            | Event::CredentialsKept
+            | Event::CredentialsReturned => {
+                return info!("{}: {}", self.hostname, event.topic());
+            }
             Event::RequestsRefused(count) => {
                 return warn!("{}: refused {count} requests for their credentials", self.hostname);
             }

@@ -16,6 +16,7 @@ use embassy_sync::signal::Signal;
 use embassy_sync::waitqueue::MultiWakerRegistration;
 use embassy_time::{Duration, Timer};
 use spore_core::api::{Body, Error, Request, Response, ServiceRequest};
+use spore_core::network::RadioEvent;
 use spore_core::security::Verdict;
 use spore_core::store::MAX_VALUE;
 use spore_core::time::Instant;
@@ -129,6 +130,12 @@ impl<'a, S: System> Shell<'a, S> {
         }
     }
 
+    /// The body's radio has done something.
+    pub fn handle_radio(&self, event: RadioEvent) {
+        self.node.borrow_mut().handle_radio(now(), event);
+        self.changed.signal(());
+    }
+
     /// Leaves the cluster, while [`drive`](Shell::drive) runs; see [`Node::leave`]. Afterwards the
     /// node is silent, and only a new start brings it back.
     pub async fn leave(&self) {
@@ -154,6 +161,10 @@ impl<'a, S: System> Shell<'a, S> {
                     let succession = self.node.borrow().succession();
                     let verdict = succession.map(|asked| self.system.verify(&asked));
                     Completion::Verify(verdict.unwrap_or(Verdict::Unsigned))
+                }
+                Some(Action::Radio(command)) => {
+                    self.system.radio(command, &self.node.borrow());
+                    continue;
                 }
                 Some(Action::Restart) => self.system.restart().await,
             };

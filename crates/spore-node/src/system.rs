@@ -2,6 +2,7 @@
 
 use crate::ServiceReply;
 use spore_core::api::ServiceRequest;
+use spore_core::network::RadioCommand;
 use spore_core::node::StoreFailed;
 use spore_core::security::{Succession, Verdict};
 use spore_core::{Event, Facts, Hostname, Key, Node, Resources, Seed};
@@ -31,6 +32,14 @@ pub trait System {
 
     /// Restarts the node at once, with what was stored. Nothing of the shell runs after that.
     async fn restart(&self) -> !;
+
+    /// Has the radio begin with `command`; `node` knows with which [credentials](Node::station) and
+    /// as which [access point](Node::access_point). What comes of it is reported later, with
+    /// [`Shell::handle_radio`](crate::Shell::handle_radio), and MUST NOT be from within this.
+    /// Only a body whose node has a radio ([`Config::radio`](spore_core::Config::radio)) is asked.
+    fn radio(&self, command: RadioCommand, node: &Node<'_>) {
+        let _ = (command, node);
+    }
 
     /// Answers a call of one of the services that the node, now called `hostname`, offers, with a body that it
     /// writes into `reply`, of at least [`MIN_PIECE`](spore_core::api::MIN_PIECE) bytes. The future

@@ -110,6 +110,8 @@ impl Running {
                         let verdict = verdict.unwrap_or(Verdict::Unsigned);
                         node.handle_completion(local, Completion::Verify(verdict));
                     }
+                    // All simulated nodes are wired.
+                    Action::Radio(_) => (),
                     Action::Restart => output.restart = true,
                 }
             }

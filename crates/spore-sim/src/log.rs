@@ -130,6 +130,12 @@ impl Fnv {
                     Event::SettingsChanged => (13, NodeId([0; 6])),
                     Event::RestartAsked => (14, NodeId([0; 6])),
                     Event::RequestsRefused(_) => (15, NodeId([0; 6])),
+                    Event::NetworkConnected => (16, NodeId([0; 6])),
+                    Event::NetworkDisconnected(_) => (17, NodeId([0; 6])),
+                    Event::AccessPointOpened => (18, NodeId([0; 6])),
+                    Event::AccessPointClosed => (19, NodeId([0; 6])),
+                    Event::CredentialsKept => (20, NodeId([0; 6])),
+                    Event::CredentialsReturned => (21, NodeId([0; 6])),
                 };
                 self.tagged(kind, observer, &id);
             }

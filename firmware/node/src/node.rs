@@ -200,6 +200,7 @@ fn make_shell(
         services: CATALOGUE,
         assets: Assets::NONE,
         timing: Timing::DEFAULT,
+        radio: None,
     };
     let mut stored = Stored::default();
     for (key, value) in Key::ALL.into_iter().zip(scratch.as_chunks_mut::<MAX_VALUE>().0) {

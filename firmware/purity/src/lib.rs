@@ -9,6 +9,7 @@ use core::panic::PanicInfo;
 
 use spore_core::api::{Body, Request, Response};
 use spore_core::cluster::{Member, Outgoing};
+use spore_core::network::RadioEvent;
 use spore_core::profile::Esp01;
 use spore_core::time::Instant;
 use spore_core::{
@@ -80,6 +81,9 @@ export! {
     }
     fn handle_resources(node: &mut Node<'a>, resources: Resources) {
         node.handle_resources(resources)
+    }
+    fn handle_radio(node: &mut Node<'a>, now: Instant, event: RadioEvent) {
+        node.handle_radio(now, event)
     }
     fn leave(node: &mut Node<'a>, now: Instant) {
         node.leave(now)

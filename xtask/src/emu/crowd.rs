@@ -169,6 +169,7 @@ fn config(at: SocketAddrV4, key: &ClusterKey) -> Config {
         services: Catalogue::EMPTY,
         assets: Assets::NONE,
         timing: Timing::DEFAULT,
+        radio: None,
     }
 }
 
@@ -226,7 +227,7 @@ impl Air {
                 Action::Fetch(_) => Completion::Fetch(Err(FetchFailed)),
                 // Nobody asks a member of the crowd for these.
                 Action::Verify => Completion::Verify(spore_core::security::Verdict::Unsigned),
-                Action::Restart => continue,
+                Action::Restart | Action::Radio(_) => continue,
             };
             node.handle_completion(now, completion);
         }

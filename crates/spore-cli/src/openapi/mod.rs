@@ -82,7 +82,7 @@ fn security(policy: Policy) -> Value {
     match policy {
         Policy::Open => json!([]),
         Policy::Signed => json!([{ "clusterKey": [] }]),
-        Policy::Declared => json!([{}, { "clusterKey": [] }]),
+        Policy::Provisioning | Policy::Declared => json!([{}, { "clusterKey": [] }]),
     }
 }
 

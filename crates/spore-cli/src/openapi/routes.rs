@@ -104,6 +104,29 @@ static DETAILS: &[Details] = &[
             }],
         )
     },
+    get(
+        "/api/network/status",
+        "getNetworkStatus",
+        &[json(200, "NetworkStatus", "The WiFi, or that there is none")],
+    ),
+    Details {
+        refusals: &[409],
+        ..get(
+            "/api/network/scan",
+            "scanNetworks",
+            &[json(200, "NetworkScan", "What the last scan has found so far")],
+        )
+    },
+    Details {
+        method: "PUT",
+        body: Some("WifiChange"),
+        refusals: &[409],
+        ..get(
+            "/api/network/wifi",
+            "changeWifi",
+            &[json(202, "NetworkStatus", "The node tries them half a second after this answer")],
+        )
+    },
     get("/api/auth/nonce", "getNonce", &[json(200, "Nonce", "A nonce that nobody else was given")]),
     get(
         "/metrics",
@@ -153,7 +176,11 @@ static REFUSALS: &[Refusal] = &[
     refusal(404, "NotFound", "There is nothing at this path"),
     refusal_with(405, "MethodNotAllowed", "The path has other methods", "Allow"),
     refusal(408, "RequestTimeout", "The request did not arrive in time"),
-    refusal(409, "Conflict", "The settings have another version, or are being changed"),
+    refusal(
+        409,
+        "Conflict",
+        "Not in the present state: another change is under way, or what it takes is not there",
+    ),
     refusal(413, "PayloadTooLarge", "The body is too large"),
     refusal(414, "UriTooLong", "The request line is too long"),
     refusal(421, "Misdirected", "Through its access point, a node answers to its address only"),

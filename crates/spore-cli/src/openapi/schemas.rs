@@ -17,6 +17,9 @@ pub(super) fn all() -> Map<String, Value> {
         ("Config", config()),
         ("ConfigChange", config_change()),
         ("Log", log()),
+        ("NetworkStatus", network_status()),
+        ("NetworkScan", network_scan()),
+        ("WifiChange", wifi_change()),
         ("Nonce", nonce()),
         ("Restarting", object(json!({ "restarting": { "const": true } }))),
     ];
@@ -101,7 +104,7 @@ fn status() -> Value {
 
 fn error() -> Value {
     let mut error = object(json!({
-        "code": { "type": "string", "pattern": "^[a-z/-]+$", "description": "For programs" },
+        "code": { "type": "string", "pattern": "^[a-z_]+$", "description": "For programs" },
         "message": { "type": "string", "minLength": 1, "description": "For people" },
         "field": { "type": "string", "description": "The field or parameter that is to blame" },
     }));
@@ -114,7 +117,7 @@ fn node_status() -> Value {
     let endpoint = object(json!({
         "method": one_of(&["GET", "POST", "PUT", "PATCH", "DELETE", "ANY"]),
         "path": { "type": "string", "pattern": "^/" },
-        "policy": one_of(&["open", "signed", "declared"]),
+        "policy": one_of(&["open", "signed", "provisioning", "declared"]),
     }));
     object(json!({
         "id": id(),
@@ -175,6 +178,65 @@ fn services() -> Value {
         "providers": list(provider),
     }));
     object(json!({ "services": list(service) }))
+}
+
+/// The name of a network. The length is in characters here, and in bytes for a node.
+fn ssid() -> Value {
+    json!({ "type": "string", "minLength": 1, "maxLength": 32 })
+}
+
+fn dbm() -> Value {
+    json!({ "type": "integer", "minimum": -128, "maximum": 127, "description": "dBm" })
+}
+
+fn network_status() -> Value {
+    let reasons =
+        ["not_found", "wrong_password", "lost", "address_conflict", "other", "timeout", "changed"];
+    let or_none = |words: &[&str]| {
+        let nothing = [Value::Null];
+        let words: Vec<_> = words.iter().map(|word| json!(word)).chain(nothing).collect();
+        json!({ "enum": words })
+    };
+    let prefix_len = json!({ "type": "integer", "minimum": 0, "maximum": 32 });
+    let access_point = object(json!({
+        "open": { "type": "boolean" },
+        "ssid": ssid(),
+        "clients": whole(8),
+    }));
+    let states = ["connected", "connecting", "waiting", "changing", "unconfigured", "wired"];
+    object(json!({
+        "radio": or_none(&["modelled", "esp8266"]),
+        "state": one_of(&states),
+        "ssid": or_null(ssid()),
+        "rssi": or_null(dbm()),
+        "address": or_null(address()),
+        "prefix_len": or_null(prefix_len),
+        "gateway": or_null(address()),
+        "since_ms": whole(64),
+        "attempts": whole(16),
+        "reason": or_none(&reasons),
+        "credentials": or_none(&["kept", "trial", "returned"]),
+        "access_point": or_null(access_point),
+    }))
+}
+
+fn network_scan() -> Value {
+    let network = object(json!({
+        "ssid": ssid(),
+        "rssi": dbm(),
+        "channel": { "type": "integer", "minimum": 0, "maximum": 255 },
+        "secure": { "type": "boolean", "description": "Whether it wants a password" },
+    }));
+    object(json!({
+        "scanning": { "type": "boolean" },
+        "age_ms": or_null(whole(64)),
+        "networks": list(network),
+    }))
+}
+
+fn wifi_change() -> Value {
+    let password = json!({ "type": "string", "pattern": "^([ -~]{8,63})?$" });
+    object(json!({ "ssid": ssid(), "password": password }))
 }
 
 fn config() -> Value {

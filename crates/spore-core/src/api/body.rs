@@ -1,9 +1,8 @@
 //! Bodies: a place in a document that is made while it is read.
 
 use super::metrics::Metric;
-use super::services;
 use super::views::{ConfigView, MemberView, NodeView, NonceView, ServiceView, TrafficView};
-use super::{Asset, Error, ROUTES};
+use super::{Asset, Error, ROUTES, network, services};
 use crate::node::Node;
 use crate::security::request::Nonce;
 use crate::time::Instant;
@@ -34,6 +33,8 @@ enum Place {
     Log(Log),
     /// What is left of a file.
     Asset(&'static [u8]),
+    Network,
+    Scan(network::Place),
     End,
 }
 
@@ -112,6 +113,14 @@ impl Body {
         Self(Place::Asset(asset.bytes()))
     }
 
+    pub(super) const fn network() -> Self {
+        Self(Place::Network)
+    }
+
+    pub(super) const fn scan() -> Self {
+        Self(Place::Scan(network::Place::Open))
+    }
+
     /// Reads a body that needs no node: that of [`Response::error`](super::Response::error).
     /// Returns its length, or 0 if it was read already or is another one.
     pub fn fill_error(&mut self, buf: &mut [u8]) -> usize {
@@ -145,6 +154,10 @@ impl Body {
                 Place::Log(place) => piece.log(node, place),
                 Place::Asset(&[]) => Ok(Place::End),
                 Place::Asset(bytes) => piece.part_of(bytes).map(Place::Asset),
+                Place::Network => piece.network(node, now).map(|()| Place::End),
+                Place::Scan(place) => {
+                    piece.scan(node, now, place).map(|next| next.map_or(Place::End, Place::Scan))
+                }
                 Place::End => break,
             };
             let Ok(next) = next else { break };

@@ -41,6 +41,10 @@ pub enum Error {
     ChangeUnderWay,
     /// 409: settings were lost, so that no release key is taken.
     SettingsDamaged,
+    /// 409: the node has no radio.
+    NoRadio,
+    /// 409: a scan would throw out a client of the access point, and there was none before.
+    AccessPointInUse,
     /// 413: the body is larger than this node takes.
     PayloadTooLarge,
     /// 414: the request line is longer than this node takes.
@@ -83,7 +87,11 @@ impl Error {
             Self::NotFound => 404,
             Self::MethodNotAllowed(_) => 405,
             Self::RequestTimeout => 408,
-            Self::VersionConflict | Self::ChangeUnderWay | Self::SettingsDamaged => 409,
+            Self::VersionConflict
+            | Self::ChangeUnderWay
+            | Self::SettingsDamaged
+            | Self::NoRadio
+            | Self::AccessPointInUse => 409,
             Self::PayloadTooLarge => 413,
             Self::UriTooLong => 414,
             Self::Misdirected => 421,
@@ -127,6 +135,8 @@ impl Error {
             Self::VersionConflict => "version_conflict",
             Self::ChangeUnderWay => "change_under_way",
             Self::SettingsDamaged => "settings_damaged",
+            Self::NoRadio => "no_radio",
+            Self::AccessPointInUse => "access_point_in_use",
             Self::PayloadTooLarge => "payload_too_large",
             Self::UriTooLong => "uri_too_long",
             Self::Misdirected => "misdirected",
@@ -164,6 +174,10 @@ impl Error {
             Self::VersionConflict => "the settings have another version; read them again",
             Self::ChangeUnderWay => "the settings are being changed; try again",
             Self::SettingsDamaged => "settings were lost; see SECURITY.md for how to go on",
+            Self::NoRadio => "this node has no radio",
+            Self::AccessPointInUse => {
+                "a client is on the access point, whom a scan would throw out; try again later"
+            }
             Self::PayloadTooLarge => "the body is too large",
             Self::UriTooLong => "the request line is too long",
             Self::Misdirected => "through its access point a node answers to its address only",

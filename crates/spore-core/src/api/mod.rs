@@ -11,6 +11,7 @@ mod call;
 mod error;
 mod method;
 mod metrics;
+mod network;
 mod portal;
 mod routes;
 mod services;
@@ -217,11 +218,23 @@ fn answer(node: &mut Node<'_>, now: Instant, request: &Request<'_>) -> Result<Re
         Target::Page => return Ok(Response::TO_PAGE),
     };
     let request = match policy {
-        Policy::Open => *request,
+        _ if is_open(node, policy, request) => *request,
         // A route without a policy of its own leads to something that has one.
-        Policy::Signed | Policy::Declared => auth::authenticate(node, now, request)?,
+        _ => auth::authenticate(node, now, request)?,
     };
     (route.handler)(node, now, &request)
+}
+
+/// Whether the request needs no credentials.
+fn is_open(node: &Node<'_>, policy: Policy, request: &Request<'_>) -> bool {
+    match policy {
+        Policy::Open => true,
+        // Nobody can sign for it yet, and who is on the access point has the board's password.
+        Policy::Provisioning => {
+            !node.is_claimed() && matches!(request.entrance, Entrance::AccessPoint(_))
+        }
+        Policy::Signed | Policy::Declared => false,
+    }
 }
 
 /// The refusal of a request whose body has not come yet, if it is certain without it.
@@ -231,8 +244,10 @@ pub(crate) fn precheck(
     request: &Request<'_>,
 ) -> Option<Response> {
     let checked = portal::target(node, request).and_then(|target| match target {
-        Target::Route(_, Policy::Signed | Policy::Declared) => auth::precheck(node, now, request),
-        Target::Route(_, Policy::Open) | Target::Asset(_) | Target::Page => Ok(()),
+        Target::Route(_, policy) if !is_open(node, policy, request) => {
+            auth::precheck(node, now, request)
+        }
+        Target::Route(..) | Target::Asset(_) | Target::Page => Ok(()),
     });
     let response = checked.err().map(Response::error)?;
     note(node, now, &response);

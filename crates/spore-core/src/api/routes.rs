@@ -1,9 +1,9 @@
 //! The route table.
 
-use super::{Body, Error, Method, Methods, Request, Response, call, query_parameter};
+use super::{Body, Error, Method, Methods, Request, Response, call, network, query_parameter};
 use crate::node::Node;
 use crate::services::Catalogue;
-use crate::settings::document::Wanted;
+use crate::settings::document::{Document, Wanted};
 use crate::time::Instant;
 use serde::Serialize;
 
@@ -33,6 +33,9 @@ pub enum Policy {
     Open,
     /// Who signs the request with the cluster key; see [`request`](crate::security::request).
     Signed,
+    /// Who signs the request; and, while the node is unclaimed, who is on its access point. No
+    /// service can declare this.
+    Provisioning,
     /// As each service declares it. No service can declare this.
     Declared,
 }
@@ -43,6 +46,7 @@ impl Policy {
         match self {
             Self::Open => "open",
             Self::Signed => "signed",
+            Self::Provisioning => "provisioning",
             Self::Declared => "declared",
         }
     }
@@ -82,7 +86,8 @@ pub static ROUTES: &[Route] = &[
         policy: Policy::Signed,
         summary: "Changes settings; answered when the change is durable",
         handler: |node, now, request| {
-            let ticket = node.change_settings(now, Wanted::parse(request.body)?)?;
+            let ticket =
+                node.change_settings(now, Wanted::parse(Document::Config, request.body)?)?;
             Ok(ticket.map_or(Response::ok(Body::config()), Response::pending))
         },
     },
@@ -105,6 +110,27 @@ pub static ROUTES: &[Route] = &[
         policy: Policy::Open,
         summary: "The member list, as this node sees it",
         handler: |_, _, _| Ok(Response::ok(Body::members())),
+    },
+    Route {
+        method: Method::Get,
+        path: "/api/network/status",
+        policy: Policy::Open,
+        summary: "The WiFi: state, name, address, access point",
+        handler: |_, _, _| Ok(Response::ok(Body::network())),
+    },
+    Route {
+        method: Method::Get,
+        path: "/api/network/scan",
+        policy: Policy::Open,
+        summary: "The networks that are heard; begins a scan if the last one is not new",
+        handler: |node, now, _| network::scan(node, now),
+    },
+    Route {
+        method: Method::Put,
+        path: "/api/network/wifi",
+        policy: Policy::Provisioning,
+        summary: "Tries other credentials, and keeps them only if they lead to an address",
+        handler: network::change,
     },
     Route {
         method: Method::Get,

@@ -142,7 +142,7 @@ pub(super) struct ProviderView<'a> {
     status: &'static str,
 }
 
-struct Address(Ipv4Addr);
+pub(super) struct Address(pub(super) Ipv4Addr);
 
 impl Serialize for Address {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

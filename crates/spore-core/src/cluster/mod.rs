@@ -28,6 +28,7 @@
 //! new one; if none is dead, the new one is not listed. The view is then partial: everything else
 //! works as before.
 
+mod connected;
 mod discovery;
 mod health;
 mod leave;

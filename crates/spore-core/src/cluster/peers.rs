@@ -94,6 +94,12 @@ impl Peers {
         if written.is_ok() { writer.len() } else { 0 }
     }
 
+    /// Begins to call them, as at the start.
+    pub(super) fn call_again(&mut self, now: Instant) {
+        self.call = (!self.list.is_empty()).then_some(now);
+        (self.turn, self.backoff) = (0, 1);
+    }
+
     pub(super) fn next(&self) -> Instant {
         self.call.map_or(self.look, |call| call.min(self.look))
     }

@@ -1,5 +1,6 @@
 //! What goes in and out of a node's verbs.
 
+use crate::network::{RadioCommand, Reason};
 use crate::security::Verdict;
 use crate::services::{Fetch, FetchFailed};
 use crate::store::Key;
@@ -41,6 +42,9 @@ pub enum Action {
     Fetch(Fetch),
     /// Judge [`Node::succession`], as [`Succession::judge`](crate::security::Succession::judge) does.
     Verify,
+    /// Have the radio do this. There is no completion; what the radio does is reported with
+    /// [`Node::handle_radio`]. A node without a radio is never asked.
+    Radio(RadioCommand),
     /// Restart the node: whatever answers were given had time to leave. It never ends.
     Restart,
 }
@@ -84,6 +88,18 @@ pub enum Event {
     RestartAsked,
     /// So many requests were refused for their credentials since the last such event.
     RequestsRefused(u32),
+    /// The station has an address.
+    NetworkConnected,
+    /// The station has no address any more.
+    NetworkDisconnected(Reason),
+    /// The access point is open.
+    AccessPointOpened,
+    /// The access point is closed.
+    AccessPointClosed,
+    /// Credentials that were on trial are kept.
+    CredentialsKept,
+    /// Credentials that were on trial have failed; those from before are back.
+    CredentialsReturned,
 }
 
 impl Event {
@@ -99,6 +115,12 @@ impl Event {
             Self::SettingsChanged => "node/settings/changed",
             Self::RestartAsked => "node/restart/asked",
             Self::RequestsRefused(_) => "node/requests/refused",
+            Self::NetworkConnected => "network/connected",
+            Self::NetworkDisconnected(_) => "network/disconnected",
+            Self::AccessPointOpened => "network/access-point/opened",
+            Self::AccessPointClosed => "network/access-point/closed",
+            Self::CredentialsKept => "network/credentials/kept",
+            Self::CredentialsReturned => "network/credentials/returned",
         }
     }
 
@@ -111,7 +133,7 @@ impl Event {
             | Self::MemberDied(id)
             | Self::MemberLeft(id)
             | Self::MemberForgotten(id) => Some(id),
-            Self::SettingsChanged | Self::RestartAsked | Self::RequestsRefused(_) => None,
+            _ => None,
         }
     }
 

@@ -22,7 +22,8 @@ pub enum InvalidService {
     /// The summary is longer than [`Service::SUMMARY_MAX`] bytes, or has a character other than
     /// printable ASCII without `"` and `\`.
     Summary,
-    /// The policy is [`Policy::Declared`]: it is the service that must declare one.
+    /// The policy is neither [`Policy::Open`] nor [`Policy::Signed`]: a service must declare one of
+    /// them.
     Policy,
 }
 
@@ -66,7 +67,7 @@ impl Service {
         if !is_summary(summary) {
             return Err(InvalidService::Summary);
         }
-        if matches!(policy, Policy::Declared) {
+        if matches!(policy, Policy::Declared | Policy::Provisioning) {
             return Err(InvalidService::Policy);
         }
         Ok(Self { name, policy, methods, summary })
@@ -226,7 +227,9 @@ mod tests {
     fn names_are_plain() {
         let Service { name, policy, methods, summary } = IDENTIFY;
         assert_eq!(Service::new(name, policy, methods, summary), Ok(IDENTIFY));
-        assert_eq!(Service::new("a", Policy::Declared, GET, ""), Err(InvalidService::Policy));
+        for policy in [Policy::Declared, Policy::Provisioning] {
+            assert_eq!(Service::new("a", policy, GET, ""), Err(InvalidService::Policy));
+        }
         for name in ["a", "relay", "relay-2", "abcdefghijklmnopqrstuvwx", "a--", "x0"] {
             assert!(Service::new(name, Policy::Open, GET, "").is_ok(), "{name}");
         }

@@ -1,6 +1,7 @@
 //! A change to the settings, as JSON.
 
 use crate::api::{Error, FieldName};
+use crate::network::{Password, Ssid};
 use crate::security::{ReleaseKey, Succession};
 use crate::wire::{self, Hostname};
 use core::fmt;
@@ -17,6 +18,17 @@ pub(crate) struct Wanted {
     pub(crate) release_key: Option<ReleaseKey>,
     /// By the present release key.
     pub(crate) signature: Option<[u8; Succession::SIGNATURE]>,
+    pub(crate) ssid: Option<Ssid>,
+    pub(crate) password: Option<Password>,
+}
+
+/// What a body is about. One reader for both takes less flash than two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Document {
+    /// `/api/node/config`.
+    Config,
+    /// `/api/network/wifi`.
+    Wifi,
 }
 
 /// The longest text: a signature in hexadecimal digits. Longer ones are refused.
@@ -29,11 +41,11 @@ impl Wanted {
     ///
     /// [`Error::InvalidJson`] for what is no JSON object, [`Error::InvalidField`] for a value that
     /// is not as it must be, [`Error::UnknownField`] for a field that there is not.
-    pub(crate) fn parse(body: &[u8]) -> Result<Self, Error> {
+    pub(crate) fn parse(document: Document, body: &[u8]) -> Result<Self, Error> {
         let mut error = Error::InvalidJson;
         let mut text = [0; TEXT_MAX];
         let mut deserializer = serde_json_core::de::Deserializer::new(body, Some(&mut text));
-        let wanted = Object { error: &mut error }.deserialize(&mut deserializer);
+        let wanted = Object { document, error: &mut error }.deserialize(&mut deserializer);
         let wanted = wanted.map_err(|_| error)?;
         // What stands behind the object must be blank.
         deserializer.end().map_err(|_| Error::InvalidJson)?;
@@ -43,6 +55,7 @@ impl Wanted {
 
 /// Reads the object, and says what was wrong with it: the deserialiser's own errors name no field.
 struct Object<'e> {
+    document: Document,
     error: &'e mut Error,
 }
 
@@ -65,22 +78,33 @@ impl<'de> Visitor<'de> for Object<'_> {
         let mut wanted = Wanted::default();
         while let Some(Parsed(name)) = map.next_key::<Parsed<FieldName>>()? {
             // Nothing but texts and numbers are read, so no value nests.
+            let of_config = self.document == Document::Config;
             let twice = match name.as_str() {
-                "version" => {
+                "ssid" if !of_config => {
+                    *self.error = Error::InvalidField("ssid");
+                    let Parsed(ssid) = map.next_value()?;
+                    wanted.ssid.replace(ssid).is_some()
+                }
+                "password" if !of_config => {
+                    *self.error = Error::InvalidField("password");
+                    let Parsed(password) = map.next_value()?;
+                    wanted.password.replace(password).is_some()
+                }
+                "version" if of_config => {
                     *self.error = Error::InvalidField("version");
                     wanted.version.replace(map.next_value()?).is_some()
                 }
-                "hostname" => {
+                "hostname" if of_config => {
                     *self.error = Error::InvalidField("hostname");
                     let Parsed(name) = map.next_value()?;
                     wanted.hostname.replace(name).is_some()
                 }
-                "release_key" => {
+                "release_key" if of_config => {
                     *self.error = Error::InvalidField("release_key");
                     let Parsed(key) = map.next_value()?;
                     wanted.release_key.replace(key).is_some()
                 }
-                "release_key_signature" => {
+                "release_key_signature" if of_config => {
                     *self.error = Error::InvalidField("release_key_signature");
                     let Parsed(Signature(signature)) = map.next_value()?;
                     wanted.signature.replace(signature).is_some()

@@ -1,11 +1,11 @@
-use super::{Error, Wanted};
+use super::{Document, Error, Wanted};
 use crate::security::ReleaseKey;
 use crate::wire::Hostname;
 use std::format;
 use std::string::String;
 
 fn parse(text: &str) -> Result<Wanted, Error> {
-    Wanted::parse(text.as_bytes())
+    Wanted::parse(Document::Config, text.as_bytes())
 }
 
 #[test]
@@ -21,6 +21,7 @@ fn all_fields_are_read_in_any_order_and_none_is_needed() {
         hostname: Some(Hostname::new("attic").unwrap()),
         release_key: Some(ReleaseKey([10; 32])),
         signature: Some([11; 64]),
+        ..Wanted::default()
     };
     assert_eq!(parse(&text), Ok(wanted));
     for cut in 0..text.trim_end().len() {
@@ -59,7 +60,7 @@ fn what_is_no_object_is_refused() {
     for text in ["", " ", "[]", "1", "null", "{", "{}}", "{}x", "{\"version", "{version:1}"] {
         assert_eq!(parse(text), Err(Error::InvalidJson), "{text}");
     }
-    assert_eq!(Wanted::parse(b"{\"\xff\":1}"), Err(Error::InvalidJson));
+    assert_eq!(Wanted::parse(Document::Config, b"{\"\xff\":1}"), Err(Error::InvalidJson));
     let mut rng = fastrand::Rng::with_seed(3);
     let seed = br#"{"hostname":"attic","version":12,"release_key":"00"}"#;
     for _ in 0..50_000 {
@@ -69,6 +70,27 @@ fn what_is_no_object_is_refused() {
             body[at] = if rng.bool() { rng.u8(..) } else { b"{}[]\",:\\u0"[rng.usize(..10)] };
         }
         // Whatever comes of it, it does not panic.
-        let _ = Wanted::parse(&body[..rng.usize(..=body.len())]);
+        let document = [Document::Config, Document::Wifi][rng.usize(..2)];
+        let _ = Wanted::parse(document, &body[..rng.usize(..=body.len())]);
     }
+}
+
+#[test]
+fn each_document_has_its_own_fields() {
+    let parse = |text: &str| Wanted::parse(Document::Wifi, text.as_bytes());
+    let wanted = parse(r#"{"password":"a \"b\" c d","ssid":"Caf\u00e9"}"#).unwrap();
+    assert_eq!(wanted.ssid.unwrap().as_str(), "Café");
+    assert_eq!(wanted.password.unwrap().as_str(), "a \"b\" c d");
+    for (text, error) in [
+        (r#"{"ssid":""}"#, Error::InvalidField("ssid")),
+        (r#"{"ssid":"a\n"}"#, Error::InvalidField("ssid")),
+        (r#"{"ssid":7}"#, Error::InvalidField("ssid")),
+        (r#"{"ssid":"a","ssid":"b"}"#, Error::InvalidField("ssid")),
+        (r#"{"password":"1234567"}"#, Error::InvalidField("password")),
+        (r#"{"hostname":"a"}"#, Error::UnknownField("hostname".parse().unwrap())),
+    ] {
+        assert_eq!(parse(text), Err(error), "{text}");
+    }
+    let unknown = Error::UnknownField("ssid".parse().unwrap());
+    assert_eq!(Wanted::parse(Document::Config, br#"{"ssid":"a"}"#), Err(unknown));
 }

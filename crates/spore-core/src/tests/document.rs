@@ -24,6 +24,7 @@ fn the_table_has_every_route_with_its_policy_and_no_other() {
         let policy = match route.policy {
             Policy::Open => "open",
             Policy::Signed => "signed",
+            Policy::Provisioning => "provisioning",
             Policy::Declared => "declared",
         };
         let wanted = format!("{} {}", route.method_name(), route.path);

@@ -2,6 +2,7 @@
 
 mod document;
 mod epochs;
+mod network;
 mod pair;
 mod past;
 mod pieces;

@@ -32,6 +32,7 @@ pub(super) fn config(n: u8) -> Config {
         services: Catalogue::EMPTY,
         assets: Assets::NONE,
         timing: Default::default(),
+        radio: None,
     }
 }
 
@@ -41,21 +42,31 @@ pub(super) fn address(n: u8) -> SocketAddrV4 {
 
 /// A node whose storage lives as long as the test program.
 pub(super) fn node(now: Instant, n: u8, stored: Option<Identity>) -> Node<'static> {
+    let mut value = [0; MAX_VALUE];
+    let len = stored.map_or(0, |identity| identity.encode(&mut value));
+    let stored = Stored { identity: &value[..len], ..Stored::default() };
+    configured(now, n, &config(n), &stored)
+}
+
+/// Node number `n` with another configuration.
+pub(super) fn configured(
+    now: Instant,
+    n: u8,
+    config: &Config,
+    stored: &Stored<'_>,
+) -> Node<'static> {
     let storage = Box::leak(Box::new(Storage::<Host>::NEW));
     let micros = now.as_micros().to_be_bytes();
     let mut seed = [n; 32];
     seed[..8].copy_from_slice(&micros);
-    let mut value = [0; MAX_VALUE];
-    let len = stored.map_or(0, |identity| identity.encode(&mut value));
-    let stored = Stored { identity: &value[..len], ..Stored::default() };
-    Node::new(now, &config(n), facts(), &stored, &Seed(seed), storage)
+    Node::new(now, config, facts(), stored, &Seed(seed), storage)
 }
 
 /// Grants every action but fetches, which fail.
 pub(super) fn act(node: &mut Node<'_>, now: Instant) {
     while let Some(action) = node.poll_action(now) {
         let completion = match action {
-            Action::Restart => continue,
+            Action::Restart | Action::Radio(_) => continue,
             Action::Verify => Completion::Verify(node.succession().unwrap().judge()),
             Action::Store(key) => Completion::Store(key, Ok(())),
             Action::Fetch(_) => Completion::Fetch(Err(FetchFailed)),

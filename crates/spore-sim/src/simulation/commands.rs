@@ -78,6 +78,7 @@ impl Simulation {
             services: self.scenario.services,
             assets: Assets::NONE,
             timing: self.scenario.timing,
+            radio: None,
         };
         let (local, capacity) = (clock.local(self.now), self.scenario.capacity(node));
         let mut stored = Stored::default();

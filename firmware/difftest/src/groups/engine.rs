@@ -209,6 +209,7 @@ pub(super) fn node(inputs: &mut Inputs, n: u8) -> Node<'static> {
         services: catalogue(n),
         assets: Assets::NONE,
         timing: Default::default(),
+        radio: None,
     };
     let facts = Facts {
         board: "sim",
@@ -283,7 +284,7 @@ fn step(
                 node.handle_completion(now, Completion::Store(key, Ok(())));
             }
             Action::Fetch(fetch) => answer(node, now, &fetch, trace),
-            Action::Verify | Action::Restart => trace.display(format_args!("{action:?}")),
+            Action::Verify | Action::Restart | Action::Radio(_) => trace.display(format_args!("{action:?}")),
         }
     }
     if node.poll_timeout().is_some_and(|due| due <= now) {

@@ -124,7 +124,7 @@ impl System for EmulatedSystem {
             Event::MemberDied(id) => ("is dead", id),
             Event::MemberLeft(id) => ("has left", id),
             Event::MemberForgotten(id) => ("is forgotten", id),
-            Event::SettingsChanged | Event::RestartAsked | Event::RequestsRefused(_) => {
+            _ => {
                 return log_line!("NODE {}", event.topic());
             }
         };

@@ -1,0 +1,40 @@
+//! What follows from being in a network again, or in another one.
+
+use super::member::Status;
+use super::{Cluster, discovery, probe};
+use crate::time::Instant;
+use crate::wire::Rumor;
+use core::net::Ipv4Addr;
+
+impl Cluster<'_> {
+    /// The node is in its network, from now on under this address, after a time in which it could
+    /// say and hear nothing.
+    ///
+    /// It begins like one that starts: it announces itself, and calls the members that it
+    /// remembers. Whom it knows may have been cut off just as long, and be back a little later: so
+    /// suspects have all their time before them, each of the dead is asked once, and the node
+    /// judges slowly until it has reached others (its local health is at its worst).
+    pub(crate) fn connected(&mut self, now: Instant, here: Ipv4Addr) {
+        if let Rumor::Alive { address, status_version, .. } = &mut self.own.rumor
+            && *address != here
+        {
+            *address = here;
+            *status_version = status_version.wrapping_add(1).max(1);
+        }
+        // What was to be said is of no use any more.
+        self.queue.clear();
+        self.announcements = discovery::Announcements::new(now);
+        self.peers.call_again(now);
+        self.probe = probe::Probe::new(now);
+        if self.table.rows().is_empty() {
+            return;
+        }
+        self.health.worsen(u8::MAX);
+        for member in self.table.rows_mut() {
+            if member.status == Status::Suspect {
+                member.since = now;
+            }
+        }
+        self.doubt_deaths(now);
+    }
+}

@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
 KEY = bytes(range(32))
 KINDS = {"announce": 1, "ping": 2, "ack": 3, "ping-req": 4, "relay-ping": 5, "relay-ack": 6,
-         "indirect-ack": 7}
+         "indirect-ack": 7, "events": 8, "window": 9, "window, asking": 10}
 STATUSES = {"alive": 0, "suspect": 1, "dead": 2, "left": 3}
 
 
@@ -20,6 +20,7 @@ def u(value, size):
 def record(r):
     out = u(STATUSES[r["status"]], 1) + bytes.fromhex(r["id"])
     out += u(r["incarnation"]["epoch"], 3) + u(r["incarnation"]["refutation"], 3)
+    out += u(r["published"], 3)
     if r["status"] == "alive":
         name = r["hostname"].encode()
         out += bytes(map(int, r["address"].split("."))) + u(r["http_port"], 2)
@@ -28,13 +29,25 @@ def record(r):
     return out
 
 
+def key(k):
+    return u(k["clock"], 4) + bytes.fromhex(k["publisher"]) + u(k["epoch"], 3) + u(k["seq"], 3)
+
+
+def event(e):
+    topic, payload = e["topic"].encode(), bytes.fromhex(e["payload"])
+    out = key(e) + u(int(e["retained"]), 1) + u(len(topic), 1) + topic
+    return out + u(len(payload), 2) + payload
+
+
 def message(m):
     out = u(KINDS[m["kind"]], 1)
     if "token" in m:
         out += bytes.fromhex(m["token"])
     for field in ["target", "origin"]:
         out += bytes.fromhex(m.get(field, ""))
-    return out + u(m["digest"], 4) + b"".join(map(record, [m["own"], *m["records"]]))
+    out += u(m["members"], 4) + u(m["window"], 4) + u(m["clock"], 4)
+    out += b"".join(map(record, [m["own"], *m.get("records", [])]))
+    return out + b"".join(map(event, m.get("events", []))) + b"".join(map(key, m.get("keys", [])))
 
 
 def seal(header, plain):
@@ -51,14 +64,24 @@ def service(name):
     return u(h, 4).hex()
 
 
-def alive(id, epoch, refutation, address, port, version, hostname, services=()):
+def alive(id, epoch, refutation, address, port, version, hostname, services=(), published=0):
     return {"status": "alive", "id": id, "incarnation": {"epoch": epoch, "refutation": refutation},
-            "address": address, "http_port": port, "status_version": version,
+            "published": published, "address": address, "http_port": port, "status_version": version,
             "hostname": hostname, "services": sorted(services)}
 
 
-def news(status, id, epoch, refutation):
-    return {"status": status, "id": id, "incarnation": {"epoch": epoch, "refutation": refutation}}
+def news(status, id, epoch, refutation, published=0):
+    return {"status": status, "id": id, "incarnation": {"epoch": epoch, "refutation": refutation},
+            "published": published}
+
+
+def published(clock, publisher, epoch, seq, retained, topic, payload):
+    return {"clock": clock, "publisher": publisher, "epoch": epoch, "seq": seq,
+            "retained": retained, "topic": topic, "payload": payload.hex()}
+
+
+def keys(*ks):
+    return [dict(zip(["clock", "publisher", "epoch", "seq"], k)) for k in ks]
 
 
 A, B, C = "0123456789ab", "ffffffffffff", "000000000001"
@@ -66,33 +89,50 @@ OWN = alive(A, 1, 0, "192.168.1.20", 80, 1, "kitchen")
 RELAY = alive(A, 1, 0, "192.168.1.20", 80, 2, "kitchen", [service("relay"), service("identify")])
 MESSAGES = [
     ("a node that knows nobody announces itself", 0,
-     {"kind": "announce", "digest": 0xDEADBEEF, "own": OWN, "records": []}),
+     {"kind": "announce", "members": 0xDEADBEEF, "window": 0, "clock": 0, "own": OWN, "records": []}),
     ("a ping with news of a suspect", 1,
-     {"kind": "ping", "token": "00112233445566778899aabbccdd", "digest": 0, "own": OWN,
+     {"kind": "ping", "token": "00112233445566778899aabbccdd", "members": 0, "window": 0, "clock": 0, "own": OWN,
       "records": [news("suspect", B, 7, 2)]}),
     ("a ping of a node with two services", 2,
-     {"kind": "ping", "token": "00112233445566778899aabbccdd", "digest": 1, "own": RELAY,
+     {"kind": "ping", "token": "00112233445566778899aabbccdd", "members": 1, "window": 0, "clock": 0, "own": RELAY,
       "records": [news("dead", B, 7, 2)]}),
     ("an ack with every kind of record, at the limits of every field", 0xFFFFFF,
-     {"kind": "ack", "token": "ff" * 14, "digest": 0xFFFFFFFF,
+     {"kind": "ack", "token": "ff" * 14, "members": 0xFFFFFFFF, "window": 0, "clock": 0,
       "own": alive(A, 0xFFFFFF, 0xFFFFFF, "255.255.255.255", 65535, 65535, "a" * 32,
                    ["00000000", "ffffffff", *(u(n, 4).hex() for n in range(1, 7))]),
       "records": [alive(C, 0, 0, "0.0.0.0", 0, 0, "x"), news("suspect", B, 0xFFFFFF, 0),
                   news("dead", C, 0, 0xFFFFFF), news("left", C, 1, 1)]}),
     ("a request to ask another member", 2,
-     {"kind": "ping-req", "token": "00112233445566778899aabbccdd", "target": B, "digest": 1,
+     {"kind": "ping-req", "token": "00112233445566778899aabbccdd", "target": B, "members": 1, "window": 0, "clock": 0,
       "own": OWN, "records": [news("suspect", C, 0, 0)]}),
     ("a ping for somebody else", 3,
-     {"kind": "relay-ping", "token": "00112233445566778899aabbccdd", "origin": B, "digest": 2,
+     {"kind": "relay-ping", "token": "00112233445566778899aabbccdd", "origin": B, "members": 2, "window": 0, "clock": 0,
       "own": OWN, "records": []}),
     ("its answer, to be passed on", 4,
-     {"kind": "relay-ack", "token": "ff" * 14, "origin": C, "digest": 3, "own": OWN,
+     {"kind": "relay-ack", "token": "ff" * 14, "origin": C, "members": 3, "window": 0, "clock": 0, "own": OWN,
       "records": []}),
     ("the answer, passed on", 5,
-     {"kind": "indirect-ack", "token": "00" * 14, "target": C, "digest": 0xFFFFFFFF, "own": OWN,
+     {"kind": "indirect-ack", "token": "00" * 14, "target": C, "members": 0xFFFFFFFF, "window": 0, "clock": 0, "own": OWN,
       "records": [news("left", B, 1, 0)]}),
+    ("two events", 7,
+     {"kind": "events", "members": 1, "window": 2, "clock": 3, "own": OWN, "events": [
+         published(3, A, 1, 2, False, "kitchen/lamp", b"on"),
+         published(2, B, 7, 1, True, "alarm", b"")]}),
+    ("an event at the limits of every field", 8,
+     {"kind": "events", "members": 0, "window": 0, "clock": 0xFFFFFFFF,
+      "own": alive(A, 1, 0, "192.168.1.20", 80, 1, "kitchen", (), 0xFFFFFF), "events": [
+         published(0xFFFFFFFF, B, 0xFFFFFF, 0xFFFFFF, True, "t" * 48, bytes(range(256)))]}),
+    ("the keys of an empty window", 9,
+     {"kind": "window", "members": 0, "window": 0, "clock": 0, "own": OWN,
+      "keys": keys((0, "0" * 12, 0, 0))}),
+    ("the keys of a full one, with a question", 10,
+     {"kind": "window, asking", "members": 0, "window": 0xFFFFFFFF, "clock": 100, "own": RELAY,
+      "keys": keys((83, B, 7, 1), *((100 - n, A, 1, 17 - n) for n in range(16)))}),
+    ("a node tells its last events", 11,
+     {"kind": "events", "members": 0, "window": 0, "clock": 9, "own": news("left", A, 1, 0, 4),
+      "events": [published(9, A, 1, 4, False, "door", b"\xff")]}),
     ("a node says that it goes", 6,
-     {"kind": "announce", "digest": 0, "own": news("left", A, 1, 0), "records": []}),
+     {"kind": "announce", "members": 0, "window": 0, "clock": 0, "own": news("left", A, 1, 0), "records": []}),
 ]
 
 
@@ -106,22 +146,21 @@ def valid():
 
 def malformed():
     base = message(MESSAGES[1][2])
-    own = base[19:]
     def head(own_record, tail=b""):
-        return base[:19] + own_record + tail
+        return base[:27] + own_record + tail
     yield "empty", b"", "Truncated"
     yield "kind 0", b"\0" + base[1:], "Kind"
-    yield "kind 8", b"\x08" + base[1:], "Kind"
+    yield "kind 11", b"\x0b" + base[1:], "Kind"
     yield "cut within the target", message(MESSAGES[3][2])[:20], "Truncated"
     yield "a ping whose sender has left", head(record(news("left", A, 1, 0))), "Sender"
-    yield "an announcement whose sender is suspect", b"\x01" + bytes(4) + record(
+    yield "an announcement whose sender is suspect", b"\x01" + bytes(12) + record(
         news("suspect", A, 1, 0)), "Sender"
     yield "cut within the token", base[:10], "Truncated"
     yield "cut within the last record", base[:-1], "Truncated"
-    yield "no record", base[:19], "Truncated"
+    yield "no record", base[:27], "Truncated"
     yield "first record of another node", head(record({**OWN, "id": B})), "Sender"
     yield "first record not alive", head(record(news("dead", A, 1, 0))), "Sender"
-    yield "status 4", base + b"\x04" + bytes(12), "Status"
+    yield "status 4", base + b"\x04" + bytes(15), "Status"
     for what, name in [("empty", b""), ("of 33 bytes", b"a" * 33), ("with a dot", b"a.b"),
                        ("that begins with a hyphen", b"-a"), ("that ends with one", b"a-"),
                        ("that is not UTF-8", b"\xff")]:
@@ -131,6 +170,25 @@ def malformed():
                       ("a service twice", [1, 1])]:
         bad = record(OWN)[:-1] + u(len(ids), 1) + b"".join(u(n, 4) for n in ids)
         yield what, head(bad), "Services"
+    bare = message({**MESSAGES[0][2], "kind": "events"})
+    good = published(3, A, 1, 2, False, "kitchen/lamp", b"on")
+    for what, bad in [("of number 0", {"seq": 0}), ("without a topic", {"topic": ""}),
+                      ("with a wildcard in its topic", {"topic": "a/+"}),
+                      ("with a topic of the system's", {"topic": "cluster/member/died"}),
+                      ("with a topic of 49 bytes", {"topic": "t" * 49}),
+                      ("with a payload of 257 bytes", {"payload": "00" * 257}),
+                      ("with a flag that is not known", {"retained": 2})]:
+        yield f"an event {what}", bare + event({**good, **bad}), "Event"
+    yield "an event with a topic that is not UTF-8", bare + event(
+        {**good, "topic": "a"}).replace(b"\1a", b"\1\xff"), "Event"
+    yield "an event cut within its payload", bare + event(good)[:-1], "Truncated"
+    yield "an event cut within its key", bare + event(good)[:15], "Truncated"
+    bare = message({**MESSAGES[0][2], "kind": "window"})
+    yield "a window without a horizon", bare, "Window"
+    yield "a window of 17 keys", bare + bytes(18 * 16), "Window"
+    yield "a window cut within a key", bare + bytes(31), "Truncated"
+    yield "a window of a sender that has left", message(
+        {**MESSAGES[0][2], "kind": "window", "own": news("left", A, 1, 0)}) + bytes(16), "Sender"
     yield "a service cut short", head(record(OWN)[:-1] + b"\x01abc"), "Truncated"
 
 

@@ -69,7 +69,7 @@ pub mod wire;
 mod tests;
 
 pub use config::{Config, Facts};
-pub use events::{Filter, Topic};
+pub use events::{Delivery, Filter, PublishError, Scope, Topic};
 pub use node::{Action, Completion, Destination, Event, Node, Resources, Transmit};
 pub use profile::{Profile, Storage};
 pub use security::{ClusterKey, Identity, Seed};

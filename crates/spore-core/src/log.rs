@@ -1,4 +1,4 @@
-//! What happened lately: a bounded list of events, for `GET /api/node/log`.
+//! What happened lately: a bounded list of system events, for `GET /api/node/log` and the bus.
 
 use crate::node::Event;
 use crate::time::Instant;
@@ -9,16 +9,20 @@ use serde::Serialize;
 /// One event and when it was noted.
 #[derive(Clone, Copy, Debug)]
 pub struct LogEntry {
-    at: Instant,
-    event: Event,
+    pub(crate) at: Instant,
+    pub(crate) event: Event,
+    /// Its number on this node's bus.
+    pub(crate) number: u32,
 }
 
 /// The latest events. The oldest one makes room.
 #[derive(Debug)]
 pub(crate) struct Log<'a> {
     entries: &'a mut VecView<LogEntry>,
-    /// The number of the next entry; the first one of a boot is 1.
-    next: u32,
+    /// The number of the last one that the shell has fetched.
+    fetched: u32,
+    /// Refusals that were added to an entry after it was fetched.
+    refused: u32,
 }
 
 /// An entry as the API shows it.
@@ -36,37 +40,58 @@ impl<'a> Log<'a> {
     /// A log in `entries`, emptied.
     pub(crate) fn new(entries: &'a mut VecView<LogEntry>) -> Self {
         entries.clear();
-        Self { entries, next: 1 }
+        Self { entries, fetched: 0, refused: 0 }
     }
 
-    /// Adds an event. Refusals on end are one entry, which tells of the latest and counts them all:
-    /// whoever has no key must not push out what happened.
-    pub(crate) fn add(&mut self, at: Instant, event: Event) {
-        if let (Some(LogEntry { at: latest, event: Event::RequestsRefused(count) }), true) =
-            (self.entries.last_mut(), matches!(event, Event::RequestsRefused(_)))
-        {
-            *latest = at;
-            *count = count.saturating_add(event.count());
-            return;
-        }
+    /// Adds an event under its number.
+    pub(crate) fn add(&mut self, number: u32, at: Instant, event: Event) {
         if self.entries.is_full() {
             self.entries.remove(0);
         }
-        if self.entries.push(LogEntry { at, event }).is_ok() {
-            self.next = self.next.saturating_add(1);
+        // There is room.
+        let _ = self.entries.push(LogEntry { at, event, number });
+    }
+
+    /// Adds an event to the last one, if both are refusals; whether they are. Refusals on end are
+    /// one entry, which tells of the latest and counts them all: whoever has no key must not push
+    /// out what happened.
+    pub(crate) fn merge(&mut self, at: Instant, event: Event) -> bool {
+        let Event::RequestsRefused(more) = event else { return false };
+        let Some(LogEntry { at: latest, event: Event::RequestsRefused(count), number }) =
+            self.entries.last_mut()
+        else {
+            return false;
+        };
+        *latest = at;
+        *count = count.saturating_add(more);
+        if *number <= self.fetched {
+            self.refused = self.refused.saturating_add(more);
         }
+        true
+    }
+
+    /// The next event that the shell has not fetched.
+    pub(crate) fn poll(&mut self) -> Option<Event> {
+        if self.refused > 0 {
+            return Some(Event::RequestsRefused(core::mem::take(&mut self.refused)));
+        }
+        let entry = self.entries.iter().find(|entry| entry.number > self.fetched)?;
+        self.fetched = entry.number;
+        Some(entry.event)
+    }
+
+    /// The entries, oldest first.
+    pub(crate) fn entries(&self) -> &[LogEntry] {
+        self.entries
     }
 
     /// The first entry whose number is above `after`, in a boot that began at `started`; and its
     /// number.
     pub(crate) fn after(&self, after: u32, started: Instant) -> Option<(u32, LogView)> {
-        let len = u32::try_from(self.entries.len()).unwrap_or(u32::MAX);
-        let first = self.next.saturating_sub(len);
-        let seq = after.saturating_add(1).max(first);
-        let index = usize::try_from(seq.saturating_sub(first)).ok()?;
-        let LogEntry { at, event } = self.entries.get(index)?;
+        let entry = self.entries.iter().find(|entry| entry.number > after)?;
+        let LogEntry { at, event, number } = *entry;
         let uptime_ms = at.since(started).as_millis();
         let (member, count) = (event.member(), event.count());
-        Some((seq, LogView { seq, uptime_ms, event: event.topic(), member, count }))
+        Some((number, LogView { seq: number, uptime_ms, event: event.topic(), member, count }))
     }
 }

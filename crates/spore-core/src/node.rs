@@ -5,7 +5,7 @@ mod types;
 use crate::api::{self, Answers, Assets, Body, Error, Request, Response};
 use crate::cluster::{Cluster, Member, Refused, Status};
 use crate::config::{Config, Facts};
-use crate::log::Log;
+use crate::events::{Delivery, Filter, PublishError, Scope, Topic};
 use crate::network::{Around, Credentials, Network, Password, RadioEvent, Ssid};
 use crate::profile::{List as _, Profile, Storage};
 use crate::security::request::SigningKey;
@@ -17,7 +17,7 @@ use crate::settings::change::{Keeper, Step, Ticket};
 use crate::settings::document::Wanted;
 use crate::store::{Key, Stored};
 use crate::time::{Duration, Instant};
-use crate::wire::{Hostname, Message, NodeId, Record, Rumor};
+use crate::wire::{EventRecord, Hostname, Message, NodeId, Record, Rumor};
 use core::net::SocketAddrV4;
 
 pub use types::{
@@ -58,9 +58,6 @@ pub struct Node<'a> {
     pub(crate) settings: Keeper,
     pub(crate) network: Network<'a>,
     pub(crate) answers: Answers,
-    pub(crate) log: Log<'a>,
-    /// When the last verb was called that was told the time.
-    latest: Instant,
     restart: Option<Instant>,
     refusals: Refusals,
     /// `None` while the node is unclaimed.
@@ -86,9 +83,16 @@ impl<'a> Node<'a> {
         let (tokens, mut rng) = seed.split();
         let (epochs, identity) = Epochs::new(Identity::decode(stored.identity), &mut rng);
         let settings = Settings::restore(stored);
-        let Storage { cluster, log, networks } = storage;
-        let mut cluster =
-            Cluster::new(now, config, identity, tokens, rng.fork(), stored.peers, cluster);
+        let Storage { cluster, events, networks } = storage;
+        let mut cluster = Cluster::new(
+            now,
+            config,
+            identity,
+            tokens,
+            rng.fork(),
+            stored.peers,
+            (cluster, events),
+        );
         if let Some(hostname) = &settings.hostname {
             cluster.set_hostname(hostname);
         }
@@ -106,8 +110,6 @@ impl<'a> Node<'a> {
             settings: Keeper::new(settings),
             network,
             answers: Answers::default(),
-            log: Log::new(log.view()),
-            latest: now,
             restart: None,
             refusals: Refusals::default(),
             sealer: config.key.as_ref().map(Sealer::new),
@@ -131,7 +133,6 @@ impl<'a> Node<'a> {
 
     /// A UDP datagram came in. It is opened in place. A node that leaves takes in no more.
     pub fn handle_datagram(&mut self, now: Instant, from: SocketAddrV4, datagram: &mut [u8]) {
-        self.latest = now;
         let traffic = &mut self.traffic;
         let Some(sealer) = &self.sealer else {
             traffic.unauthentic = traffic.unauthentic.saturating_add(1);
@@ -170,14 +171,12 @@ impl<'a> Node<'a> {
     /// An HTTP request came in. Its answer's body is read with [`poll_body`](Self::poll_body); if
     /// the answer [is pending](Response::is_pending), after [`poll_response`](Self::poll_response).
     pub fn handle_request(&mut self, now: Instant, request: &Request<'_>) -> Response {
-        self.latest = now;
         api::handle(self, now, request)
     }
 
     /// An HTTP request came in whose body the client holds back until it is asked for. Returns the
     /// refusal if the request is bound to be refused whatever the body is.
     pub fn handle_head(&mut self, now: Instant, request: &Request<'_>) -> Option<Response> {
-        self.latest = now;
         api::precheck(self, now, request)
     }
 
@@ -203,7 +202,6 @@ impl<'a> Node<'a> {
 
     /// An action has ended.
     pub fn handle_completion(&mut self, now: Instant, completion: Completion) {
-        self.latest = now;
         match completion {
             Completion::Store(Key::Identity, result) => {
                 if let Some(identity) = self.epochs.stored(now, result.is_ok()) {
@@ -217,7 +215,7 @@ impl<'a> Node<'a> {
                     if let Some(hostname) = &self.settings.current().hostname {
                         self.cluster.set_hostname(hostname);
                     }
-                    self.cluster.notify(Event::SettingsChanged);
+                    self.cluster.notify(now, Event::SettingsChanged);
                 }
             }
             Completion::Verify(verdict) => {
@@ -263,7 +261,6 @@ impl<'a> Node<'a> {
 
     /// The radio has done something. A node without a radio ignores it.
     pub fn handle_radio(&mut self, now: Instant, event: RadioEvent) {
-        self.latest = now;
         self.with_network(now, |network, around| network.handle_radio(around, event));
     }
 
@@ -312,7 +309,6 @@ impl<'a> Node<'a> {
 
     /// The time of [`poll_timeout`](Self::poll_timeout) has come. Harmless at any other time.
     pub fn handle_timeout(&mut self, now: Instant) {
-        self.latest = now;
         self.with_network(now, Network::advance);
         if self.is_talking() {
             self.cluster.handle_timeout(now);
@@ -392,9 +388,53 @@ impl<'a> Node<'a> {
 
     /// The next thing that has happened.
     pub fn poll_event(&mut self) -> Option<Event> {
-        let event = self.cluster.poll_event()?;
-        self.log.add(self.latest, event);
-        Some(event)
+        self.cluster.poll_event()
+    }
+
+    /// Publishes an event on this node alone, or in the whole cluster. Returns its number on this
+    /// node, where it is delivered at once. Its topic must be none of the system's own, and its
+    /// payload have at most [`EventRecord::MAX_PAYLOAD`] bytes; if `retained`, it stays until there
+    /// is a newer one of its topic, or retained ones of four other topics.
+    ///
+    /// Call the `poll_*` verbs afterwards, as after a `handle_*` verb.
+    pub fn publish(
+        &mut self,
+        now: Instant,
+        scope: Scope,
+        topic: &str,
+        payload: &[u8],
+        retained: bool,
+    ) -> Result<u32, PublishError> {
+        let topic = Topic::new(topic).map_err(|_| PublishError::Topic)?;
+        if topic.is_reserved() {
+            return Err(PublishError::Topic);
+        }
+        if payload.len() > EventRecord::MAX_PAYLOAD {
+            return Err(PublishError::Payload);
+        }
+        match scope {
+            Scope::Local if retained => Err(PublishError::Retained),
+            Scope::Local => Ok(self.cluster.events.publish_here(now, topic, payload)),
+            Scope::Cluster if !self.is_claimed() => Err(PublishError::Unclaimed),
+            Scope::Cluster if !self.epochs.is_ready() || self.cluster.is_leaving() => {
+                Err(PublishError::NotReady)
+            }
+            Scope::Cluster => self.cluster.publish(now, topic, payload, retained),
+        }
+    }
+
+    /// The first event that was delivered on this node with a number above `after`, and whose topic
+    /// `filter` matches. Begin with 0 for all that is still there, and go on with the
+    /// [`seq`](Delivery::seq) of the last one.
+    pub fn next_event(&self, after: u32, filter: Filter<'_>) -> Option<Delivery<'_>> {
+        let hostname = |id| self.cluster.member(id).map(Member::hostname);
+        self.cluster.events.after(after, filter, self.started, hostname)
+    }
+
+    /// The number of the event that was delivered last on this node; 0 if there was none. Begin
+    /// [`next_event`](Self::next_event) with it for what is to come.
+    pub const fn last_event(&self) -> u32 {
+        self.cluster.events.last()
     }
 
     /// Whether the node has a cluster key.
@@ -426,7 +466,7 @@ impl<'a> Node<'a> {
     pub(crate) fn restart(&mut self, now: Instant) {
         if self.restart.is_none() {
             self.restart = Some(now + RESTART_DELAY);
-            self.cluster.notify(Event::RestartAsked);
+            self.cluster.notify(now, Event::RestartAsked);
         }
     }
 
@@ -445,7 +485,7 @@ impl<'a> Node<'a> {
         if noted.is_none_or(|noted| now.since(noted) >= REFUSALS_PAUSE) {
             let count = core::mem::take(since);
             *noted = Some(now);
-            self.cluster.notify(Event::RequestsRefused(count));
+            self.cluster.notify(now, Event::RequestsRefused(count));
         }
     }
 

@@ -5,6 +5,7 @@
 //! on the stack. What happens at each limit stands with the part that has the limit.
 
 use crate::cluster::{Member, Outgoing};
+use crate::events::{LocalEvent, Publisher, Window};
 use crate::log::LogEntry;
 use crate::network::Seen;
 use crate::services::{Build, Known, Slot};
@@ -48,6 +49,13 @@ pub trait Profile {
     type Log: List<LogEntry>;
     /// What networks a scan has found. Beyond it the weakest are left out.
     type Networks: List<Seen>;
+    /// Who publishes events for the cluster: whoever is gone makes room. Beyond it, events are
+    /// delivered in the order in which they come, and gaps are not noticed.
+    type Publishers: List<Publisher>;
+    /// Events of this node alone. The oldest makes room for one more.
+    type LocalEvents: List<LocalEvent>;
+    /// Their topics and payloads: at least 304 bytes.
+    type LocalBytes: List<u8>;
 }
 
 /// An ESP-01: 64 members, itself included, of at most 96 bytes each.
@@ -63,6 +71,9 @@ impl Profile for Esp01 {
     type Builds = Vec<Build, 8>;
     type Log = Vec<LogEntry, 16>;
     type Networks = Vec<Seen, 8>;
+    type Publishers = Vec<Publisher, 64>;
+    type LocalEvents = Vec<LocalEvent, 4>;
+    type LocalBytes = Vec<u8, 400>;
 }
 
 /// A Linux machine, or a simulated one: 512 members, itself included.
@@ -76,14 +87,17 @@ impl Profile for Host {
     type Services = Vec<Known, 256>;
     type Offers = Vec<u8, { 511 * 32 }>;
     type Builds = Vec<Build, 64>;
-    type Log = Vec<LogEntry, 32>;
     type Networks = Vec<Seen, 32>;
+    type Log = Vec<LogEntry, 64>;
+    type Publishers = Vec<Publisher, 512>;
+    type LocalEvents = Vec<LocalEvent, 64>;
+    type LocalBytes = Vec<u8, 16_384>;
 }
 
 /// The memory of one node, for [`Node::new`](crate::Node::new).
 pub struct Storage<P: Profile> {
     pub(crate) cluster: ClusterStorage<P>,
-    pub(crate) log: P::Log,
+    pub(crate) events: EventStorage<P>,
     pub(crate) networks: P::Networks,
 }
 
@@ -97,6 +111,15 @@ pub(crate) struct ClusterStorage<P: Profile> {
     pub(crate) builds: P::Builds,
 }
 
+/// The part of it that events need.
+pub(crate) struct EventStorage<P: Profile> {
+    pub(crate) log: P::Log,
+    pub(crate) window: Window,
+    pub(crate) publishers: P::Publishers,
+    pub(crate) local: P::LocalEvents,
+    pub(crate) local_bytes: P::LocalBytes,
+}
+
 impl<P: Profile> core::fmt::Debug for Storage<P> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("Storage").finish_non_exhaustive()
@@ -105,8 +128,11 @@ impl<P: Profile> core::fmt::Debug for Storage<P> {
 
 impl<P: Profile> Storage<P> {
     /// Empty storage.
-    pub const NEW: Self =
-        Self { cluster: ClusterStorage::NEW, log: P::Log::NEW, networks: P::Networks::NEW };
+    pub const NEW: Self = Self {
+        cluster: ClusterStorage::NEW,
+        events: EventStorage::NEW,
+        networks: P::Networks::NEW,
+    };
 }
 
 impl<P: Profile> ClusterStorage<P> {
@@ -117,6 +143,16 @@ impl<P: Profile> ClusterStorage<P> {
         services: P::Services::NEW,
         offers: P::Offers::NEW,
         builds: P::Builds::NEW,
+    };
+}
+
+impl<P: Profile> EventStorage<P> {
+    const NEW: Self = Self {
+        log: P::Log::NEW,
+        window: Window::NEW,
+        publishers: P::Publishers::NEW,
+        local: P::LocalEvents::NEW,
+        local_bytes: P::LocalBytes::NEW,
     };
 }
 

@@ -92,6 +92,10 @@ impl System for HostSystem {
             Event::RequestsRefused(count) => {
                 return warn!("{}: refused {count} requests for their credentials", self.hostname);
             }
+            Event::EventsMissed { publisher, from, to, .. } => {
+                let publisher = name(node, publisher);
+                return warn!("{}: missed events {from} to {to} of {publisher}", self.hostname);
+            }
         };
         info!("{}: {} {change}", self.hostname, name(node, id));
     }

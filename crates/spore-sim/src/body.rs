@@ -8,8 +8,10 @@ use crate::report::Traffic;
 use crate::simulation::memory::{Pending, SECTORS};
 use spore_core::security::Verdict;
 use spore_core::store::MAX_VALUE;
-use spore_core::wire::MAX_DATAGRAM;
-use spore_core::{Action, Completion, Destination, Event, Facts, Fetch, Hostname, Key, Node};
+use spore_core::wire::{EventKey, MAX_DATAGRAM};
+use spore_core::{
+    Action, Completion, Destination, Event, Facts, Fetch, Filter, Hostname, Key, Node,
+};
 use std::collections::VecDeque;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::rc::Rc;
@@ -40,6 +42,8 @@ pub(crate) struct Running {
     /// When it wants to be woken.
     pub(crate) wake: Option<Duration>,
     pub(crate) stall: Option<Stall>,
+    /// The number of the last event that was delivered on its bus.
+    pub(crate) delivered: u32,
     /// The nonce that it used last.
     pub(crate) nonce: Option<Last>,
 }
@@ -59,6 +63,8 @@ pub(crate) struct Output {
     pub(crate) values: Vec<(Key, Rc<[u8]>)>,
     pub(crate) datagrams: Vec<(Destination, Rc<[u8]>)>,
     pub(crate) events: Vec<Event>,
+    /// What was delivered on its bus, after how many that are gone.
+    pub(crate) deliveries: Vec<(u32, Option<EventKey>, Option<Event>)>,
     pub(crate) fetches: Vec<Fetch>,
 }
 
@@ -95,7 +101,9 @@ impl Running {
         output.values.clear();
         output.datagrams.clear();
         output.events.clear();
+        output.deliveries.clear();
         output.fetches.clear();
+        let mut last = self.delivered;
         let deadline = self.engine.with(|node| {
             while let Some(action) = node.poll_action(local) {
                 match action {
@@ -122,8 +130,13 @@ impl Running {
             while let Some(event) = node.poll_event() {
                 output.events.push(event);
             }
+            while let Some(delivery) = node.next_event(last, Filter::ALL) {
+                last = delivery.seq;
+                output.deliveries.push((delivery.lost, delivery.key, delivery.system));
+            }
             node.poll_timeout()
         });
+        self.delivered = last;
         self.wake = deadline.map(|deadline| self.clock.world(deadline).max(now));
     }
 

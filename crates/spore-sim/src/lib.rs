@@ -23,6 +23,7 @@
 //! | [`simulation`] | [`Simulation`], which runs a scenario |
 //! | [`flash`] | a flash chip, and what a power cut leaves of its operations |
 //! | [`report`] | what came of it, in figures |
+//! | [`ledger`] | what was published for the cluster, and what became of it |
 //! | [`log`] | every event as it happens, and the hash over all of them |
 //! | [`junk`] | hostile datagrams and HTTP requests, for all bodies, not only this one |
 
@@ -32,6 +33,7 @@ mod engine;
 pub mod flash;
 mod http;
 pub mod junk;
+pub mod ledger;
 pub mod log;
 pub mod network;
 mod nonces;

@@ -1,5 +1,6 @@
 //! Every event of a run, and the hash over all of them.
 
+use spore_core::wire::EventKey;
 use spore_core::{Event, NodeId};
 use std::fmt;
 use std::net::SocketAddrV4;
@@ -35,6 +36,20 @@ pub enum Entry<'a> {
         from: usize,
         /// Who is asked, and answers.
         to: usize,
+    },
+    /// A node has published an event for the cluster.
+    Published {
+        /// Which node.
+        node: usize,
+        /// The event's key.
+        key: EventKey,
+    },
+    /// A node has delivered an event of the cluster, its own ones included.
+    EventDelivered {
+        /// Which node.
+        node: usize,
+        /// The event's key.
+        key: EventKey,
     },
     /// A node's engine noted something about a member.
     Membership {
@@ -119,6 +134,8 @@ impl Fnv {
                 self.tagged(13, to, &[]);
                 self.number(from as u128);
             }
+            Entry::Published { node, key } => self.event(23, node, &key),
+            Entry::EventDelivered { node, key } => self.event(24, node, &key),
             Entry::Membership { observer, event } => {
                 let (kind, NodeId(id)) = match event {
                     Event::MemberJoined(id) => (7, id),
@@ -136,10 +153,18 @@ impl Fnv {
                     Event::AccessPointClosed => (19, NodeId([0; 6])),
                     Event::CredentialsKept => (20, NodeId([0; 6])),
                     Event::CredentialsReturned => (21, NodeId([0; 6])),
+                    Event::EventsMissed { publisher, .. } => (22, publisher),
                 };
                 self.tagged(kind, observer, &id);
             }
         }
+    }
+
+    fn event(&mut self, kind: u8, node: usize, key: &EventKey) {
+        self.tagged(kind, node, &key.publisher.0);
+        self.bytes(&key.clock.to_be_bytes());
+        self.bytes(&key.epoch.to_be_bytes());
+        self.bytes(&key.seq.to_be_bytes());
     }
 
     fn tagged(&mut self, kind: u8, node: usize, rest: &[u8]) {

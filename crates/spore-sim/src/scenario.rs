@@ -117,6 +117,17 @@ pub enum Memory {
     Lost,
 }
 
+/// An event to be published for the cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Publication {
+    /// What it is about.
+    pub topic: String,
+    /// What it says.
+    pub payload: Vec<u8>,
+    /// Whether it stays until there is a newer one of its topic.
+    pub retained: bool,
+}
+
 /// Something that is done to a world.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Command {
@@ -142,6 +153,8 @@ pub enum Command {
     Stall(usize, Duration),
     /// A node offers other services from now on. Nothing happens if it does not run.
     Offer(usize, Catalogue),
+    /// A node publishes an event for the cluster. Nothing happens if it does not run, or refuses to.
+    Publish(usize, Publication),
     /// Nothing from the nodes `from` reaches the nodes `to` any more.
     Block {
         /// Senders.
@@ -272,6 +285,7 @@ impl Command {
         match self {
             Self::Start(node) | Self::Kill(node) | Self::Leave(node) => known(node),
             Self::Restart(node, _) | Self::Stall(node, _) | Self::Offer(node, _) => known(node),
+            Self::Publish(node, _) => known(node),
             Self::StepClock(node, _) => known(node),
             Self::CopyMemory { from, to } => known(from).and_then(|()| known(to)),
             Self::Block { from, to } => from.iter().chain(to).try_for_each(known),

@@ -4,15 +4,16 @@ mod commands;
 pub(crate) mod memory;
 
 use crate::body::{Body, Output, Running};
+use crate::ledger::Ledger;
 use crate::log::{Entry, Log, Sink};
 use crate::network::{Fault, Flight, Network, Passage};
 use crate::nonces::Nonces;
 use crate::queue::{Event, Queue};
 use crate::report::{Report, Traffic};
-use crate::scenario::{Command, Memory, Scenario, ScenarioError};
+use crate::scenario::{Command, Memory, Publication, Scenario, ScenarioError};
 use crate::watch::Watch;
 use fastrand::Rng;
-use spore_core::{ClusterKey, Destination, Node};
+use spore_core::{ClusterKey, Destination, Filter, Node, PublishError, Scope};
 use std::collections::VecDeque;
 use std::net::SocketAddrV4;
 use std::rc::Rc;
@@ -53,6 +54,9 @@ pub struct Simulation {
     pub(crate) rng: Rng,
     pub(crate) watch: Watch,
     pub(crate) nonces: Nonces,
+    pub(crate) ledger: Ledger,
+    /// Whether datagrams came from outside of the world.
+    tampered: bool,
     /// Whether some node's memory was copied to another one.
     copied: bool,
     pub(crate) log: Log,
@@ -90,6 +94,8 @@ impl Simulation {
             network,
             rng,
             nonces: Nonces::default(),
+            ledger: Ledger::default(),
+            tampered: false,
             copied: false,
             log: Log::default(),
             recording: VecDeque::new(),
@@ -128,6 +134,11 @@ impl Simulation {
     /// node.
     pub fn node(&self, node: usize) -> Option<&Node<'_>> {
         self.bodies[node].node()
+    }
+
+    /// What was published for the cluster, and what became of it.
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
     }
 
     /// The latest datagrams, oldest first; as many as the scenario wants to be kept.
@@ -213,7 +224,30 @@ impl Simulation {
     /// Hands `bytes` to the socket of a node now, as if they had come from `from`. Nothing happens
     /// if it does not run. Panics if there is no such node.
     pub fn inject(&mut self, to: usize, from: SocketAddrV4, bytes: &[u8]) {
+        self.tampered = true;
         self.deliver(to, from, &Rc::from(bytes));
+    }
+
+    /// Publishes an event for the cluster on a node. `None` if it does not run. Panics if there is
+    /// no such node.
+    pub fn publish(
+        &mut self,
+        node: usize,
+        publication: &Publication,
+    ) -> Option<Result<(), PublishError>> {
+        let Publication { topic, payload, retained } = publication;
+        let life = self.bodies[node].life.as_mut()?;
+        let local = life.clock.local(self.now);
+        let published = life.engine.with(|node| {
+            let number = node.publish(local, Scope::Cluster, topic, payload, *retained)?;
+            Ok(node.next_event(number - 1, Filter::ALL).and_then(|delivery| delivery.key))
+        });
+        if let Ok(Some(key)) = published {
+            self.log.add(self.now, &Entry::Published { node, key });
+            self.ledger.published(self.now, node, key);
+        }
+        self.settle(node);
+        Some(published.map(|_| ()))
     }
 
     fn happen(&mut self, event: Event) {
@@ -278,6 +312,16 @@ impl Simulation {
         if output.restart {
             let command = Box::new(Command::Restart(node, Memory::Kept));
             self.queue.push(self.now, Event::Command(command));
+        }
+        for (lost, key, event) in output.deliveries.drain(..) {
+            if let Some(key) = key {
+                self.log.add(self.now, &Entry::EventDelivered { node, key });
+            }
+            let result = self.ledger.delivered(self.now, node, lost, key, event);
+            // Of two nodes with one memory, both may publish the same number.
+            if let (Err(wrong), false) = (result, self.copied || self.tampered) {
+                panic!("seed {}: node {node} {wrong} at {:?}", self.scenario.seed, self.now);
+            }
         }
         let members = life.engine.node().members();
         for event in &output.events {

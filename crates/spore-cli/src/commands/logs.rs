@@ -12,7 +12,7 @@ use std::time::Duration;
 
 /// Show what happened lately, as a node saw it.
 ///
-/// A node remembers its last events only: 16 on a board, 32 on a PC.
+/// A node remembers its last events only: 16 on a board, 64 on a PC.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Logs {

@@ -297,7 +297,7 @@ impl<'a> Piece<'a> {
             }
             Log::After(after, first) => (after, first),
         };
-        let Some((seq, entry)) = node.log.after(after, node.started) else {
+        let Some((seq, entry)) = node.cluster.events.bus.log.after(after, node.started) else {
             self.text("]}")?;
             return Ok(Place::End);
         };

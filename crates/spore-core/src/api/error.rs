@@ -1,6 +1,7 @@
 //! What can be wrong with a request.
 
 use super::Methods;
+use crate::events::PublishError;
 use core::convert::Infallible;
 use core::str::FromStr;
 use serde::Serialize;
@@ -51,6 +52,8 @@ pub enum Error {
     UriTooLong,
     /// 421: through the access point, under a name that is not the node's.
     Misdirected,
+    /// 429: more events were published than the cluster can carry.
+    TooManyEvents,
     /// 431: the head is larger than this node takes, or has more fields.
     HeadTooLarge,
     /// 500: the change could not be made durable, so the old state holds.
@@ -63,6 +66,8 @@ pub enum Error {
     Busy,
     /// 503: as many event streams are open as this node serves at once.
     StreamsBusy,
+    /// 503: the node is starting, or leaving.
+    NotReady,
     /// 503: the outcome is not known yet. The request may still be carried out.
     Unfinished,
     /// 504: a service of this node has not answered in time. It may still carry out the request.
@@ -95,10 +100,11 @@ impl Error {
             Self::PayloadTooLarge => 413,
             Self::UriTooLong => 414,
             Self::Misdirected => 421,
+            Self::TooManyEvents => 429,
             Self::HeadTooLarge => 431,
             Self::StoreFailed | Self::ServiceBroken => 500,
             Self::NotImplemented => 501,
-            Self::Busy | Self::StreamsBusy | Self::Unfinished => 503,
+            Self::Busy | Self::StreamsBusy | Self::NotReady | Self::Unfinished => 503,
             Self::ServiceTimeout => 504,
             Self::VersionNotSupported => 505,
         }
@@ -140,12 +146,14 @@ impl Error {
             Self::PayloadTooLarge => "payload_too_large",
             Self::UriTooLong => "uri_too_long",
             Self::Misdirected => "misdirected",
+            Self::TooManyEvents => "too_many_events",
             Self::HeadTooLarge => "head_too_large",
             Self::StoreFailed => "store_failed",
             Self::ServiceBroken => "service_broken",
             Self::ServiceTimeout => "service_timeout",
             Self::NotImplemented => "not_implemented",
             Self::Busy | Self::StreamsBusy => "busy",
+            Self::NotReady => "not_ready",
             Self::Unfinished => "unfinished",
             Self::VersionNotSupported => "version_not_supported",
         }
@@ -181,6 +189,7 @@ impl Error {
             Self::PayloadTooLarge => "the body is too large",
             Self::UriTooLong => "the request line is too long",
             Self::Misdirected => "through its access point a node answers to its address only",
+            Self::TooManyEvents => "more events than the cluster can carry; try again later",
             Self::HeadTooLarge => "the request head is too large or has too many fields",
             Self::StoreFailed => "the change could not be stored; the old settings hold",
             Self::ServiceBroken => "the service's answer is not as it must be",
@@ -188,6 +197,7 @@ impl Error {
             Self::NotImplemented => "this method or transfer coding is not known here",
             Self::Busy => "all connections are in use; try again",
             Self::StreamsBusy => "all event streams of this node are in use; try again, or poll",
+            Self::NotReady => "the node is starting or leaving; try again",
             Self::Unfinished => "the outcome is not known yet; read the state again",
             Self::VersionNotSupported => "only HTTP/1.0 and HTTP/1.1 are spoken here",
         }
@@ -204,9 +214,11 @@ impl Error {
     /// The `Retry-After` field in seconds.
     pub const fn retry_after(self) -> Option<u16> {
         match self {
-            Self::Busy | Self::Unfinished => Some(1),
+            Self::Busy | Self::NotReady | Self::Unfinished => Some(1),
             // Others are open for as long as their readers like.
             Self::StreamsBusy => Some(5),
+            // An event that may not be pushed out yet is old enough then.
+            Self::TooManyEvents => Some(4),
             _ => None,
         }
     }
@@ -217,6 +229,19 @@ impl Error {
             Self::InvalidField(name) => Some(name),
             Self::UnknownField(name) => Some(name.as_str()),
             _ => None,
+        }
+    }
+}
+
+impl From<PublishError> for Error {
+    fn from(error: PublishError) -> Self {
+        match error {
+            PublishError::Topic => Self::InvalidField("topic"),
+            PublishError::Payload => Self::InvalidField("payload"),
+            PublishError::Retained => Self::InvalidField("retained"),
+            PublishError::Unclaimed => Self::Unclaimed,
+            PublishError::NotReady => Self::NotReady,
+            PublishError::TooMany => Self::TooManyEvents,
         }
     }
 }

@@ -39,8 +39,9 @@ impl Cluster<'_> {
     /// Begins to leave. A node that leaves already goes on doing so.
     pub(crate) fn leave(&mut self, now: Instant) {
         if self.leaving.is_none() {
-            // What else it had to say is of no use any more.
+            // What else it had to say is of no use any more, but for events.
             self.queue.clear();
+            self.tell_last_news(now);
             self.leaving = Some(Leave { next: now, rounds: 0 });
         }
     }
@@ -78,9 +79,11 @@ impl Cluster<'_> {
 
     /// What this node says of itself, in a message.
     pub(super) fn own_record(&self) -> Record {
+        let published = self.events.published(self.own.id, self.own.incarnation.epoch);
+        let own = Record { published, ..self.own.clone() };
         match self.leaving {
-            Some(_) => Record { rumor: Rumor::Left, ..self.own.clone() },
-            None => self.own.clone(),
+            Some(_) => Record { rumor: Rumor::Left, ..own },
+            None => own,
         }
     }
 }

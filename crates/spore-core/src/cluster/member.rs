@@ -4,7 +4,7 @@ use crate::config::Timing;
 use crate::security::{ReplayWindow, Tokens};
 use crate::services::Directory;
 use crate::time::{Duration, Instant};
-use crate::wire::{Hostname, Incarnation, NodeId, Record, Rumor};
+use crate::wire::{Hostname, Incarnation, NodeId, Record, Rumor, U24, mixed_fnv};
 use core::net::{Ipv4Addr, SocketAddrV4};
 
 /// What is known of a member's life.
@@ -151,8 +151,9 @@ impl Member {
         (self.id, SocketAddrV4::new(self.address, port))
     }
 
-    /// What this node says of it to others, its services included.
-    pub(crate) fn record(&self, directory: &Directory<'_>) -> Record {
+    /// What this node says of it to others, its services included; and that so many events of its
+    /// boot are known.
+    pub(crate) fn record(&self, directory: &Directory<'_>, published: U24) -> Record {
         let rumor = match self.status {
             Status::Active => Rumor::Alive {
                 address: self.address,
@@ -165,7 +166,7 @@ impl Member {
             Status::Dead => Rumor::Dead,
             Status::Left => Rumor::Left,
         };
-        Record { id: self.id, incarnation: self.incarnation, rumor }
+        Record { id: self.id, incarnation: self.incarnation, published, rumor }
     }
 
     /// When time alone changes its status: a suspect dies, a dead one is forgotten. A suspect that
@@ -190,8 +191,7 @@ impl Member {
 }
 
 impl Record {
-    /// 32 bits that differ from those of other live members and incarnations (FNV-1a with a final
-    /// mix, so that the XOR of many does not cancel out).
+    /// 32 bits that differ from those of other live members and incarnations.
     pub(super) fn digest(&self) -> u32 {
         let version = match &self.rumor {
             Rumor::Alive { status_version, .. } => *status_version,
@@ -217,13 +217,7 @@ fn digest(id: NodeId, incarnation: Incarnation, status_version: u16) -> u32 {
     let epoch = incarnation.epoch.to_be_bytes();
     let refutation = incarnation.refutation.to_be_bytes();
     let bytes = id.0.iter().chain(&epoch).chain(&refutation);
-    let mut hash = 0x811C_9DC5_u32;
-    for &byte in bytes.chain(&status_version.to_be_bytes()) {
-        hash = (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193);
-    }
-    hash ^= hash >> 16;
-    hash = hash.wrapping_mul(0x85EB_CA6B);
-    hash ^ hash >> 13
+    mixed_fnv(bytes.chain(&status_version.to_be_bytes()))
 }
 
 #[cfg(test)]

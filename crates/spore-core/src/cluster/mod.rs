@@ -24,6 +24,8 @@
 //! [`security`](crate::security)). Members that are known by hearsay alone are greeted with a ping
 //! soon, to change that.
 //!
+//! *Events* spread as rumors, and windows of events are compared (`spread`).
+//!
 //! *Limits*: when the member list is full, the member that has been dead longest makes room for a
 //! new one; if none is dead, the new one is not listed. The view is then partial: everything else
 //! works as before.
@@ -39,6 +41,7 @@ mod receive;
 mod relay;
 mod rumor;
 mod send;
+mod spread;
 mod table;
 
 pub use member::{Member, Status};
@@ -46,19 +49,16 @@ pub(crate) use receive::Refused;
 pub use send::Outgoing;
 
 use crate::config::{Config, Timing};
+use crate::events::Events;
 use crate::node::Event;
-use crate::profile::{ClusterStorage, List as _, Profile};
+use crate::profile::{ClusterStorage, EventStorage, List as _, Profile};
 use crate::security::{Identity, Tokens};
 use crate::services::{Catalogue, Directory};
 use crate::time::Instant;
-use crate::wire::{Hostname, Incarnation, NodeId, Record, Rumor};
+use crate::wire::{Hostname, Incarnation, NodeId, Record, Rumor, U24};
 use core::net::{Ipv4Addr, SocketAddrV4};
-use heapless::Deque;
 use send::Queue;
 use table::Table;
-
-/// How many events may wait to be fetched: about as many as one datagram can cause.
-const EVENTS: usize = 32;
 
 /// The member list of one node, and what keeps it true.
 #[derive(Debug)]
@@ -82,7 +82,8 @@ pub(crate) struct Cluster<'a> {
     leaving: Option<leave::Leave>,
     /// Whether somebody else was heard of who has this node's id.
     doubled: bool,
-    events: Deque<Event, EVENTS>,
+    pub(crate) events: Events<'a>,
+    spread: spread::Spread,
 }
 
 impl<'a> Cluster<'a> {
@@ -94,7 +95,7 @@ impl<'a> Cluster<'a> {
         tokens: Tokens,
         rng: fastrand::Rng,
         peers: &[u8],
-        storage: &'a mut ClusterStorage<P>,
+        (storage, events): (&'a mut ClusterStorage<P>, &'a mut EventStorage<P>),
     ) -> Self {
         let rumor = Rumor::Alive {
             address: config.address,
@@ -104,7 +105,12 @@ impl<'a> Cluster<'a> {
             services: config.services.ids(),
         };
         Self {
-            own: Record { id: identity.id, incarnation: Incarnation::first(identity.epoch), rumor },
+            own: Record {
+                id: identity.id,
+                incarnation: Incarnation::first(identity.epoch),
+                published: U24::ZERO,
+                rumor,
+            },
             port: config.port,
             timing: config.timing.clamped(),
             table: Table::new(storage.members.view()),
@@ -125,7 +131,8 @@ impl<'a> Cluster<'a> {
             peers: peers::Peers::new(now, peers),
             leaving: None,
             doubled: false,
-            events: Deque::new(),
+            events: Events::new::<P>(identity.id, identity.epoch, events),
+            spread: spread::Spread::NEW,
         }
     }
 
@@ -137,6 +144,7 @@ impl<'a> Cluster<'a> {
         }
         self.own.id = identity.id;
         self.own.incarnation = Incarnation::first(identity.epoch);
+        self.events.set_own(identity.id, identity.epoch);
     }
 
     /// Offers other services from now on, under a new status version.
@@ -191,7 +199,7 @@ impl<'a> Cluster<'a> {
 
     /// The next thing that has happened.
     pub(crate) fn poll_event(&mut self) -> Option<Event> {
-        self.events.pop_front()
+        self.events.bus.log.poll()
     }
 
     /// Does what is due.
@@ -206,6 +214,8 @@ impl<'a> Cluster<'a> {
         self.greet(now);
         self.probe(now);
         self.bury(now);
+        self.spread_news(now);
+        self.deliver_events(now);
     }
 
     /// When something is due next.
@@ -217,9 +227,11 @@ impl<'a> Cluster<'a> {
         let pace = self.pace();
         let expiry = |member: &Member| member.expiry(&pace);
         let peers = [Some(self.peers.next()), self.peers.poll_timeout()];
+        let events = [self.spread.next(), self.events.poll_timeout()];
         [Some(self.announcements.next()), Some(self.probe.next()), queued]
             .into_iter()
             .chain(peers)
+            .chain(events)
             .chain(self.table.rows().iter().map(expiry))
             .flatten()
             .min()
@@ -231,12 +243,8 @@ impl<'a> Cluster<'a> {
     }
 
     /// Records an event; the oldest one makes room for it.
-    pub(crate) fn notify(&mut self, event: Event) {
-        if self.events.is_full() {
-            self.events.pop_front();
-        }
-        // There is room.
-        let _ = self.events.push_back(event);
+    pub(crate) fn notify(&mut self, now: Instant, event: Event) {
+        self.events.bus.note(now, event);
     }
 
     /// This node's view in 32 bits. Equal views have equal digests; unequal ones differ but for

@@ -6,7 +6,7 @@ use super::relay::Relays;
 use crate::node::Event;
 use crate::random;
 use crate::time::Instant;
-use crate::wire::{NodeId, Record, Rumor};
+use crate::wire::{NodeId, Record, Rumor, U24};
 
 /// At each step so many suspects are asked whose time is almost over: a quarter of what waits to be
 /// sent on a board. After a split there are many, and they share one channel.
@@ -135,7 +135,8 @@ impl Cluster<'_> {
 
     fn suspect(&mut self, now: Instant, id: NodeId) {
         let Some(member) = self.table.get(id) else { return };
-        let record = Record { id, incarnation: member.incarnation, rumor: Rumor::Suspect };
+        let (incarnation, published) = (member.incarnation, U24::ZERO);
+        let record = Record { id, incarnation, published, rumor: Rumor::Suspect };
         let (id, address) = member.contact(self.port);
         self.learn(now, &record);
         // It should be the first to hear of it.
@@ -201,12 +202,13 @@ impl Cluster<'_> {
             self.table.rows().iter().find(|member| member.status == Status::Suspect && over(member))
         {
             let (id, incarnation) = (member.id, member.incarnation);
-            self.learn(now, &Record { id, incarnation, rumor: Rumor::Dead });
+            let (published, rumor) = (U24::ZERO, Rumor::Dead);
+            self.learn(now, &Record { id, incarnation, published, rumor });
         }
         while let Some(id) = self.table.rows().iter().find(|row| over(row)).map(Member::id) {
             self.table.remove(|member| member.id == id);
             self.directory.forget(id);
-            self.notify(Event::MemberForgotten(id));
+            self.notify(now, Event::MemberForgotten(id));
         }
     }
 }

@@ -67,6 +67,7 @@ impl Cluster<'_> {
             self.learn(now, &record);
         }
         self.react(now, sender, from, message);
+        self.hear_events(now, sender, from, message);
         if self.own.incarnation != before {
             self.spread_refutation(now, sender, from);
         }
@@ -103,7 +104,7 @@ impl Cluster<'_> {
             }
             Kind::Ack(_) | Kind::RelayAck { .. } | Kind::IndirectAck { .. } => (),
             Kind::Ping(token) | Kind::PingReq { token, .. } => {
-                self.ack(now, sender, from, token, message.digest ^ self.digest());
+                self.ack(now, sender, from, token, message.head.members ^ self.digest());
                 self.challenge(now, now, sender, from);
             }
             Kind::RelayPing { token, origin } => {
@@ -111,7 +112,8 @@ impl Cluster<'_> {
                 self.challenge(now, now, sender, from);
             }
             // Whoever goes has nothing to prove.
-            Kind::Announce if message.own.rumor == Rumor::Left => (),
+            _ if message.own.rumor == Rumor::Left => (),
+            Kind::Events | Kind::Window { .. } => self.challenge(now, now, sender, from),
             Kind::Announce => {
                 let due = self.answer_time(now);
                 self.challenge(now, due, sender, from);
@@ -133,7 +135,7 @@ impl Cluster<'_> {
     }
 
     fn react(&mut self, now: Instant, sender: NodeId, from: SocketAddrV4, message: &Message<'_>) {
-        let difference = message.digest ^ self.digest();
+        let difference = message.head.members ^ self.digest();
         match message.kind {
             Kind::Ping(token) => self.ack(now, sender, from, token, difference),
             Kind::Ack(token) => self.measure(now, sender, &token),
@@ -146,6 +148,7 @@ impl Cluster<'_> {
             Kind::IndirectAck { token, target } => {
                 self.heard_indirectly(now, sender, target, &token);
             }
+            Kind::Events | Kind::Window { .. } => (),
             Kind::Announce if message.own.rumor == Rumor::Left => (),
             Kind::Announce => {
                 let gone = self.table.get(sender).is_some_and(|row| !row.status.is_live());

@@ -2,6 +2,7 @@
 
 use super::Cluster;
 use super::member::{Member, Status};
+use super::spread::is_gone;
 use crate::node::Event;
 use crate::services::Renewal;
 use crate::time::Instant;
@@ -11,8 +12,12 @@ impl Cluster<'_> {
     /// Takes note of `record`, which came in a fresh message, and of what follows from it.
     pub(crate) fn learn(&mut self, now: Instant, record: &Record) {
         if self.is_own(record.id) {
-            self.refute(now, record);
-        } else if self.table.get(record.id).is_some() {
+            return self.refute(now, record);
+        }
+        let Self { events, table, .. } = self;
+        let published = (record.id, record.incarnation.epoch, record.published);
+        events.learn(now, published, &|id| is_gone(table, id));
+        if self.table.get(record.id).is_some() {
             self.update(now, record);
         } else {
             self.enlist(now, record);
@@ -46,7 +51,7 @@ impl Cluster<'_> {
         member.news = self.spread();
         if self.table.insert(member, now) {
             self.note_services(record);
-            self.notify(Event::MemberJoined(record.id));
+            self.notify(now, Event::MemberJoined(record.id));
             self.expect_greeting(now);
         }
     }
@@ -84,7 +89,7 @@ impl Cluster<'_> {
             self.directory.renewed(record.id, renewal);
         }
         if after != before {
-            self.notify(event(after, record));
+            self.notify(now, event(after, record));
         }
         if before == Status::Dead && after == Status::Active && !rebooted {
             self.doubt_deaths(now);

@@ -8,7 +8,7 @@ use super::member::Member;
 use crate::node::Destination;
 use crate::security::Token;
 use crate::time::Instant;
-use crate::wire::{Kind, MessageWriter, NodeId};
+use crate::wire::{Kind, MessageWriter, NodeId, Record};
 use core::net::{Ipv4Addr, SocketAddrV4};
 use heapless::VecView;
 
@@ -41,6 +41,12 @@ pub(super) enum Task {
     IndirectAck { peer: NodeId, address: Ipv4Addr, target: NodeId, token: Token },
     /// This node's announcement, to one member alone.
     Tell { to: SocketAddrV4 },
+    /// Events that are news.
+    News { to: SocketAddrV4 },
+    /// Events that `peer` lacks.
+    Wanted { peer: NodeId, to: SocketAddrV4 },
+    /// The keys of this window, and perhaps the question for those of the other one.
+    Keys { to: SocketAddrV4, asks: bool },
 }
 
 /// The outgoing queue.
@@ -101,21 +107,33 @@ impl Cluster<'_> {
         now: Instant,
         message: &mut [u8],
     ) -> Option<(Destination, usize)> {
-        let task = self.queue.pop(now)?;
-        let (kind, peer, to) = self.letter(now, task);
-        let difference = match task {
-            Task::Ack { difference, .. } => difference,
-            _ => 0,
-        };
-        // Every message has room for its head, whose size is bounded.
-        let own = self.own_record();
-        let mut writer = MessageWriter::new(message, kind, self.digest(), &own).ok()?;
-        if let Some(peer) = peer {
-            self.tell_of_itself(&mut writer, peer);
-            self.tell_of_others(&mut writer, peer, difference);
+        loop {
+            let task = self.queue.pop(now)?;
+            let (kind, peer, to) = self.letter(now, task);
+            // Every message has room for its head, whose size is bounded.
+            let own = self.own_record();
+            let mut writer = MessageWriter::new(message, kind, self.head(), &own).ok()?;
+            match (task, peer) {
+                (Task::News { .. } | Task::Wanted { .. }, _) => {
+                    if !self.write_events(now, &mut writer, task) {
+                        // What was to be told is of no interest any more.
+                        continue;
+                    }
+                }
+                (Task::Keys { .. }, _) => self.events.write_keys(&mut writer).ok()?,
+                (_, Some(peer)) => {
+                    let difference = match task {
+                        Task::Ack { difference, .. } => difference,
+                        _ => 0,
+                    };
+                    self.tell_of_itself(&mut writer, peer);
+                    self.tell_of_others(&mut writer, peer, difference);
+                }
+                (_, None) => (),
+            }
+            let destination = to.map_or(Destination::Broadcast, Destination::Unicast);
+            return Some((destination, writer.finish()));
         }
-        let destination = to.map_or(Destination::Broadcast, Destination::Unicast);
-        Some((destination, writer.finish()))
     }
 
     /// What the message of `task` asks, whom it may tell of others, and where it goes, if not to
@@ -125,6 +143,8 @@ impl Cluster<'_> {
         match task {
             Task::Announce => (Kind::Announce, None, None),
             Task::Tell { to } => (Kind::Announce, None, Some(to)),
+            Task::News { to } | Task::Wanted { to, .. } => (Kind::Events, None, Some(to)),
+            Task::Keys { to, asks } => (Kind::Window { asks }, None, Some(to)),
             Task::Ping { peer, to } => {
                 (Kind::Ping(self.tokens.make(now, peer)), Some(peer), Some(to))
             }
@@ -164,8 +184,13 @@ impl Cluster<'_> {
         let row = self.table.get(peer).filter(|row| row.status != super::Status::Active);
         if let Some(row) = row {
             // It is the first record of a message that has room for several.
-            let _ = writer.push(&row.record(&self.directory));
+            let _ = writer.push(&self.record_of(row));
         }
+    }
+
+    /// What this node says of a member to others.
+    fn record_of(&self, row: &Member) -> Record {
+        row.record(&self.directory, self.events.published(row.id, row.incarnation.epoch))
     }
 
     /// If the views differ in just one member, its digest is the whole difference: who it is. It
@@ -178,7 +203,7 @@ impl Cluster<'_> {
         let lacks = |row: &&Member| difference != 0 && row.hash() == difference;
         let row = self.table.rows().iter().find(lacks)?;
         // It is one of the first two records of a message that has room for several.
-        writer.push(&row.record(&self.directory)).ok().map(|()| row.id)
+        writer.push(&self.record_of(row)).ok().map(|()| row.id)
     }
 
     /// Adds records of `wanted` members, going round the list from one message to the next.
@@ -194,7 +219,8 @@ impl Cluster<'_> {
             if wanted(row) {
                 // The next message begins with the one that does not fit into this one.
                 self.queue.cursor = index;
-                if writer.push(&row.record(&self.directory)).is_err() {
+                let published = self.events.published(row.id, row.incarnation.epoch);
+                if writer.push(&row.record(&self.directory, published)).is_err() {
                     break;
                 }
                 row.news = row.news.saturating_sub(1);

@@ -216,7 +216,7 @@ pub(crate) struct Around<'c, 'a> {
 
 impl Around<'_, '_> {
     fn notify(&mut self, event: Event) {
-        self.cluster.notify(event);
+        self.cluster.notify(self.now, event);
     }
 
     /// Between three and five quarters of `span`: after a power cut all nodes would else try at the

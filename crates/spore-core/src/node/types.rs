@@ -4,7 +4,7 @@ use crate::network::{RadioCommand, Reason};
 use crate::security::Verdict;
 use crate::services::{Fetch, FetchFailed};
 use crate::store::Key;
-use crate::wire::NodeId;
+use crate::wire::{NodeId, U24};
 #[cfg(doc)]
 use crate::{Config, Node};
 use core::net::SocketAddrV4;
@@ -67,7 +67,8 @@ pub enum Completion {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StoreFailed;
 
-/// Something that has happened. At most 32 wait to be fetched; the oldest makes room.
+/// Something that has happened: a system event. As many wait to be fetched as the log holds; the
+/// oldest makes room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Event {
     /// A member was heard of for the first time.
@@ -100,6 +101,18 @@ pub enum Event {
     CredentialsKept,
     /// Credentials that were on trial have failed; those from before are back.
     CredentialsReturned,
+    /// Events that were published for the cluster do not come any more, or came too late to be
+    /// delivered in order.
+    EventsMissed {
+        /// Who published them.
+        publisher: NodeId,
+        /// In which of its boots.
+        epoch: U24,
+        /// The number of the first one in that boot.
+        from: U24,
+        /// The number of the last one.
+        to: U24,
+    },
 }
 
 impl Event {
@@ -121,6 +134,7 @@ impl Event {
             Self::AccessPointClosed => "network/access-point/closed",
             Self::CredentialsKept => "network/credentials/kept",
             Self::CredentialsReturned => "network/credentials/returned",
+            Self::EventsMissed { .. } => "events/missed",
         }
     }
 
@@ -132,7 +146,8 @@ impl Event {
             | Self::MemberReturned(id)
             | Self::MemberDied(id)
             | Self::MemberLeft(id)
-            | Self::MemberForgotten(id) => Some(id),
+            | Self::MemberForgotten(id)
+            | Self::EventsMissed { publisher: id, .. } => Some(id),
             _ => None,
         }
     }
@@ -141,6 +156,9 @@ impl Event {
     pub const fn count(self) -> u32 {
         match self {
             Self::RequestsRefused(count) => count,
+            Self::EventsMissed { from, to, .. } => {
+                to.get().saturating_sub(from.get()).saturating_add(1)
+            }
             _ => 1,
         }
     }

@@ -2,6 +2,7 @@
 
 mod document;
 mod epochs;
+mod events;
 mod network;
 mod pair;
 mod past;

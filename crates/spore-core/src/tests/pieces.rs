@@ -60,7 +60,8 @@ fn longest() -> (Node<'static>, Instant) {
     let incarnation = Incarnation { epoch: U24::MAX, refutation: U24::MAX };
     for n in 0..100 {
         let id = NodeId([0xFF, 0xFF, 0xFF, 0xFF, 0xFF, n]);
-        node.cluster.learn(now, &Record { id, incarnation, rumor: rumor.clone() });
+        node.cluster
+            .learn(now, &Record { id, incarnation, published: U24::MAX, rumor: rumor.clone() });
     }
     (node, now)
 }
@@ -107,8 +108,11 @@ fn a_list_that_changes_while_it_is_read_stays_well_formed_and_repeats_nobody() {
     let request = Request::new(Method::Get, "/api/cluster/members");
     let mut response = node.handle_request(now, &request);
     let (mut body, mut buf) = (Vec::new(), [0; MIN_PIECE]);
-    let first =
-        node.members().first().map(|member| member.record(&node.cluster.directory)).unwrap();
+    let first = node
+        .members()
+        .first()
+        .map(|member| member.record(&node.cluster.directory, U24::ZERO))
+        .unwrap();
     for n in 0u8.. {
         let len = node.poll_body(now, &mut response.body, &mut buf);
         if len == 0 {

@@ -42,7 +42,7 @@ fn record(id: NodeId, version: u16, services: &[&str]) -> Record {
         services: ids,
     };
     let epoch = U24::new(u32::from(version)).unwrap();
-    Record { id, incarnation: Incarnation::first(epoch), rumor }
+    Record { id, incarnation: Incarnation::first(epoch), published: U24::ZERO, rumor }
 }
 
 /// A node with the capacities of a board that may act.

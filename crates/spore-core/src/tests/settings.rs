@@ -374,7 +374,7 @@ fn the_log_tells_what_happened_and_a_flood_of_refusals_is_one_line() {
     let full = log(node, "");
     let sequence: Vec<_> =
         full.as_array().unwrap().iter().map(|entry| entry["seq"].as_u64().unwrap()).collect();
-    assert_eq!(sequence, (170..=201).collect::<Vec<_>>(), "the last 32, on a host");
+    assert_eq!(sequence, (138..=201).collect::<Vec<_>>(), "the last 64, on a host");
 }
 
 #[test]

@@ -1,10 +1,11 @@
 //! The test vectors of `docs/protocol.md`, which another implementation has made.
 
+use crate::events::Topic;
 use crate::security::{ClusterKey, Header, Sealer, Token};
 use crate::services::{ServiceId, ServiceIds};
 use crate::wire::{
-    Hostname, Incarnation, Kind, MAX_DATAGRAM, Message, MessageWriter, NodeId, Record, Rumor, U24,
-    parse_hex,
+    EventKey, EventRecord, Head, Hostname, Incarnation, Kind, MAX_DATAGRAM, Message, MessageWriter,
+    NodeId, Record, Rumor, U24, parse_hex,
 };
 use serde_json::Value;
 use std::format;
@@ -64,8 +65,23 @@ fn record(value: &Value) -> Record {
             epoch: u24(incarnation, "epoch"),
             refutation: u24(incarnation, "refutation"),
         },
+        published: u24(value, "published"),
         rumor,
     }
+}
+
+fn event_key(value: &Value) -> EventKey {
+    EventKey {
+        clock: number(value, "clock"),
+        publisher: text(value, "publisher").parse().unwrap(),
+        epoch: u24(value, "epoch"),
+        seq: u24(value, "seq"),
+    }
+}
+
+/// What follows the sender's own record, in the order in which it stands there.
+fn list<'v, T>(message: &'v Value, field: &str, read: impl Fn(&'v Value) -> T) -> Vec<T> {
+    message[field].as_array().into_iter().flatten().map(read).collect()
 }
 
 fn kind(value: &Value) -> Kind {
@@ -79,6 +95,9 @@ fn kind(value: &Value) -> Kind {
         "relay-ping" => Kind::RelayPing { token: token(), origin: id("origin") },
         "relay-ack" => Kind::RelayAck { token: token(), origin: id("origin") },
         "indirect-ack" => Kind::IndirectAck { token: token(), target: id("target") },
+        "events" => Kind::Events,
+        "window" => Kind::Window { asks: false },
+        "window, asking" => Kind::Window { asks: true },
         other => panic!("{other}"),
     }
 }
@@ -98,13 +117,30 @@ fn valid_messages_are_made_and_read_byte_for_byte() {
             counter: u24(header, "counter"),
         };
         let own = record(&wanted["own"]);
-        let records: Vec<_> = wanted["records"].as_array().unwrap().iter().map(record).collect();
+        let records = list(wanted, "records", record);
+        let payloads = list(wanted, "events", |event| bytes(event, "payload"));
+        let events = list(wanted, "events", |event| EventRecord {
+            key: event_key(event),
+            retained: event["retained"].as_bool().unwrap(),
+            topic: Topic::new(text(event, "topic")).unwrap(),
+            payload: &[],
+        });
+        let events = events.into_iter().zip(&payloads);
+        let events: Vec<_> =
+            events.map(|(event, payload)| EventRecord { payload, ..event }).collect();
+        let keys = list(wanted, "keys", event_key);
 
         let mut datagram = [0; MAX_DATAGRAM];
         let space = Sealer::message(&mut datagram);
-        let digest = number(wanted, "digest");
-        let mut writer = MessageWriter::new(space, kind(wanted), digest, &own).unwrap();
+        let head = Head {
+            members: number(wanted, "members"),
+            events: number(wanted, "window"),
+            clock: number(wanted, "clock"),
+        };
+        let mut writer = MessageWriter::new(space, kind(wanted), head, &own).unwrap();
         records.iter().for_each(|record| writer.push(record).unwrap());
+        events.iter().for_each(|event| writer.push_event(event).unwrap());
+        keys.iter().for_each(|key| writer.push_key(key).unwrap());
         let len = writer.finish();
         assert_eq!(Sealer::message(&mut datagram)[..len], plaintext, "{name}");
         let len = sealer.seal(&header, &mut datagram, len).unwrap();
@@ -113,9 +149,11 @@ fn valid_messages_are_made_and_read_byte_for_byte() {
         let (opened, message) = sealer.open(&mut datagram[..len]).unwrap();
         assert_eq!(opened, header, "{name}");
         let message = Message::parse(message, header.sender).unwrap();
-        assert_eq!((message.kind, message.digest), (kind(wanted), digest), "{name}");
+        assert_eq!((message.kind, message.head), (kind(wanted), head), "{name}");
         assert_eq!(message.own, own, "{name}");
         assert_eq!(message.records().collect::<Vec<_>>(), records, "{name}");
+        assert_eq!(message.events().collect::<Vec<_>>(), events, "{name}");
+        assert_eq!(message.keys().collect::<Vec<_>>(), keys, "{name}");
     }
 }
 
@@ -154,6 +192,7 @@ fn no_bytes_make_the_parser_panic() {
         message.truncate(rng.usize(..=message.len()));
         if let Ok(parsed) = Message::parse(&message, NodeId([1, 0x23, 0x45, 0x67, 0x89, 0xab])) {
             accepted += parsed.records().count();
+            accepted += parsed.events().count() + parsed.keys().count();
         }
     }
     assert!(accepted > 0, "some mutations stay valid");

@@ -1,12 +1,12 @@
-//! Messages: announce, ping, ack, and those of indirect probes.
+//! Messages: announce, ping, ack, those of indirect probes, and those that bring events.
 
 use super::bytes::{Full, Reader, Writer};
-use super::{Malformed, NodeId, Record, Rumor};
+use super::{EventKey, EventRecord, Malformed, NodeId, Record, Rumor};
 use crate::security::Token;
 
 /// What a message asks or tells, besides the records that each one carries.
 ///
-/// The last four are an indirect probe (SWIM, section 3.1). *Origin* got no answer from *target*,
+/// Four of them are an indirect probe (SWIM, section 3.1). *Origin* got no answer from *target*,
 /// so it asks *relay* to try. The token is the origin's, made for the relay, and travels round
 /// through all four: so it alone proves to the origin that the target has spoken since, and relay
 /// and target remember nothing.
@@ -53,6 +53,14 @@ pub enum Kind {
         /// Who is there.
         target: NodeId,
     },
+    /// "This was published": events, in place of records.
+    Events,
+    /// "These events I have": the keys of the sender's window, in place of records. Whoever gets it
+    /// sends what of its own window is not among them.
+    Window {
+        /// "What are yours?", if there are some here that are not there.
+        asks: bool,
+    },
 }
 
 const ANNOUNCE: u8 = 1;
@@ -62,12 +70,18 @@ const PING_REQ: u8 = 4;
 const RELAY_PING: u8 = 5;
 const RELAY_ACK: u8 = 6;
 const INDIRECT_ACK: u8 = 7;
+const EVENTS: u8 = 8;
+const WINDOW: u8 = 9;
+const WINDOW_ASKS: u8 = 10;
 
 impl Kind {
     fn parse(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
         let kind = reader.u8()?;
         match kind {
             ANNOUNCE => return Ok(Self::Announce),
+            EVENTS => return Ok(Self::Events),
+            WINDOW => return Ok(Self::Window { asks: false }),
+            WINDOW_ASKS => return Ok(Self::Window { asks: true }),
             PING..=INDIRECT_ACK => (),
             _ => return Err(Malformed::Kind),
         }
@@ -86,6 +100,9 @@ impl Kind {
     fn emit(&self, writer: &mut Writer<'_>) -> Result<(), Full> {
         let (kind, token, id) = match self {
             Self::Announce => return writer.u8(ANNOUNCE),
+            Self::Events => return writer.u8(EVENTS),
+            Self::Window { asks: false } => return writer.u8(WINDOW),
+            Self::Window { asks: true } => return writer.u8(WINDOW_ASKS),
             Self::Ping(token) => (PING, token, None),
             Self::Ack(token) => (ACK, token, None),
             Self::PingReq { token, target } => (PING_REQ, token, Some(target)),
@@ -99,13 +116,36 @@ impl Kind {
     }
 
     /// Whether the sender of such a message may be what `rumor` says of it: alive, or gone if it
-    /// announces just that.
+    /// announces just that, or tells its last events.
     const fn fits(&self, rumor: &Rumor) -> bool {
         match rumor {
             Rumor::Alive { .. } => true,
-            Rumor::Left => matches!(self, Self::Announce),
+            Rumor::Left => matches!(self, Self::Announce | Self::Events),
             Rumor::Suspect | Rumor::Dead => false,
         }
+    }
+}
+
+/// What the sender of a message knows, in a few numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Head {
+    /// Its view in 32 bits: equal digests mean equal member lists.
+    pub members: u32,
+    /// Its window of events in 32 bits: equal digests mean equal windows.
+    pub events: u32,
+    /// The highest logical time that it has heard of.
+    pub clock: u32,
+}
+
+impl Head {
+    fn parse(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
+        Ok(Self { members: reader.u32()?, events: reader.u32()?, clock: reader.u32()? })
+    }
+
+    fn emit(&self, writer: &mut Writer<'_>) -> Result<(), Full> {
+        writer.u32(self.members)?;
+        writer.u32(self.events)?;
+        writer.u32(self.clock)
     }
 }
 
@@ -114,11 +154,11 @@ impl Kind {
 pub struct Message<'a> {
     /// What it asks or tells.
     pub kind: Kind,
-    /// The sender's view in 32 bits: equal digests mean equal member lists.
-    pub digest: u32,
-    /// What the sender says of itself: alive, or in an announcement perhaps left.
+    /// What the sender knows.
+    pub head: Head,
+    /// What the sender says of itself: alive, or in an announcement or with events perhaps left.
     pub own: Record,
-    gossip: Reader<'a>,
+    rest: Reader<'a>,
 }
 
 impl<'a> Message<'a> {
@@ -126,21 +166,56 @@ impl<'a> Message<'a> {
     pub fn parse(bytes: &'a [u8], sender: NodeId) -> Result<Self, Malformed> {
         let mut reader = Reader::new(bytes);
         let kind = Kind::parse(&mut reader)?;
-        let digest = reader.u32()?;
+        let head = Head::parse(&mut reader)?;
         let own = Record::parse(&mut reader)?;
         if own.id != sender || !kind.fits(&own.rumor) {
             return Err(Malformed::Sender);
         }
-        let gossip = reader.clone();
-        while !reader.is_empty() {
-            Record::parse(&mut reader)?;
+        let rest = reader.clone();
+        match kind {
+            Kind::Events => {
+                while !reader.is_empty() {
+                    EventRecord::parse(&mut reader)?;
+                }
+            }
+            Kind::Window { .. } => {
+                let mut keys = 0_usize;
+                while !reader.is_empty() {
+                    EventKey::parse(&mut reader)?;
+                    keys = keys.saturating_add(1);
+                }
+                if !(1..=1 + crate::events::WINDOW).contains(&keys) {
+                    return Err(Malformed::Window);
+                }
+            }
+            _ => {
+                while !reader.is_empty() {
+                    Record::parse(&mut reader)?;
+                }
+            }
         }
-        Ok(Self { kind, digest, own, gossip })
+        Ok(Self { kind, head, own, rest })
+    }
+
+    /// What is behind the sender's own record, if the message is of such a kind.
+    fn rest(&self, of_such: bool) -> Reader<'a> {
+        if of_such { self.rest.clone() } else { Reader::new(&[]) }
     }
 
     /// What the sender says of others.
     pub fn records(&self) -> Records<'a> {
-        Records(self.gossip.clone())
+        Records(self.rest(!matches!(self.kind, Kind::Events | Kind::Window { .. })))
+    }
+
+    /// The events that it brings.
+    pub fn events(&self) -> Events<'a> {
+        Events(self.rest(matches!(self.kind, Kind::Events)))
+    }
+
+    /// The keys that it brings: first the highest one that the sender has dropped from the ordinary
+    /// part of its window, then those of the window.
+    pub fn keys(&self) -> Keys<'a> {
+        Keys(self.rest(matches!(self.kind, Kind::Window { .. })))
     }
 }
 
@@ -157,16 +232,40 @@ impl Iterator for Records<'_> {
     }
 }
 
-/// Builds a message: its head at once, then as many records as fit.
+/// The events of a checked message.
+#[derive(Clone, Debug)]
+pub struct Events<'a>(Reader<'a>);
+
+impl<'a> Iterator for Events<'a> {
+    type Item = EventRecord<'a>;
+
+    fn next(&mut self) -> Option<EventRecord<'a>> {
+        EventRecord::parse(&mut self.0).ok()
+    }
+}
+
+/// The keys of a checked message.
+#[derive(Clone, Debug)]
+pub struct Keys<'a>(Reader<'a>);
+
+impl Iterator for Keys<'_> {
+    type Item = EventKey;
+
+    fn next(&mut self) -> Option<EventKey> {
+        EventKey::parse(&mut self.0).ok()
+    }
+}
+
+/// Builds a message: its head at once, then as many records, events or keys as fit.
 #[derive(Debug)]
 pub struct MessageWriter<'a>(Writer<'a>);
 
 impl<'a> MessageWriter<'a> {
     /// Starts a message in `bytes`.
-    pub fn new(bytes: &'a mut [u8], kind: Kind, digest: u32, own: &Record) -> Result<Self, Full> {
+    pub fn new(bytes: &'a mut [u8], kind: Kind, head: Head, own: &Record) -> Result<Self, Full> {
         let mut writer = Writer::new(bytes);
         kind.emit(&mut writer)?;
-        writer.u32(digest)?;
+        head.emit(&mut writer)?;
         own.emit(&mut writer)?;
         Ok(Self(writer))
     }
@@ -174,6 +273,16 @@ impl<'a> MessageWriter<'a> {
     /// Appends what this node says of another one, if it fits.
     pub fn push(&mut self, record: &Record) -> Result<(), Full> {
         record.emit(&mut self.0)
+    }
+
+    /// Appends an event, if it fits.
+    pub fn push_event(&mut self, event: &EventRecord<'_>) -> Result<(), Full> {
+        event.emit(&mut self.0)
+    }
+
+    /// Appends a key. There is room for a whole window's.
+    pub fn push_key(&mut self, key: &EventKey) -> Result<(), Full> {
+        key.emit(&mut self.0)
     }
 
     /// Whether the shortest record fits that there can be.

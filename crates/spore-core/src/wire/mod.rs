@@ -4,19 +4,22 @@
 //!
 //! Nothing here panics, whatever the bytes are: there is no indexing and no `as` cast, and the
 //! lints of the crate keep it so. [`Message::parse`] reads a whole message once and refuses all of it if
-//! any part is malformed; after that [`Message::records`] cannot fail. [`Writer`] refuses what
+//! any part is malformed; after that [`Message::records`], [`Message::events`] and [`Message::keys`]
+//! cannot fail. [`Writer`] refuses what
 //! does not fit and leaves no half-written field behind.
 
 mod bytes;
+mod event;
 mod message;
 mod record;
 mod types;
 
 pub use bytes::{Full, Reader, Writer};
-pub use message::{Kind, Message, MessageWriter, Records};
+pub use event::{EventKey, EventRecord};
+pub use message::{Events, Head, Keys, Kind, Message, MessageWriter, Records};
 pub use record::{Record, Rumor};
 pub use types::{Hostname, Incarnation, InvalidHostname, InvalidNodeId, NodeId, U24};
-pub(crate) use types::{hex, parse_hex, parse_lower_hex};
+pub(crate) use types::{hex, mixed_fnv, parse_hex, parse_lower_hex};
 
 /// The most bytes of a datagram, seal included. Fits the smallest IPv4 path (RFC 791: 576 bytes).
 pub const MAX_DATAGRAM: usize = 512;
@@ -28,7 +31,8 @@ pub enum Malformed {
     Truncated,
     /// The kind of message is unknown.
     Kind,
-    /// The first record is not the sender's own, or is neither alive nor, in an announcement, left.
+    /// The first record is not the sender's own, or is neither alive nor, in an announcement or with
+    /// events, left.
     Sender,
     /// A record has an unknown status.
     Status,
@@ -36,6 +40,10 @@ pub enum Malformed {
     Hostname,
     /// A record has too many services, or they are not in ascending order.
     Services,
+    /// An event has a topic, a length, a number or a flag that is not allowed.
+    Event,
+    /// The keys of a window are none, or too many.
+    Window,
 }
 
 impl core::fmt::Display for Malformed {
@@ -47,6 +55,8 @@ impl core::fmt::Display for Malformed {
             Self::Status => "the status of a record is unknown",
             Self::Hostname => "a hostname is not allowed",
             Self::Services => "the services of a record are too many, or not in order",
+            Self::Event => "an event is not as it must be",
+            Self::Window => "the keys of a window are none, or too many",
         })
     }
 }

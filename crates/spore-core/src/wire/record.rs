@@ -1,7 +1,7 @@
 //! What one node says of a member.
 
 use super::bytes::{Full, Reader, Writer};
-use super::{Hostname, Incarnation, Malformed, NodeId};
+use super::{Hostname, Incarnation, Malformed, NodeId, U24};
 use crate::services::ServiceIds;
 use core::net::Ipv4Addr;
 
@@ -12,6 +12,8 @@ pub struct Record {
     pub id: NodeId,
     /// How new it is.
     pub incarnation: Incarnation,
+    /// So many events it has published for the cluster in that boot, as far as is known.
+    pub published: U24,
     /// What it says.
     pub rumor: Rumor,
 }
@@ -47,16 +49,17 @@ const LEFT: u8 = 3;
 
 impl Record {
     /// The most bytes that a record takes.
-    pub const MAX: usize = 1 + 6 + 6 + 4 + 2 + 2 + 1 + Hostname::MAX + ServiceIds::MAX;
+    pub const MAX: usize = Self::MIN + 4 + 2 + 2 + 1 + Hostname::MAX + ServiceIds::MAX;
 
     /// The fewest bytes that a record takes.
-    pub const MIN: usize = 1 + 6 + 6;
+    pub const MIN: usize = 1 + 6 + 6 + 3;
 
     /// Reads one record.
     pub fn parse(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
         let status = reader.u8()?;
         let id = NodeId(reader.array()?);
         let incarnation = Incarnation { epoch: reader.u24()?, refutation: reader.u24()? };
+        let published = reader.u24()?;
         let rumor = match status {
             ALIVE => Rumor::Alive {
                 address: Ipv4Addr::from(reader.array::<4>()?),
@@ -70,7 +73,7 @@ impl Record {
             LEFT => Rumor::Left,
             _ => return Err(Malformed::Status),
         };
-        Ok(Self { id, incarnation, rumor })
+        Ok(Self { id, incarnation, published, rumor })
     }
 
     /// Appends the record, or nothing at all if it does not fit.
@@ -89,6 +92,7 @@ impl Record {
         writer.put(&self.id.0)?;
         writer.put(&self.incarnation.epoch.to_be_bytes())?;
         writer.put(&self.incarnation.refutation.to_be_bytes())?;
+        writer.put(&self.published.to_be_bytes())?;
         if let Rumor::Alive { address, http_port, status_version, hostname, services } = &self.rumor
         {
             writer.put(&address.octets())?;

@@ -43,6 +43,12 @@ impl U24 {
     }
 }
 
+impl fmt::Display for U24 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.get().fmt(f)
+    }
+}
+
 /// A node's id: 48 random bits, drawn when the node first starts, and kept. Twelve hex digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NodeId(pub [u8; 6]);
@@ -112,6 +118,17 @@ pub(crate) fn hex<const M: usize>(bytes: &[u8]) -> heapless::String<M, u8> {
         }
     }
     text
+}
+
+/// 32 bits of some bytes: FNV-1a with a final mix, so that the XOR of many does not cancel out.
+pub(crate) fn mixed_fnv<'a>(bytes: impl Iterator<Item = &'a u8>) -> u32 {
+    let mut hash = 0x811C_9DC5_u32;
+    for &byte in bytes {
+        hash = (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193);
+    }
+    hash ^= hash >> 16;
+    hash = hash.wrapping_mul(0x85EB_CA6B);
+    hash ^ hash >> 13
 }
 
 /// How new a statement about a member is (SWIM, section 4.2): of two, the larger one holds.

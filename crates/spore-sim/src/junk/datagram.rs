@@ -9,14 +9,14 @@ use spore_core::wire::{MAX_DATAGRAM, Message, U24};
 const MAX_JUNK: usize = 1472;
 
 /// Where the sender's id stands in a message of this kind: after the kind, the token and the id of
-/// a third node if there are such, and the digest, and one byte into the first record.
+/// a third node if there are such, and what the sender knows, and one byte into the first record.
 const fn sender_in(kind: Option<&u8>) -> usize {
     let head = match kind {
-        Some(1) => 1,
+        Some(1 | 8..) => 1,
         Some(2 | 3) => 1 + 14,
         _ => 1 + 14 + 6,
     };
-    head + 4 + 1
+    head + 12 + 1
 }
 
 /// The kinds of hostile datagrams.
@@ -203,7 +203,7 @@ impl Junk {
 mod tests {
     use super::{DatagramKind, Header, Junk, OVERHEAD, Sealer};
     use spore_core::wire::{
-        Hostname, Incarnation, Kind, Message, MessageWriter, Record, Rumor, U24,
+        Head, Hostname, Incarnation, Kind, Message, MessageWriter, Record, Rumor, U24,
     };
     use spore_core::{ClusterKey, NodeId};
 
@@ -218,10 +218,11 @@ mod tests {
             hostname: Hostname::new("node").unwrap(),
             services: Default::default(),
         };
-        let own = Record { id: ID, incarnation: Incarnation::default(), rumor };
+        let own =
+            Record { id: ID, incarnation: Incarnation::default(), published: U24::ZERO, rumor };
         let mut datagram = vec![0; 512];
         let room = Sealer::message(&mut datagram);
-        let len = MessageWriter::new(room, Kind::Announce, 0, &own).unwrap().finish();
+        let len = MessageWriter::new(room, Kind::Announce, Head::default(), &own).unwrap().finish();
         let header = Header { sender: ID, epoch: U24::ZERO, counter: U24::ZERO };
         let len = Sealer::new(&KEY).seal(&header, &mut datagram, len).unwrap();
         datagram.truncate(len);

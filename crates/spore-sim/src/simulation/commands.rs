@@ -34,6 +34,10 @@ impl Simulation {
             Command::Stall(node, span) => self.stall(node, span),
             Command::StepClock(node, span) => self.step_clock(node, span),
             Command::Offer(node, catalogue) => self.offer(node, catalogue),
+            Command::Publish(node, publication) => {
+                // A node that may not publish now does not.
+                let _ = self.publish(node, &publication);
+            }
             Command::Block { from, to } => {
                 self.change_network(|network| network.partition.block(&from, &to));
             }
@@ -94,9 +98,18 @@ impl Simulation {
         let own = engine.node().own().clone();
         body.boot += 1;
         let since = self.now;
-        body.life = Some(Running { engine, clock, since, wake: None, stall: None, nonce: None });
+        body.life = Some(Running {
+            engine,
+            clock,
+            since,
+            wake: None,
+            stall: None,
+            delivered: 0,
+            nonce: None,
+        });
         self.log.add(self.now, &Entry::Started(node, own.id));
         self.watch.started(self.now, node, &own);
+        self.ledger.started(self.now, node);
         self.review();
         self.settle(node);
     }
@@ -123,6 +136,7 @@ impl Simulation {
         body.cut_store(self.now, self.scenario.flash.torn, &mut self.rng);
         self.log.add(self.now, &Entry::Killed(node));
         self.watch.ended(self.now, node);
+        self.ledger.ended(self.now, node);
         self.review();
     }
 

@@ -6,9 +6,11 @@
 use crate::{scenario, secs, simulation};
 use fastrand::Rng;
 use spore_core::ClusterKey;
+use spore_core::node::Traffic;
 use spore_core::security::{Header, Sealer};
 use spore_core::wire::{Kind, MAX_DATAGRAM, Message, NodeId, Rumor};
 use spore_sim::network::{Fault, Flight, Passage};
+use spore_sim::scenario::Publication;
 use spore_sim::{Command, Scenario, Simulation};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -21,8 +23,19 @@ const TICK: Duration = Duration::from_millis(5);
 const HEADER: usize = 13;
 const TAG: usize = 16;
 /// All that a datagram can be.
-const KINDS: [&str; 8] =
-    ["announce", "left", "ping", "ack", "ping-req", "relay ping", "relay ack", "indirect ack"];
+const KINDS: [&str; 11] = [
+    "announce",
+    "left",
+    "ping",
+    "ack",
+    "ping-req",
+    "relay ping",
+    "relay ack",
+    "indirect ack",
+    "events",
+    "window",
+    "window, asking",
+];
 
 #[derive(Clone, Debug)]
 struct Parcel {
@@ -57,6 +70,9 @@ fn open(key: &ClusterKey, bytes: &[u8]) -> (Header, Vec<u8>, &'static str) {
         (Kind::RelayPing { .. }, _) => 5,
         (Kind::RelayAck { .. }, _) => 6,
         (Kind::IndirectAck { .. }, _) => 7,
+        (Kind::Events, _) => 8,
+        (Kind::Window { asks: false }, _) => 9,
+        (Kind::Window { asks: true }, _) => 10,
     };
     (header, message.to_vec(), KINDS[kind])
 }
@@ -102,13 +118,14 @@ fn forgeries(key: &ClusterKey, genuine: &[u8], other: NodeId, rng: &mut Rng) -> 
 }
 
 /// All that a datagram could change at a node: what it says of itself, its member list, and what
-/// it has sent and is about to do.
+/// it has sent and delivered and is about to do.
 fn state(sim: &Simulation, node: usize) -> Option<String> {
     let node = sim.node(node)?;
     let traffic = node.traffic();
     let (own, members) = (node.own(), node.members());
-    let due = node.poll_timeout();
-    Some(format!("{own:?} {members:?} {} {} {due:?}", traffic.accepted, traffic.sent))
+    let (due, delivered) = (node.poll_timeout(), node.last_event());
+    let Traffic { accepted, sent, .. } = traffic;
+    Some(format!("{own:?} {members:?} {accepted} {sent} {due:?} {delivered}"))
 }
 
 #[derive(Debug, Default)]
@@ -139,10 +156,21 @@ impl Air {
         Self { sim, key, rng, tapped, believed, figures, each }
     }
 
-    /// Lets the cluster run; nothing gets from node 0 to node 1 or back if `cut`.
+    /// Lets the cluster run; nothing gets from node 0 to node 1 or back if `cut`. Meanwhile the
+    /// nodes publish, some of them twice at once.
     fn run(&mut self, span: Duration, cut: bool) {
         let end = self.sim.now() + span;
         while self.sim.now() < end {
+            if self.rng.u8(..) == 0 {
+                let topic = format!("topic/{}", self.rng.u8(..8));
+                let (payload, retained) = (vec![self.rng.u8(..); 20], self.rng.bool());
+                let publication = Publication { topic, payload, retained };
+                let node = self.rng.usize(..NODES);
+                for _ in 0..self.rng.usize(1..=2) {
+                    // More than the cluster can carry is refused.
+                    let _ = self.sim.publish(node, &publication);
+                }
+            }
             self.sim.run_for(TICK);
             let parcels = self.tapped.take();
             for parcel in parcels {

@@ -7,6 +7,7 @@ mod capacity;
 mod clocks;
 mod clones;
 mod credentials;
+mod events;
 mod faults;
 mod formation;
 mod indirect;

@@ -13,11 +13,12 @@ use spore_core::services::ServiceIds;
 use spore_core::store::MAX_VALUE;
 use spore_core::time::{Duration, Instant};
 use spore_core::wire::{
-    Incarnation, Kind, MAX_DATAGRAM, Message, MessageWriter, Record, Rumor, U24,
+    EventKey, EventRecord, Head, Incarnation, Kind, MAX_DATAGRAM, Message, MessageWriter, Record,
+    Rumor, U24,
 };
 use spore_core::{
     Action, Catalogue, ClusterKey, Completion, Config, Destination, Facts, Fetch, FetchFailed,
-    Hostname, Node, NodeId, Seed, Service, ServiceId, Storage, Stored,
+    Filter, Hostname, Node, NodeId, Scope, Seed, Service, ServiceId, Storage, Stored, Topic,
 };
 
 use crate::{Inputs, Trace};
@@ -82,7 +83,29 @@ fn record(inputs: &mut Inputs, id: NodeId, rumor: u64) -> Record {
     Record {
         id,
         incarnation: Incarnation { epoch: number(inputs), refutation: number(inputs) },
+        published: number(inputs),
         rumor,
+    }
+}
+
+fn event_key(inputs: &mut Inputs, publisher: NodeId) -> EventKey {
+    EventKey {
+        clock: inputs.edge() as u32,
+        publisher,
+        epoch: number(inputs),
+        seq: U24::new(1 + inputs.below(100) as u32).unwrap_or(U24::MAX),
+    }
+}
+
+fn event(inputs: &mut Inputs, publisher: NodeId) -> EventRecord<'static> {
+    const PAYLOAD: &[u8] = &[0x5A; 256];
+    let topics = ["a", "kitchen/lamp", "kitchen/door/state"].map(Topic::new);
+    let topic = topics[inputs.below(3) as usize].unwrap_or_else(|_| unreachable!("it is one"));
+    EventRecord {
+        key: event_key(inputs, publisher),
+        retained: inputs.below(2) == 0,
+        topic,
+        payload: &PAYLOAD[..inputs.below(257) as usize],
     }
 }
 
@@ -109,20 +132,31 @@ fn write_message(
     let mut token = [0; Token::LEN];
     inputs.fill(&mut token);
     let (token, third) = (Token::from_bytes(token), id(inputs));
-    let kind = match inputs.below(7) {
+    let kind = match inputs.below(10) {
         0 => Kind::Announce,
         1 => Kind::Ping(token),
         2 => Kind::Ack(token),
         3 => Kind::PingReq { token, target: third },
         4 => Kind::RelayPing { token, origin: third },
         5 => Kind::RelayAck { token, origin: third },
-        _ => Kind::IndirectAck { token, target: third },
+        6 => Kind::IndirectAck { token, target: third },
+        7 => Kind::Events,
+        _ => Kind::Window { asks: inputs.below(2) == 0 },
     };
     let own = record(inputs, sender, 3);
-    let mut writer = MessageWriter::new(room, kind, inputs.any() as u32, &own).ok()?;
+    let head = Head {
+        members: inputs.any() as u32,
+        events: inputs.any() as u32,
+        clock: inputs.edge() as u32,
+    };
+    let mut writer = MessageWriter::new(room, kind, head, &own).ok()?;
     for _ in 0..inputs.below(20) {
         let (other, rumor) = (id(inputs), inputs.below(6));
-        trace.word(writer.push(&record(inputs, other, rumor)).is_ok());
+        trace.word(match kind {
+            Kind::Events => writer.push_event(&event(inputs, other)).is_ok(),
+            Kind::Window { .. } => writer.push_key(&event_key(inputs, other)).is_ok(),
+            _ => writer.push(&record(inputs, other, rumor)).is_ok(),
+        });
         trace.word(writer.has_room());
     }
     Some(writer.finish())
@@ -144,9 +178,10 @@ fn parse(message: &[u8], sender: NodeId, trace: &mut Trace<'_>) {
     match Message::parse(message, sender) {
         Err(error) => trace.display(format_args!("{error:?}")),
         Ok(message) => {
-            trace
-                .display(format_args!("{:?} {:x} {:?}", message.kind, message.digest, message.own));
+            trace.display(format_args!("{:?} {:?} {:?}", message.kind, message.head, message.own));
             message.records().for_each(|record| trace.display(format_args!("{record:?}")));
+            message.events().for_each(|event| trace.display(format_args!("{event:?}")));
+            message.keys().for_each(|key| trace.display(format_args!("{key:?}")));
         }
     }
 }
@@ -184,6 +219,9 @@ pub(super) fn nodes(inputs: &mut Inputs, trace: &mut Trace<'_>) {
             }
             deliver(&mut nodes, now, from, to, &bytes);
         }
+        if millis % 700 == 0 {
+            publish(inputs, &mut nodes, now, trace);
+        }
         if millis % 2_500 == 0 {
             nodes.iter_mut().for_each(|node| ask(node, now, trace));
         }
@@ -192,6 +230,30 @@ pub(super) fn nodes(inputs: &mut Inputs, trace: &mut Trace<'_>) {
         }
     }
     nodes.iter_mut().for_each(|node| ask(node, now, trace));
+}
+
+/// Lets one of the nodes publish, and shows what was delivered on all of them.
+#[inline(never)]
+fn publish(inputs: &mut Inputs, nodes: &mut [Node<'_>], now: Instant, trace: &mut Trace<'_>) {
+    let index = inputs.index(nodes.len());
+    let (scope, retained) = if inputs.below(4) == 0 {
+        (Scope::Local, false)
+    } else {
+        (Scope::Cluster, inputs.below(3) == 0)
+    };
+    let payload = [0x20 + inputs.below(64) as u8; 256];
+    let payload = &payload[..inputs.below(257) as usize];
+    if let Some(node) = nodes.get_mut(index) {
+        let published = node.publish(now, scope, "kitchen/lamp", payload, retained);
+        trace.display(format_args!("{published:?}"));
+    }
+    for node in nodes {
+        let mut after = 0;
+        while let Some(delivery) = node.next_event(after, Filter::ALL) {
+            after = delivery.seq;
+            trace.display(format_args!("{} {} {:?}", delivery.seq, delivery.topic, delivery.key));
+        }
+    }
 }
 
 fn address(index: usize) -> SocketAddrV4 {
@@ -284,7 +346,9 @@ fn step(
                 node.handle_completion(now, Completion::Store(key, Ok(())));
             }
             Action::Fetch(fetch) => answer(node, now, &fetch, trace),
-            Action::Verify | Action::Restart | Action::Radio(_) => trace.display(format_args!("{action:?}")),
+            Action::Verify | Action::Restart | Action::Radio(_) => {
+                trace.display(format_args!("{action:?}"))
+            }
         }
     }
     if node.poll_timeout().is_some_and(|due| due <= now) {

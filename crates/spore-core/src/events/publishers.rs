@@ -1,0 +1,165 @@
+//! Who has published what: the order of each publisher's events, and the gaps in it.
+
+use crate::wire::{EventKey, NodeId, U24};
+use heapless::VecView;
+
+/// A publisher, and how far its events were delivered.
+#[derive(Clone, Copy, Debug)]
+pub struct Publisher {
+    pub(super) id: NodeId,
+    /// The boot that its events are being delivered of.
+    pub(super) epoch: U24,
+    /// The number of the event that is to be delivered next.
+    pub(super) next: U24,
+    /// The highest number of that boot that was heard of.
+    pub(super) known: U24,
+    /// Since when it waits for an event, as [`Since`]; 0 if it does not.
+    waiting: u8,
+}
+
+/// A quarter of a second, as a power of two of microseconds.
+const QUARTER: u32 = 18;
+
+/// The time in units of about a quarter of a second (262 ms), modulo 255, less one.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Since(u8);
+
+impl Since {
+    pub(super) fn new(micros: u64) -> Self {
+        let quarters = u32::try_from(micros >> QUARTER & u64::from(u32::MAX)).unwrap_or(0);
+        Self(u8::try_from(quarters.checked_rem(255).unwrap_or(0)).unwrap_or(0))
+    }
+}
+
+impl Publisher {
+    /// One of whom nothing was delivered yet.
+    pub(super) const fn new(id: NodeId, epoch: U24) -> Self {
+        Self { id, epoch, next: FIRST, known: U24::ZERO, waiting: 0 }
+    }
+
+    /// Whether there are events that were heard of, and are to come.
+    pub(super) fn lacks(&self) -> bool {
+        self.next <= self.known && self.next < U24::MAX
+    }
+
+    pub(super) const fn is_waiting(&self) -> bool {
+        self.waiting != 0
+    }
+
+    /// Waits from now on, unless it does so already.
+    pub(super) const fn wait(&mut self, now: Since) {
+        if self.waiting == 0 {
+            self.waiting = now.0.saturating_add(1);
+        }
+    }
+
+    pub(super) const fn rest(&mut self) {
+        self.waiting = 0;
+    }
+
+    /// For how long it has waited, in quarters of a second.
+    pub(super) fn waited(&self, now: Since) -> u8 {
+        let since = self.waiting.saturating_sub(1);
+        now.0.checked_sub(since).unwrap_or_else(|| {
+            // Both are below 255.
+            (u8::MAX).saturating_sub(since).saturating_add(now.0)
+        })
+    }
+
+    /// The event `seq` is delivered, or given up: the one after it is next.
+    pub(super) fn advance(&mut self, seq: U24) {
+        // The last number there is stands for itself.
+        self.next = seq.next().unwrap_or(U24::MAX);
+        self.known = self.known.max(seq);
+        self.waiting = 0;
+    }
+
+    /// Goes on with the events of another boot.
+    pub(super) fn reboot(&mut self, epoch: U24) {
+        *self = Self::new(self.id, epoch);
+    }
+}
+
+/// The number of a boot's first event.
+pub(super) const FIRST: U24 = U24::from_be_bytes([0, 0, 1]);
+
+/// The publishers that were heard of, in the order of their ids.
+#[derive(Debug)]
+pub(super) struct Publishers<'a>(&'a mut VecView<Publisher>);
+
+impl<'a> Publishers<'a> {
+    /// A table in `rows`, emptied.
+    pub(super) fn new(rows: &'a mut VecView<Publisher>) -> Self {
+        rows.clear();
+        Self(rows)
+    }
+
+    pub(super) fn rows_mut(&mut self) -> &mut [Publisher] {
+        self.0
+    }
+
+    fn position(&self, id: NodeId) -> Result<usize, usize> {
+        self.0.binary_search_by_key(&id, |row| row.id)
+    }
+
+    pub(super) fn get(&self, id: NodeId) -> Option<&Publisher> {
+        self.0.get(self.position(id).ok()?)
+    }
+
+    pub(super) fn get_mut(&mut self, id: NodeId) -> Option<&mut Publisher> {
+        let index = self.position(id).ok()?;
+        self.0.get_mut(index)
+    }
+
+    /// Takes note that there is an event with this key.
+    pub(super) fn heard_of(&mut self, key: EventKey) {
+        if let Some(row) = self.get_mut(key.publisher).filter(|row| row.epoch == key.epoch) {
+            row.known = row.known.max(key.seq);
+        }
+    }
+
+    /// The row of `id`, which is made if there is none, for its boot `epoch`. When the table is
+    /// full one makes room that `gone` holds for; if there is none, the answer is `None`.
+    pub(super) fn enrol(
+        &mut self,
+        id: NodeId,
+        epoch: U24,
+        gone: &impl Fn(NodeId) -> bool,
+    ) -> Option<&mut Publisher> {
+        if self.position(id).is_err() {
+            if self.0.is_full() {
+                let index = self.0.iter().position(|row| gone(row.id))?;
+                self.0.remove(index);
+            }
+            let index = self.position(id).err()?;
+            self.0.insert(index, Publisher::new(id, epoch)).ok()?;
+        }
+        self.get_mut(id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Publisher, Since};
+    use crate::wire::{NodeId, U24};
+
+    #[test]
+    fn a_publisher_takes_16_bytes() {
+        assert_eq!(size_of::<Publisher>(), 16);
+    }
+
+    #[test]
+    fn waiting_is_counted_in_quarters_of_a_second_over_the_wrap_of_its_byte() {
+        for start in 0..600_u64 {
+            let at = |quarter: u64| Since::new(quarter << super::QUARTER);
+            let mut row = Publisher::new(NodeId([1; 6]), U24::ZERO);
+            assert!(!row.is_waiting());
+            row.wait(at(start));
+            row.wait(at(start + 3));
+            assert!(row.is_waiting());
+            for waited in 0..200 {
+                assert_eq!(u64::from(row.waited(at(start + waited))), waited, "from {start}");
+            }
+        }
+    }
+}

@@ -6,6 +6,7 @@ mod faults;
 mod input;
 mod key_file;
 mod keys;
+mod misuse;
 mod openapi;
 mod output;
 mod paths;
@@ -17,6 +18,7 @@ mod table;
 mod variables;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
+use misuse::Misuse;
 use std::process::ExitCode;
 
 /// Turns a handful of boards into one cluster that you can see, program and update as a whole.
@@ -107,7 +109,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             output::note(format_args!("spore: {error:#}"));
-            ExitCode::FAILURE
+            if Misuse::is_cause_of(&error) { Misuse::CODE.into() } else { ExitCode::FAILURE }
         }
     }
 }

@@ -1,7 +1,8 @@
 //! The address of a node, as people write it.
 
 use super::LOCAL_NODE;
-use anyhow::{Result, bail};
+use crate::misuse::Misuse;
+use anyhow::Result;
 use std::net::Ipv6Addr;
 
 /// The host and port in a node's address, which may be a URL.
@@ -27,7 +28,9 @@ impl<'a> Authority<'a> {
             }
         };
         if !good {
-            bail!("{node:?} is not a node's address; one looks like 192.168.1.20 or {LOCAL_NODE}");
+            return Err(Misuse::error(format_args!(
+                "{node:?} is not a node's address; one looks like 192.168.1.20 or {LOCAL_NODE}"
+            )));
         }
         if port.is_empty() {
             return Ok(Self { text, has_port: false });
@@ -35,7 +38,9 @@ impl<'a> Authority<'a> {
         let digits = port.strip_prefix(':').filter(|port| port.chars().all(|c| c.is_ascii_digit()));
         match digits.and_then(|digits| digits.parse::<u16>().ok()) {
             Some(1..) => Ok(Self { text, has_port: true }),
-            _ => bail!("{node:?} has no valid port; one is a number from 1 to 65535"),
+            _ => Err(Misuse::error(format_args!(
+                "{node:?} has no valid port; one is a number from 1 to 65535"
+            ))),
         }
     }
 }

@@ -3,6 +3,7 @@
 use crate::client::{Client, Request, Signer, Target};
 use crate::key_file::{KeyFile, ReleaseKeyFile};
 use crate::keys::{Key, ReleaseKey};
+use crate::misuse::Misuse;
 use crate::output::{print, print_line};
 use anyhow::{Context as _, Result, anyhow, bail};
 use clap::{Args, Subcommand};
@@ -148,7 +149,8 @@ impl Config {
                         Setting::ReleaseKey(key) => (Name::ReleaseKey.field(), public_key(key)?),
                     };
                     if changes.insert(field.to_owned(), json!(value)).is_some() {
-                        bail!("{} is set twice", field.replace('_', "-"));
+                        let name = field.replace('_', "-");
+                        return Err(Misuse::error(format_args!("{name} is set twice")));
                     }
                 }
                 if let Some(version) = if_version {

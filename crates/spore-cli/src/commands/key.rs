@@ -2,6 +2,7 @@
 
 use crate::key_file::{self, KeyFile, ReleaseKeyFile};
 use crate::keys::{self, Kind, ReleaseKey};
+use crate::misuse::Misuse;
 use crate::output::{print, print_line};
 use crate::signing::hex;
 use crate::{secret_file, shell};
@@ -190,7 +191,9 @@ impl Key {
 
     fn export(&self, kind: Kind, public: bool, to: Option<&Path>, force: bool) -> Result<()> {
         let key = match (kind, public) {
-            (Kind::Cluster, true) => bail!("a cluster key has no public part; export release has"),
+            (Kind::Cluster, true) => {
+                return Err(Misuse::error("a cluster key has no public part; export release has"));
+            }
             (Kind::Cluster, false) => keys::Key::Cluster(self.cluster.read()?),
             (Kind::Release, true) => keys::Key::ReleasePublic(self.release.read()?.public()),
             (Kind::Release, false) => keys::Key::Release(self.release.read()?),

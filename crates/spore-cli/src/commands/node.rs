@@ -2,6 +2,7 @@
 
 use crate::faults::BadRadio;
 use crate::key_file::KeyFile;
+use crate::misuse::Misuse;
 use crate::output::print_line;
 use crate::paths;
 use anyhow::{Context as _, Result};
@@ -70,7 +71,7 @@ impl Node {
             http_port: self.http_port,
             key,
             state: self.state()?,
-            services: Services::new(self.services.clone())?,
+            services: Services::new(self.services.clone()).map_err(Misuse::error)?,
             faults: self.radio.faults(0)?,
         };
         let node = HostNode::bind(settings)?;

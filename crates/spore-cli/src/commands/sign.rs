@@ -3,8 +3,9 @@
 use crate::client::{Request, Signer, Target};
 use crate::input::Input;
 use crate::key_file::KeyFile;
+use crate::misuse::Misuse;
 use crate::output::print_line;
-use anyhow::{Result, bail};
+use anyhow::Result;
 use clap::Args;
 use serde_json::json;
 
@@ -49,7 +50,10 @@ impl Sign {
     pub(crate) fn run(self) -> Result<()> {
         let good = |c: char| c.is_ascii_graphic() && c != '#';
         if !self.path.starts_with('/') || !self.path.chars().all(good) {
-            bail!("{:?} is no path of the API; one looks like /api/node/config", self.path);
+            return Err(Misuse::error(format_args!(
+                "{:?} is no path of the API; one looks like /api/node/config",
+                self.path
+            )));
         }
         let signer = Signer::new(&self.key)?;
         let body = self.body.as_ref().map(Input::read).transpose()?.unwrap_or_default();

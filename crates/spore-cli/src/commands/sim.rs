@@ -1,5 +1,6 @@
 //! `spore sim`.
 
+use crate::misuse::Misuse;
 use crate::output;
 use crate::table::Table;
 use anyhow::{Result, bail};
@@ -60,9 +61,13 @@ Exit code 1: the cluster was not complete, or a death not known to all, within t
 impl Sim {
     pub(crate) fn run(self) -> Result<()> {
         if self.nodes > 0 && self.kill >= self.nodes {
-            bail!("of {} nodes at most {} can be killed", self.nodes, self.nodes.saturating_sub(1));
+            let most = self.nodes.saturating_sub(1);
+            return Err(Misuse::error(format_args!(
+                "of {} nodes at most {most} can be killed",
+                self.nodes
+            )));
         }
-        let mut sim = Simulation::new(self.scenario())?;
+        let mut sim = Simulation::new(self.scenario()).map_err(Misuse::error)?;
         let start = Instant::now();
         let complete = sim.run_until_complete(self.limit());
         let known = complete.is_some() && self.kill(&mut sim)?;

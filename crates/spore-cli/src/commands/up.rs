@@ -3,6 +3,7 @@
 use crate::client::{self, MemberList};
 use crate::faults::BadRadio;
 use crate::key_file::KeyFile;
+use crate::misuse::Misuse;
 use crate::output::{note, print, print_line};
 use crate::shell::quoted;
 use crate::table::Table;
@@ -61,6 +62,8 @@ Examples:
 
 impl Up {
     pub(crate) fn run(self) -> Result<()> {
+        // Before a key is made.
+        self.address(self.nodes.saturating_sub(1))?;
         let key = self.key.read_or_make()?;
         let mut nodes = Vec::new();
         for n in 0..self.nodes {
@@ -103,8 +106,11 @@ impl Up {
     }
 
     fn address(&self, n: u8) -> Result<Ipv4Addr> {
-        self.usable_address(n).with_context(|| {
-            format!("{} nodes do not fit from {} on; choose another --base", self.nodes, self.base)
+        self.usable_address(n).ok_or_else(|| {
+            let Self { nodes, base, .. } = self;
+            Misuse::error(format_args!(
+                "{nodes} nodes do not fit from {base} on; choose another --base"
+            ))
         })
     }
 

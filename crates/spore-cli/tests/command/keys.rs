@@ -99,5 +99,5 @@ fn an_export_says_where_to() {
     assert_eq!(corner.run(&["key", "export"]).status.code(), Some(2));
     let both = ["key", "export", "--stdout", "--output", "x"];
     assert_eq!(corner.run(&both).status.code(), Some(2));
-    assert_eq!(corner.run(&["key", "export", "--public", "--stdout"]).status.code(), Some(1));
+    assert_eq!(corner.run(&["key", "export", "--public", "--stdout"]).status.code(), Some(2));
 }

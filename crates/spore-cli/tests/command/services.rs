@@ -81,7 +81,7 @@ fn a_body_is_a_text_a_file_or_stdin_and_arrives_as_it_is() {
     assert_eq!((&answer["node"]["hostname"], &answer["status"]), (&json!("a"), &json!(200)));
     for wrong in [&["call", "a/b"][..], &["call", "relay", "--path", "a b"]] {
         let output = corner.run(&[wrong, &["--node", &node.api]].concat());
-        assert_eq!(output.status.code(), Some(1), "{wrong:?}");
+        assert_eq!(output.status.code(), Some(2), "{wrong:?}");
     }
 }
 

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 #[test]
 fn wrong_usage_is_exit_code_2_and_starts_nothing() {
     let corner = Corner::new();
-    let wrong: [&[&str]; 15] = [
+    let wrong: [&[&str]; 27] = [
         &[],
         &["unknown"],
         &["up", "--nodes", "0"],
@@ -27,6 +27,18 @@ fn wrong_usage_is_exit_code_2_and_starts_nothing() {
         &["node", "--bind", "127.0.0.1", "--http-port", "0"],
         &["up", "--port", "0"],
         &["up", "--http-port", "0"],
+        &["up", "--base", "127.255.255.250", "--nodes", "9"],
+        &["members", "--node", "a b"],
+        &["members", "--node", "127.0.0.1:0"],
+        &["members", "--node", "127.0.0.1:65536"],
+        &["members", "--node", "127.0.0.1:x"],
+        &["status", "127.0.0.1:x"],
+        &["sign", "nopath", "--key-file", "/dev/null"],
+        &["sign", "/api/a b"],
+        &["call", "a/b"],
+        &["call", "a", "--path", "é"],
+        &["key", "export", "--public", "--stdout"],
+        &["sim", "--nodes", "3", "--kill", "3"],
     ];
     for arguments in wrong {
         let output = corner.run(arguments);
@@ -95,7 +107,7 @@ fn addresses_that_cannot_be_had_are_named() {
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains("no interface of this machine"), "{}", stderr(&output));
     let output = corner.run(&["up", "--base", "127.255.255.250", "--nodes", "9"]);
-    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(output.status.code(), Some(2));
     assert!(stderr(&output).contains("--base"), "{}", stderr(&output));
 }
 
@@ -169,12 +181,20 @@ fn asking_for_an_unknown_member_says_so() {
 }
 
 #[test]
-fn a_port_that_is_none_is_named() {
+fn a_port_that_is_none_is_named_also_from_the_variable() {
     let corner = Corner::new();
     for node in ["127.0.0.1:0", "127.0.0.1:65536", "127.0.0.1:x"] {
-        let output = corner.run(&["members", "--node", node]);
-        assert_eq!(output.status.code(), Some(1));
-        assert!(stderr(&output).contains("1 to 65535"), "{}", stderr(&output));
+        for variable in [false, true] {
+            let mut command = corner.command(&["members"]);
+            if variable {
+                command.env("API_NODE", node)
+            } else {
+                command.args(["--node", node])
+            };
+            let output = command.output().unwrap();
+            assert_eq!(output.status.code(), Some(2));
+            assert!(stderr(&output).contains("1 to 65535"), "{}", stderr(&output));
+        }
     }
 }
 

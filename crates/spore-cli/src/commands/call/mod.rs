@@ -6,6 +6,7 @@ use self::providers::Shuffled;
 use crate::client::{Answer, Client, Provider, Request, Signer, Target};
 use crate::input::{self, Input};
 use crate::key_file::KeyFile;
+use crate::misuse::Misuse;
 use crate::output::{note, print, print_bytes, print_line};
 use anyhow::{Result, anyhow, bail};
 use clap::Args;
@@ -112,12 +113,17 @@ impl Call {
     fn request_target(&self) -> Result<String> {
         let good = |c: char| c.is_ascii_graphic() && c != '#';
         if self.name.is_empty() || self.name.contains(['/', '?']) || !self.name.chars().all(good) {
-            bail!("{:?} is no service's name; `spore services` lists them", self.name);
+            return Err(Misuse::error(format_args!(
+                "{:?} is no service's name; `spore services` lists them",
+                self.name
+            )));
         }
         let mut target = format!("/api/services/{}", self.name);
         if let Some(path) = &self.path {
             if !path.chars().all(good) {
-                bail!("{path:?} is no path; what is not ASCII is written %XX");
+                return Err(Misuse::error(format_args!(
+                    "{path:?} is no path; what is not ASCII is written %XX"
+                )));
             }
             if !path.starts_with(['/', '?']) {
                 target.push('/');

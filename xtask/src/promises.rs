@@ -54,21 +54,36 @@ fn check(row: &Row<'_>) -> Result<()> {
     }
 }
 
+/// The tests that `cargo test` is to run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Tests<'a> {
+    package: Option<&'a str>,
+    file: Option<&'a str>,
+    filter: Option<&'a str>,
+    ignored: bool,
+}
+
+impl<'a> Tests<'a> {
+    fn parse(arguments: &[&'a str]) -> Result<Self> {
+        let mut tests = Self { ignored: arguments.contains(&"--ignored"), ..Self::default() };
+        let mut words = arguments.iter().copied();
+        while let Some(word) = words.next() {
+            match word {
+                "-p" | "--package" => tests.package = words.next(),
+                "--test" => tests.file = words.next(),
+                "--" => break,
+                "--release" => {}
+                name if !name.starts_with('-') => tests.filter = Some(name),
+                other => bail!("the option {other} is not known here"),
+            }
+        }
+        Ok(tests)
+    }
+}
+
 /// Whether the package has the test file that the arguments name, and tests that match.
 fn check_test(arguments: &[&str]) -> Result<()> {
-    let (mut package, mut file, mut filter) = (None, None, None);
-    let ignored = arguments.contains(&"--ignored");
-    let mut words = arguments.iter().copied();
-    while let Some(word) = words.next() {
-        match word {
-            "-p" | "--package" => package = words.next(),
-            "--test" => file = words.next(),
-            "--" => break,
-            "--release" => {}
-            name if !name.starts_with('-') => filter = Some(name),
-            other => bail!("the option {other} is not known here"),
-        }
-    }
+    let Tests { package, file, filter, ignored } = Tests::parse(arguments)?;
     let package = package.context("no package is named")?;
     let filter = filter.context("no test is named")?;
     let folder = paths::repository().join(if package == "xtask" {
@@ -111,6 +126,82 @@ fn has_test(path: &Path, filter: &str, ignored: bool) -> Result<bool> {
         return Ok(tests.any(|test| is_meant(test) == Some(true)));
     }
     Ok(false)
+}
+
+/// What `./ctl.sh test --long` runs, each command as its words.
+fn long_commands(script: &str) -> Result<Vec<Vec<&str>>> {
+    let (_, long) = script.split_once("        --long)\n").context("ctl.sh has no --long")?;
+    let (long, _) = long.split_once(";;").context("--long has an end")?;
+    let mut commands = Vec::new();
+    let mut called: Vec<&str> = long.lines().map(str::trim).collect();
+    while let Some(name) = called.pop() {
+        let Some((_, body)) = script.split_once(&format!("\n{name}() {{\n")) else { continue };
+        let (body, _) = body.split_once("\n}\n").context("a function has an end")?;
+        for line in body.lines().map(str::trim) {
+            match line.split_whitespace().collect::<Vec<_>>()[..] {
+                ["run", "timeout", _, ref command @ ..] | ["run", ref command @ ..] => {
+                    commands.push(command.to_vec());
+                }
+                [function] => called.push(function),
+                _ => {}
+            }
+        }
+    }
+    Ok(commands)
+}
+
+/// Whether one of `commands` runs what this one runs.
+fn is_run(command: &str, commands: &[Vec<&str>]) -> Result<bool> {
+    let words: Vec<&str> = command.trim_matches('`').split_whitespace().collect();
+    let ["cargo", "test", arguments @ ..] = &words[..] else {
+        return Ok(commands.contains(&words));
+    };
+    let tests = Tests::parse(arguments)?;
+    if !tests.ignored {
+        return Ok(commands
+            .iter()
+            .any(|run| run[..] == ["cargo", "nextest", "run", "--workspace"]));
+    }
+    let all = Tests { filter: None, ..tests };
+    Ok(commands.iter().any(|run| match run[..] {
+        ["cargo", "test", ref arguments @ ..] => {
+            Tests::parse(arguments).is_ok_and(|run| run == all)
+        }
+        _ => false,
+    }))
+}
+
+#[test]
+fn each_command_is_run_by_the_long_tests() {
+    let read = |name| fs::read_to_string(paths::repository().join(name)).unwrap();
+    let (document, script) = (read("docs/promises.md"), read("ctl.sh"));
+    let commands = long_commands(&script).unwrap();
+    assert!(commands.len() > 15, "{commands:?}");
+    for row in rows(&document).unwrap() {
+        let run = row.command == NOTHING_YET || is_run(row.command, &commands).unwrap();
+        assert!(run, "no shard of ctl.sh runs {}", row.command);
+    }
+    // Each shard is run with the others, and can be run alone.
+    for shard in script.lines().filter_map(|line| line.strip_suffix("() {")) {
+        let calls = script.lines().filter(|line| line.trim() == shard).count();
+        assert!(!shard.starts_with("shard_") || calls == 2, "{shard} is called {calls} times");
+    }
+}
+
+#[test]
+fn a_command_that_no_shard_runs_is_noticed() {
+    let script = "\nquick() {\n    run cargo xtask purity\n    tests\n}\n\n\
+        tests() {\n    run cargo nextest run --workspace\n}\n\n\
+        shard_1() {\n    run timeout \"$x\" cargo test --release --package a --test b -- --ignored\n}\n\n\
+        shard_2() {\n    run cargo xtask soak\n}\n\
+        \n        --long)\n            quick\n            shard_1\n            ;;\n";
+    let commands = long_commands(script).unwrap();
+    let run = |command| is_run(command, &commands).unwrap();
+    assert!(run("`cargo xtask purity`") && run("`cargo test -p a c -- --nocapture`"));
+    assert!(run("`cargo test --release -p a --test b c_long -- --ignored --nocapture`"));
+    assert!(!run("`cargo test --release -p a --test d c_long -- --ignored`"), "another file");
+    assert!(!run("`cargo test --release -p d --test b c_long -- --ignored`"), "another package");
+    assert!(!run("`cargo xtask soak`"), "a shard that is not called");
 }
 
 #[test]

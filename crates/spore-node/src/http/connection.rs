@@ -80,9 +80,9 @@ impl Seat {
         self.due.set(due);
     }
 
-    /// Since when the connection could have been asked to leave; `None` if it cannot be yet.
-    pub(super) fn due(&self) -> Option<Instant> {
-        Some(self.due.get()).filter(|due| *due <= Instant::now())
+    /// Since when the connection could have been asked to leave; `None` if that is after `now`.
+    pub(super) fn due(&self, now: Instant) -> Option<Instant> {
+        Some(self.due.get()).filter(|due| *due <= now)
     }
 
     /// Asks the connection to leave.

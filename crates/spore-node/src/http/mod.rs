@@ -171,7 +171,8 @@ pub struct Timeouts {
     /// answered when it ends; a later one also ends when another client needs the seat.
     pub idle: Duration,
     /// How long a client may take to send a request, or to close after the last answer, when
-    /// another one needs its seat: who has taken longest goes first. Then 408, or a reset.
+    /// another one needs its seat: who has taken longest goes first. Then 408, or a reset. Half as
+    /// long for as long as somebody was refused within one grace.
     pub grace: Duration,
     /// From the first byte of a head to its last. Then 408.
     pub head: Duration,

@@ -37,6 +37,8 @@ pub struct Server<'b, const N: usize = CONNECTIONS> {
     /// How many more streams there may be.
     streams: Cell<usize>,
     timeouts: Timeouts,
+    /// Until when seats are taken away after half the grace, since a client was refused.
+    siege: Cell<Instant>,
 }
 
 impl<'b, const N: usize> Server<'b, N> {
@@ -63,7 +65,8 @@ impl<'b, const N: usize> Server<'b, N> {
         }
         let bodies = SharedBuffer::new(body);
         let seats = [const { Seat::new() }; N];
-        Self { free, seats, bodies, streams: Cell::new(streams), timeouts }
+        let (streams, siege) = (Cell::new(streams), Cell::new(Instant::MIN));
+        Self { free, seats, bodies, streams, timeouts, siege }
     }
 
     /// Accepts connections one after the other and sees each to its end. Never returns. All that
@@ -133,12 +136,16 @@ impl<'b, const N: usize> Server<'b, N> {
         let seat = match self.free.try_receive() {
             Ok(seat) => Some(seat),
             Err(_) => {
-                let due = self.seats.iter().filter(|seat| seat.due().is_some());
-                let first = due.min_by_key(|seat| seat.due());
+                let now = Instant::now();
+                let siege = now < self.siege.get();
+                let soon = now + if siege { self.timeouts.grace / 2 } else { Duration::MIN };
+                let due = self.seats.iter().filter(|seat| seat.due(soon).is_some());
+                let first = due.min_by_key(|seat| seat.due(soon));
                 first.inspect(|seat| seat.ask_to_leave());
                 if first.is_some() || self.seats.iter().any(|seat| seat.closing.get()) {
                     with_timeout(LEAVE_TIMEOUT, self.free.receive()).await.ok()
                 } else {
+                    self.siege.set(now + self.timeouts.grace);
                     None
                 }
             }

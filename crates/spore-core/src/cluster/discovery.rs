@@ -113,9 +113,9 @@ impl Cluster<'_> {
 }
 
 impl Member {
-    /// Whether it has ever proved to be fresh.
+    /// Whether it has proved to be fresh, and nothing speaks against it since.
     pub(super) const fn is_verified(&self) -> bool {
-        self.seen.is_some()
+        self.seen.is_some() && !self.doubted
     }
 
     fn is_new(&self, now: Instant) -> bool {

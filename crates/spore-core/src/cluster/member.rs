@@ -58,6 +58,8 @@ pub struct Member {
     /// Whether it was probed in the current round; of a dead member, whether its death is out of
     /// doubt.
     pub(super) probed: bool,
+    /// A datagram of a newer epoch came, which may be a recording: it has to prove anew to be fresh.
+    pub(super) doubted: bool,
 }
 
 /// What is known of a sender that has proved to be fresh.
@@ -93,6 +95,7 @@ impl Member {
             rtt: 0,
             news: 0,
             probed: false,
+            doubted: false,
         })
     }
 

@@ -49,8 +49,15 @@ impl Cluster<'_> {
         }
         self.make_up_for_delay(now);
         let before = self.own.incarnation;
-        match self.table.get_mut(sender).and_then(|member| member.seen.as_mut()) {
-            Some(seen) => {
+        let mut known = None;
+        if let Some(Member { seen: Some(seen), doubted, .. }) = self.table.get_mut(sender) {
+            // It has restarted, or this is a recording of a start that was missed here.
+            let missed = seen.window.is_before(header.epoch);
+            *doubted |= missed;
+            known = (!missed).then_some((seen, doubted));
+        }
+        match known {
+            Some((seen, doubted)) => {
                 if !seen.window.accept(header.epoch, header.counter) {
                     if seen.window.is_after(header.epoch) {
                         self.answer_the_past(now, from, message);
@@ -58,6 +65,7 @@ impl Cluster<'_> {
                     return Err(Refused::Replayed);
                 }
                 seen.last = now;
+                *doubted = false;
                 self.learn(now, &message.own);
             }
             None => self.verify(now, header, from, message)?,
@@ -100,9 +108,11 @@ impl Cluster<'_> {
                 let member = self.table.get_mut(sender).ok_or(Refused::Unverified)?;
                 let window = ReplayWindow::starting_at(header.epoch, header.counter);
                 member.seen = Some(Seen { last: now, window });
+                member.doubted = false;
                 return Ok(());
             }
-            Kind::Ack(_) | Kind::RelayAck { .. } | Kind::IndirectAck { .. } => (),
+            Kind::Ack(_) | Kind::IndirectAck { .. } => (),
+            Kind::RelayAck { .. } => self.challenge(now, now, sender, from),
             Kind::Ping(token) | Kind::PingReq { token, .. } => {
                 self.ack(now, sender, from, token, message.head.members ^ self.digest());
                 self.challenge(now, now, sender, from);

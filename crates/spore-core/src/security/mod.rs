@@ -5,8 +5,8 @@
 //! durable before the first datagram of a boot, so no nonce is ever used twice ([`Nonces`]).
 //!
 //! A receiver keeps a window of what it has seen from each sender ([`ReplayWindow`]). It forgets those
-//! when it restarts, so then it takes nothing from a sender before that one has returned a fresh
-//! [`Token`], which no recording can contain.
+//! when it restarts, and has none yet when the sender restarts; so then it takes nothing from a sender
+//! before that one has returned a fresh [`Token`], which no recording can contain.
 //!
 //! Signed HTTP requests are the business of [`request`].
 

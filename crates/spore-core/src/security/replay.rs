@@ -25,19 +25,21 @@ impl ReplayWindow {
         Self { epoch, highest: counter, seen: NonZeroU64::MAX }
     }
 
+    /// Whether `epoch` is newer than all that this window knows of. Its sender has to prove to be
+    /// fresh, as if it were new: with the proof [begins](Self::starting_at) another window.
+    pub fn is_before(&self, epoch: U24) -> bool {
+        self.epoch < epoch
+    }
+
     /// Whether `epoch` is over, as far as this window knows.
     pub fn is_after(&self, epoch: U24) -> bool {
         epoch < self.epoch
     }
 
-    /// Takes the datagram with these numbers, if it was not taken before. A newer epoch starts a
-    /// new window, an older one is refused.
+    /// Takes the datagram with these numbers, if it was not taken before. Those of any other epoch are
+    /// refused.
     pub fn accept(&mut self, epoch: U24, counter: U24) -> bool {
-        if epoch > self.epoch {
-            *self = Self { epoch, highest: counter, seen: NonZeroU64::MIN };
-            return true;
-        }
-        if epoch < self.epoch {
+        if epoch != self.epoch {
             return false;
         }
         if counter > self.highest {
@@ -74,6 +76,9 @@ mod tests {
         for _ in 0..200_000 {
             if rng.u32(..10_000) == 0 {
                 (epoch, highest) = (epoch + 1, 0);
+                assert!(window.is_before(n(epoch)) && !window.accept(n(epoch), n(0)));
+                window = ReplayWindow::starting_at(n(epoch), n(0));
+                taken.insert((epoch, 0));
             }
             let counter = (highest + rng.u32(..70)).saturating_sub(60);
             let old_epoch = rng.u32(..20) == 0;

@@ -88,3 +88,47 @@ fn recordings_of_the_past_are_answered_twice_an_interval_and_others_are_relayed_
     let relayed = sent(world.node(1), now);
     assert!(relayed.iter().any(|(to, _)| *to == Destination::Unicast(address(3))), "relayed");
 }
+
+/// A cluster whose first node has missed a start of the third one; and what the third one has sent
+/// since, to anybody.
+fn missed() -> (World, Vec<Datagram>) {
+    let mut world = World::new(3);
+    world.run(6_000);
+    let Identity { id, epoch } = identity(&mut world);
+    let first = world.nodes.remove(0);
+    world.kill(3);
+    let stored = Identity { id, epoch: U24::new(epoch.get() + 1).unwrap() };
+    let reborn = node(world.now, 3, Some(stored));
+    world.nodes.push((3, reborn));
+    let before = world.air.len();
+    world.run(3_000);
+    let recording = world.air.split_off(before);
+    let recording = recording.into_iter().filter(|(from, ..)| *from == address(3)).collect();
+    world.nodes.insert(0, first);
+    (world, recording)
+}
+
+fn identity(world: &mut World) -> Identity {
+    let own = world.node(3).own();
+    Identity { id: own.id, epoch: own.incarnation.epoch }
+}
+
+#[test]
+fn a_recording_of_a_start_that_was_missed_is_not_believed_and_the_node_itself_is() {
+    let (mut world, recording) = missed();
+    let Identity { id, epoch } = identity(&mut world);
+    let of = |world: &mut World| world.node(1).member(id).unwrap().incarnation().epoch;
+    let (known, accepted) = (of(&mut world), world.node(1).traffic().accepted);
+    assert!(known < epoch && recording.len() > 5, "{}", recording.len());
+    let longest = recording.iter().map(|(_, _, bytes)| bytes.len()).max().unwrap();
+    let drawn = play(&mut world, &recording);
+    assert_eq!((world.node(1).traffic().accepted, of(&mut world)), (accepted, known));
+    assert!(drawn.len() <= 2 * recording.len(), "{} of {}", drawn.len(), recording.len());
+    assert!(drawn.iter().all(|len| *len <= longest), "{drawn:?}, {longest}");
+
+    world.run(1_500);
+    assert_eq!(of(&mut world), epoch, "it has proved to be fresh");
+    let accepted = world.node(1).traffic().accepted;
+    play(&mut world, &recording);
+    assert_eq!(world.node(1).traffic().accepted, accepted);
+}

@@ -56,8 +56,8 @@ fn nonce(bytes: &[u8]) -> Nonce {
 struct Taken {
     epoch: u32,
     highest: u32,
-    /// The number of the first one, if it was the one that proved its sender fresh.
-    proof: Option<u32>,
+    /// The number of the one that proved its sender fresh: the first one.
+    proof: u32,
 }
 
 #[derive(Debug, Default)]
@@ -174,10 +174,10 @@ impl Air {
         self.figures.applied += 1;
         let late = taken.is_some_and(|taken| epoch == taken.epoch && counter < taken.highest);
         self.figures.late += u64::from(late);
-        let entry = self.taken[to].entry(sender);
-        let taken = entry.or_insert(Taken { epoch, highest: counter, proof: Some(counter) });
+        let proof = Taken { epoch, highest: counter, proof: counter };
+        let taken = self.taken[to].entry(sender).or_insert(proof);
         if epoch > taken.epoch {
-            *taken = Taken { epoch, highest: counter, proof: None };
+            *taken = proof;
         }
         taken.highest = taken.highest.max(counter);
     }
@@ -187,8 +187,7 @@ impl Taken {
     /// Whether a datagram that was never applied has to be.
     fn must_accept(&self, epoch: u32, counter: u32) -> bool {
         let in_window = counter + WINDOW > self.highest;
-        let after_proof = self.proof.is_none_or(|proof| counter > proof);
-        epoch > self.epoch || epoch == self.epoch && in_window && after_proof
+        epoch == self.epoch && in_window && counter > self.proof
     }
 }
 

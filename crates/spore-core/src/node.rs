@@ -13,7 +13,8 @@ use crate::security::{Epochs, Identity, OpenError, RequestNonces, Sealer, Seed, 
 use crate::services::poller::Poller;
 use crate::services::{Catalogue, ServiceId};
 use crate::settings::Settings;
-use crate::settings::change::{Keeper, Step, Ticket};
+use crate::settings::change::{Keeper, Step};
+use crate::settings::commit::Ticket;
 use crate::settings::document::Wanted;
 use crate::store::{Key, Stored};
 use crate::time::{Duration, Instant};

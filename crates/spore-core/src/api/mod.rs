@@ -29,7 +29,7 @@ use portal::Target;
 
 use crate::node::Node;
 use crate::security::request::SCHEME;
-use crate::settings::change::Ticket;
+use crate::settings::commit::Ticket;
 use crate::time::Instant;
 
 /// A request, framed by the shell.

@@ -109,7 +109,7 @@ pub const IDENTIFY: Service = Service {
 };
 
 /// Whether a service can be called `name`.
-pub(super) const fn is_name(name: &str) -> bool {
+pub(crate) const fn is_name(name: &str) -> bool {
     let mut rest = match name.as_bytes() {
         [b'a'..=b'z', rest @ ..] if name.len() <= Service::NAME_MAX => rest,
         _ => return false,
@@ -123,7 +123,7 @@ pub(super) const fn is_name(name: &str) -> bool {
     true
 }
 
-const fn is_summary(summary: &str) -> bool {
+pub(crate) const fn is_summary(summary: &str) -> bool {
     let mut rest = summary.as_bytes();
     while let [byte, tail @ ..] = rest {
         if !matches!(byte, b' '..=b'~') || *byte == b'"' || *byte == b'\\' {

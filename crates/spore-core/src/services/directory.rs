@@ -174,6 +174,14 @@ impl<'a> Directory<'a> {
             .min()
     }
 
+    /// The members that offer `service`, in no order, live or not.
+    pub(crate) fn providers(&self, service: ServiceId) -> impl Iterator<Item = NodeId> {
+        let place = self.known.iter().position(|known| known.id == service);
+        let rows = self.slots.iter().enumerate();
+        rows.filter(move |(slot, _)| place.is_some_and(|place| self.offers(*slot, place)))
+            .map(|(_, row)| row.id)
+    }
+
     /// The name of a service, if it was fetched.
     pub(crate) fn name(&self, service: ServiceId) -> Option<&str> {
         let known = self.known.iter().find(|known| known.id == service)?;

@@ -4,21 +4,41 @@ use super::MAX_SERVICES;
 use crate::wire::{Full, Malformed, Reader, Writer};
 use core::fmt;
 
-/// The id of a service: the 32-bit FNV-1a hash of its name (draft-eastlake-fnv). Eight hex digits.
+/// The id of a service, or of a clustered task that a node carries: the 32-bit FNV-1a hash of its
+/// name (draft-eastlake-fnv), the highest bit of which is 0 for a service and 1 for a task. Eight
+/// hex digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ServiceId(pub [u8; 4]);
+
+/// Tells tasks from services.
+const TASK: u32 = 1 << 31;
 
 impl ServiceId {
     /// The id of the service that is called `name`.
     pub const fn of(name: &str) -> Self {
-        let mut hash = 0x811C_9DC5_u32;
-        let mut rest = name.as_bytes();
-        while let [byte, tail @ ..] = rest {
-            hash = (hash ^ u32::from_be_bytes([0, 0, 0, *byte])).wrapping_mul(0x0100_0193);
-            rest = tail;
-        }
-        Self(hash.to_be_bytes())
+        Self((fnv(name) & !TASK).to_be_bytes())
     }
+
+    /// The id of the clustered task that is called `name`.
+    pub const fn of_task(name: &str) -> Self {
+        Self((fnv(name) | TASK).to_be_bytes())
+    }
+
+    /// Whether it is a task's. In ascending order tasks follow all services.
+    pub const fn is_task(self) -> bool {
+        u32::from_be_bytes(self.0) & TASK != 0
+    }
+}
+
+/// The 32-bit FNV-1a hash of `name`.
+pub(crate) const fn fnv(name: &str) -> u32 {
+    let mut hash = 0x811C_9DC5_u32;
+    let mut rest = name.as_bytes();
+    while let [byte, tail @ ..] = rest {
+        hash = (hash ^ u32::from_be_bytes([0, 0, 0, *byte])).wrapping_mul(0x0100_0193);
+        rest = tail;
+    }
+    hash
 }
 
 impl fmt::Display for ServiceId {
@@ -91,14 +111,17 @@ impl ServiceIds {
 
 #[cfg(test)]
 mod tests {
-    use super::ServiceId;
+    use super::{ServiceId, fnv};
     use std::format;
 
     #[test]
-    fn an_id_is_fnv_1a() {
+    fn an_id_is_fnv_1a_with_a_bit_for_the_kind() {
         // Test vectors of the draft, appendix C.
-        for (name, id) in [("", "811c9dc5"), ("a", "e40c292c"), ("foobar", "bf9cf968")] {
-            assert_eq!(format!("{}", ServiceId::of(name)), id);
+        for (name, hash) in [("", 0x811c_9dc5), ("a", 0xe40c_292c), ("foobar", 0xbf9c_f968)] {
+            assert_eq!(fnv(name), hash);
         }
+        let (service, task) = (ServiceId::of("foobar"), ServiceId::of_task("foobar"));
+        assert_eq!((format!("{service}"), format!("{task}")), ("3f9cf968".into(), "bf9cf968".into()));
+        assert!(!service.is_task() && task.is_task() && service < task);
     }
 }

@@ -8,8 +8,9 @@
 //!
 //! # Ids
 //!
-//! A [`ServiceId`] is the 32-bit FNV-1a hash of the name. Two names can have the same id, by chance
-//! for one pair in four billion. One node cannot offer both ([`Catalogue::new`] refuses it).
+//! A [`ServiceId`] is the 32-bit FNV-1a hash of the name, with the highest bit cleared: where it is
+//! set, the id is that of a clustered [task](crate::tasks). Two names can have the same id, by chance
+//! for one pair in two billion. One node cannot offer both ([`Catalogue::new`] refuses it).
 //! If two nodes do, both count as providers of the id, listings show the name that was confirmed
 //! last, and a provider answers 404 to a call of a name that it does not have: names are compared there,
 //! whatever the ids are.
@@ -21,9 +22,11 @@ mod json;
 pub(crate) mod poller;
 mod status;
 
+pub(crate) use catalogue::{is_name, is_summary};
 pub use catalogue::{Catalogue, IDENTIFY, InvalidCatalogue, InvalidService, Service};
 pub use directory::{Build, Known, Slot};
 pub(crate) use directory::{Directory, Renewal};
+pub(crate) use id::fnv;
 pub use id::{ServiceId, ServiceIds};
 pub use poller::{Fetch, FetchFailed};
 

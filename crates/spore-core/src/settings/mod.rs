@@ -4,6 +4,7 @@
 //! and not before; `document` reads it from JSON.
 
 pub(crate) mod change;
+pub(crate) mod commit;
 pub(crate) mod document;
 
 use crate::security::ReleaseKey;

@@ -57,11 +57,11 @@ def seal(header, plain):
 
 
 def service(name):
-    """The id of a service: 32-bit FNV-1a."""
+    """The id of a service: 32-bit FNV-1a, the highest bit 0."""
     h = 0x811C9DC5
     for byte in name.encode():
         h = (h ^ byte) * 0x01000193 % 2**32
-    return u(h, 4).hex()
+    return u(h & 0x7FFFFFFF, 4).hex()
 
 
 def alive(id, epoch, refutation, address, port, version, hostname, services=(), published=0):

@@ -39,7 +39,8 @@ def field(nonce, mac):
 def config():
     answer = requests.get(f"{node}/api/node/config", auth=signing.Signed(key), timeout=5)
     assert answer.status_code == 200, answer.text
-    return answer.json()
+    tasks = requests.get(f"{node}/api/tasks", timeout=5).json()["tasks"]
+    return answer.json(), [(task["name"], task["enabled"]) for task in tasks]
 
 
 # What each signed route is asked for. One that is added to the table must be added here.
@@ -47,6 +48,7 @@ BODIES = {
     ("GET", "/api/node/config"): b"",
     ("PUT", "/api/node/config"): b'{"hostname":"intruder"}',
     ("POST", "/api/node/restart"): b"",
+    ("PATCH", "/api/tasks/{name}"): b'{"enabled":false}',
 }
 signed = {
     (method.upper(), path)
@@ -57,6 +59,7 @@ signed = {
 }
 assert signed == set(BODIES), f"signed routes are {signed}"
 BODIES["POST", "/api/services/identify"] = b""
+BODIES["PATCH", "/api/tasks/send-discovery"] = BODIES.pop(("PATCH", "/api/tasks/{name}"))
 
 
 def wrong_credentials(method, path, body):
@@ -125,10 +128,11 @@ assert uptime > 900 * took - 500, f"restarted: {uptime} ms older after {took:.1f
 
 # A request that was carried out is not carried out again, whatever it asks for. The other node is
 # asked, which restarts, and is asked again before it does.
-hostname = json.dumps({"hostname": before["hostname"]}).encode()
+hostname = json.dumps({"hostname": before[0]["hostname"]}).encode()
 for method, path, body, code in (
     ("GET", "/api/node/config", b"", 200),
     ("PUT", "/api/node/config", hostname, 200),
+    ("PATCH", "/api/tasks/send-discovery", b'{"run":true}', 200),
     ("POST", "/api/node/restart", b"", 202),
 ):
     fresh = signing.nonce(other)

@@ -22,6 +22,9 @@ def before_call(context, case, kwargs):
     under test has another one that takes each."""
     if case.path_parameters.get("name") == "identify":
         case.path_parameters["name"] = "echo"
+    # And a task of the engine, whose intervals have other bounds than those of other tasks.
+    if case.path_parameters.get("name") == "send-discovery":
+        case.path_parameters["name"] = "tick"
     # Half of all texts of 64 digits are no Ed25519 key, which no schema can say. This one is: that
     # of RFC 8032, section 7.1, test 1.
     key = case.body.get("release_key") if isinstance(case.body, dict) else None

@@ -142,7 +142,10 @@ fn start(name: &str, spore: &Path, folder: &Path, key_file: &Path) -> Result<(Gu
         command.args(["--port", &port.to_string(), "--http-port", &port.to_string()]);
         command.arg("--key-file").arg(key_file).arg("--state").arg(folder.join(name));
         // One that answers every method with which services are described.
-        command.args(["--service", "echo=cat"]).stdout(Stdio::null()).stderr(output)
+        command
+            .args(["--task", "tick=3600:true", "--service", "echo=cat"])
+            .stdout(Stdio::null())
+            .stderr(output)
     })?;
     let api = format!("{address}:{port}");
     let begin = Instant::now();

@@ -4,6 +4,7 @@ use crate::api::Assets;
 use crate::network::RadioConfig;
 use crate::security::ClusterKey;
 use crate::services::Catalogue;
+use crate::tasks::Tasks;
 use crate::time::Duration;
 use crate::wire::Hostname;
 use core::net::Ipv4Addr;
@@ -35,6 +36,8 @@ pub struct Config {
     pub services: Catalogue,
     /// The files that this node serves besides its API, such as a page.
     pub assets: Assets,
+    /// What its program does by itself.
+    pub tasks: Tasks,
     /// The pace of the membership protocol, the same on all members.
     pub timing: Timing,
     /// The node's radio; `None` if it is wired.

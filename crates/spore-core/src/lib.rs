@@ -62,6 +62,7 @@ pub mod security;
 pub mod services;
 pub mod settings;
 pub mod store;
+pub mod tasks;
 pub mod time;
 pub mod wire;
 

@@ -1,5 +1,6 @@
 //! [`Node`]: the engine behind its verbs.
 
+mod tasks;
 mod types;
 
 use crate::api::{self, Answers, Assets, Body, Error, Request, Response};
@@ -17,6 +18,8 @@ use crate::settings::change::{Keeper, Step};
 use crate::settings::commit::Ticket;
 use crate::settings::document::Wanted;
 use crate::store::{Key, Stored};
+use crate::tasks::scheduler::Scheduler;
+use crate::tasks::system::System;
 use crate::time::{Duration, Instant};
 use crate::wire::{EventRecord, Hostname, Message, NodeId, Record, Rumor};
 use core::net::SocketAddrV4;
@@ -58,6 +61,7 @@ pub struct Node<'a> {
     pub(crate) request_nonces: RequestNonces,
     pub(crate) settings: Keeper,
     pub(crate) network: Network<'a>,
+    pub(crate) tasks: Scheduler<'a>,
     pub(crate) answers: Answers,
     restart: Option<Instant>,
     refusals: Refusals,
@@ -84,7 +88,8 @@ impl<'a> Node<'a> {
         let (tokens, mut rng) = seed.split();
         let (epochs, identity) = Epochs::new(Identity::decode(stored.identity), &mut rng);
         let settings = Settings::restore(stored);
-        let Storage { cluster, events, networks } = storage;
+        let Storage { cluster, events, networks, tasks } = storage;
+        let tasks = Scheduler::new(now, config.tasks, stored.tasks, tasks);
         let mut cluster = Cluster::new(
             now,
             config,
@@ -110,6 +115,7 @@ impl<'a> Node<'a> {
             request_nonces: RequestNonces::new(seed),
             settings: Keeper::new(settings),
             network,
+            tasks,
             answers: Answers::default(),
             restart: None,
             refusals: Refusals::default(),
@@ -119,6 +125,8 @@ impl<'a> Node<'a> {
             traffic: Traffic::default(),
         };
         node.with_network(now, Network::start);
+        node.offer();
+        node.pace_system(now);
         node
     }
 
@@ -150,7 +158,10 @@ impl<'a> Node<'a> {
             Ok((header, message)) => match Message::parse(message, header.sender) {
                 Err(_) => &mut traffic.malformed,
                 Ok(message) => match self.cluster.handle_message(now, &header, from, &message) {
-                    Ok(()) => &mut traffic.accepted,
+                    Ok(()) => {
+                        self.tasks.worked(now, System::ListenDiscovery);
+                        &mut traffic.accepted
+                    }
                     Err(Refused::Own) => {
                         if self.epochs.is_anothers(&header) {
                             self.epochs.renew(now, &mut self.rng);
@@ -206,6 +217,7 @@ impl<'a> Node<'a> {
         match completion {
             Completion::Store(Key::Identity, result) => {
                 if let Some(identity) = self.epochs.stored(now, result.is_ok()) {
+                    self.tasks.settle(now);
                     self.cluster.set_identity(now, identity);
                 }
             }
@@ -225,7 +237,10 @@ impl<'a> Node<'a> {
             }
             Completion::Store(Key::Peers, result) => self.cluster.stored_peers(now, result.is_ok()),
             Completion::Store(Key::Network, result) => self.network.stored(now, result.is_ok()),
+            Completion::Store(Key::Tasks, result) => self.stored_tasks(now, result.is_ok()),
+            Completion::Ran(index) => self.ran(now, index),
             Completion::Fetch(result) => {
+                self.tasks.finished(now, System::StatusPoll);
                 let (directory, members) = self.cluster.directory();
                 self.poller.finish(now, result, directory, members);
             }
@@ -241,7 +256,7 @@ impl<'a> Node<'a> {
     /// Offers these services from now on, in place of others. The other members are told.
     pub fn set_services(&mut self, catalogue: Catalogue) {
         self.catalogue = catalogue;
-        self.cluster.set_services(catalogue);
+        self.cluster.set_services(tasks::offered(catalogue, &self.tasks));
     }
 
     /// Writes the bytes that `key` is to have into `buf`, which must hold
@@ -252,6 +267,7 @@ impl<'a> Node<'a> {
             Key::Peers => self.cluster.peers_value(buf),
             Key::Network => self.network.value(buf),
             Key::Settings => self.settings.to_store().map_or(0, |settings| settings.encode(buf)),
+            Key::Tasks => self.tasks.encode(buf),
         }
     }
 
@@ -312,7 +328,7 @@ impl<'a> Node<'a> {
     pub fn handle_timeout(&mut self, now: Instant) {
         self.with_network(now, Network::advance);
         if self.is_talking() {
-            self.cluster.handle_timeout(now);
+            self.time_out(now);
             self.notice(now);
         }
     }
@@ -335,10 +351,11 @@ impl<'a> Node<'a> {
         let asks = !self.cluster.is_leaving() && self.network.is_connected();
         let poller = self.poller.poll_timeout().filter(|_| asks);
         // A change that is under way ends with an action of its own.
-        let restart = self.restart.filter(|_| !self.settings.is_changing());
+        let restart = self.restart.filter(|_| !self.is_changing());
         let settings = self.settings.poll_timeout();
         let (epochs, network) = (self.epochs.poll_timeout(), self.network.poll_timeout());
-        [cluster, epochs, poller, restart, settings, network].into_iter().flatten().min()
+        let tasks = self.tasks.poll_timeout().filter(|_| !self.cluster.is_leaving());
+        [cluster, epochs, poller, restart, settings, network, tasks].into_iter().flatten().min()
     }
 
     /// Writes the next datagram that is due into `buf`, which should hold
@@ -367,8 +384,11 @@ impl<'a> Node<'a> {
                 Step::Store => Action::Store(Key::Settings),
             });
         }
-        let due = |at: &mut Instant| now >= *at && !self.settings.is_changing();
-        if self.restart.take_if(due).is_some() {
+        if self.tasks.poll_store(now) {
+            return Some(Action::Store(Key::Tasks));
+        }
+        let changing = self.is_changing();
+        if self.restart.take_if(|at| now >= *at && !changing).is_some() {
             return Some(Action::Restart);
         }
         if self.cluster.poll_store_peers(now) {
@@ -380,11 +400,24 @@ impl<'a> Node<'a> {
         if let Some(command) = self.network.poll_command() {
             return Some(Action::Radio(command));
         }
-        if self.cluster.is_leaving() || !self.network.is_connected() {
+        if self.cluster.is_leaving() {
+            return None;
+        }
+        if let Some(index) = self.poll_task(now) {
+            return Some(Action::RunTask(index));
+        }
+        if !self.network.is_connected() {
             return None;
         }
         let (directory, members) = self.cluster.directory();
-        self.poller.poll(now, directory, members).map(Action::Fetch)
+        let fetch = self.poller.poll(now, directory, members)?;
+        self.tasks.started(now, System::StatusPoll);
+        Some(Action::Fetch(fetch))
+    }
+
+    /// Whether something that is set through the API is being made durable.
+    fn is_changing(&self) -> bool {
+        self.settings.is_changing() || self.tasks.is_changing()
     }
 
     /// The next thing that has happened.

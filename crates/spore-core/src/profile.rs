@@ -9,6 +9,7 @@ use crate::events::{LocalEvent, Publisher, Window};
 use crate::log::LogEntry;
 use crate::network::Seen;
 use crate::services::{Build, Known, Slot};
+use crate::tasks::scheduler::TaskStorage;
 use heapless::{Vec, VecView};
 
 /// A bounded list of `T`, without the capacity in the type of whoever uses it.
@@ -99,6 +100,7 @@ pub struct Storage<P: Profile> {
     pub(crate) cluster: ClusterStorage<P>,
     pub(crate) events: EventStorage<P>,
     pub(crate) networks: P::Networks,
+    pub(crate) tasks: TaskStorage,
 }
 
 /// The part of it that the member list needs.
@@ -132,6 +134,7 @@ impl<P: Profile> Storage<P> {
         cluster: ClusterStorage::NEW,
         events: EventStorage::NEW,
         networks: P::Networks::NEW,
+        tasks: TaskStorage::NEW,
     };
 }
 

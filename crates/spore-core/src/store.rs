@@ -26,11 +26,15 @@ pub enum Key {
     /// The credentials of the WiFi, and those that return if a change fails: at most 196 bytes, see
     /// [`network`](crate::network).
     Network,
+    /// What was changed of tasks through the API: at most 217 bytes, see
+    /// [`Saved`](crate::tasks::Saved).
+    Tasks,
 }
 
 impl Key {
     /// All keys.
-    pub const ALL: [Self; 4] = [Self::Identity, Self::Settings, Self::Peers, Self::Network];
+    pub const ALL: [Self; 5] =
+        [Self::Identity, Self::Settings, Self::Peers, Self::Tasks, Self::Network];
 
     /// The key as a number, which never changes.
     pub const fn number(self) -> u8 {
@@ -39,6 +43,7 @@ impl Key {
             Self::Peers => 3,
             Self::Settings => 2,
             Self::Network => 5,
+            Self::Tasks => 4,
         }
     }
 
@@ -49,6 +54,7 @@ impl Key {
             Self::Peers => "peers",
             Self::Settings => "settings",
             Self::Network => "network",
+            Self::Tasks => "tasks",
         }
     }
 }
@@ -70,6 +76,8 @@ pub struct Stored<'a> {
     pub settings_damaged: bool,
     /// The value of [`Key::Network`].
     pub network: &'a [u8],
+    /// The value of [`Key::Tasks`].
+    pub tasks: &'a [u8],
 }
 
 impl<'a> Stored<'a> {
@@ -80,6 +88,7 @@ impl<'a> Stored<'a> {
             Key::Peers => self.peers = value,
             Key::Settings => self.settings = value,
             Key::Network => self.network = value,
+            Key::Tasks => self.tasks = value,
         }
     }
 
@@ -88,8 +97,9 @@ impl<'a> Stored<'a> {
     pub const fn doubt(&mut self, key: Key) {
         match key {
             Key::Settings => self.settings_damaged = true,
-            // A body gives no earlier identity; earlier peers and credentials are only tried.
-            Key::Identity | Key::Peers | Key::Network => (),
+            // A body gives no earlier identity; earlier peers and credentials are only tried, and what
+            // was set of tasks earlier is as good as none.
+            Key::Identity | Key::Peers | Key::Network | Key::Tasks => (),
         }
     }
 }

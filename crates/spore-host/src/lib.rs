@@ -9,11 +9,13 @@ mod flash;
 mod memory;
 mod net;
 mod node;
+mod process;
 mod repair;
 mod services;
 mod state;
 mod stop;
 mod system;
+mod tasks;
 
 pub use faults::Faults;
 pub use net::BindError;
@@ -21,6 +23,7 @@ pub use node::{HostNode, Settings};
 pub use repair::{Repaired, repair};
 pub use services::{CommandService, InvalidCommandService, Services};
 pub use stop::Stop;
+pub use tasks::{CommandTask, CommandTasks, InvalidCommandTask};
 
 /// Connections that a host node serves at once. The next is refused with 503.
 pub const CONNECTIONS: usize = 16;

@@ -6,8 +6,9 @@ use crate::services::{REPLY_MAX, Services};
 use crate::state::{FolderError, Memory, StateFolder};
 use crate::stop::Stop;
 use crate::system::HostSystem;
+use crate::tasks::CommandTasks;
 use crate::{CONNECTIONS, STREAMS};
-use embassy_futures::join::{join_array, join3, join4};
+use embassy_futures::join::{join, join_array, join3, join4};
 use embassy_futures::select::{Either, select};
 use embassy_sync::signal::Signal;
 use futures_lite::future::{block_on, or};
@@ -43,6 +44,8 @@ pub struct Settings {
     pub state: Option<PathBuf>,
     /// What it offers to others.
     pub services: Services,
+    /// What it does by itself.
+    pub tasks: CommandTasks,
     /// What befalls the datagrams that come in, to try a cluster under bad radio.
     pub faults: Faults,
 }
@@ -137,6 +140,7 @@ fn live(
         key: settings.key.clone(),
         services: settings.services.catalogue(),
         assets: Assets::NONE,
+        tasks: settings.tasks.tasks(),
         timing: Timing::DEFAULT,
         radio: None,
     };
@@ -148,6 +152,7 @@ fn live(
         seed: Seed(seed),
         reason,
         services: settings.services.clone(),
+        tasks: settings.tasks.clone(),
         restart: Rc::clone(&restart),
     };
     let mut storage = Box::new(Storage::<Host>::NEW);
@@ -203,6 +208,9 @@ const LEAVING: Duration = Duration::from_millis(800);
 /// Between two attempts to take the addresses again.
 const BIND_PAUSE: Duration = Duration::from_secs(1);
 
+/// So many tasks run at the same time; the next ones wait.
+const TASK_RUNNERS: usize = 4;
+
 /// The buffer of one HTTP connection: larger than it must be, so that every body fits, and the answer
 /// of a service behind it; and for fewer and larger pieces.
 const HTTP_BUFFER: usize = BUFFER_LEN + BODY_MAX + REPLY_MAX;
@@ -231,7 +239,9 @@ async fn drive(shell: &Shell<'_, HostSystem>, sockets: &Sockets, faults: &Faults
     let speak = shell.drive(&sockets.unicast, sockets.everyone, &mut out);
     let mut answer = [0; client::BUFFER_LEN];
     let ask = shell.fetch(edge_nal_std::Stack::new(), &mut answer);
-    join4(speak, hear, ask, Box::pin(join_array(workers))).await.0
+    let runners = std::array::from_fn::<_, TASK_RUNNERS, _>(|_| shell.run_tasks());
+    let serve = join(Box::pin(join_array(workers)), Box::pin(join_array(runners)));
+    join4(speak, hear, ask, serve).await.0
 }
 
 /// Listens on a socket that may not be there.

@@ -1,31 +1,20 @@
 //! What a Linux node offers: `identify`, and commands that the operator has given.
 
+use crate::process::{Outcome, PATIENCE, execute};
 use async_io::Timer;
-use async_process::{Command, Stdio};
-use futures_lite::future::{or, try_zip};
-use futures_lite::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
+use futures_lite::future::or;
 use log::{info, warn};
-use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::json;
 use spore_core::api::{Error, Method, Methods, Policy, ServiceRequest};
 use spore_core::services::{IDENTIFY, InvalidCatalogue, InvalidService};
 use spore_core::{Catalogue, Hostname, Service};
 use spore_node::ServiceReply;
 use std::fmt;
-use std::io;
-use std::os::unix::process::CommandExt as _;
 use std::str::FromStr;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// The most bytes that a command can answer; more is a failure.
 pub(crate) const REPLY_MAX: usize = 2048;
-
-/// How long a command may take.
-const PATIENCE: Duration = Duration::from_secs(10);
-
-/// How much of what a command writes to its standard error is kept.
-const COMPLAINT_MAX: usize = 4096;
 
 /// What a command answers.
 const TEXT: &str = "text/plain; charset=utf-8";
@@ -137,26 +126,6 @@ impl Services {
     }
 }
 
-/// Kills what a command has left behind, when it is over or nobody waits for it any more.
-struct Group(Option<Pid>);
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        if let Some(group) = self.0 {
-            // There may be nobody left.
-            let _ = kill_process_group(group, Signal::KILL);
-        }
-    }
-}
-
-/// What a command has come to.
-enum Outcome {
-    Done(Vec<u8>),
-    TooLong,
-    Failed(String),
-    TimedOut,
-}
-
 async fn run(
     command: &CommandService,
     request: &ServiceRequest<'_>,
@@ -165,9 +134,12 @@ async fn run(
     let name = command.service.name();
     let limit = REPLY_MAX.min(reply.len());
     let finish = async {
-        execute(&command.command, request, limit)
-            .await
-            .unwrap_or_else(|error| Outcome::Failed(format!("the command cannot be run: {error}")))
+        let variables = [
+            ("SPORE_METHOD", request.method.name()),
+            ("SPORE_PATH", request.path),
+            ("SPORE_QUERY", request.query),
+        ];
+        execute(&command.command, &variables, request.body, limit).await
     };
     let over = async {
         Timer::after(PATIENCE).await;
@@ -185,61 +157,6 @@ async fn run(
     warn!("service {name}: {message}");
     let document = json!({ "error": { "code": "service_failed", "message": message } });
     ServiceReply::new(502, ServiceReply::JSON, document.to_string().as_bytes(), reply)
-}
-
-/// Runs `command` in a shell, in a process group of its own, and waits for its end.
-async fn execute(command: &str, request: &ServiceRequest<'_>, limit: usize) -> io::Result<Outcome> {
-    let mut shell = std::process::Command::new("sh");
-    shell.arg("-c").arg(command).process_group(0);
-    shell.env("SPORE_METHOD", request.method.name());
-    shell.env("SPORE_PATH", request.path).env("SPORE_QUERY", request.query);
-    let mut shell = Command::from(shell);
-    shell.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = shell.spawn()?;
-    let _group = Group(i32::try_from(child.id()).ok().and_then(Pid::from_raw));
-    let (Some(mut input), Some(output), Some(errors)) =
-        (child.stdin.take(), child.stdout.take(), child.stderr.take())
-    else {
-        return Ok(Outcome::Failed("the command has no pipes".to_owned()));
-    };
-    let feed = async {
-        // A command need not read what it is sent.
-        let _ = input.write_all(request.body).await;
-        drop(input);
-        Ok(())
-    };
-    let streams = try_zip(read(output, limit, true), read(errors, COMPLAINT_MAX, false));
-    let ((), (text, complaint)) = match try_zip(feed, streams).await {
-        Ok(streams) => streams,
-        Err(error) if error.kind() == io::ErrorKind::FileTooLarge => return Ok(Outcome::TooLong),
-        Err(error) => return Err(error),
-    };
-    let status = child.status().await?;
-    if status.success() {
-        return Ok(Outcome::Done(text));
-    }
-    let complaint = String::from_utf8_lossy(&complaint);
-    let line = complaint.lines().map(str::trim).find(|line| !line.is_empty());
-    // In JSON each takes four bytes at most, and there is room for 512.
-    let line = line.map(|line| line.chars().filter(|c| !c.is_control()).take(100).collect());
-    Ok(Outcome::Failed(line.unwrap_or_else(|| format!("the command failed: {status}"))))
-}
-
-/// Reads to the end: the first `limit` bytes. More of them are an error if `all` are wanted, and
-/// dropped if not, since a command whose output nobody reads would wait for ever.
-async fn read(mut from: impl AsyncRead + Unpin, limit: usize, all: bool) -> io::Result<Vec<u8>> {
-    let (mut kept, mut buf) = (Vec::new(), [0; 1024]);
-    loop {
-        let len = from.read(&mut buf).await?;
-        if len == 0 {
-            return Ok(kept);
-        }
-        let room = limit - kept.len();
-        if all && len > room {
-            return Err(io::ErrorKind::FileTooLarge.into());
-        }
-        kept.extend_from_slice(&buf[..len.min(room)]);
-    }
 }
 
 #[cfg(test)]

@@ -3,12 +3,14 @@
 use crate::memory;
 use crate::services::Services;
 use crate::state::{Found, Memory};
+use crate::tasks::CommandTasks;
 use embassy_sync::blocking_mutex::raw::NoopRawMutex;
 use embassy_sync::signal::Signal;
 use log::{info, warn};
 use spore_core::api::ServiceRequest;
 use spore_core::node::StoreFailed;
 use spore_core::security::{Succession, Verdict};
+use spore_core::tasks::TaskRun;
 use spore_core::{Event, Facts, Hostname, Key, Node, NodeId, Resources, Seed};
 use spore_node::{ServiceReply, System};
 use std::future::pending;
@@ -24,6 +26,7 @@ pub(crate) struct HostSystem {
     /// Why the node starts.
     pub(crate) reason: &'static str,
     pub(crate) services: Services,
+    pub(crate) tasks: CommandTasks,
     /// Raised to end the node, which is then started again.
     pub(crate) restart: Rc<Signal<NoopRawMutex, ()>>,
 }
@@ -71,6 +74,10 @@ impl System for HostSystem {
         self.services.call(hostname, request, reply).await
     }
 
+    async fn run_task(&self, run: &TaskRun) {
+        self.tasks.run(&self.hostname, run).await;
+    }
+
     fn report(&self, event: Event, node: &Node<'_>) {
         let (id, change) = match event {
             Event::MemberJoined(id) => (id, "joined"),
@@ -88,6 +95,13 @@ impl System for HostSystem {
             | Event::CredentialsKept
             | Event::CredentialsReturned => {
                 return info!("{}: {}", self.hostname, event.topic());
+            }
+            Event::TaskOverrun { task, micros } => {
+                let (task, millis) = (task.name(), micros / 1000);
+                return warn!(
+                    "{}: task {task} took {millis} ms, longer than its interval",
+                    self.hostname
+                );
             }
             Event::RequestsRefused(count) => {
                 return warn!("{}: refused {count} requests for their credentials", self.hostname);

@@ -43,6 +43,10 @@ pub struct Shell<'a, S> {
     changed: Signal<NoopRawMutex, ()>,
     /// What [`fetch`](Shell::fetch) is to fetch. The engine asks for one at a time.
     wanted: Signal<NoopRawMutex, Fetch>,
+    /// The tasks that are to be run by [`run_tasks`](Shell::run_tasks), a bit each.
+    tasks: Cell<u16>,
+    /// Raised when there is one more.
+    tasked: Signal<NoopRawMutex, ()>,
     /// Raised when the node has left the cluster.
     left: Signal<NoopRawMutex, ()>,
     /// How often there was something new for streams, and who waits for it.
@@ -64,6 +68,8 @@ impl<'a, S: System> Shell<'a, S> {
             system,
             changed: Signal::new(),
             wanted: Signal::new(),
+            tasks: Cell::new(0),
+            tasked: Signal::new(),
             left: Signal::new(),
             news: Cell::new(0),
             readers: RefCell::new(MultiWakerRegistration::new()),
@@ -83,6 +89,7 @@ impl<'a, S: System> Shell<'a, S> {
                 Ok((len, SocketAddr::V4(from))) => {
                     let datagram = buf.get_mut(..len).unwrap_or_default();
                     self.node.borrow_mut().handle_datagram(now(), from, datagram);
+                    self.node.borrow_mut().handle_elapsed(now());
                     self.changed.signal(());
                     // A socket that is never empty must not keep the others from their turn.
                     yield_now().await;
@@ -109,6 +116,36 @@ impl<'a, S: System> Shell<'a, S> {
         }
     }
 
+    /// Runs the tasks of the program when the engine wants it, one after the other. With several of these
+    /// at once, as many tasks run at the same time.
+    pub async fn run_tasks(&self) -> ! {
+        loop {
+            let Some(index) = self.take_task() else {
+                self.tasked.wait().await;
+                continue;
+            };
+            let run = self.node.borrow().task_run(index);
+            if let Some(run) = run {
+                self.system.run_task(&run).await;
+            }
+            self.node.borrow_mut().handle_completion(now(), Completion::Ran(index));
+            self.changed.signal(());
+            // Tasks that are always due must not keep the others from their turn.
+            yield_now().await;
+        }
+    }
+
+    /// The first task that is to be run.
+    fn take_task(&self) -> Option<u8> {
+        let tasks = self.tasks.get();
+        let rest = tasks & tasks.wrapping_sub(1);
+        self.tasks.set(rest);
+        if rest != 0 {
+            self.tasked.signal(());
+        }
+        u8::try_from(tasks.trailing_zeros()).ok().filter(|_| tasks != 0)
+    }
+
     /// Sends what the engine wants to send, does what it asks for, and wakes it at its deadlines.
     /// Datagrams are made in `buf`, which must hold
     /// [`MAX_DATAGRAM`](spore_core::wire::MAX_DATAGRAM) bytes; `broadcast` is where all nodes hear.
@@ -120,6 +157,7 @@ impl<'a, S: System> Shell<'a, S> {
     ) -> ! {
         loop {
             self.node.borrow_mut().handle_timeout(now());
+            self.node.borrow_mut().handle_elapsed(now());
             self.act().await;
             self.transmit(&mut socket, broadcast, buf).await;
             self.report();
@@ -155,6 +193,11 @@ impl<'a, S: System> Shell<'a, S> {
                 Some(Action::Fetch(fetch)) => {
                     // It takes seconds, in which everything else must go on.
                     self.wanted.signal(fetch);
+                    continue;
+                }
+                Some(Action::RunTask(index)) => {
+                    self.tasks.set(self.tasks.get() | 1 << index);
+                    self.tasked.signal(());
                     continue;
                 }
                 Some(Action::Verify) => {

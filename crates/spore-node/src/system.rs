@@ -5,6 +5,7 @@ use spore_core::api::ServiceRequest;
 use spore_core::network::RadioCommand;
 use spore_core::node::StoreFailed;
 use spore_core::security::{Succession, Verdict};
+use spore_core::tasks::TaskRun;
 use spore_core::{Event, Facts, Hostname, Key, Node, Resources, Seed};
 
 /// The body of a node, as far as the engine depends on it.
@@ -51,6 +52,10 @@ pub trait System {
         request: &ServiceRequest<'_>,
         reply: &mut [u8],
     ) -> ServiceReply;
+
+    /// Runs a task of the program, once. It may take long only if it waits at its awaits: until the
+    /// next one, nothing else of the node goes on.
+    async fn run_task(&self, run: &TaskRun);
 
     /// Something has happened; `node` is the state after it. For the log.
     fn report(&self, event: Event, node: &Node<'_>);

@@ -8,6 +8,7 @@ use crate::report::Traffic;
 use crate::simulation::memory::{Pending, SECTORS};
 use spore_core::security::Verdict;
 use spore_core::store::MAX_VALUE;
+use spore_core::tasks::TaskRun;
 use spore_core::wire::{EventKey, MAX_DATAGRAM};
 use spore_core::{
     Action, Completion, Destination, Event, Facts, Fetch, Filter, Hostname, Key, Node,
@@ -66,6 +67,7 @@ pub(crate) struct Output {
     /// What was delivered on its bus, after how many that are gone.
     pub(crate) deliveries: Vec<(u32, Option<EventKey>, Option<Event>)>,
     pub(crate) fetches: Vec<Fetch>,
+    pub(crate) runs: Vec<TaskRun>,
 }
 
 impl Body {
@@ -104,6 +106,7 @@ impl Running {
         output.deliveries.clear();
         output.fetches.clear();
         let mut last = self.delivered;
+        output.runs.clear();
         let deadline = self.engine.with(|node| {
             while let Some(action) = node.poll_action(local) {
                 match action {
@@ -120,6 +123,7 @@ impl Running {
                     }
                     // All simulated nodes are wired.
                     Action::Radio(_) => (),
+                    Action::RunTask(index) => output.runs.extend(node.task_run(index)),
                     Action::Restart => output.restart = true,
                 }
             }

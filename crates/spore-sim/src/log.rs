@@ -1,5 +1,6 @@
 //! Every event of a run, and the hash over all of them.
 
+use spore_core::tasks::TaskRun;
 use spore_core::wire::EventKey;
 use spore_core::{Event, NodeId};
 use std::fmt;
@@ -50,6 +51,13 @@ pub enum Entry<'a> {
         node: usize,
         /// The event's key.
         key: EventKey,
+    },
+    /// A node begins to run a task.
+    TaskBegan {
+        /// Who.
+        node: usize,
+        /// Which task, and which run of it.
+        run: &'a TaskRun,
     },
     /// A node's engine noted something about a member.
     Membership {
@@ -136,6 +144,10 @@ impl Fnv {
             }
             Entry::Published { node, key } => self.event(23, node, &key),
             Entry::EventDelivered { node, key } => self.event(24, node, &key),
+            Entry::TaskBegan { node, run } => {
+                self.tagged(25, node, run.task.name().as_bytes());
+                self.number(u128::from(run.id.number));
+            }
             Entry::Membership { observer, event } => {
                 let (kind, NodeId(id)) = match event {
                     Event::MemberJoined(id) => (7, id),
@@ -154,6 +166,7 @@ impl Fnv {
                     Event::CredentialsKept => (20, NodeId([0; 6])),
                     Event::CredentialsReturned => (21, NodeId([0; 6])),
                     Event::EventsMissed { publisher, .. } => (22, publisher),
+                    Event::TaskOverrun { .. } => (26, NodeId([0; 6])),
                 };
                 self.tagged(kind, observer, &id);
             }

@@ -20,6 +20,8 @@ pub(crate) enum Event {
     Asked { from: usize, boot: u32, to: usize },
     /// A fetch ends, with the answer or without; void in another boot.
     Fetched { node: usize, boot: u32, answer: Option<Rc<[u8]>> },
+    /// A run of a task ends; void in another boot.
+    Ran { node: usize, boot: u32, index: u8 },
     /// A stall ends; void in another boot, or if the stall was prolonged.
     Resume { node: usize, boot: u32 },
     /// A node of the scenario's first ones starts.

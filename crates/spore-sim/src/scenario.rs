@@ -5,6 +5,7 @@ pub use crate::network::Conditions;
 
 use spore_core::Catalogue;
 use spore_core::config::{DEFAULT_PORT, Timing};
+use spore_core::tasks::Tasks;
 use std::fmt;
 use std::time::Duration;
 
@@ -37,6 +38,10 @@ pub struct Scenario {
     pub flash: Flash,
     /// What each node offers when it starts. Default: nothing.
     pub services: Catalogue,
+    /// The tasks that each node has. Default: none.
+    pub tasks: Tasks,
+    /// How long each run of a task takes. Default 5 ms.
+    pub task_time: Duration,
     /// The probability from 0 to 1 that a fetch over HTTP fails, besides what the network does to
     /// it. Default 0.
     pub fetch_failure: f64,
@@ -63,6 +68,8 @@ impl Default for Scenario {
             clocks: Clocks::default(),
             flash: Flash::default(),
             services: Catalogue::EMPTY,
+            tasks: Tasks::EMPTY,
+            task_time: Duration::from_millis(5),
             fetch_failure: 0.0,
             timing: Timing::DEFAULT,
             port: DEFAULT_PORT,

@@ -2,6 +2,7 @@
 
 mod commands;
 pub(crate) mod memory;
+mod tasks;
 
 use crate::body::{Body, Output, Running};
 use crate::ledger::Ledger;
@@ -257,6 +258,7 @@ impl Simulation {
             Event::Stored { node, boot } => self.stored(node, boot),
             Event::Asked { from, boot, to } => self.asked(from, boot, to),
             Event::Fetched { node, boot, answer } => self.fetched(node, boot, answer),
+            Event::Ran { node, boot, index } => self.ran(node, boot, index),
             Event::Resume { node, boot } => self.resume(node, boot),
             Event::FirstStart { node } => {
                 self.watch.formed();
@@ -340,6 +342,9 @@ impl Simulation {
         }
         for (destination, bytes) in output.datagrams.drain(..) {
             self.send(node, destination, &bytes);
+        }
+        for run in output.runs.drain(..) {
+            self.run_task(node, &run);
         }
         for (key, value) in output.values.drain(..) {
             self.begin_store(node, key, value);

@@ -17,6 +17,7 @@ use spore_core::api::{Assets, Entrance};
 use spore_core::config::Timing;
 use spore_core::profile::Esp01;
 use spore_core::store::MAX_VALUE;
+use spore_core::tasks::Tasks;
 use spore_core::wire::MAX_DATAGRAM;
 use spore_core::{Config, Key, Storage, Stored};
 use spore_node::http::{BODY_MAX, BUFFER_LEN, CONNECTIONS, STREAMS, Server, Timeouts, WORKERS};
@@ -199,6 +200,7 @@ fn make_shell(
         key: args.key.clone(),
         services: CATALOGUE,
         assets: Assets::NONE,
+        tasks: Tasks::EMPTY,
         timing: Timing::DEFAULT,
         radio: None,
     };

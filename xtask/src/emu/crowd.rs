@@ -16,6 +16,7 @@ use spore_core::api::Assets;
 use spore_core::config::Timing;
 use spore_core::profile::Host;
 use spore_core::store::MAX_VALUE;
+use spore_core::tasks::Tasks;
 use spore_core::time::Instant;
 use spore_core::wire::MAX_DATAGRAM;
 use spore_core::{
@@ -168,6 +169,7 @@ fn config(at: SocketAddrV4, key: &ClusterKey) -> Config {
         key: Some(key.clone()),
         services: Catalogue::EMPTY,
         assets: Assets::NONE,
+        tasks: Tasks::EMPTY,
         timing: Timing::DEFAULT,
         radio: None,
     }
@@ -226,6 +228,7 @@ impl Air {
                 }
                 Action::Fetch(_) => Completion::Fetch(Err(FetchFailed)),
                 // Nobody asks a member of the crowd for these.
+                Action::RunTask(index) => Completion::Ran(index),
                 Action::Verify => Completion::Verify(spore_core::security::Verdict::Unsigned),
                 Action::Restart | Action::Radio(_) => continue,
             };

@@ -9,7 +9,11 @@ use anyhow::{Context as _, Result};
 use clap::Args;
 use spore_core::Hostname;
 use spore_core::config::DEFAULT_PORT;
-use spore_host::{CommandService, DEFAULT_HTTP_PORT, HostNode, Services, Settings, Stop};
+use spore_core::services::MAX_SERVICES;
+use spore_host::{
+    CommandService, CommandTask, CommandTasks, DEFAULT_HTTP_PORT, HostNode, Services, Settings,
+    Stop,
+};
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
@@ -48,6 +52,12 @@ pub(crate) struct Node {
     /// bytes. It may take 10 seconds; its environment has SPORE_METHOD, SPORE_PATH and SPORE_QUERY.
     #[arg(long = "service", value_name = "NAME=COMMAND")]
     services: Vec<CommandService>,
+    /// Run a shell command every so many seconds, or with NAME:clustered=SECONDS:COMMAND on one of
+    /// the nodes that have this task; up to twelve times
+    ///
+    /// The command may take 10 seconds; its environment has SPORE_TASK and SPORE_RUN_ID.
+    #[arg(long = "task", value_name = "NAME=SECONDS:COMMAND")]
+    tasks: Vec<CommandTask>,
     #[command(flatten)]
     radio: BadRadio,
 }
@@ -58,12 +68,21 @@ Examples:
   spore node --bind 192.168.1.20 --http-port 80 --hostname pantry
   spore node --bind 127.42.0.9 --unclaimed      a node that nobody has claimed yet
   spore node --bind 127.42.0.6 --service disk='df -h /' --service echo:open=cat
-                                                and then: spore call disk";
+                                                and then: spore call disk
+  spore node --bind 127.42.0.6 --task 'backup:clustered=3600:./backup'
+                                                every hour, on one of the nodes that say so";
 
 impl Node {
     pub(crate) fn run(self) -> Result<()> {
         let key = if self.unclaimed { None } else { Some(self.key.read()?) };
         let hostname = self.hostname.clone().unwrap_or_else(|| default_hostname(self.bind));
+        let services = Services::new(self.services.clone()).map_err(Misuse::error)?;
+        let tasks = CommandTasks::new(self.tasks.clone()).map_err(Misuse::error)?;
+        // `identify` is a service, too.
+        if !tasks.tasks().fit_beside(self.services.len() + 1) {
+            let most = format!("at most {MAX_SERVICES} services and clustered tasks");
+            return Err(Misuse::error(format_args!("a node has {most}, `identify` included")));
+        }
         let settings = Settings {
             hostname: hostname.clone(),
             address: self.bind,
@@ -71,7 +90,8 @@ impl Node {
             http_port: self.http_port,
             key,
             state: self.state()?,
-            services: Services::new(self.services.clone()).map_err(Misuse::error)?,
+            services,
+            tasks,
             faults: self.radio.faults(0)?,
         };
         let node = HostNode::bind(settings)?;

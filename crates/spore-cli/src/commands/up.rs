@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result};
 use clap::Args;
 use serde_json::json;
 use spore_core::config::DEFAULT_PORT;
-use spore_host::{DEFAULT_HTTP_PORT, HostNode, Services, Settings, Stop};
+use spore_host::{CommandTasks, DEFAULT_HTTP_PORT, HostNode, Services, Settings, Stop};
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::sync::mpsc;
@@ -75,6 +75,7 @@ impl Up {
                 key: Some(key.clone()),
                 state: None,
                 services: Services::default(),
+                tasks: CommandTasks::default(),
                 faults: self.radio.faults(n)?,
             };
             nodes.push(HostNode::bind(settings)?);

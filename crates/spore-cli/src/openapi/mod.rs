@@ -108,17 +108,23 @@ fn operation(route: &Route, details: &'static Details, method: &str) -> Value {
         "security": security(route.policy),
     });
     if route.path.contains("{name}") {
+        let (description, example) = match route.policy {
+            Policy::Declared => {
+                ("The service's name; paths below it are the service's own", IDENTIFY.name())
+            }
+            _ => ("The task's name", "send-discovery"),
+        };
         operation["parameters"] = json!([{
             "name": "name",
             "in": "path",
             "required": true,
-            "description": "The service's name; paths below it are the service's own",
+            "description": description,
             "schema": {
                 "type": "string",
                 "pattern": "^[a-z][a-z0-9-]*$",
                 "maxLength": Service::NAME_MAX,
             },
-            "example": IDENTIFY.name(),
+            "example": example,
         }]);
     }
     if let Some(schema) = details.body {

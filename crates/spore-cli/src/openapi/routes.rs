@@ -90,6 +90,17 @@ static DETAILS: &[Details] = &[
         "getServices",
         &[json(200, "Services", "The services, by id, with those who offer them")],
     ),
+    get("/api/tasks", "getTasks", &[json(200, "Tasks", "The tasks, those of the engine first")]),
+    Details {
+        method: "PATCH",
+        body: Some("TaskChange"),
+        refusals: &[404, 409, 500],
+        ..get(
+            "/api/tasks/{name}",
+            "changeTask",
+            &[json(200, "Task", "The task after the change, which is durable")],
+        )
+    },
     Details {
         method: "ANY",
         refusals: &[404, 500, 502, 504],

@@ -20,6 +20,9 @@ pub(super) fn all() -> Map<String, Value> {
         ("NetworkStatus", network_status()),
         ("NetworkScan", network_scan()),
         ("WifiChange", wifi_change()),
+        ("Task", task()),
+        ("Tasks", object(json!({ "tasks": list(reference("Task")) }))),
+        ("TaskChange", task_change()),
         ("Nonce", nonce()),
         ("Restarting", object(json!({ "restarting": { "const": true } }))),
     ];
@@ -278,6 +281,40 @@ fn log() -> Value {
     }));
     entry["required"] = json!(["seq", "uptime_ms", "event", "member"]);
     object(json!({ "log": list(entry) }))
+}
+
+fn task() -> Value {
+    let flag = || json!({ "type": "boolean" });
+    object(json!({
+        "name": text(),
+        "kind": one_of(&["system", "user"]),
+        "schedule": one_of(&["periodic", "once", "event"]),
+        "summary": text(),
+        "enabled": flag(),
+        "interval_ms": or_null(whole(32)),
+        "clustered": { "type": "boolean", "description": "Whether one member runs it for all" },
+        "owner": or_null(id()),
+        "running": flag(),
+        "runs": whole(32),
+        "missed": whole(32),
+        "last_us": whole(32),
+        "longest_us": whole(32),
+        "last_started_ms": or_null(whole(64)),
+        "next_ms": or_null(whole(64)),
+    }))
+}
+
+fn task_change() -> Value {
+    changes(json!({
+        "enabled": { "type": "boolean" },
+        "interval_ms": {
+            "type": ["integer", "null"],
+            "minimum": 10,
+            "maximum": 604_800_000,
+            "description": "Of a task of the engine 1000 to 3600000; null: what the program says",
+        },
+        "run": { "type": "boolean", "description": "Run it now" },
+    }))
 }
 
 fn nonce() -> Value {

@@ -2,7 +2,7 @@
 
 use super::metrics::Metric;
 use super::views::{ConfigView, MemberView, NodeView, NonceView, ServiceView, TrafficView};
-use super::{Asset, Error, ROUTES, network, services};
+use super::{Asset, Error, ROUTES, network, services, tasks};
 use crate::node::Node;
 use crate::security::request::Nonce;
 use crate::time::Instant;
@@ -26,6 +26,8 @@ enum Place {
     NodeStatus(NodeStatus),
     Members(Members),
     Services(services::Place),
+    Tasks(tasks::Place),
+    Task(u8),
     Restarting,
     Config,
     Nonce(Nonce),
@@ -89,6 +91,14 @@ impl Body {
         Self(Place::Services(services::Place::START))
     }
 
+    pub(super) const fn tasks() -> Self {
+        Self(Place::Tasks(tasks::Place::Open))
+    }
+
+    pub(super) const fn task(index: u8) -> Self {
+        Self(Place::Task(index))
+    }
+
     pub(super) const fn restarting() -> Self {
         Self(Place::Restarting)
     }
@@ -145,6 +155,10 @@ impl Body {
                 Place::Services(place) => {
                     piece.services(node, place).map(|next| next.map_or(Place::End, Place::Services))
                 }
+                Place::Tasks(place) => {
+                    piece.tasks(node, now, place).map(|next| next.map_or(Place::End, Place::Tasks))
+                }
+                Place::Task(index) => piece.task(node, now, index).map(|()| Place::End),
                 Place::Restarting => piece.text("{\"restarting\":true}").map(|()| Place::End),
                 Place::Config => piece.json(&ConfigView::new(node)).map(|()| Place::End),
                 Place::Nonce(nonce) => piece.json(&NonceView::new(nonce)).map(|()| Place::End),

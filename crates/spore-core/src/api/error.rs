@@ -38,7 +38,7 @@ pub enum Error {
     RequestTimeout,
     /// 409: the settings have another version than the change is meant for.
     VersionConflict,
-    /// 409: the settings are being changed.
+    /// 409: something of the kind is being changed.
     ChangeUnderWay,
     /// 409: settings were lost, so that no release key is taken.
     SettingsDamaged,
@@ -46,6 +46,10 @@ pub enum Error {
     NoRadio,
     /// 409: a scan would throw out a client of the access point, and there was none before.
     AccessPointInUse,
+    /// 409: the task is one of the engine's that cannot be changed.
+    TaskProtected,
+    /// 409: the task runs already.
+    TaskUnderWay,
     /// 413: the body is larger than this node takes.
     PayloadTooLarge,
     /// 414: the request line is longer than this node takes.
@@ -96,7 +100,9 @@ impl Error {
             | Self::ChangeUnderWay
             | Self::SettingsDamaged
             | Self::NoRadio
-            | Self::AccessPointInUse => 409,
+            | Self::AccessPointInUse
+            | Self::TaskProtected
+            | Self::TaskUnderWay => 409,
             Self::PayloadTooLarge => 413,
             Self::UriTooLong => 414,
             Self::Misdirected => 421,
@@ -143,6 +149,8 @@ impl Error {
             Self::SettingsDamaged => "settings_damaged",
             Self::NoRadio => "no_radio",
             Self::AccessPointInUse => "access_point_in_use",
+            Self::TaskProtected => "task_protected",
+            Self::TaskUnderWay => "task_under_way",
             Self::PayloadTooLarge => "payload_too_large",
             Self::UriTooLong => "uri_too_long",
             Self::Misdirected => "misdirected",
@@ -180,12 +188,14 @@ impl Error {
             Self::MethodNotAllowed(_) => "this path has other methods; see the Allow field",
             Self::RequestTimeout => "the request did not arrive in time",
             Self::VersionConflict => "the settings have another version; read them again",
-            Self::ChangeUnderWay => "the settings are being changed; try again",
+            Self::ChangeUnderWay => "something is being changed; try again",
             Self::SettingsDamaged => "settings were lost; see SECURITY.md for how to go on",
             Self::NoRadio => "this node has no radio",
             Self::AccessPointInUse => {
                 "a client is on the access point, whom a scan would throw out; try again later"
             }
+            Self::TaskProtected => "this task keeps the node in the cluster; it cannot be changed",
+            Self::TaskUnderWay => "the task runs already; try again when it is over",
             Self::PayloadTooLarge => "the body is too large",
             Self::UriTooLong => "the request line is too long",
             Self::Misdirected => "through its access point a node answers to its address only",

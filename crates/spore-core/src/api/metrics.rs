@@ -3,6 +3,7 @@
 use super::body::{Full, Piece};
 use crate::cluster::Status;
 use crate::node::{Node, Traffic};
+use crate::tasks::TaskState;
 use crate::time::Instant;
 
 /// A family of figures; each is one piece of the document.
@@ -16,6 +17,10 @@ pub(super) enum Metric {
     Members,
     Datagrams,
     Requests,
+    /// The runs of the task at this place in the list.
+    TaskRuns(u8),
+    /// Its missed due times.
+    TasksMissed(u8),
 }
 
 impl Metric {
@@ -30,7 +35,9 @@ impl Metric {
             Self::Settings => Some(Self::Members),
             Self::Members => Some(Self::Datagrams),
             Self::Datagrams => Some(Self::Requests),
-            Self::Requests => None,
+            Self::Requests => Some(Self::TaskRuns(0)),
+            Self::TaskRuns(_) => Some(Self::TasksMissed(0)),
+            Self::TasksMissed(_) => None,
         }
     }
 }
@@ -74,6 +81,18 @@ impl Piece<'_> {
             Metric::Members => self.members_by_status(node)?,
             Metric::Datagrams => self.datagrams(node.traffic())?,
             Metric::Requests => self.requests(node)?,
+            Metric::TaskRuns(index) => {
+                let (name, help) = ("spore_task_runs_total", "Runs of tasks.");
+                if self.of_task(node, index, name, help, TaskState::runs)? {
+                    return Ok(Some(Metric::TaskRuns(index.saturating_add(1))));
+                }
+            }
+            Metric::TasksMissed(index) => {
+                let (name, help) = ("spore_task_missed_total", "Due times of tasks missed.");
+                if self.of_task(node, index, name, help, TaskState::missed)? {
+                    return Ok(Some(Metric::TasksMissed(index.saturating_add(1))));
+                }
+            }
         }
         Ok(metric.next())
     }
@@ -131,6 +150,26 @@ impl Piece<'_> {
             self.sample(name, "outcome", outcome, u64::from(count))?;
         }
         Ok(())
+    }
+
+    /// A figure of one task, in a piece of its own. False if there is no such task.
+    fn of_task(
+        &mut self,
+        node: &Node<'_>,
+        index: u8,
+        name: &str,
+        help: &str,
+        figure: fn(&TaskState) -> u32,
+    ) -> Result<bool, Full> {
+        let place = usize::from(index);
+        let (Some(task), Some(state)) = (node.tasks.task(place), node.tasks.state(place)) else {
+            return Ok(false);
+        };
+        if index == 0 {
+            self.family(name, "counter", help)?;
+        }
+        self.sample(name, "task", task.name(), u64::from(figure(state)))?;
+        Ok(true)
     }
 
     fn requests(&mut self, node: &Node<'_>) -> Result<(), Full> {

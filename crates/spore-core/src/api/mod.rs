@@ -15,6 +15,7 @@ mod network;
 mod portal;
 mod routes;
 mod services;
+mod tasks;
 mod views;
 
 pub use asset::{Asset, Assets};
@@ -102,12 +103,21 @@ pub struct Response {
 enum Outcome {
     /// It is.
     Known,
-    /// It waits for this change of the settings.
-    Pending(Ticket),
+    /// It waits for this change.
+    Pending(Pending),
     /// A service makes it.
     Call(Call),
     /// It is, but for its body, which comes as things happen.
     Stream,
+}
+
+/// The change that an answer waits for.
+#[derive(Clone, Copy, Debug)]
+enum Pending {
+    /// Of the settings.
+    Settings(Ticket),
+    /// Of the task at this place in the list.
+    Task(Ticket, u8),
 }
 
 const JSON: &str = "application/json";
@@ -172,10 +182,10 @@ impl Response {
         Self { content_type: METRICS, ..Self::ok(body) }
     }
 
-    /// The answer to a change of the settings that is not durable yet. Sent as it stands, it says
+    /// The answer to a change that is not durable yet. Sent as it stands, it says
     /// that the outcome is not known.
-    const fn pending(ticket: Ticket) -> Self {
-        Self { outcome: Outcome::Pending(ticket), ..Self::error(Error::Unfinished) }
+    const fn pending(change: Pending) -> Self {
+        Self { outcome: Outcome::Pending(change), ..Self::error(Error::Unfinished) }
     }
 }
 
@@ -256,10 +266,14 @@ pub(crate) fn precheck(
 
 /// Decides a pending answer, if that can be done now.
 pub(crate) fn poll(node: &mut Node<'_>, now: Instant, response: &mut Response) -> bool {
-    let Outcome::Pending(ticket) = response.outcome else { return true };
-    let Some(outcome) = node.settings.outcome(ticket) else { return false };
+    let Outcome::Pending(change) = response.outcome else { return true };
+    let (outcome, body) = match change {
+        Pending::Settings(ticket) => (node.settings.outcome(ticket), Body::config()),
+        Pending::Task(ticket, index) => (node.tasks.outcome(ticket), Body::task(index)),
+    };
+    let Some(outcome) = outcome else { return false };
     *response = match outcome {
-        Ok(()) => Response::ok(Body::config()),
+        Ok(()) => Response::ok(body),
         Err(error) => Response::error(error),
     };
     note(node, now, response);

@@ -1,6 +1,8 @@
 //! The route table.
 
-use super::{Body, Error, Method, Methods, Request, Response, call, network, query_parameter};
+use super::{
+    Body, Error, Method, Methods, Pending, Request, Response, call, network, query_parameter, tasks,
+};
 use crate::node::Node;
 use crate::services::Catalogue;
 use crate::settings::document::{Document, Wanted};
@@ -14,7 +16,8 @@ pub struct Route {
     /// that each service declares.
     #[serde(serialize_with = "serialize_method")]
     pub method: Method,
-    /// At which path. `{name}` stands for a service's name, and for what is below it.
+    /// At which path. `{name}` stands for the name of a task, or for that of a service and what is
+    /// below it.
     pub path: &'static str,
     /// Who may.
     pub policy: Policy,
@@ -88,7 +91,9 @@ pub static ROUTES: &[Route] = &[
         handler: |node, now, request| {
             let ticket =
                 node.change_settings(now, Wanted::parse(Document::Config, request.body)?)?;
-            Ok(ticket.map_or(Response::ok(Body::config()), Response::pending))
+            Ok(ticket.map_or(Response::ok(Body::config()), |ticket| {
+                Response::pending(Pending::Settings(ticket))
+            }))
         },
     },
     Route {
@@ -154,6 +159,20 @@ pub static ROUTES: &[Route] = &[
         handler: |_, _, _| Ok(Response::ok(Body::services())),
     },
     Route {
+        method: Method::Get,
+        path: "/api/tasks",
+        policy: Policy::Open,
+        summary: "What this node does by itself, and how that goes",
+        handler: |_, _, _| Ok(Response::ok(Body::tasks())),
+    },
+    Route {
+        method: Method::Patch,
+        path: tasks::PATH,
+        policy: Policy::Signed,
+        summary: "Pauses, resumes, paces or runs a task; answered when that is durable",
+        handler: tasks::change,
+    },
+    Route {
         method: Method::Other,
         path: "/api/services/{name}",
         policy: Policy::Declared,
@@ -177,6 +196,7 @@ pub(super) fn find(
         let route = ROUTES.iter().find(|route| route.policy == Policy::Declared);
         return route.map(|route| (route, service.policy())).ok_or(Error::NotFound);
     }
+    let path = if tasks::name(path).is_some() { tasks::PATH } else { path };
     let asked = if method == Method::Head { Method::Get } else { method };
     let found = ROUTES.iter().find(|route| route.path == path && route.method == asked);
     found.map(|route| (route, route.policy)).ok_or_else(|| match allowed(path) {

@@ -71,7 +71,8 @@ fn next_service(node: &Node<'_>, mut after: Option<ServiceId>) -> Option<Service
     loop {
         let own = own.as_slice().iter().copied().find(|id| after.is_none_or(|after| *id > after));
         let others = node.cluster.directory.next_service(after);
-        let id = own.into_iter().chain(others).min()?;
+        // Tasks are no services; they follow them.
+        let id = own.into_iter().chain(others).min().filter(|id| !id.is_task())?;
         if next_provider(node, id, None).is_some() {
             return Some(id);
         }

@@ -26,11 +26,25 @@ pub(super) struct Announcements {
     announce: Instant,
     greet: Option<Instant>,
     sent: u8,
+    /// Whether there are to be none.
+    silent: bool,
+    /// What an operator has set instead of the interval that fits the cluster.
+    interval: Option<Duration>,
 }
 
 impl Announcements {
     pub(super) const fn new(now: Instant) -> Self {
-        Self { announce: now, greet: None, sent: 0 }
+        Self { announce: now, greet: None, sent: 0, silent: false, interval: None }
+    }
+
+    /// The same pace, from the beginning.
+    pub(super) const fn renewed(&self, now: Instant) -> Self {
+        Self { silent: self.silent, interval: self.interval, ..Self::new(now) }
+    }
+
+    /// When the next announcement is due.
+    pub(super) const fn due(&self) -> Instant {
+        self.announce
     }
 
     pub(super) fn next(&self) -> Instant {
@@ -44,11 +58,34 @@ impl Cluster<'_> {
         if now < self.announcements.announce {
             return;
         }
-        self.queue.push(now, Task::Announce);
-        self.announcements.sent = self.announcements.sent.saturating_add(1);
+        if !self.announcements.silent {
+            self.queue.push(now, Task::Announce);
+            self.announcements.sent = self.announcements.sent.saturating_add(1);
+        }
         self.ping_a_dead(now);
         let interval = self.announce_interval();
         self.announcements.announce = now + self.jitter(interval);
+    }
+
+    /// Announces this node at once, whatever its pace.
+    pub(crate) fn announce_now(&mut self, now: Instant) {
+        self.queue.push(now, Task::Announce);
+    }
+
+    /// Sets whether this node announces itself, and how often, if not as fits the cluster. A new
+    /// interval begins now.
+    pub(crate) fn pace_announcements(
+        &mut self,
+        now: Instant,
+        enabled: bool,
+        interval: Option<Duration>,
+    ) {
+        self.announcements.silent = !enabled;
+        if self.announcements.interval != interval {
+            self.announcements.interval = interval;
+            let span = self.announce_interval();
+            self.announcements.announce = now + self.jitter(span);
+        }
     }
 
     /// Asks one who is held for dead: after a split, broadcasts alone may take long to say that
@@ -57,7 +94,10 @@ impl Cluster<'_> {
         self.ping_one(now, |member| member.status == Status::Dead);
     }
 
-    fn announce_interval(&self) -> Duration {
+    pub(super) fn announce_interval(&self) -> Duration {
+        if let Some(interval) = self.announcements.interval {
+            return interval;
+        }
         let Timing { announce_alone, announce, .. } = self.timing;
         let met = |member: &Member| member.status.is_live() && member.is_verified();
         let alone = !self.table.rows().iter().any(met);

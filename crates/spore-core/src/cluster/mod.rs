@@ -27,9 +27,10 @@
 //! *Events* spread as rumors, and windows of events are compared (`spread`).
 //!
 //! *Limits*: when the member list is full, the member that has been dead longest makes room for a
-//! new one; if none is dead, the new one is not listed. The view is then partial: everything else
-//! works as before.
+//! new one; if none is dead, the new one is not listed, unless it is to run a task that this node
+//! carries (`carriers`). The view is then partial: everything else works as before.
 
+mod carriers;
 mod connected;
 mod discovery;
 mod health;
@@ -53,8 +54,8 @@ use crate::events::Events;
 use crate::node::Event;
 use crate::profile::{ClusterStorage, EventStorage, List as _, Profile};
 use crate::security::{Identity, Tokens};
-use crate::services::{Catalogue, Directory};
-use crate::time::Instant;
+use crate::services::{Directory, ServiceIds};
+use crate::time::{Duration, Instant};
 use crate::wire::{Hostname, Incarnation, NodeId, Record, Rumor, U24};
 use core::net::{Ipv4Addr, SocketAddrV4};
 use send::Queue;
@@ -140,20 +141,27 @@ impl<'a> Cluster<'a> {
     pub(crate) fn set_identity(&mut self, now: Instant, identity: Identity) {
         if !self.is_own(identity.id) {
             // Nobody knows it by this name.
-            self.announcements = discovery::Announcements::new(now);
+            self.announcements = self.announcements.renewed(now);
         }
         self.own.id = identity.id;
         self.own.incarnation = Incarnation::first(identity.epoch);
         self.events.set_own(identity.id, identity.epoch);
     }
 
-    /// Offers other services from now on, under a new status version.
-    pub(crate) fn set_services(&mut self, catalogue: Catalogue) {
-        let ids = catalogue.ids();
+    /// Offers and carries what these ids stand for from now on, under a new status version.
+    pub(crate) fn set_services(&mut self, ids: ServiceIds) {
         if let Rumor::Alive { services, status_version, .. } = &mut self.own.rumor {
             *services = ids;
             // Zero stands for a version that was never fetched.
             *status_version = status_version.wrapping_add(1).max(1);
+        }
+    }
+
+    /// As [`set_services`](Self::set_services), unless that is so already.
+    pub(crate) fn offer(&mut self, ids: ServiceIds) {
+        let known = matches!(&self.own.rumor, Rumor::Alive { services, .. } if *services == ids);
+        if !known {
+            self.set_services(ids);
         }
     }
 
@@ -235,6 +243,16 @@ impl<'a> Cluster<'a> {
             .chain(self.table.rows().iter().map(expiry))
             .flatten()
             .min()
+    }
+
+    /// When this node is to be announced next, and when the failure detector goes on.
+    pub(crate) fn due(&self) -> (Instant, Instant) {
+        (self.announcements.due(), self.probe.next())
+    }
+
+    /// The present intervals of the two.
+    pub(crate) fn intervals(&self) -> (Duration, Duration) {
+        (self.announce_interval(), self.pace().probe_interval)
     }
 
     /// Drops of the outgoing queue so far.

@@ -49,6 +49,9 @@ impl Cluster<'_> {
     fn enlist(&mut self, now: Instant, record: &Record) {
         let Some(mut member) = Member::new(record, now) else { return };
         member.news = self.spread();
+        if !self.table.has_room_for(record.id, now) && !self.make_room(now, record) {
+            return;
+        }
         if self.table.insert(member, now) {
             self.note_services(record);
             self.notify(now, Event::MemberJoined(record.id));

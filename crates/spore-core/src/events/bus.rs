@@ -203,6 +203,10 @@ fn system_payload(event: Event, hostname: Option<&Hostname>) -> Vec<u8, SYSTEM_P
         | Event::CredentialsKept
         | Event::CredentialsReturned => (),
         Event::RequestsRefused(count) => object.number("count", count),
+        Event::TaskOverrun { task, micros } => {
+            object.text("task", task.name());
+            object.number("us", micros);
+        }
         Event::EventsMissed { publisher, epoch, from, to } => {
             object.text("publisher", &hex::<12>(&publisher.0));
             object.number("epoch", epoch.get());
@@ -259,8 +263,11 @@ impl Object {
 mod tests {
     use super::{SYSTEM_PAYLOAD, system_payload};
     use crate::node::Event;
+    use crate::tasks::{TaskKind, TaskSpec};
+    use crate::time::Duration;
     use crate::wire::{Hostname, NodeId, U24};
     use serde_json::{Value, json};
+    use std::boxed::Box;
 
     fn payload(event: Event, hostname: Option<&Hostname>) -> Value {
         let payload = system_payload(event, hostname);
@@ -281,6 +288,13 @@ mod tests {
         for count in [0, 9, 10, 305, u32::MAX] {
             assert_eq!(payload(Event::RequestsRefused(count), None), json!({ "count": count }));
         }
+        let task = "abcdefghijklmnopqrstuvwx";
+        let kind = TaskKind::OneShot { after: Duration::from_secs(1) };
+        let spec = Box::leak(Box::new(TaskSpec::new(task, "", kind).unwrap()));
+        assert_eq!(
+            payload(Event::TaskOverrun { task: spec, micros: u32::MAX }, None),
+            json!({ "task": task, "us": u32::MAX })
+        );
         let missed =
             Event::EventsMissed { publisher: id, epoch: U24::MAX, from: U24::ZERO, to: U24::MAX };
         assert_eq!(

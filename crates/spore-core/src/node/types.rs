@@ -4,6 +4,7 @@ use crate::network::{RadioCommand, Reason};
 use crate::security::Verdict;
 use crate::services::{Fetch, FetchFailed};
 use crate::store::Key;
+use crate::tasks::TaskSpec;
 use crate::wire::{NodeId, U24};
 #[cfg(doc)]
 use crate::{Config, Node};
@@ -45,6 +46,10 @@ pub enum Action {
     /// Have the radio do this. There is no completion; what the radio does is reported with
     /// [`Node::handle_radio`]. A node without a radio is never asked.
     Radio(RadioCommand),
+    /// Run the task at this place of [`Node::tasks`]; [`Node::task_run`] says which run it is. Report
+    /// its end. The next run of the same task comes only after that; another task may be asked for
+    /// meanwhile, which may wait until this one is over.
+    RunTask(u8),
     /// Restart the node: whatever answers were given had time to leave. It never ends.
     Restart,
 }
@@ -60,6 +65,8 @@ pub enum Completion {
     Fetch(Result<(), FetchFailed>),
     /// Whether the release key may be taken.
     Verify(Verdict),
+    /// The run of a task has ended, however it went.
+    Ran(u8),
 }
 
 /// The body's memory did not take the value, or is not sure of it: at the next start the old value
@@ -113,6 +120,13 @@ pub enum Event {
         /// The number of the last one.
         to: U24,
     },
+    /// A run of a task took longer than the task's interval. At most one in ten seconds is told of.
+    TaskOverrun {
+        /// Which task.
+        task: &'static TaskSpec,
+        /// How long it took, in microseconds.
+        micros: u32,
+    },
 }
 
 impl Event {
@@ -135,6 +149,7 @@ impl Event {
             Self::CredentialsKept => "network/credentials/kept",
             Self::CredentialsReturned => "network/credentials/returned",
             Self::EventsMissed { .. } => "events/missed",
+            Self::TaskOverrun { .. } => "tasks/overrun",
         }
     }
 

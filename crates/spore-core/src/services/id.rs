@@ -121,7 +121,10 @@ mod tests {
             assert_eq!(fnv(name), hash);
         }
         let (service, task) = (ServiceId::of("foobar"), ServiceId::of_task("foobar"));
-        assert_eq!((format!("{service}"), format!("{task}")), ("3f9cf968".into(), "bf9cf968".into()));
+        assert_eq!(
+            (format!("{service}"), format!("{task}")),
+            ("3f9cf968".into(), "bf9cf968".into())
+        );
         assert!(!service.is_task() && task.is_task() && service < task);
     }
 }

@@ -22,8 +22,8 @@ mod json;
 pub(crate) mod poller;
 mod status;
 
-pub(crate) use catalogue::{is_name, is_summary};
 pub use catalogue::{Catalogue, IDENTIFY, InvalidCatalogue, InvalidService, Service};
+pub(crate) use catalogue::{is_name, is_summary};
 pub use directory::{Build, Known, Slot};
 pub(crate) use directory::{Directory, Renewal};
 pub(crate) use id::fnv;

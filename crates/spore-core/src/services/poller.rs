@@ -76,17 +76,40 @@ pub(crate) struct Poller {
     pause: Instant,
     /// When those that were left alone have one more chance.
     round: Instant,
+    /// Whether nothing is to be fetched at all.
+    silent: bool,
+    /// The least time between two fetches.
+    interval: Duration,
     rng: fastrand::Rng,
 }
 
 impl Poller {
     pub(crate) fn new(now: Instant, rng: fastrand::Rng) -> Self {
-        Self { asking: None, next: None, pause: now, round: now + ROUND, rng }
+        let round = now + ROUND;
+        Self { asking: None, next: None, pause: now, round, silent: false, interval: PACE, rng }
+    }
+
+    /// Sets whether anything is fetched, and the least time between two fetches, if not [`PACE`].
+    pub(crate) fn pace(&mut self, enabled: bool, interval: Option<Duration>) {
+        self.silent = !enabled;
+        self.interval = interval.unwrap_or(PACE);
+    }
+
+    /// The least time between two fetches.
+    pub(crate) const fn interval(&self) -> Duration {
+        self.interval
+    }
+
+    /// Looks now for what is to be fetched, and gives those that were left alone one more chance.
+    /// Nothing is fetched twice.
+    pub(crate) fn look_now(&mut self, now: Instant, directory: &mut Directory<'_>) {
+        directory.forgive(ATTEMPTS.saturating_sub(1));
+        self.next = Some(now);
     }
 
     /// When to call [`poll`](Self::poll) next.
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
-        self.next.filter(|_| self.asking.is_none())
+        self.next.filter(|_| self.asking.is_none() && !self.silent)
     }
 
     /// Takes note of what others have told.
@@ -116,7 +139,7 @@ impl Poller {
         directory: &mut Directory<'_>,
         members: &[Member],
     ) -> Option<Fetch> {
-        if self.asking.is_some() || self.next.is_none_or(|next| now < next) {
+        if self.poll_timeout().is_none_or(|next| now < next) {
             return None;
         }
         // Whatever has changed until now is looked at.
@@ -162,7 +185,7 @@ impl Poller {
             // It has gone, or has booted meanwhile.
             (None, _) => (),
         }
-        self.pause = now + self.jitter(PACE);
+        self.pause = now + self.jitter(self.interval);
         self.next =
             least_failures(directory, members).map(|failures| match failures.checked_sub(1) {
                 None => self.pause,

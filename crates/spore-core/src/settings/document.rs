@@ -3,6 +3,7 @@
 use crate::api::{Error, FieldName};
 use crate::network::{Password, Ssid};
 use crate::security::{ReleaseKey, Succession};
+use crate::tasks::change::TaskChange;
 use crate::wire::{self, Hostname};
 use core::fmt;
 use core::marker::PhantomData;
@@ -20,15 +21,18 @@ pub(crate) struct Wanted {
     pub(crate) signature: Option<[u8; Succession::SIGNATURE]>,
     pub(crate) ssid: Option<Ssid>,
     pub(crate) password: Option<Password>,
+    pub(crate) task: TaskChange,
 }
 
-/// What a body is about. One reader for both takes less flash than two.
+/// What a body is about. One reader for all takes less flash than one for each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Document {
     /// `/api/node/config`.
     Config,
     /// `/api/network/wifi`.
     Wifi,
+    /// `/api/tasks/{name}`.
+    Task,
 }
 
 /// The longest text: a signature in hexadecimal digits. Longer ones are refused.
@@ -77,15 +81,17 @@ impl<'de> Visitor<'de> for Object<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Wanted, A::Error> {
         let mut wanted = Wanted::default();
         while let Some(Parsed(name)) = map.next_key::<Parsed<FieldName>>()? {
-            // Nothing but texts and numbers are read, so no value nests.
+            // Nothing but texts, numbers and truth values are read, so no value nests.
             let of_config = self.document == Document::Config;
+            let of_wifi = self.document == Document::Wifi;
+            let of_task = self.document == Document::Task;
             let twice = match name.as_str() {
-                "ssid" if !of_config => {
+                "ssid" if of_wifi => {
                     *self.error = Error::InvalidField("ssid");
                     let Parsed(ssid) = map.next_value()?;
                     wanted.ssid.replace(ssid).is_some()
                 }
-                "password" if !of_config => {
+                "password" if of_wifi => {
                     *self.error = Error::InvalidField("password");
                     let Parsed(password) = map.next_value()?;
                     wanted.password.replace(password).is_some()
@@ -108,6 +114,18 @@ impl<'de> Visitor<'de> for Object<'_> {
                     *self.error = Error::InvalidField("release_key_signature");
                     let Parsed(Signature(signature)) = map.next_value()?;
                     wanted.signature.replace(signature).is_some()
+                }
+                "enabled" if of_task => {
+                    *self.error = Error::InvalidField("enabled");
+                    wanted.task.enabled.replace(map.next_value()?).is_some()
+                }
+                "interval_ms" if of_task => {
+                    *self.error = Error::InvalidField("interval_ms");
+                    wanted.task.interval_ms.replace(map.next_value()?).is_some()
+                }
+                "run" if of_task => {
+                    *self.error = Error::InvalidField("run");
+                    wanted.task.run.replace(map.next_value()?).is_some()
                 }
                 _ => {
                     *self.error = Error::UnknownField(name);

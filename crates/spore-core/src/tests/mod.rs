@@ -11,5 +11,6 @@ mod portal;
 mod services;
 mod settings;
 mod signed;
+mod tasks;
 mod vectors;
 mod world;

@@ -22,6 +22,7 @@ const START: Instant = Instant::from_micros(90_000_000);
 fn body(path: &str) -> &'static [u8] {
     match path {
         "/api/network/wifi" => br#"{"ssid":"changed","password":"changed-too"}"#,
+        "/api/tasks/send-discovery" => br#"{"enabled":false}"#,
         _ => br#"{"hostname":"changed"}"#,
     }
 }
@@ -66,7 +67,10 @@ fn targets(policy: Policy) -> Vec<(Method, &'static str)> {
             Policy::Provisioning if policy == Policy::Signed => {
                 targets.push((route.method, route.path));
             }
-            of_route if of_route == policy => targets.push((route.method, route.path)),
+            of_route if of_route == policy => {
+                let path = route.path.replace("{name}", "send-discovery");
+                targets.push((route.method, &*path.leak()));
+            }
             _ => (),
         }
     }

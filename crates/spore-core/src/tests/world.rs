@@ -6,6 +6,7 @@ use crate::api::Assets;
 use crate::profile::Host;
 use crate::security::{ClusterKey, Identity, Seed};
 use crate::store::MAX_VALUE;
+use crate::tasks::Tasks;
 use crate::time::Instant;
 use crate::wire::{Hostname, MAX_DATAGRAM};
 use crate::{
@@ -31,6 +32,7 @@ pub(super) fn config(n: u8) -> Config {
         key: Some(ClusterKey::from_bytes([7; 32])),
         services: Catalogue::EMPTY,
         assets: Assets::NONE,
+        tasks: Tasks::EMPTY,
         timing: Default::default(),
         radio: None,
     }
@@ -69,6 +71,7 @@ pub(super) fn act(node: &mut Node<'_>, now: Instant) {
             Action::Restart | Action::Radio(_) => continue,
             Action::Verify => Completion::Verify(node.succession().unwrap().judge()),
             Action::Store(key) => Completion::Store(key, Ok(())),
+            Action::RunTask(index) => Completion::Ran(index),
             Action::Fetch(_) => Completion::Fetch(Err(FetchFailed)),
         };
         node.handle_completion(now, completion);

@@ -81,6 +81,7 @@ impl Simulation {
             key: Some(self.key.clone()),
             services: self.scenario.services,
             assets: Assets::NONE,
+            tasks: self.scenario.tasks,
             timing: self.scenario.timing,
             radio: None,
         };

@@ -11,6 +11,7 @@ use spore_core::profile::Esp01;
 use spore_core::security::{Header, Sealer, Token};
 use spore_core::services::ServiceIds;
 use spore_core::store::MAX_VALUE;
+use spore_core::tasks::Tasks;
 use spore_core::time::{Duration, Instant};
 use spore_core::wire::{
     EventKey, EventRecord, Head, Incarnation, Kind, MAX_DATAGRAM, Message, MessageWriter, Record,
@@ -270,6 +271,7 @@ pub(super) fn node(inputs: &mut Inputs, n: u8) -> Node<'static> {
         key: Some(ClusterKey::from_bytes([7; 32])),
         services: catalogue(n),
         assets: Assets::NONE,
+        tasks: Tasks::EMPTY,
         timing: Default::default(),
         radio: None,
     };
@@ -346,6 +348,7 @@ fn step(
                 node.handle_completion(now, Completion::Store(key, Ok(())));
             }
             Action::Fetch(fetch) => answer(node, now, &fetch, trace),
+            Action::RunTask(index) => node.handle_completion(now, Completion::Ran(index)),
             Action::Verify | Action::Restart | Action::Radio(_) => {
                 trace.display(format_args!("{action:?}"))
             }

@@ -8,6 +8,7 @@ use spore_core::node::StoreFailed;
 use spore_core::security::{Succession, Verdict};
 use spore_core::services::IDENTIFY;
 use spore_core::store::MAX_VALUE;
+use spore_core::tasks::TaskRun;
 use spore_core::{Catalogue, Event, Facts, Hostname, Key, Node, NodeId, Resources, Seed};
 use spore_node::store::{ESP01_RANGE, Loaded, Store};
 use spore_node::{ServiceReply, System};
@@ -114,6 +115,10 @@ impl System for EmulatedSystem {
             }
             _ => ServiceReply::error(Error::NotFound, reply),
         }
+    }
+
+    async fn run_task(&self, _: &TaskRun) {
+        // This program has none.
     }
 
     fn report(&self, event: Event, node: &Node<'_>) {

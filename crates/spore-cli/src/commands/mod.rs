@@ -14,4 +14,5 @@ pub(crate) mod services;
 pub(crate) mod sign;
 pub(crate) mod sim;
 pub(crate) mod status;
+pub(crate) mod tasks;
 pub(crate) mod up;

@@ -13,5 +13,6 @@ mod services;
 mod signed;
 mod sim;
 mod support;
+mod tasks;
 mod usage;
 mod variables;

@@ -21,6 +21,7 @@ mod replayed;
 mod restart;
 mod scenario;
 mod services;
+mod tasks;
 mod traffic;
 mod warm;
 

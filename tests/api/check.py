@@ -49,6 +49,8 @@ BODIES = {
     ("PUT", "/api/node/config"): b'{"hostname":"intruder"}',
     ("POST", "/api/node/restart"): b"",
     ("PATCH", "/api/tasks/{name}"): b'{"enabled":false}',
+    ("GET", "/api/sprockets/{name}/config"): b"",
+    ("PUT", "/api/sprockets/{name}/config"): b'{"limit":99}',
 }
 signed = {
     (method.upper(), path)
@@ -60,6 +62,9 @@ signed = {
 assert signed == set(BODIES), f"signed routes are {signed}"
 BODIES["POST", "/api/services/identify"] = b""
 BODIES["PATCH", "/api/tasks/send-discovery"] = BODIES.pop(("PATCH", "/api/tasks/{name}"))
+for method in "GET", "PUT":
+    body = BODIES.pop((method, "/api/sprockets/{name}/config"))
+    BODIES[method, "/api/sprockets/sensor/config"] = body
 
 
 def wrong_credentials(method, path, body):

@@ -25,6 +25,11 @@ def before_call(context, case, kwargs):
     # And a task of the engine, whose intervals have other bounds than those of other tasks.
     if case.path_parameters.get("name") == "send-discovery":
         case.path_parameters["name"] = "tick"
+    # What can be set of a sprocket it says itself. Values of the right kind are set as one that takes them.
+    if case.path_parameters.get("name") == "sensor" and isinstance(case.body, dict):
+        values = case.body.values()
+        if all(isinstance(value, (bool, str)) or type(value) is int for value in values):
+            case.body = {"limit": 25} if case.body else {}
     # Half of all texts of 64 digits are no Ed25519 key, which no schema can say. This one is: that
     # of RFC 8032, section 7.1, test 1.
     key = case.body.get("release_key") if isinstance(case.body, dict) else None

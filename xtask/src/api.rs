@@ -143,7 +143,7 @@ fn start(name: &str, spore: &Path, folder: &Path, key_file: &Path) -> Result<(Gu
         command.arg("--key-file").arg(key_file).arg("--state").arg(folder.join(name));
         // One that answers every method with which services are described.
         command
-            .args(["--task", "tick=3600:true", "--service", "echo=cat"])
+            .args(["--sprocket", "sensor", "--task", "tick=3600:true", "--service", "echo=cat"])
             .stdout(Stdio::null())
             .stderr(output)
     })?;

@@ -4,6 +4,7 @@ use crate::api::Assets;
 use crate::network::RadioConfig;
 use crate::security::ClusterKey;
 use crate::services::Catalogue;
+use crate::sprockets::Manifest;
 use crate::tasks::Tasks;
 use crate::time::Duration;
 use crate::wire::Hostname;
@@ -38,6 +39,9 @@ pub struct Config {
     pub assets: Assets,
     /// What its program does by itself.
     pub tasks: Tasks,
+    /// The sprockets whose settings and states this node keeps: those of its
+    /// [`Roster`](crate::sprockets::Roster).
+    pub sprockets: &'static [&'static Manifest],
     /// The pace of the membership protocol, the same on all members.
     pub timing: Timing,
     /// The node's radio; `None` if it is wired.

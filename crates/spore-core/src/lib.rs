@@ -61,6 +61,7 @@ mod random;
 pub mod security;
 pub mod services;
 pub mod settings;
+pub mod sprockets;
 pub mod store;
 pub mod tasks;
 pub mod time;

@@ -17,6 +17,7 @@ use crate::settings::Settings;
 use crate::settings::change::{Keeper, Step};
 use crate::settings::commit::Ticket;
 use crate::settings::document::Wanted;
+use crate::sprockets::Sprockets;
 use crate::store::{Key, Stored};
 use crate::tasks::scheduler::Scheduler;
 use crate::tasks::system::System;
@@ -63,6 +64,7 @@ pub struct Node<'a> {
     pub(crate) network: Network<'a>,
     pub(crate) tasks: Scheduler<'a>,
     pub(crate) answers: Answers,
+    pub(crate) sprockets: Sprockets<'a>,
     restart: Option<Instant>,
     refusals: Refusals,
     /// `None` while the node is unclaimed.
@@ -88,7 +90,7 @@ impl<'a> Node<'a> {
         let (tokens, mut rng) = seed.split();
         let (epochs, identity) = Epochs::new(Identity::decode(stored.identity), &mut rng);
         let settings = Settings::restore(stored);
-        let Storage { cluster, events, networks, tasks } = storage;
+        let Storage { cluster, events, networks, tasks, sprockets } = storage;
         let tasks = Scheduler::new(now, config.tasks, stored.tasks, tasks);
         let mut cluster = Cluster::new(
             now,
@@ -117,6 +119,7 @@ impl<'a> Node<'a> {
             network,
             tasks,
             answers: Answers::default(),
+            sprockets: Sprockets::new(config.sprockets, stored.sprockets, sprockets),
             restart: None,
             refusals: Refusals::default(),
             sealer: config.key.as_ref().map(Sealer::new),
@@ -231,6 +234,10 @@ impl<'a> Node<'a> {
                     self.cluster.notify(now, Event::SettingsChanged);
                 }
             }
+            Completion::Store(Key::Sprockets, result) => {
+                let ended = self.sprockets.stored(now, result.is_ok());
+                self.put_off_restart(now, ended.is_some());
+            }
             Completion::Verify(verdict) => {
                 let ended = self.settings.verified(now, verdict);
                 self.put_off_restart(now, ended.is_some());
@@ -266,6 +273,7 @@ impl<'a> Node<'a> {
             Key::Identity => self.epochs.to_store().map_or(0, |identity| identity.encode(buf)),
             Key::Peers => self.cluster.peers_value(buf),
             Key::Network => self.network.value(buf),
+            Key::Sprockets => self.sprockets.value(buf),
             Key::Settings => self.settings.to_store().map_or(0, |settings| settings.encode(buf)),
             Key::Tasks => self.tasks.encode(buf),
         }
@@ -355,7 +363,11 @@ impl<'a> Node<'a> {
         let settings = self.settings.poll_timeout();
         let (epochs, network) = (self.epochs.poll_timeout(), self.network.poll_timeout());
         let tasks = self.tasks.poll_timeout().filter(|_| !self.cluster.is_leaving());
-        [cluster, epochs, poller, restart, settings, network, tasks].into_iter().flatten().min()
+        let sprockets = self.sprockets.poll_timeout();
+        [cluster, epochs, poller, restart, settings, network, tasks, sprockets]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Writes the next datagram that is due into `buf`, which should hold
@@ -387,6 +399,9 @@ impl<'a> Node<'a> {
         if self.tasks.poll_store(now) {
             return Some(Action::Store(Key::Tasks));
         }
+        if self.sprockets.poll_store(now) {
+            return Some(Action::Store(Key::Sprockets));
+        }
         let changing = self.is_changing();
         if self.restart.take_if(|at| now >= *at && !changing).is_some() {
             return Some(Action::Restart);
@@ -417,7 +432,7 @@ impl<'a> Node<'a> {
 
     /// Whether something that is set through the API is being made durable.
     fn is_changing(&self) -> bool {
-        self.settings.is_changing() || self.tasks.is_changing()
+        self.settings.is_changing() || self.tasks.is_changing() || self.sprockets.is_changing()
     }
 
     /// The next thing that has happened.

@@ -9,6 +9,7 @@ use crate::events::{LocalEvent, Publisher, Window};
 use crate::log::LogEntry;
 use crate::network::Seen;
 use crate::services::{Build, Known, Slot};
+use crate::sprockets::SprocketStorage;
 use crate::tasks::scheduler::TaskStorage;
 use heapless::{Vec, VecView};
 
@@ -101,6 +102,7 @@ pub struct Storage<P: Profile> {
     pub(crate) events: EventStorage<P>,
     pub(crate) networks: P::Networks,
     pub(crate) tasks: TaskStorage,
+    pub(crate) sprockets: SprocketStorage,
 }
 
 /// The part of it that the member list needs.
@@ -135,6 +137,7 @@ impl<P: Profile> Storage<P> {
         events: EventStorage::NEW,
         networks: P::Networks::NEW,
         tasks: TaskStorage::NEW,
+        sprockets: SprocketStorage::NEW,
     };
 }
 

@@ -29,12 +29,14 @@ pub enum Key {
     /// What was changed of tasks through the API: at most 217 bytes, see
     /// [`Saved`](crate::tasks::Saved).
     Tasks,
+    /// What was set of sprockets: at most 129 bytes, see [`sprockets`](crate::sprockets).
+    Sprockets,
 }
 
 impl Key {
     /// All keys.
-    pub const ALL: [Self; 5] =
-        [Self::Identity, Self::Settings, Self::Peers, Self::Tasks, Self::Network];
+    pub const ALL: [Self; 6] =
+        [Self::Identity, Self::Settings, Self::Peers, Self::Tasks, Self::Network, Self::Sprockets];
 
     /// The key as a number, which never changes.
     pub const fn number(self) -> u8 {
@@ -44,6 +46,7 @@ impl Key {
             Self::Settings => 2,
             Self::Network => 5,
             Self::Tasks => 4,
+            Self::Sprockets => 6,
         }
     }
 
@@ -55,6 +58,7 @@ impl Key {
             Self::Settings => "settings",
             Self::Network => "network",
             Self::Tasks => "tasks",
+            Self::Sprockets => "settings of sprockets",
         }
     }
 }
@@ -78,6 +82,8 @@ pub struct Stored<'a> {
     pub network: &'a [u8],
     /// The value of [`Key::Tasks`].
     pub tasks: &'a [u8],
+    /// The value of [`Key::Sprockets`].
+    pub sprockets: &'a [u8],
 }
 
 impl<'a> Stored<'a> {
@@ -89,6 +95,7 @@ impl<'a> Stored<'a> {
             Key::Settings => self.settings = value,
             Key::Network => self.network = value,
             Key::Tasks => self.tasks = value,
+            Key::Sprockets => self.sprockets = value,
         }
     }
 
@@ -98,8 +105,8 @@ impl<'a> Stored<'a> {
         match key {
             Key::Settings => self.settings_damaged = true,
             // A body gives no earlier identity; earlier peers and credentials are only tried, and what
-            // was set of tasks earlier is as good as none.
-            Key::Identity | Key::Peers | Key::Network | Key::Tasks => (),
+            // was set of tasks and sprockets earlier is as good as none.
+            Key::Identity | Key::Peers | Key::Network | Key::Tasks | Key::Sprockets => (),
         }
     }
 }

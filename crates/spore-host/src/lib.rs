@@ -12,6 +12,7 @@ mod node;
 mod process;
 mod repair;
 mod services;
+mod sprockets;
 mod state;
 mod stop;
 mod system;
@@ -22,6 +23,7 @@ pub use net::BindError;
 pub use node::{HostNode, Settings};
 pub use repair::{Repaired, repair};
 pub use services::{CommandService, InvalidCommandService, Services};
+pub use sprockets::{HostSprockets, PrintedPin, RandomWalk, ReadFile};
 pub use stop::Stop;
 pub use tasks::{CommandTask, CommandTasks, InvalidCommandTask};
 

@@ -9,6 +9,7 @@ use async_io::Async;
 use edge_nal::TcpAccept;
 use edge_nal_std::{TcpSocket, UdpSocket};
 use socket2::{Domain, Protocol, Socket, Type};
+use spore_core::sprockets::InvalidRoster;
 use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener};
@@ -29,6 +30,8 @@ pub enum BindError {
     StateInUse(PathBuf),
     /// The state folder cannot be made or locked.
     State(PathBuf, io::Error),
+    /// One node cannot have these sprockets, with what else it offers.
+    Sprockets(InvalidRoster),
 }
 
 impl fmt::Display for BindError {
@@ -54,6 +57,7 @@ impl fmt::Display for BindError {
             Self::State(folder, error) => {
                 write!(f, "cannot use the folder {}: {error}", folder.display())
             }
+            Self::Sprockets(error) => error.fmt(f),
         }
     }
 }

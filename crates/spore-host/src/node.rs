@@ -3,9 +3,10 @@
 use crate::faults::{Faults, Faulty, Hears};
 use crate::net::{BindError, Sockets};
 use crate::services::{REPLY_MAX, Services};
+use crate::sprockets::{HostSprockets, Watchdog, has_bitten};
 use crate::state::{FolderError, Memory, StateFolder};
 use crate::stop::Stop;
-use crate::system::HostSystem;
+use crate::system::{HostSystem, Reason};
 use crate::tasks::CommandTasks;
 use crate::{CONNECTIONS, STREAMS};
 use embassy_futures::join::{join, join_array, join3, join4};
@@ -16,9 +17,11 @@ use log::{error, warn};
 use spore_core::api::{Assets, Entrance};
 use spore_core::config::Timing;
 use spore_core::profile::Host;
+use spore_core::sprockets::Roster;
 use spore_core::wire::MAX_DATAGRAM;
 use spore_core::{ClusterKey, Config, Hostname, Seed, Storage, Stored};
 use spore_node::http::{BODY_MAX, BUFFER_LEN, Server, Timeouts};
+use spore_node::sprocket::Crew;
 use spore_node::{Shell, client};
 use std::cell::RefCell;
 use std::net::Ipv4Addr;
@@ -46,6 +49,8 @@ pub struct Settings {
     pub services: Services,
     /// What it does by itself.
     pub tasks: CommandTasks,
+    /// Its sprockets, which offer more.
+    pub sprockets: HostSprockets,
     /// What befalls the datagrams that come in, to try a cluster under bad radio.
     pub faults: Faults,
 }
@@ -55,6 +60,7 @@ pub struct HostNode {
     settings: Settings,
     sockets: Sockets,
     memory: Memory,
+    roster: &'static Roster,
 }
 
 impl std::fmt::Debug for HostNode {
@@ -66,6 +72,11 @@ impl std::fmt::Debug for HostNode {
 impl HostNode {
     /// Takes the addresses of a node, then its folder.
     pub fn bind(settings: Settings) -> Result<Self, BindError> {
+        let (services, tasks) = (settings.services.services(), settings.tasks.tasks().specs());
+        let roster = Roster::new(services, tasks, settings.sprockets.manifests());
+        let roster = roster.map_err(BindError::Sprockets)?;
+        // There is one for each node of a process.
+        let roster = Box::leak(Box::new(roster));
         let sockets = Sockets::bind(settings.address, settings.port, settings.http_port)?;
         let memory = match &settings.state {
             None => Memory::Process(RefCell::default()),
@@ -77,7 +88,7 @@ impl HostNode {
                 }
             },
         };
-        Ok(Self { settings, sockets, memory })
+        Ok(Self { settings, sockets, memory, roster })
     }
 
     /// Runs the node on this thread until `stop` is requested; then it leaves the cluster, for
@@ -88,10 +99,11 @@ impl HostNode {
     ///
     /// If the operating system gives no entropy, without which nothing can be sealed.
     pub fn run(self, stop: &Stop) {
-        let Self { settings, mut sockets, memory } = self;
-        let (memory, mut reason) = (Rc::new(memory), "start");
-        while live(&settings, sockets, &memory, reason, stop) == Ending::Restarted {
-            reason = "restart";
+        let Self { settings, mut sockets, memory, roster } = self;
+        let memory = Rc::new(memory);
+        let mut reason = if has_bitten() { Reason::Watchdog } else { Reason::Start };
+        while live(&settings, sockets, &memory, (roster, reason), stop) == Ending::Restarted {
+            reason = Reason::Restart;
             match Self::bind_again(&settings, stop) {
                 Some(bound) => sockets = bound,
                 None => return,
@@ -127,7 +139,7 @@ fn live(
     settings: &Settings,
     sockets: Sockets,
     memory: &Rc<Memory>,
-    reason: &'static str,
+    (roster, reason): (&'static Roster, Reason),
     stop: &Stop,
 ) -> Ending {
     let mut seed = [0; 32];
@@ -138,9 +150,10 @@ fn live(
         port: settings.port,
         http_port: settings.http_port,
         key: settings.key.clone(),
-        services: settings.services.catalogue(),
+        services: roster.catalogue(),
         assets: Assets::NONE,
-        tasks: settings.tasks.tasks(),
+        tasks: roster.tasks(),
+        sprockets: roster.sprockets(),
         timing: Timing::DEFAULT,
         radio: None,
     };
@@ -153,6 +166,8 @@ fn live(
         reason,
         services: settings.services.clone(),
         tasks: settings.tasks.clone(),
+        watchdog: (!roster.sprockets().is_empty())
+            .then(|| Watchdog::start(settings.hostname.as_str())),
         restart: Rc::clone(&restart),
     };
     let mut storage = Box::new(Storage::<Host>::NEW);
@@ -164,7 +179,9 @@ fn live(
             stored.doubt(*key);
         }
     }
-    let shell = Shell::new(&config, &stored, system, &mut storage);
+    let mut sprockets = settings.sprockets.make();
+    let crew = Crew::new(roster, &mut *sprockets);
+    let shell = Shell::new(&config, &stored, system, &mut storage, crew);
     if shell.with_node(|node| node.settings().damaged) {
         warn_of_damage(settings);
     }

@@ -104,8 +104,8 @@ impl Services {
     }
 
     /// What they are to others.
-    pub(crate) const fn catalogue(&self) -> Catalogue {
-        self.catalogue
+    pub(crate) const fn services(&self) -> &'static [Service] {
+        self.catalogue.services()
     }
 
     /// Answers a call.

@@ -37,7 +37,7 @@ fn other_texts_are_refused() {
 #[test]
 fn a_node_has_seven_commands_and_each_name_once() {
     let commands = |count: u8| (0..count).map(|n| parse(&format!("s{n}=cat")).unwrap()).collect();
-    assert_eq!(Services::new(commands(7)).unwrap().catalogue().services().len(), 8);
+    assert_eq!(Services::new(commands(7)).unwrap().services().len(), 8);
     assert_eq!(Services::new(commands(8)).unwrap_err(), InvalidCatalogue::TooMany);
     let own = vec![parse("identify=cat").unwrap()];
     assert_eq!(Services::new(own).unwrap_err(), InvalidCatalogue::SameId("identify"));

@@ -2,6 +2,7 @@
 
 use crate::memory;
 use crate::services::Services;
+use crate::sprockets::{self, Watchdog};
 use crate::state::{Found, Memory};
 use crate::tasks::CommandTasks;
 use embassy_sync::blocking_mutex::raw::NoopRawMutex;
@@ -12,7 +13,7 @@ use spore_core::node::StoreFailed;
 use spore_core::security::{Succession, Verdict};
 use spore_core::tasks::TaskRun;
 use spore_core::{Event, Facts, Hostname, Key, Node, NodeId, Resources, Seed};
-use spore_node::{ServiceReply, System};
+use spore_node::{Named, ServiceReply, System};
 use std::future::pending;
 use std::net::Ipv4Addr;
 use std::rc::Rc;
@@ -24,11 +25,34 @@ pub(crate) struct HostSystem {
     pub(crate) memory: Rc<Memory>,
     pub(crate) seed: Seed,
     /// Why the node starts.
-    pub(crate) reason: &'static str,
+    pub(crate) reason: Reason,
     pub(crate) services: Services,
     pub(crate) tasks: CommandTasks,
+    /// Watches the sprockets, if there are any.
+    pub(crate) watchdog: Option<Watchdog>,
     /// Raised to end the node, which is then started again.
     pub(crate) restart: Rc<Signal<NoopRawMutex, ()>>,
+}
+
+/// Why a node starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reason {
+    /// The process was started.
+    Start,
+    /// It was asked to.
+    Restart,
+    /// A sprocket did not return.
+    Watchdog,
+}
+
+impl Reason {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Restart => "restart",
+            Self::Watchdog => "watchdog",
+        }
+    }
 }
 
 impl System for HostSystem {
@@ -39,7 +63,7 @@ impl System for HostSystem {
             // A machine has no chip id; the address tells its nodes apart.
             chip_id: self.address.to_bits(),
             flash_size: 0,
-            reset_reason: self.reason,
+            reset_reason: self.reason.name(),
         }
     }
 
@@ -76,6 +100,18 @@ impl System for HostSystem {
 
     async fn run_task(&self, run: &TaskRun) {
         self.tasks.run(&self.hostname, run).await;
+    }
+
+    fn guard(&self, sprocket: Named, handler: &mut dyn FnMut()) -> Result<(), &'static str> {
+        let _watched = self.watchdog.as_ref().map(|watchdog| watchdog.watch(sprocket.name));
+        sprockets::catch(handler).inspect_err(|message| {
+            warn!("{}: the sprocket {} has panicked: {message}", self.hostname, sprocket.name);
+        })
+    }
+
+    fn restarts(&self, sprocket: Named) -> u8 {
+        // Who asks for a restart gives all of them another chance.
+        if self.reason == Reason::Watchdog { sprockets::restarts(sprocket) } else { 0 }
     }
 
     fn report(&self, event: Event, node: &Node<'_>) {

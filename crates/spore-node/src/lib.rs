@@ -21,9 +21,10 @@ pub mod client;
 pub mod http;
 mod service;
 mod shell;
+pub mod sprocket;
 pub mod store;
 mod system;
 
 pub use service::ServiceReply;
 pub use shell::Shell;
-pub use system::System;
+pub use system::{Named, System};

@@ -3,7 +3,8 @@
 use crate::ServiceReply;
 use crate::client::{self, Limits};
 use crate::http::Api;
-use crate::system::System;
+use crate::sprocket::{Call, Caller, Crew, Handler, Reply};
+use crate::system::{Named, System};
 use core::cell::{Cell, RefCell};
 use core::future::poll_fn;
 use core::net::{SocketAddr, SocketAddrV4};
@@ -19,6 +20,7 @@ use spore_core::api::{Body, Error, Request, Response, ServiceRequest};
 use spore_core::network::RadioEvent;
 use spore_core::security::Verdict;
 use spore_core::store::MAX_VALUE;
+use spore_core::tasks::{RunId, TaskRun};
 use spore_core::time::Instant;
 use spore_core::{
     Action, Completion, Config, Destination, Fetch, FetchFailed, Key, Node, Profile, Storage,
@@ -38,6 +40,7 @@ const STATUS: &str = "/api/node/status";
 pub struct Shell<'a, S> {
     node: RefCell<Node<'a>>,
     system: S,
+    crew: Crew<'a>,
     /// Raised whenever the engine took something in, so that [`drive`](Shell::drive) looks what it
     /// wants now.
     changed: Signal<NoopRawMutex, ()>,
@@ -55,17 +58,20 @@ pub struct Shell<'a, S> {
 }
 
 impl<'a, S: System> Shell<'a, S> {
-    /// A node that starts now, with what the body has kept of its earlier lives.
+    /// A node that starts now, with what the body has kept of its earlier lives, and with the sprockets of `crew`,
+    /// whose roster is what `config` says of services, tasks and sprockets.
     pub fn new<P: Profile>(
         config: &Config,
         stored: &Stored<'_>,
         system: S,
         storage: &'a mut Storage<P>,
+        crew: Crew<'a>,
     ) -> Self {
         let (facts, seed) = (system.facts(), system.seed());
         Self {
             node: RefCell::new(Node::new(now(), config, facts, stored, &seed, storage)),
             system,
+            crew,
             changed: Signal::new(),
             wanted: Signal::new(),
             tasks: Cell::new(0),
@@ -155,12 +161,16 @@ impl<'a, S: System> Shell<'a, S> {
         broadcast: SocketAddrV4,
         buf: &mut [u8],
     ) -> ! {
+        self.start_sprockets();
         loop {
             self.node.borrow_mut().handle_timeout(now());
             self.node.borrow_mut().handle_elapsed(now());
             self.act().await;
-            self.transmit(&mut socket, broadcast, buf).await;
             self.report();
+            if !self.crew.is_deaf() {
+                self.crew.hand_events(&self.node, self);
+            }
+            self.transmit(&mut socket, broadcast, buf).await;
             if self.node.borrow().has_left() {
                 self.left.signal(());
             }
@@ -195,6 +205,7 @@ impl<'a, S: System> Shell<'a, S> {
                     self.wanted.signal(fetch);
                     continue;
                 }
+                Some(Action::RunTask(index)) if self.run_sprocket(index) => Completion::Ran(index),
                 Some(Action::RunTask(index)) => {
                     self.tasks.set(self.tasks.get() | 1 << index);
                     self.tasked.signal(());
@@ -213,6 +224,31 @@ impl<'a, S: System> Shell<'a, S> {
             };
             self.node.borrow_mut().handle_completion(now(), completion);
         }
+    }
+
+    /// Starts all sprockets but those that the engine leaves out.
+    fn start_sprockets(&self) {
+        for (place, sprocket) in self.crew.roster().sprockets().iter().enumerate() {
+            let restarts = self.system.restarts(Named { place, name: sprocket.name() });
+            self.node.borrow_mut().blame_sprocket(place, restarts);
+            self.enter(place, None, &mut |sprocket, node| sprocket.start(node));
+        }
+    }
+
+    /// Runs a task of a sprocket; false if it is the body's.
+    fn run_sprocket(&self, index: u8) -> bool {
+        let Some(place) = self.crew.roster().whose_task(index.into()) else { return false };
+        let run = self.node.borrow().task_run(index);
+        if let Some(TaskRun { task, id, .. }) = run {
+            let id = Some(id).filter(|_| task.is_clustered());
+            self.enter(place, id, &mut |sprocket, node| sprocket.run(task.name(), node));
+        }
+        true
+    }
+
+    /// Has the sprocket at `place` do something, if it is running: whether it was done.
+    fn enter(&self, place: usize, run: Option<RunId>, handler: Handler<'_>) -> bool {
+        self.crew.enter(&mut self.node.borrow_mut(), (place, run), self, handler)
     }
 
     async fn store(&self, key: Key) -> Completion {
@@ -264,6 +300,16 @@ impl<'a, S: System> Shell<'a, S> {
     }
 }
 
+impl<S: System> Caller for Shell<'_, S> {
+    fn now(&self) -> Instant {
+        now()
+    }
+
+    fn guard(&self, sprocket: Named, handler: &mut dyn FnMut()) -> Result<(), &'static str> {
+        self.system.guard(sprocket, handler)
+    }
+}
+
 impl<S: System> Api for Shell<'_, S> {
     fn handle(&self, request: &Request<'_>) -> Response {
         let mut node = self.node.borrow_mut();
@@ -288,6 +334,20 @@ impl<S: System> Api for Shell<'_, S> {
     }
 
     async fn call(&self, request: &ServiceRequest<'_>, reply: &mut [u8]) -> ServiceReply {
+        let roster = self.crew.roster();
+        if let Some(place) = roster.whose_service(request.service) {
+            let Some(service) = roster.catalogue().services().get(request.service) else {
+                return ServiceReply::error(Error::NotFound, reply);
+            };
+            let (call, mut answer) = (Call::new(service.name(), request), Reply::new(reply));
+            let done = self
+                .enter(place, None, &mut |sprocket, node| sprocket.call(&call, node, &mut answer));
+            self.changed.signal(());
+            if done {
+                return answer.end();
+            }
+            return ServiceReply::error(Error::SprocketStopped, reply);
+        }
         // The node cannot be lent out while the service works.
         let Some(hostname) = self.node.borrow().hostname().cloned() else {
             return ServiceReply::error(Error::NotFound, reply);

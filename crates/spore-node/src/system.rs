@@ -5,8 +5,19 @@ use spore_core::api::ServiceRequest;
 use spore_core::network::RadioCommand;
 use spore_core::node::StoreFailed;
 use spore_core::security::{Succession, Verdict};
+#[cfg(doc)]
+use spore_core::sprockets::State;
 use spore_core::tasks::TaskRun;
 use spore_core::{Event, Facts, Hostname, Key, Node, Resources, Seed};
+
+/// A sprocket of the node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Named {
+    /// Its place among all, the first being at 0.
+    pub place: usize,
+    /// Its name.
+    pub name: &'static str,
+}
 
 /// The body of a node, as far as the engine depends on it.
 ///
@@ -56,6 +67,21 @@ pub trait System {
     /// Runs a task of the program, once. It may take long only if it waits at its awaits: until the
     /// next one, nothing else of the node goes on.
     async fn run_task(&self, run: &TaskRun);
+
+    /// Calls a handler of `sprocket`, once, and returns what it said when it panicked, at most
+    /// [`State::MESSAGE_MAX`] bytes of printable ASCII. A body on which a panic ends everything does not return
+    /// then, and SHOULD remember whose handler it was, as it SHOULD for one that does not return.
+    fn guard(&self, sprocket: Named, handler: &mut dyn FnMut()) -> Result<(), &'static str> {
+        let _ = sprocket;
+        handler();
+        Ok(())
+    }
+
+    /// How often in a row the node had to be restarted because of `sprocket`. Asked once, at the start.
+    fn restarts(&self, sprocket: Named) -> u8 {
+        let _ = sprocket;
+        0
+    }
 
     /// Something has happened; `node` is the state after it. For the log.
     fn report(&self, event: Event, node: &Node<'_>);

@@ -9,3 +9,5 @@ pub mod board;
 pub mod net;
 #[cfg(all(target_arch = "xtensa", feature = "image"))]
 mod node;
+#[cfg(all(target_arch = "xtensa", feature = "image"))]
+pub mod sprockets;

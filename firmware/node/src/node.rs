@@ -17,10 +17,10 @@ use spore_core::api::{Assets, Entrance};
 use spore_core::config::Timing;
 use spore_core::profile::Esp01;
 use spore_core::store::MAX_VALUE;
-use spore_core::tasks::Tasks;
 use spore_core::wire::MAX_DATAGRAM;
 use spore_core::{Config, Key, Storage, Stored};
 use spore_node::http::{BODY_MAX, BUFFER_LEN, CONNECTIONS, STREAMS, Server, Timeouts, WORKERS};
+use spore_node::sprocket::Crew;
 use spore_node::{Shell, client};
 use static_cell::{ConstStaticCell, StaticCell};
 
@@ -28,7 +28,7 @@ use crate::board::qemu::boot_args::BootArgs;
 use crate::board::qemu::boot_params::{BootParams, command_line};
 use crate::board::qemu::machine::eth::Ethernet;
 use crate::board::qemu::machine::nor::RamNor;
-use crate::board::qemu::machine::system::{CATALOGUE, EmulatedSystem};
+use crate::board::qemu::machine::system::EmulatedSystem;
 use crate::board::qemu::machine::{cpu, retained, stack, time};
 use crate::board::qemu::random;
 use crate::log_line;
@@ -36,6 +36,7 @@ use crate::net::arp::{Neighbors, Seconds};
 use crate::net::datagrams::WithoutOversize;
 use crate::net::driver::{Identity, LinkDriver, NEIGHBORS};
 use crate::net::link::Link;
+use crate::sprockets::{Fitted, ROSTER, fitted};
 
 /// Memory for received frames: two of the longest, or some fifteen datagrams of a quiet cluster.
 const QUEUE_BYTES: usize = 3072;
@@ -82,6 +83,7 @@ static HTTP_BUFFERS: ConstStaticCell<[[u8; BUFFER_LEN]; CONNECTIONS]> =
     ConstStaticCell::new([[0; BUFFER_LEN]; CONNECTIONS]);
 static BODY_BUFFER: ConstStaticCell<[u8; BODY_MAX]> = ConstStaticCell::new([0; BODY_MAX]);
 static STORAGE: ConstStaticCell<Storage<Esp01>> = ConstStaticCell::new(Storage::NEW);
+static SPROCKETS: ConstStaticCell<Fitted> = ConstStaticCell::new(fitted());
 static SHELL: StaticCell<NodeShell> = StaticCell::new();
 static SERVER: StaticCell<NodeServer> = StaticCell::new();
 static TCP: StaticCell<Tcp<'static>> = StaticCell::new();
@@ -107,7 +109,7 @@ unsafe extern "C" fn lx106_main(params: BootParams) -> ! {
 /// Starts everything. Not inlined, so that its locals leave the stack before the tasks run.
 #[inline(never)]
 fn start(line: &'static str) -> (&'static Executor, &'static NodeLink, Ethernet) {
-    let (reset_reason, resets) = retained::begin();
+    let (reset_reason, resets, restarts) = retained::begin();
     let args = match BootArgs::parse(line) {
         Ok(args) => args,
         Err(error) => stop(format_args!("{error}")),
@@ -127,7 +129,7 @@ fn start(line: &'static str) -> (&'static Executor, &'static NodeLink, Ethernet)
     let (seed, network_seed) = split(&random);
     // SAFETY: `start` runs once, and nobody else makes one.
     let flash = unsafe { RamNor::new() };
-    let system = EmulatedSystem::new(u32::from(args.id), reset_reason, seed, flash);
+    let system = EmulatedSystem::new(u32::from(args.id), (reset_reason, restarts), seed, flash);
     let network = start_network(spawner, link, &args, u64::from_le_bytes(network_seed));
     start_node(spawner, network, &args, system);
     spawner.spawn(watch_memory(link).expect(SPAWNED_ONCE));
@@ -198,9 +200,10 @@ fn make_shell(
         port: args.port,
         http_port: args.http_port,
         key: args.key.clone(),
-        services: CATALOGUE,
+        services: ROSTER.catalogue(),
         assets: Assets::NONE,
-        tasks: Tasks::EMPTY,
+        tasks: ROSTER.tasks(),
+        sprockets: ROSTER.sprockets(),
         timing: Timing::DEFAULT,
         radio: None,
     };
@@ -212,7 +215,8 @@ fn make_shell(
             stored.doubt(key);
         }
     }
-    SHELL.init_with(|| Shell::new(&config, &stored, system, STORAGE.take()))
+    let crew = Crew::new(ROSTER, SPROCKETS.take());
+    SHELL.init_with(|| Shell::new(&config, &stored, system, STORAGE.take(), crew))
 }
 
 /// Each value of the board is read into a part of the body buffer of its own.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
@@ -16,6 +16,7 @@ use super::sniffer::Sniffer;
 use crate::emu::boot::{self, Boot, Secret};
 use crate::emu::child::Guarded;
 use crate::emu::machine::{Event, Machine, Plug, Report};
+use crate::process;
 
 const HOSTS: u8 = 3;
 const BOARDS: u8 = 2;
@@ -30,6 +31,8 @@ const AGREE_LIMIT: Duration = Duration::from_secs(30);
 const DEATH_LIMIT: Duration = Duration::from_secs(15);
 /// How long the cluster may take to be whole again after the junk.
 const RECOVERY_LIMIT: Duration = Duration::from_secs(10);
+/// How long a board may take to switch its relay, and until two values of sensors were heard.
+const SPROCKETS_LIMIT: Duration = Duration::from_secs(20);
 /// Between two looks at a view.
 const POLL: Duration = Duration::from_millis(100);
 
@@ -66,6 +69,7 @@ pub(super) fn run(plan: &Plan<'_>) -> Result<()> {
     let mut cluster = Cluster::start(plan)?;
     let everyone: Vec<Api> = cluster.apis().cloned().collect();
     cluster.expect_agreement(&everyone)?;
+    cluster.expect_sprockets(plan)?;
     let survivors = cluster.expect_deaths_noticed()?;
     cluster.expect_junk_survived(&survivors, plan.seed)?;
     println!("e2e: passed");
@@ -139,6 +143,44 @@ impl Cluster {
             everyone.len(),
             start.elapsed().as_secs_f32()
         );
+        Ok(())
+    }
+
+    /// The relay of a board is switched over HTTP, and what the boards' sensors measure is heard of on a Linux node.
+    fn expect_sprockets(&mut self, plan: &Plan<'_>) -> Result<()> {
+        let (host, board) = (&self.hosts[0].1, &self.boards[0].1);
+        let node = format!("{}:{}", host.address, host.port);
+        let key_file = plan.logs.join("cluster.key");
+        let spore = |arguments: &[&str]| {
+            // Who listens does so until it has heard enough.
+            let mut command = Command::new("timeout");
+            command.arg(SPROCKETS_LIMIT.as_secs().to_string()).arg(plan.spore).args(arguments);
+            command.args(["--node", &node]).arg("--key-file").arg(&key_file);
+            process::output(&mut command)
+        };
+        let start = Instant::now();
+        let switch = ["call", "relay", "on", "--provider", &board.name];
+        let mut done = spore(&switch)?;
+        while !done.status.success() && start.elapsed() < SPROCKETS_LIMIT {
+            std::thread::sleep(POLL);
+            done = spore(&switch)?;
+        }
+        let said = String::from_utf8_lossy(&done.stdout);
+        ensure!(said.trim() == r#"{"on":true}"#, "the relay of {} said {said:?}", board.name);
+        let log = plan.logs.join(format!("{}.log", board.name));
+        let shown = || {
+            let log = std::fs::read(&log).unwrap_or_default();
+            String::from_utf8_lossy(&log).contains("PIN relay high")
+        };
+        while !shown() {
+            ensure!(start.elapsed() < SPROCKETS_LIMIT, "{} has not switched its relay", board.name);
+            std::thread::sleep(POLL);
+        }
+        let heard = spore(&["sub", "sensor/value", "--json", "--count", "2"])?;
+        let heard = String::from_utf8_lossy(&heard.stdout).into_owned();
+        ensure!(heard.lines().count() == 2, "{} has heard of no sensor: {heard:?}", host.name);
+        self.check_health(&[])?;
+        println!("e2e: a board switched its relay, and a Linux node heard: {}", heard.trim());
         Ok(())
     }
 

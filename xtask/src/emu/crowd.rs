@@ -170,6 +170,7 @@ fn config(at: SocketAddrV4, key: &ClusterKey) -> Config {
         services: Catalogue::EMPTY,
         assets: Assets::NONE,
         tasks: Tasks::EMPTY,
+        sprockets: &[],
         timing: Timing::DEFAULT,
         radio: None,
     }

@@ -1,5 +1,6 @@
 //! `spore node`.
 
+use crate::example_sprockets::{self, Example};
 use crate::faults::BadRadio;
 use crate::key_file::KeyFile;
 use crate::misuse::Misuse;
@@ -9,10 +10,9 @@ use anyhow::{Context as _, Result};
 use clap::Args;
 use spore_core::Hostname;
 use spore_core::config::DEFAULT_PORT;
-use spore_core::services::MAX_SERVICES;
 use spore_host::{
-    CommandService, CommandTask, CommandTasks, DEFAULT_HTTP_PORT, HostNode, Services, Settings,
-    Stop,
+    BindError, CommandService, CommandTask, CommandTasks, DEFAULT_HTTP_PORT, HostNode,
+    HostSprockets, Services, Settings, Stop,
 };
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
@@ -21,6 +21,17 @@ use std::path::PathBuf;
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Node {
+    #[command(flatten)]
+    options: Options,
+    /// Have one of the examples built in, on pins that are printed: blink, relay, sensor, whose values go a random
+    /// walk, or sensor=FILE, which reads them from a file; each once
+    #[arg(long = "sprocket", value_name = "NAME")]
+    sprockets: Vec<Example>,
+}
+
+/// What every node on Linux can be told.
+#[derive(Debug, Args)]
+pub(crate) struct Options {
     /// One of this machine's addresses: of a real interface, or any of 127.0.0.0/8
     #[arg(long, value_name = "ADDRESS")]
     bind: Ipv4Addr,
@@ -70,19 +81,23 @@ Examples:
   spore node --bind 127.42.0.6 --service disk='df -h /' --service echo:open=cat
                                                 and then: spore call disk
   spore node --bind 127.42.0.6 --task 'backup:clustered=3600:./backup'
-                                                every hour, on one of the nodes that say so";
+                                                every hour, on one of the nodes that say so
+  spore node --bind 127.42.0.6 --sprocket relay --sprocket blink
+                                                and then: spore call relay on";
 
 impl Node {
     pub(crate) fn run(self) -> Result<()> {
+        self.options.run(example_sprockets::chosen(&self.sprockets))
+    }
+}
+
+impl Options {
+    /// Runs a node with these sprockets.
+    pub(crate) fn run(self, sprockets: HostSprockets) -> Result<()> {
         let key = if self.unclaimed { None } else { Some(self.key.read()?) };
         let hostname = self.hostname.clone().unwrap_or_else(|| default_hostname(self.bind));
         let services = Services::new(self.services.clone()).map_err(Misuse::error)?;
         let tasks = CommandTasks::new(self.tasks.clone()).map_err(Misuse::error)?;
-        // `identify` is a service, too.
-        if !tasks.tasks().fit_beside(self.services.len() + 1) {
-            let most = format!("at most {MAX_SERVICES} services and clustered tasks");
-            return Err(Misuse::error(format_args!("a node has {most}, `identify` included")));
-        }
         let settings = Settings {
             hostname: hostname.clone(),
             address: self.bind,
@@ -92,9 +107,13 @@ impl Node {
             state: self.state()?,
             services,
             tasks,
+            sprockets,
             faults: self.radio.faults(0)?,
         };
-        let node = HostNode::bind(settings)?;
+        let node = HostNode::bind(settings).map_err(|error| match error {
+            BindError::Sprockets(error) => Misuse::error(error),
+            error => error.into(),
+        })?;
         let api = format!("{}:{}", self.bind, self.http_port);
         print_line(format_args!("{hostname}: http://{api}/api/node/status"))?;
         let stop = Stop::default();

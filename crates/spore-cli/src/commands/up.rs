@@ -11,7 +11,9 @@ use anyhow::{Context as _, Result};
 use clap::Args;
 use serde_json::json;
 use spore_core::config::DEFAULT_PORT;
-use spore_host::{CommandTasks, DEFAULT_HTTP_PORT, HostNode, Services, Settings, Stop};
+use spore_host::{
+    CommandTasks, DEFAULT_HTTP_PORT, HostNode, HostSprockets, Services, Settings, Stop,
+};
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::sync::mpsc;
@@ -76,6 +78,7 @@ impl Up {
                 state: None,
                 services: Services::default(),
                 tasks: CommandTasks::default(),
+                sprockets: HostSprockets::none(),
                 faults: self.radio.faults(n)?,
             };
             nodes.push(HostNode::bind(settings)?);

@@ -112,6 +112,7 @@ fn operation(route: &Route, details: &'static Details, method: &str) -> Value {
             Policy::Declared => {
                 ("The service's name; paths below it are the service's own", IDENTIFY.name())
             }
+            _ if route.path.starts_with("/api/sprockets/") => ("The sprocket's name", "sensor"),
             _ => ("The task's name", "send-discovery"),
         };
         operation["parameters"] = json!([{

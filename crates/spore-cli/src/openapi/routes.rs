@@ -102,6 +102,24 @@ static DETAILS: &[Details] = &[
         )
     },
     Details {
+        refusals: &[404],
+        ..get(
+            "/api/sprockets/{name}/config",
+            "getSprocketConfig",
+            &[json(200, "SprocketConfig", "What can be set, and what is set")],
+        )
+    },
+    Details {
+        method: "PUT",
+        body: Some("SprocketChange"),
+        refusals: &[404, 409, 500],
+        ..get(
+            "/api/sprockets/{name}/config",
+            "changeSprocketConfig",
+            &[json(200, "SprocketConfig", "The settings after the change, which is durable")],
+        )
+    },
+    Details {
         method: "ANY",
         refusals: &[404, 500, 502, 504],
         ..get(

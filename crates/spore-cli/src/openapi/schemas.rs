@@ -24,6 +24,8 @@ pub(super) fn all() -> Map<String, Value> {
         ("Tasks", object(json!({ "tasks": list(reference("Task")) }))),
         ("TaskChange", task_change()),
         ("Nonce", nonce()),
+        ("SprocketConfig", sprocket_config()),
+        ("SprocketChange", sprocket_change()),
         ("Restarting", object(json!({ "restarting": { "const": true } }))),
     ];
     schemas.map(|(name, schema)| (name.to_owned(), schema)).into_iter().collect()
@@ -146,8 +148,53 @@ fn node_status() -> Value {
             "unverified": whole(32),
             "overflowed": whole(32),
         })),
+        "sprockets": list(sprocket()),
         "endpoints": list(endpoint),
     }))
+}
+
+fn sprocket() -> Value {
+    object(json!({
+        "name": text(),
+        "state": one_of(&["running", "failed", "quarantined"]),
+        "message": or_null(text()),
+        "runs": whole(32),
+        "slow": whole(32),
+        "longest_us": whole(32),
+        "refused": { "type": "integer", "minimum": 0, "description": "Events that it published" },
+        "restarts": { "type": "integer", "minimum": 0, "description": "In a row, because of it" },
+    }))
+}
+
+/// The value of a setting: none of them nests.
+fn setting_value() -> Value {
+    json!({ "oneOf": [
+        { "type": "boolean" },
+        { "type": "integer", "minimum": i32::MIN, "maximum": i32::MAX },
+        { "type": "string", "maxLength": 32, "pattern": "^[ !#-\\[\\]-~]*$" },
+    ] })
+}
+
+fn sprocket_config() -> Value {
+    let bound = || json!({ "type": "integer", "description": "Of a number" });
+    let mut setting = object(json!({
+        "name": text(),
+        "value": setting_value(),
+        "default": setting_value(),
+        "least": bound(),
+        "most": bound(),
+        "summary": text(),
+    }));
+    setting["required"] = json!(["name", "value", "default", "summary"]);
+    object(json!({ "sprocket": text(), "settings": list(setting) }))
+}
+
+fn sprocket_change() -> Value {
+    json!({
+        "type": "object",
+        "description": "Settings by name; what is absent stays",
+        "additionalProperties": setting_value(),
+    })
 }
 
 fn members() -> Value {

@@ -12,6 +12,7 @@ mod pipes;
 mod services;
 mod signed;
 mod sim;
+mod sprockets;
 mod support;
 mod tasks;
 mod usage;

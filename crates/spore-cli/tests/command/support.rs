@@ -35,7 +35,12 @@ impl Corner {
     }
 
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_spore"));
+        self.program(Path::new(env!("CARGO_BIN_EXE_spore")), arguments)
+    }
+
+    /// As [`command`](Self::command), with another program.
+    pub(crate) fn program(&self, program: &Path, arguments: &[&str]) -> Command {
+        let mut command = Command::new(program);
         command.args(arguments).current_dir(self.state.path());
         command.env("XDG_STATE_HOME", self.state.path()).env_remove("API_NODE");
         command
@@ -97,7 +102,7 @@ pub(crate) struct Running {
 
 impl Running {
     /// Starts `command` and waits for the first line that it prints.
-    fn start(mut command: Command) -> Self {
+    pub(crate) fn start(mut command: Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut first_line = String::new();
         let mut out = BufReader::new(child.stdout.take().unwrap());

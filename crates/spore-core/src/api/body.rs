@@ -2,9 +2,10 @@
 
 use super::metrics::Metric;
 use super::views::{ConfigView, MemberView, NodeView, NonceView, ServiceView, TrafficView};
-use super::{Asset, Error, ROUTES, network, services, tasks};
+use super::{Asset, Error, ROUTES, network, services, sprockets, tasks};
 use crate::node::Node;
 use crate::security::request::Nonce;
+use crate::sprockets::Value;
 use crate::time::Instant;
 use crate::wire::NodeId;
 use serde::Serialize;
@@ -29,6 +30,7 @@ enum Place {
     Tasks(tasks::Place),
     Task(u8),
     Restarting,
+    Sprocket(sprockets::Place),
     Config,
     Nonce(Nonce),
     Metrics(Metric),
@@ -45,6 +47,7 @@ enum NodeStatus {
     Node,
     Service(usize),
     Traffic,
+    Sprocket(usize),
     Endpoint(usize),
 }
 
@@ -97,6 +100,10 @@ impl Body {
 
     pub(super) const fn task(index: u8) -> Self {
         Self(Place::Task(index))
+    }
+
+    pub(super) const fn sprocket(place: u8) -> Self {
+        Self(Place::Sprocket(sprockets::Place::start(place)))
     }
 
     pub(super) const fn restarting() -> Self {
@@ -159,6 +166,9 @@ impl Body {
                     piece.tasks(node, now, place).map(|next| next.map_or(Place::End, Place::Tasks))
                 }
                 Place::Task(index) => piece.task(node, now, index).map(|()| Place::End),
+                Place::Sprocket(place) => piece
+                    .sprocket_config(node, place)
+                    .map(|next| next.map_or(Place::End, Place::Sprocket)),
                 Place::Restarting => piece.text("{\"restarting\":true}").map(|()| Place::End),
                 Place::Config => piece.json(&ConfigView::new(node)).map(|()| Place::End),
                 Place::Nonce(nonce) => piece.json(&NonceView::new(nonce)).map(|()| Place::End),
@@ -221,6 +231,12 @@ impl<'a> Piece<'a> {
         Ok(())
     }
 
+    pub(super) fn value(&mut self, value: &Value<'_>) -> Result<(), Full> {
+        let rest = self.buf.get_mut(self.len..).ok_or(Full)?;
+        self.len = self.len.checked_add(value.write(rest).ok_or(Full)?).ok_or(Full)?;
+        Ok(())
+    }
+
     /// Opens a list in the object that was just written, as its last member.
     pub(super) fn open_list(&mut self, name: &str) -> Result<(), Full> {
         // The object goes on.
@@ -260,8 +276,16 @@ impl<'a> Piece<'a> {
             NodeStatus::Traffic => {
                 self.text(",\"datagrams\":")?;
                 self.json(&TrafficView::from(node.traffic()))?;
-                self.text(",\"endpoints\":[")?;
-                NodeStatus::Endpoint(0)
+                self.text(",\"sprockets\":[")?;
+                NodeStatus::Sprocket(0)
+            }
+            NodeStatus::Sprocket(index) => {
+                if self.sprocket(node, index)? {
+                    NodeStatus::Sprocket(index.saturating_add(1))
+                } else {
+                    self.text("],\"endpoints\":[")?;
+                    NodeStatus::Endpoint(0)
+                }
             }
             NodeStatus::Endpoint(index) => {
                 let Some(route) = ROUTES.get(index) else {

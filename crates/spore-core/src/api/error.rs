@@ -50,6 +50,8 @@ pub enum Error {
     TaskProtected,
     /// 409: the task runs already.
     TaskUnderWay,
+    /// 409: there is no room for one more value of a sprocket's settings.
+    SettingsFull,
     /// 413: the body is larger than this node takes.
     PayloadTooLarge,
     /// 414: the request line is longer than this node takes.
@@ -74,6 +76,8 @@ pub enum Error {
     NotReady,
     /// 503: the outcome is not known yet. The request may still be carried out.
     Unfinished,
+    /// 503: the sprocket that the service is of was stopped.
+    SprocketStopped,
     /// 504: a service of this node has not answered in time. It may still carry out the request.
     ServiceTimeout,
     /// 505: not HTTP/1.0 or 1.1.
@@ -102,7 +106,8 @@ impl Error {
             | Self::NoRadio
             | Self::AccessPointInUse
             | Self::TaskProtected
-            | Self::TaskUnderWay => 409,
+            | Self::TaskUnderWay
+            | Self::SettingsFull => 409,
             Self::PayloadTooLarge => 413,
             Self::UriTooLong => 414,
             Self::Misdirected => 421,
@@ -110,7 +115,11 @@ impl Error {
             Self::HeadTooLarge => 431,
             Self::StoreFailed | Self::ServiceBroken => 500,
             Self::NotImplemented => 501,
-            Self::Busy | Self::StreamsBusy | Self::NotReady | Self::Unfinished => 503,
+            Self::Busy
+            | Self::StreamsBusy
+            | Self::NotReady
+            | Self::Unfinished
+            | Self::SprocketStopped => 503,
             Self::ServiceTimeout => 504,
             Self::VersionNotSupported => 505,
         }
@@ -151,6 +160,8 @@ impl Error {
             Self::AccessPointInUse => "access_point_in_use",
             Self::TaskProtected => "task_protected",
             Self::TaskUnderWay => "task_under_way",
+            Self::SettingsFull => "settings_full",
+            Self::SprocketStopped => "sprocket_stopped",
             Self::PayloadTooLarge => "payload_too_large",
             Self::UriTooLong => "uri_too_long",
             Self::Misdirected => "misdirected",
@@ -196,6 +207,12 @@ impl Error {
             }
             Self::TaskProtected => "this task keeps the node in the cluster; it cannot be changed",
             Self::TaskUnderWay => "the task runs already; try again when it is over",
+            Self::SettingsFull => {
+                "there is no room for one more value; set others to their defaults"
+            }
+            Self::SprocketStopped => {
+                "the sprocket of this service was stopped; the status says why"
+            }
             Self::PayloadTooLarge => "the body is too large",
             Self::UriTooLong => "the request line is too long",
             Self::Misdirected => "through its access point a node answers to its address only",
@@ -211,6 +228,12 @@ impl Error {
             Self::Unfinished => "the outcome is not known yet; read the state again",
             Self::VersionNotSupported => "only HTTP/1.0 and HTTP/1.1 are spoken here",
         }
+    }
+
+    /// 400: the body has the field `name`, which is not known.
+    pub(crate) fn unknown_field(name: &str) -> Self {
+        let Ok(name) = name.parse();
+        Self::UnknownField(name)
     }
 
     /// The `Allow` field.

@@ -15,6 +15,7 @@ mod network;
 mod portal;
 mod routes;
 mod services;
+mod sprockets;
 mod tasks;
 mod views;
 
@@ -118,6 +119,8 @@ enum Pending {
     Settings(Ticket),
     /// Of the task at this place in the list.
     Task(Ticket, u8),
+    /// Of the settings of the sprocket at this place.
+    Sprocket(Ticket, u8),
 }
 
 const JSON: &str = "application/json";
@@ -186,6 +189,17 @@ impl Response {
     /// that the outcome is not known.
     const fn pending(change: Pending) -> Self {
         Self { outcome: Outcome::Pending(change), ..Self::error(Error::Unfinished) }
+    }
+}
+
+impl Response {
+    /// The answer to who sets the sprocket at `place`: what came of it, or that it is not known yet.
+    pub(crate) fn set(place: u8, begun: Result<Option<Ticket>, Error>) -> Self {
+        match begun {
+            Ok(Some(ticket)) => Self::pending(Pending::Sprocket(ticket, place)),
+            Ok(None) => Self::ok(Body::sprocket(place)),
+            Err(error) => Self::error(error),
+        }
     }
 }
 
@@ -270,6 +284,7 @@ pub(crate) fn poll(node: &mut Node<'_>, now: Instant, response: &mut Response) -
     let (outcome, body) = match change {
         Pending::Settings(ticket) => (node.settings.outcome(ticket), Body::config()),
         Pending::Task(ticket, index) => (node.tasks.outcome(ticket), Body::task(index)),
+        Pending::Sprocket(ticket, place) => (node.sprockets.outcome(ticket), Body::sprocket(place)),
     };
     let Some(outcome) = outcome else { return false };
     *response = match outcome {

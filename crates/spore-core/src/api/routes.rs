@@ -1,7 +1,8 @@
 //! The route table.
 
 use super::{
-    Body, Error, Method, Methods, Pending, Request, Response, call, network, query_parameter, tasks,
+    Body, Error, Method, Methods, Pending, Request, Response, call, network, query_parameter,
+    sprockets, tasks,
 };
 use crate::node::Node;
 use crate::services::Catalogue;
@@ -16,7 +17,7 @@ pub struct Route {
     /// that each service declares.
     #[serde(serialize_with = "serialize_method")]
     pub method: Method,
-    /// At which path. `{name}` stands for the name of a task, or for that of a service and what is
+    /// At which path. `{name}` stands for the name of a task or of a sprocket, or for that of a service and what is
     /// below it.
     pub path: &'static str,
     /// Who may.
@@ -173,6 +174,20 @@ pub static ROUTES: &[Route] = &[
         handler: tasks::change,
     },
     Route {
+        method: Method::Get,
+        path: "/api/sprockets/{name}/config",
+        policy: Policy::Signed,
+        summary: "What can be set of a sprocket, and what is set",
+        handler: |node, _, request| sprockets::config(node, request),
+    },
+    Route {
+        method: Method::Put,
+        path: "/api/sprockets/{name}/config",
+        policy: Policy::Signed,
+        summary: "Sets a sprocket; answered when the change is durable",
+        handler: sprockets::set,
+    },
+    Route {
         method: Method::Other,
         path: "/api/services/{name}",
         policy: Policy::Declared,
@@ -196,18 +211,24 @@ pub(super) fn find(
         let route = ROUTES.iter().find(|route| route.policy == Policy::Declared);
         return route.map(|route| (route, service.policy())).ok_or(Error::NotFound);
     }
-    let path = if tasks::name(path).is_some() { tasks::PATH } else { path };
     let asked = if method == Method::Head { Method::Get } else { method };
-    let found = ROUTES.iter().find(|route| route.path == path && route.method == asked);
+    let found = ROUTES.iter().find(|route| is_at(path, route.path) && route.method == asked);
     found.map(|route| (route, route.policy)).ok_or_else(|| match allowed(path) {
         Methods::NONE => Error::NotFound,
         methods => Error::MethodNotAllowed(methods),
     })
 }
 
+/// Whether a route's path leads to `path`: `{name}` stands for one level, whatever it is.
+fn is_at(path: &str, route: &str) -> bool {
+    let Some((before, after)) = route.split_once("{name}") else { return path == route };
+    let name = path.strip_prefix(before).and_then(|rest| rest.strip_suffix(after));
+    name.is_some_and(|name| !name.is_empty() && !name.contains('/'))
+}
+
 /// The methods at `path`.
 fn allowed(path: &str) -> Methods {
-    let at_path = ROUTES.iter().filter(|route| route.path == path);
+    let at_path = ROUTES.iter().filter(|route| is_at(path, route.path));
     at_path.fold(Methods::NONE, |methods, route| {
         let methods = methods.with(route.method);
         if route.method == Method::Get { methods.with(Method::Head) } else { methods }

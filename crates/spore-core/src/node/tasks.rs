@@ -99,7 +99,7 @@ impl Node<'_> {
     }
 
     /// Tells the others what this node offers and carries, if they do not know it.
-    pub(super) fn offer(&mut self) {
+    pub(crate) fn offer(&mut self) {
         let ids = offered(self.catalogue, &self.tasks);
         self.cluster.offer(ids);
     }

@@ -123,6 +123,7 @@ pub(crate) const fn is_name(name: &str) -> bool {
     true
 }
 
+/// Whether a service can have this summary.
 pub(crate) const fn is_summary(summary: &str) -> bool {
     let mut rest = summary.as_bytes();
     while let [byte, tail @ ..] = rest {
@@ -166,21 +167,15 @@ impl Catalogue {
 
     /// `services`, if one node can offer them all.
     pub const fn new(services: &'static [Service]) -> Result<Self, InvalidCatalogue> {
-        if services.len() > MAX_SERVICES {
-            return Err(InvalidCatalogue::TooMany);
+        match check(services) {
+            Ok(()) => Ok(Self(services)),
+            Err(error) => Err(error),
         }
-        let mut rest = services;
-        while let [service, tail @ ..] = rest {
-            let mut others = tail;
-            while let [other, more @ ..] = others {
-                if u32::from_be_bytes(service.id().0) == u32::from_be_bytes(other.id().0) {
-                    return Err(InvalidCatalogue::SameId(service.name));
-                }
-                others = more;
-            }
-            rest = tail;
-        }
-        Ok(Self(services))
+    }
+
+    /// Services that were [checked](check).
+    pub(crate) const fn of_checked(services: &'static [Service]) -> Self {
+        Self(services)
     }
 
     /// The services, in the order in which they were given.
@@ -207,6 +202,25 @@ impl Catalogue {
         }
         ids
     }
+}
+
+/// Whether one node can offer all these services.
+pub(crate) const fn check(services: &[Service]) -> Result<(), InvalidCatalogue> {
+    if services.len() > MAX_SERVICES {
+        return Err(InvalidCatalogue::TooMany);
+    }
+    let mut rest = services;
+    while let [service, tail @ ..] = rest {
+        let mut others = tail;
+        while let [other, more @ ..] = others {
+            if u32::from_be_bytes(service.id().0) == u32::from_be_bytes(other.id().0) {
+                return Err(InvalidCatalogue::SameId(service.name));
+            }
+            others = more;
+        }
+        rest = tail;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

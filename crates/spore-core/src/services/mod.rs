@@ -23,7 +23,7 @@ pub(crate) mod poller;
 mod status;
 
 pub use catalogue::{Catalogue, IDENTIFY, InvalidCatalogue, InvalidService, Service};
-pub(crate) use catalogue::{is_name, is_summary};
+pub(crate) use catalogue::{check, is_name, is_summary};
 pub use directory::{Build, Known, Slot};
 pub(crate) use directory::{Directory, Renewal};
 pub(crate) use id::fnv;

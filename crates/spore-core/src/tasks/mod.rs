@@ -35,6 +35,7 @@ pub(crate) mod state;
 pub mod system;
 
 pub use change::{STRANGERS_MAX, Saved};
+pub(crate) use spec::check;
 pub use spec::{InvalidTask, InvalidTasks, TaskKind, TaskSpec, Tasks};
 pub use state::TaskState;
 

@@ -205,7 +205,9 @@ impl<'a> Scheduler<'a> {
             .specs()
             .iter()
             .zip(user)
-            .filter(|(spec, state)| spec.is_clustered() && state.is_enabled())
+            .filter(|(spec, state)| {
+                spec.is_clustered() && state.is_enabled() && !state.is_stopped()
+            })
             .map(|(spec, _)| spec)
     }
 
@@ -351,6 +353,14 @@ impl<'a> Scheduler<'a> {
         }
         self.wish = Some(Wish { index, enabled, interval_ms, run });
         Ok(Begun::Pending(self.commit.begin(false)))
+    }
+
+    /// Runs the task of the program that is called `name` no more.
+    pub(crate) fn stop(&mut self, name: &str) {
+        let index = self.find(name).filter(|index| *index >= System::ALL.len());
+        if let Some(state) = index.and_then(|index| self.states.get_mut(index)) {
+            state.stop();
+        }
     }
 
     /// Has a task of the program run as soon as it can.

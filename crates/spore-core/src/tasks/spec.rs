@@ -213,30 +213,15 @@ impl Tasks {
 
     /// `specs`, if one node can have them all.
     pub const fn new(specs: &'static [TaskSpec]) -> Result<Self, InvalidTasks> {
-        if specs.len() > USER_TASKS_MAX {
-            return Err(InvalidTasks::TooMany);
+        match check(specs) {
+            Ok(()) => Ok(Self(specs)),
+            Err(error) => Err(error),
         }
-        let mut rest = specs;
-        while let [spec, tail @ ..] = rest {
-            // The highest bit tells tasks from services, so ids have the other 31.
-            let id = fnv(spec.name) << 1;
-            let mut system = System::ALL.as_slice();
-            while let [own, more @ ..] = system {
-                if id == fnv(own.name()) << 1 {
-                    return Err(InvalidTasks::SameName(spec.name));
-                }
-                system = more;
-            }
-            let mut others = tail;
-            while let [other, more @ ..] = others {
-                if id == fnv(other.name) << 1 {
-                    return Err(InvalidTasks::SameName(spec.name));
-                }
-                others = more;
-            }
-            rest = tail;
-        }
-        Ok(Self(specs))
+    }
+
+    /// Tasks that were [checked](check).
+    pub(crate) const fn of_checked(specs: &'static [TaskSpec]) -> Self {
+        Self(specs)
     }
 
     /// The tasks, in the order in which they were given.
@@ -249,4 +234,32 @@ impl Tasks {
         let clustered = self.0.iter().filter(|spec| spec.clustered).count();
         clustered.saturating_add(services) <= services::MAX_SERVICES
     }
+}
+
+/// Whether one node can have all these tasks.
+pub(crate) const fn check(specs: &[TaskSpec]) -> Result<(), InvalidTasks> {
+    if specs.len() > USER_TASKS_MAX {
+        return Err(InvalidTasks::TooMany);
+    }
+    let mut rest = specs;
+    while let [spec, tail @ ..] = rest {
+        // The highest bit tells tasks from services, so ids have the other 31.
+        let id = fnv(spec.name) << 1;
+        let mut system = System::ALL.as_slice();
+        while let [own, more @ ..] = system {
+            if id == fnv(own.name()) << 1 {
+                return Err(InvalidTasks::SameName(spec.name));
+            }
+            system = more;
+        }
+        let mut others = tail;
+        while let [other, more @ ..] = others {
+            if id == fnv(other.name) << 1 {
+                return Err(InvalidTasks::SameName(spec.name));
+            }
+            others = more;
+        }
+        rest = tail;
+    }
+    Ok(())
 }

@@ -27,6 +27,8 @@ const RUNNING: u8 = 4;
 const BEGUN: u8 = 8;
 /// It was asked to run now.
 const ASKED: u8 = 16;
+/// What was to run it has failed.
+const STOPPED: u8 = 32;
 
 impl TaskState {
     /// The state of a task that has not run yet.
@@ -62,6 +64,16 @@ impl TaskState {
     /// Whether it is run when it is due.
     pub(crate) const fn is_enabled(&self) -> bool {
         self.has(ENABLED)
+    }
+
+    /// It is not run any more until the node restarts, whether it is enabled or not.
+    pub(crate) const fn stop(&mut self) {
+        self.set(STOPPED, true);
+    }
+
+    /// Whether it was stopped.
+    pub(crate) const fn is_stopped(&self) -> bool {
+        self.has(STOPPED)
     }
 
     /// Whether a run is under way, or was asked for and has not begun.
@@ -109,7 +121,7 @@ impl TaskState {
 
     /// When it is due next, whether or not it still runs.
     pub(crate) fn due(&self) -> Option<Instant> {
-        (self.has(ENABLED) && self.has(ARMED)).then_some(self.due)
+        (self.has(ENABLED) && self.has(ARMED) && !self.has(STOPPED)).then_some(self.due)
     }
 
     /// When it is to be looked at next.

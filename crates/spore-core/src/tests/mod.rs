@@ -11,6 +11,7 @@ mod portal;
 mod services;
 mod settings;
 mod signed;
+mod sprockets;
 mod tasks;
 mod vectors;
 mod world;

@@ -17,7 +17,7 @@ use std::format;
 use std::string::{String, ToString as _};
 use std::vec::Vec;
 
-fn read(node: &Node<'_>, now: Instant, mut response: Response) -> String {
+pub(super) fn read(node: &Node<'_>, now: Instant, mut response: Response) -> String {
     let (mut body, mut buf) = (Vec::new(), [0; MIN_PIECE]);
     loop {
         match node.poll_body(now, &mut response.body, &mut buf) {
@@ -28,7 +28,13 @@ fn read(node: &Node<'_>, now: Instant, mut response: Response) -> String {
 }
 
 /// Sends a request that is signed as it must be.
-fn ask(node: &mut Node<'_>, now: Instant, method: Method, path: &str, body: &str) -> Response {
+pub(super) fn ask(
+    node: &mut Node<'_>,
+    now: Instant,
+    method: Method,
+    path: &str,
+    body: &str,
+) -> Response {
     let key = SigningKey::derive(&ClusterKey::from_bytes([7; 32]));
     let nonce = node.request_nonces.make(now);
     let body = body.as_bytes();

@@ -6,6 +6,7 @@ use crate::api::{Error, MIN_PIECE, Method, Methods, Policy, ROUTES, Request, Res
 use crate::network::RadioEvent;
 use crate::profile::Host;
 use crate::security::request::{Credentials, Mac, Nonce, Signed, SigningKey};
+use crate::sprockets::{Manifest, Setting};
 use crate::store::MAX_VALUE;
 use crate::time::{Duration, Instant};
 use crate::{Action, Catalogue, ClusterKey, Key, Node, Seed, Service, Storage, Stored};
@@ -23,6 +24,7 @@ fn body(path: &str) -> &'static [u8] {
     match path {
         "/api/network/wifi" => br#"{"ssid":"changed","password":"changed-too"}"#,
         "/api/tasks/send-discovery" => br#"{"enabled":false}"#,
+        "/api/sprockets/lamp/config" => br#"{"bright":true}"#,
         _ => br#"{"hostname":"changed"}"#,
     }
 }
@@ -43,6 +45,10 @@ static SERVICES: [Service; 2] = {
     let (Ok(relay), Ok(sensor)) = services else { panic!() };
     [relay, sensor]
 };
+
+static LAMP: Manifest =
+    Manifest::new("lamp").has(&[Setting::flag("bright", false, "How bright it is")]);
+static SPROCKETS: [&Manifest; 1] = [&LAMP];
 
 fn offered() -> Catalogue {
     Catalogue::new(&SERVICES).unwrap()
@@ -68,7 +74,9 @@ fn targets(policy: Policy) -> Vec<(Method, &'static str)> {
                 targets.push((route.method, route.path));
             }
             of_route if of_route == policy => {
-                let path = route.path.replace("{name}", "send-discovery");
+                let sprocket = route.path.starts_with("/api/sprockets/");
+                let name = if sprocket { LAMP.name() } else { "send-discovery" };
+                let path = route.path.replace("{name}", name);
                 targets.push((route.method, &*path.leak()));
             }
             _ => (),
@@ -81,6 +89,7 @@ fn targets(policy: Policy) -> Vec<(Method, &'static str)> {
 fn started(n: u8) -> Node<'static> {
     let config = crate::Config {
         radio: Some(super::network::radio(Some(super::network::credentials("old")))),
+        sprockets: &SPROCKETS,
         ..config(n)
     };
     let mut node = configured(START, n, &config, &Stored::default());

@@ -33,6 +33,7 @@ pub(super) fn config(n: u8) -> Config {
         services: Catalogue::EMPTY,
         assets: Assets::NONE,
         tasks: Tasks::EMPTY,
+        sprockets: &[],
         timing: Default::default(),
         radio: None,
     }

@@ -82,6 +82,7 @@ impl Simulation {
             services: self.scenario.services,
             assets: Assets::NONE,
             tasks: self.scenario.tasks,
+            sprockets: &[],
             timing: self.scenario.timing,
             radio: None,
         };

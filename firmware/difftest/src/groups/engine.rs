@@ -272,6 +272,7 @@ pub(super) fn node(inputs: &mut Inputs, n: u8) -> Node<'static> {
         services: catalogue(n),
         assets: Assets::NONE,
         tasks: Tasks::EMPTY,
+        sprockets: &[],
         timing: Default::default(),
         radio: None,
     };

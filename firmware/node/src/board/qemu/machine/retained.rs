@@ -1,14 +1,16 @@
 //! Memory that keeps its content over a reset and loses it when the machine is switched off, as
-//! the chip's RTC memory does. It tells why the machine was reset, and how often.
+//! the chip's RTC memory does. It tells why the machine was reset, and how often, and because of which sprocket.
 //!
 //! It lies in QEMU's data RAM below the 80 KB that the ESP8266 has, where nothing is loaded and
 //! nothing is cleared.
 
 use core::ptr;
 
-/// Where it lies; four words of the chip's 192.
+use spore_core::sprockets::MAX_SPROCKETS;
+
+/// Where it lies; seven words of the chip's 192.
 const MEMORY: *mut [u32; WORDS] = ptr::with_exposed_provenance_mut(0x3FF4_0000);
-const WORDS: usize = 4;
+const WORDS: usize = 7;
 
 /// Marks memory that was written by us; other than all zeros and all ones.
 const MAGIC: u32 = 0x5350_4F52;
@@ -68,23 +70,37 @@ struct Record {
     resets: u32,
     /// The reason that the next start will find.
     reason: ResetReason,
+    /// The place of the sprocket whose handler runs, from 1; 0 for none.
+    running: u8,
+    /// Resets in a row within the handlers of each sprocket.
+    restarts: Restarts,
 }
 
+/// For each sprocket, by its place, the resets in a row that were because of it.
+pub type Restarts = [u8; MAX_SPROCKETS];
+
 impl Record {
-    const EMPTY: Self = Self { resets: 0, reason: ResetReason::PowerOn };
+    const EMPTY: Self =
+        Self { resets: 0, reason: ResetReason::PowerOn, running: 0, restarts: [0; MAX_SPROCKETS] };
 
     fn load() -> Option<Self> {
         // SAFETY: ordinary memory that no Rust object lies in, and there is one thread.
         let words = unsafe { MEMORY.read_volatile() };
-        let [magic, resets, reason, sum] = words;
+        let [magic, resets, reason, running, first, second, sum] = words;
         if magic != MAGIC || sum != checksum(&words) {
             return None;
         }
-        Some(Self { resets, reason: ResetReason::from_word(reason) })
+        let ([a, b, c, d], [e, f, g, h]) = (first.to_le_bytes(), second.to_le_bytes());
+        let [running, ..] = running.to_le_bytes();
+        let reason = ResetReason::from_word(reason);
+        Some(Self { resets, reason, running, restarts: [a, b, c, d, e, f, g, h] })
     }
 
     fn store(self) {
-        let mut words = [MAGIC, self.resets, self.reason.to_word(), 0];
+        let [a, b, c, d, e, f, g, h] = self.restarts;
+        let (first, second) = (u32::from_le_bytes([a, b, c, d]), u32::from_le_bytes([e, f, g, h]));
+        let running = u32::from(self.running);
+        let mut words = [MAGIC, self.resets, self.reason.to_word(), running, first, second, 0];
         words[WORDS - 1] = checksum(&words);
         // SAFETY: as in `load`.
         unsafe { MEMORY.write_volatile(words) }
@@ -97,15 +113,37 @@ fn checksum(words: &[u32; WORDS]) -> u32 {
     words[..WORDS - 1].iter().fold(0x811C_9DC5, |sum, word| (sum ^ word).wrapping_mul(0x0100_0193))
 }
 
-/// Begins a run: returns why the machine starts and how often it was reset since it was switched
-/// on. To be called once per start.
-pub fn begin() -> (ResetReason, u32) {
-    let record = match Record::load() {
+/// Begins a run: returns why the machine starts, how often it was reset since it was switched
+/// on, and because of which sprockets. To be called once per start.
+pub fn begin() -> (ResetReason, u32, Restarts) {
+    let mut record = match Record::load() {
         None => Record::EMPTY,
         Some(record) => Record { resets: record.resets.wrapping_add(1), ..record },
     };
-    Record { reason: ResetReason::External, ..record }.store();
-    (record.reason, record.resets)
+    if record.reason == ResetReason::Restart {
+        // Whoever asks for a restart gives all of them another chance.
+        record.restarts = Record::EMPTY.restarts;
+    } else if let Some(place) = record.running.checked_sub(1)
+        && let Some(restarts) = record.restarts.get_mut(usize::from(place))
+    {
+        *restarts = restarts.saturating_add(1);
+    }
+    Record { reason: ResetReason::External, running: 0, ..record }.store();
+    (record.reason, record.resets, record.restarts)
+}
+
+/// Notes that a handler of the sprocket at `place` begins. If the machine was `healthy` until now, what is to come is
+/// not in a row with what was.
+pub fn enter(place: usize, healthy: bool) {
+    let record = Record::load().unwrap_or(Record::EMPTY);
+    let restarts = if healthy { Record::EMPTY.restarts } else { record.restarts };
+    let running = u8::try_from(place).unwrap_or(u8::MAX).saturating_add(1);
+    Record { running, restarts, ..record }.store();
+}
+
+/// Notes that the handler has ended.
+pub fn leave() {
+    Record { running: 0, ..Record::load().unwrap_or(Record::EMPTY) }.store();
 }
 
 /// Notes why the machine is about to be reset.

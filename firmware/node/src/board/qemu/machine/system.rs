@@ -3,29 +3,28 @@
 use core::cell::RefCell;
 
 use embassy_futures::block_on;
+use embassy_time::{Duration, Instant};
 use spore_core::api::{Error, ServiceRequest};
 use spore_core::node::StoreFailed;
 use spore_core::security::{Succession, Verdict};
 use spore_core::services::IDENTIFY;
 use spore_core::store::MAX_VALUE;
 use spore_core::tasks::TaskRun;
-use spore_core::{Catalogue, Event, Facts, Hostname, Key, Node, NodeId, Resources, Seed};
+use spore_core::{Event, Facts, Hostname, Key, Node, NodeId, Resources, Seed};
 use spore_node::store::{ESP01_RANGE, Loaded, Store};
-use spore_node::{ServiceReply, System};
+use spore_node::{Named, ServiceReply, System};
 
 use super::nor::RamNor;
-use super::retained::{self, ResetReason};
+use super::retained::{self, ResetReason, Restarts};
 use super::{fpga, stack};
 use crate::log_line;
+use crate::sprockets::ROSTER;
 
 /// The flash window of the board and of an ESP-01, in bytes.
 const FLASH_SIZE: u32 = 1 << 20;
 
-/// What the board offers.
-pub const CATALOGUE: Catalogue = match Catalogue::new(&[IDENTIFY]) {
-    Ok(catalogue) => catalogue,
-    Err(_) => panic!("one service is a catalogue"),
-};
+/// After so long, a reset is not in a row with the one before.
+const HEALTHY: Duration = Duration::from_secs(600);
 
 /// The part of the chip's data memory that the vendor's SDK takes for itself, without its IP
 /// stack, in bytes.
@@ -38,6 +37,8 @@ pub struct EmulatedSystem {
     reset_reason: ResetReason,
     seed: [u8; 32],
     store: RefCell<Store<RamNor>>,
+    /// The resets in a row that were because of each sprocket.
+    restarts: Restarts,
 }
 
 impl EmulatedSystem {
@@ -48,12 +49,17 @@ impl EmulatedSystem {
     ///
     /// If the flash cannot be read.
     #[must_use]
-    pub fn new(chip_id: u32, reset_reason: ResetReason, seed: [u8; 32], flash: RamNor) -> Self {
+    pub fn new(
+        chip_id: u32,
+        (reset_reason, restarts): (ResetReason, Restarts),
+        seed: [u8; 32],
+        flash: RamNor,
+    ) -> Self {
         let store = block_on(Store::open(flash, ESP01_RANGE)).expect("memory can be read");
         if store.is_damaged() {
             log_line!("SETTINGS damaged");
         }
-        Self { chip_id, reset_reason, seed, store: RefCell::new(store) }
+        Self { chip_id, reset_reason, seed, store: RefCell::new(store), restarts }
     }
 
     /// Reads the value of `key` into `buf`.
@@ -108,7 +114,7 @@ impl System for EmulatedSystem {
         request: &ServiceRequest<'_>,
         reply: &mut [u8],
     ) -> ServiceReply {
-        match CATALOGUE.services().get(request.service) {
+        match ROSTER.catalogue().services().get(request.service) {
             Some(service) if *service == IDENTIFY => {
                 log_line!("IDENTIFY {hostname}");
                 ServiceReply::identified(hostname, reply)
@@ -119,6 +125,21 @@ impl System for EmulatedSystem {
 
     async fn run_task(&self, _: &TaskRun) {
         // This program has none.
+    }
+
+    fn guard(&self, sprocket: Named, handler: &mut dyn FnMut()) -> Result<(), &'static str> {
+        retained::enter(sprocket.place, Instant::now() > Instant::MIN + HEALTHY);
+        handler();
+        retained::leave();
+        Ok(())
+    }
+
+    fn restarts(&self, sprocket: Named) -> u8 {
+        let restarts = self.restarts.get(sprocket.place).copied().unwrap_or(0);
+        if restarts != 0 {
+            log_line!("SPROCKET {} restarts {restarts}", sprocket.name);
+        }
+        restarts
     }
 
     fn report(&self, event: Event, node: &Node<'_>) {

@@ -1,0 +1,191 @@
+//! The `spore` command, and what a program needs that runs a node with sprockets of its own ([`node`]).
+
+mod client;
+mod commands;
+mod example_sprockets;
+mod faults;
+mod input;
+mod key_file;
+mod keys;
+mod misuse;
+mod openapi;
+mod output;
+mod paths;
+mod secret_file;
+mod service;
+mod shell;
+mod signing;
+mod table;
+mod variables;
+
+use anyhow::Result;
+use clap::{CommandFactory as _, Parser, Subcommand};
+use misuse::Misuse;
+use spore_host::HostSprockets;
+use std::process::ExitCode;
+
+/// Turns a handful of boards into one cluster that you can see, program and update as a whole.
+#[derive(Debug, Parser)]
+#[command(name = "spore", version, after_help = EXIT_CODES)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+    /// Tell more on stderr: once for what happens to members, twice for everything
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
+}
+
+const EXIT_CODES: &str = "\
+Examples:
+  spore up                                a cluster of five nodes on this machine
+  spore members                           who is in it
+  spore call relay on --node 127.42.0.3   use a service, asking another node where it is
+  spore help call                         more of one command
+
+Exit codes: 0 done, 1 it failed (a node did not answer or refused, a file is missing, …), 2 wrong
+usage.
+
+A node is chosen by --node or the variable API_NODE, from the environment or from .env in this
+folder: an address, with the port of its API if that is not 80. Default: the cluster that
+`spore up` starts on this machine. What is for holders of the cluster key alone is signed with it:
+--key-file or SPORE_KEY_FILE says where it is.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Up(commands::up::Up),
+    Node(commands::node::Node),
+    Members(commands::members::Members),
+    Status(commands::status::Status),
+    Services(commands::services::Services),
+    Sprockets(commands::sprockets::Sprockets),
+    NewSprocket(commands::new_sprocket::NewSprocket),
+    Call(commands::call::Call),
+    Config(commands::config::Config),
+    Logs(commands::logs::Logs),
+    Tasks(commands::tasks::Tasks),
+    Restart(commands::restart::Restart),
+    Repair(commands::repair::Repair),
+    Key(commands::key::Key),
+    Sign(commands::sign::Sign),
+    Sim(commands::sim::Sim),
+    #[command(name = "openapi")]
+    OpenApi(commands::openapi::OpenApi),
+    /// Print the completions for a shell
+    #[command(after_help = COMPLETIONS)]
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    Man(commands::man::Man),
+}
+
+const COMPLETIONS: &str = "\
+Examples:
+  spore completions bash > ~/.local/share/bash-completion/completions/spore
+  spore completions zsh > ~/.zfunc/_spore
+  spore completions fish > ~/.config/fish/completions/spore.fish";
+
+/// A node with other sprockets than those of `spore node`, with its options.
+#[derive(Debug, Parser)]
+#[command(version, about = "Run one node with its sprockets, until Ctrl-C")]
+struct OwnNode {
+    #[command(flatten)]
+    options: commands::node::Options,
+    /// Tell more on stderr: once for what happens to members, twice for everything
+    #[arg(short, long, action = clap::ArgAction::Count)]
+    verbose: u8,
+}
+
+/// The whole of a program that runs a node on Linux with these sprockets, with the options of `spore node`.
+pub fn node(sprockets: HostSprockets) -> ExitCode {
+    let OwnNode { options, verbose } = OwnNode::parse();
+    start_log(verbose);
+    end(options.run(sprockets))
+}
+
+/// The whole of the program `spore`.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    start_log(arguments.verbose);
+    let result = match arguments.command {
+        Command::Up(up) => up.run(),
+        Command::Node(node) => node.run(),
+        Command::Members(members) => members.run(),
+        Command::Status(status) => status.run(),
+        Command::Services(services) => services.run(),
+        Command::Sprockets(sprockets) => sprockets.run(),
+        Command::NewSprocket(new) => new.run(),
+        Command::Call(call) => call.run(),
+        Command::Config(config) => config.run(),
+        Command::Logs(logs) => logs.run(),
+        Command::Tasks(tasks) => tasks.run(),
+        Command::Restart(restart) => restart.run(),
+        Command::Repair(repair) => repair.run(),
+        Command::Key(key) => key.run(),
+        Command::Sign(sign) => sign.run(),
+        Command::Sim(sim) => sim.run(),
+        Command::OpenApi(openapi) => openapi.run(),
+        Command::Man(man) => man.run(Arguments::command()),
+        Command::Completions { shell } => {
+            let mut command = Arguments::command();
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut command, "spore", &mut script);
+            output::print(String::from_utf8_lossy(&script))
+        }
+    };
+    end(result)
+}
+
+fn end(result: Result<()>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            output::note(format_args!("spore: {error:#}"));
+            if Misuse::is_cause_of(&error) { Misuse::CODE.into() } else { ExitCode::FAILURE }
+        }
+    }
+}
+
+fn start_log(verbose: u8) {
+    let default = match verbose {
+        0 => "warn",
+        1 => "info",
+        _ => "debug",
+    };
+    let environment = env_logger::Env::default().default_filter_or(default);
+    env_logger::Builder::from_env(environment).format_target(false).init();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Arguments;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_arguments_do_not_contradict_each_other() {
+        Arguments::command().debug_assert();
+    }
+
+    /// A command and all below it that do something themselves.
+    fn leaves(command: &clap::Command) -> Vec<clap::Command> {
+        let below: Vec<_> = command.get_subcommands().flat_map(leaves).collect();
+        if below.is_empty() { vec![command.clone()] } else { below }
+    }
+
+    #[test]
+    fn every_command_says_what_it_does_and_shows_an_example() {
+        let leaves = leaves(&Arguments::command());
+        assert!(leaves.len() > 18, "{}", leaves.len());
+        for mut command in leaves {
+            let name = command.get_name().to_owned();
+            assert!(command.get_about().is_some(), "{name}: what does it do?");
+            let help = command.render_long_help().to_string();
+            let (_, examples) = help.split_once("Examples:").unwrap_or_else(|| panic!("{name}"));
+            assert!(examples.contains(&format!("spore {name}")) || examples.contains(&name));
+            for argument in command.get_arguments() {
+                let id = argument.get_id();
+                assert!(argument.get_help().is_some(), "{name} {id}: what is it for?");
+            }
+        }
+    }
+}

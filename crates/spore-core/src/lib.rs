@@ -12,6 +12,7 @@
 //!   handle_resources ┤   └────────┘    ├─ poll_event      what has happened
 //!   handle_radio     ┤                 └─ poll_timeout    when to call again
 //!   handle_timeout   ┤
+//!   publish          ┤
 //!   leave           ─┘
 //! ```
 //!
@@ -24,7 +25,7 @@
 //! | [`security`] | cluster key, sealing, boot epochs, replay windows, freshness tokens |
 //! | [`cluster`] | the member list: discovery, probing, suspicion, dissemination |
 //! | [`services`] | who offers what, and what members say of themselves |
-//! | [`events`] | topics, and the filters that select them |
+//! | [`events`] | publish and subscribe: topics, the window, order and gaps, the local bus |
 //! | [`api`] | the HTTP route table and the answers, as JSON made piece by piece |
 //! | [`settings`] | what an operator sets through the API |
 //! | [`network`] | the WiFi: station, access point, credentials on trial |

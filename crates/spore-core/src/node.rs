@@ -1,12 +1,12 @@
 //! [`Node`]: the engine behind its verbs.
 
+mod events;
 mod tasks;
 mod types;
 
 use crate::api::{self, Answers, Assets, Body, Error, Request, Response};
 use crate::cluster::{Cluster, Member, Refused, Status};
 use crate::config::{Config, Facts};
-use crate::events::{Delivery, Filter, PublishError, Scope, Topic};
 use crate::network::{Around, Credentials, Network, Password, RadioEvent, Ssid};
 use crate::profile::{List as _, Profile, Storage};
 use crate::security::request::SigningKey;
@@ -22,25 +22,16 @@ use crate::store::{Key, Stored};
 use crate::tasks::scheduler::Scheduler;
 use crate::tasks::system::System;
 use crate::time::{Duration, Instant};
-use crate::wire::{EventRecord, Hostname, Message, NodeId, Record, Rumor};
+use crate::wire::{Hostname, Message, NodeId, Record, Rumor};
 use core::net::SocketAddrV4;
+use events::Refusals;
 
 pub use types::{
     Action, Completion, Destination, Event, Resources, StoreFailed, Traffic, Transmit,
 };
 
-/// Refused requests, and when they were last told of.
-#[derive(Debug, Default)]
-struct Refusals {
-    noted: Option<Instant>,
-    since: u32,
-}
-
 /// From the request for a restart to the restart.
 const RESTART_DELAY: Duration = Duration::from_millis(500);
-
-/// Between two events about refused requests.
-const REFUSALS_PAUSE: Duration = Duration::from_secs(10);
 
 /// A node of the cluster.
 ///
@@ -435,57 +426,6 @@ impl<'a> Node<'a> {
         self.settings.is_changing() || self.tasks.is_changing() || self.sprockets.is_changing()
     }
 
-    /// The next thing that has happened.
-    pub fn poll_event(&mut self) -> Option<Event> {
-        self.cluster.poll_event()
-    }
-
-    /// Publishes an event on this node alone, or in the whole cluster. Returns its number on this
-    /// node, where it is delivered at once. Its topic must be none of the system's own, and its
-    /// payload have at most [`EventRecord::MAX_PAYLOAD`] bytes; if `retained`, it stays until there
-    /// is a newer one of its topic, or retained ones of four other topics.
-    ///
-    /// Call the `poll_*` verbs afterwards, as after a `handle_*` verb.
-    pub fn publish(
-        &mut self,
-        now: Instant,
-        scope: Scope,
-        topic: &str,
-        payload: &[u8],
-        retained: bool,
-    ) -> Result<u32, PublishError> {
-        let topic = Topic::new(topic).map_err(|_| PublishError::Topic)?;
-        if topic.is_reserved() {
-            return Err(PublishError::Topic);
-        }
-        if payload.len() > EventRecord::MAX_PAYLOAD {
-            return Err(PublishError::Payload);
-        }
-        match scope {
-            Scope::Local if retained => Err(PublishError::Retained),
-            Scope::Local => Ok(self.cluster.events.publish_here(now, topic, payload)),
-            Scope::Cluster if !self.is_claimed() => Err(PublishError::Unclaimed),
-            Scope::Cluster if !self.epochs.is_ready() || self.cluster.is_leaving() => {
-                Err(PublishError::NotReady)
-            }
-            Scope::Cluster => self.cluster.publish(now, topic, payload, retained),
-        }
-    }
-
-    /// The first event that was delivered on this node with a number above `after`, and whose topic
-    /// `filter` matches. Begin with 0 for all that is still there, and go on with the
-    /// [`seq`](Delivery::seq) of the last one.
-    pub fn next_event(&self, after: u32, filter: Filter<'_>) -> Option<Delivery<'_>> {
-        let hostname = |id| self.cluster.member(id).map(Member::hostname);
-        self.cluster.events.after(after, filter, self.started, hostname)
-    }
-
-    /// The number of the event that was delivered last on this node; 0 if there was none. Begin
-    /// [`next_event`](Self::next_event) with it for what is to come.
-    pub const fn last_event(&self) -> u32 {
-        self.cluster.events.last()
-    }
-
     /// Whether the node has a cluster key.
     pub fn is_claimed(&self) -> bool {
         self.sealer.is_some()
@@ -523,18 +463,6 @@ impl<'a> Node<'a> {
     fn put_off_restart(&mut self, now: Instant, ended: bool) {
         if let Some(at) = self.restart.as_mut().filter(|_| ended) {
             *at = (*at).max(now + RESTART_DELAY);
-        }
-    }
-
-    /// Notes that a request was refused for its credentials: the first at once, what follows
-    /// counted together, so that a flood neither fills the log nor wears out the body's.
-    pub(crate) fn note_refusal(&mut self, now: Instant) {
-        let Refusals { noted, since } = &mut self.refusals;
-        *since = since.saturating_add(1);
-        if noted.is_none_or(|noted| now.since(noted) >= REFUSALS_PAUSE) {
-            let count = core::mem::take(since);
-            *noted = Some(now);
-            self.cluster.notify(now, Event::RequestsRefused(count));
         }
     }
 

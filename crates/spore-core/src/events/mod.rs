@@ -18,12 +18,14 @@
 
 mod bus;
 mod local;
+mod order;
 mod publishers;
 mod topic;
 mod window;
 
 pub use bus::{Delivery, Payload, SYSTEM_PAYLOAD, Scope};
 pub use local::LocalEvent;
+pub use order::{PATIENCE, SETTLING};
 pub use publishers::Publisher;
 pub use topic::{Filter, InvalidFilter, InvalidTopic, Topic};
 pub use window::{ORDINARY, ORDINARY_BYTES, RETAINED, WINDOW};
@@ -37,19 +39,8 @@ use crate::wire::{EventKey, EventRecord, Full, Hostname, MessageWriter, NodeId, 
 use bus::Bus;
 use heapless::VecView;
 use local::Local;
-use publishers::{Publishers, Since};
+use publishers::Publishers;
 use window::{Entry, Offer};
-
-/// For so long an event waits for those before it: 39 times 262 ms.
-pub const PATIENCE: Duration = Duration::from_millis(10_224);
-
-/// The same in quarters of a second, as [`Publisher`] counts them.
-const PATIENCE_QUARTERS: u8 = 39;
-
-/// For so long the first event of a publisher's new boot waits for those of the boot before.
-pub const SETTLING: Duration = Duration::from_millis(1_049);
-
-const SETTLING_QUARTERS: u8 = 4;
 
 /// For so long a node that has started waits for a window that is equal to another one.
 pub const CATCHING_UP: Duration = Duration::from_secs(3);
@@ -62,15 +53,6 @@ const OWN_GUARDED: usize = 8;
 
 /// An event that was told to nobody for so long is not made newer than what others know.
 const RENEWABLE: Duration = Duration::from_secs(30);
-
-/// So many gaps are reported at once. The others follow, so that a small log does not lose any.
-const REPORTS: u8 = 8;
-
-/// From some reports to the next ones.
-const REPORTS_PAUSE: Duration = Duration::from_millis(20);
-
-/// How often the waiting events are looked at.
-const CHECK: Duration = Duration::from_millis(250);
 
 /// A tick of the clock that events are stamped with, as a power of two of microseconds: 66 ms.
 const TICK: u32 = 16;
@@ -242,7 +224,7 @@ impl<'a> Events<'a> {
         if let Some(entry) = self.entry_mut(&key) {
             (entry.number, entry.news) = (number, news);
         }
-        if let Some(row) = self.publishers.enrol(publisher, epoch, gone) {
+        if let Some(row) = self.publishers.enrol((publisher, epoch, seq), gone) {
             if row.epoch < epoch {
                 row.reboot(epoch);
             }
@@ -337,7 +319,8 @@ impl<'a> Events<'a> {
         }
         let of_it = |entry: &Entry| entry.key.publisher == id && entry.is_pending();
         let pending = self.window.entries().iter().any(of_it);
-        let Some(row) = self.publishers.enrol(id, epoch, gone) else { return };
+        let first = published.next().unwrap_or(U24::MAX);
+        let Some(row) = self.publishers.enrol((id, epoch, first), gone) else { return };
         if epoch > row.epoch && !row.lacks() && !pending {
             row.reboot(epoch);
         }
@@ -358,98 +341,6 @@ impl<'a> Events<'a> {
             self.check = Some(if equal { now } else { until });
         }
         equal
-    }
-
-    /// Delivers what has its turn, gives up what was waited for long enough, and reports it. `gone`
-    /// holds for those who are no live members.
-    pub(crate) fn deliver(&mut self, now: Instant, gone: &impl Fn(NodeId) -> bool) {
-        if self.check.is_none_or(|check| now < check) {
-            return;
-        }
-        if let Phase::CatchingUp(until) = self.phase {
-            if until.is_none_or(|until| now < until) {
-                self.check = until;
-                return;
-            }
-            self.phase = Phase::CaughtUp;
-        }
-        let since = Since::new(now.as_micros());
-        let mut reports = REPORTS;
-        self.review(now, since, &mut reports);
-        for index in (0..self.window.entries().len()).rev() {
-            if reports == 0 {
-                break;
-            }
-            self.deliver_one(now, since, index, &mut reports, gone);
-        }
-        if reports > 0 && self.phase == Phase::CaughtUp {
-            self.phase = Phase::Settled;
-        }
-        let waiting = |row: &mut Publisher| row.is_waiting() || row.lacks();
-        self.check = if reports == 0 {
-            Some(now + REPORTS_PAUSE)
-        } else {
-            self.publishers.rows_mut().iter_mut().any(waiting).then_some(now + CHECK)
-        };
-    }
-
-    /// Gives up events that publishers were waited for long enough.
-    fn review(&mut self, now: Instant, since: Since, reports: &mut u8) {
-        let Self { bus, window, publishers, .. } = self;
-        for row in publishers.rows_mut() {
-            let (id, epoch) = (row.id, row.epoch);
-            let pending = window.entries().iter().rev().filter(|entry| {
-                entry.is_pending() && entry.key.publisher == id && entry.key.epoch >= epoch
-            });
-            let mut pending = pending.map(|entry| entry.key);
-            if row.lacks() {
-                let present = pending.find(|key| key.epoch == epoch);
-                if present.is_some_and(|key| key.seq <= row.next) {
-                    continue;
-                }
-                row.wait(since);
-                if *reports > 0 && row.waited(since) >= PATIENCE_QUARTERS {
-                    let last = present.and_then(|key| before(key.seq)).unwrap_or(row.known);
-                    bus.miss(now, row, last, reports);
-                }
-            } else if row.is_waiting() && row.waited(since) >= SETTLING_QUARTERS {
-                match pending.map(|key| key.epoch).find(|other| *other > epoch) {
-                    Some(epoch) => row.reboot(epoch),
-                    None => row.rest(),
-                }
-            }
-        }
-    }
-
-    /// Delivers the event at `index` in the window, if it has its turn or cannot wait.
-    fn deliver_one(
-        &mut self,
-        now: Instant,
-        since: Since,
-        index: usize,
-        reports: &mut u8,
-        gone: &impl Fn(NodeId) -> bool,
-    ) {
-        let Self { bus, window, publishers, phase, .. } = self;
-        let Some(key) = window.entries().get(index).filter(|entry| entry.is_pending()) else {
-            return;
-        };
-        let key = key.key;
-        // Without a row there is no order to keep.
-        let mut turn = Turn::Now;
-        if let Some(row) = publishers.enrol(key.publisher, key.epoch, gone) {
-            let urgent = *phase == Phase::CaughtUp || window.is_endangered(index);
-            turn = bus.turn((now, since), row, key, urgent, reports);
-            if turn == Turn::Now {
-                row.advance(key.seq);
-            }
-        }
-        let Some(entry) = window.entries_mut().get_mut(index) else { return };
-        match turn {
-            Turn::Now => entry.number = bus.count(),
-            Turn::Past => entry.pass_over(),
-            Turn::Later => (),
-        }
     }
 
     /// Whether there are events that belong into such a message.
@@ -492,67 +383,4 @@ impl<'a> Events<'a> {
         let lacks = behind || keys.iter().any(|key| !self.window.contains(key));
         (lacks, self.window.has(Part::Wanted))
     }
-}
-
-/// Whether an event is to be delivered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Turn {
-    /// It is the next one.
-    Now,
-    /// It waits for others.
-    Later,
-    /// Others were delivered that come after it: it was missed.
-    Past,
-}
-
-impl Bus<'_> {
-    /// Whether the event with this key is to be delivered now. If it is urgent, what is missing
-    /// before it is given up.
-    fn turn(
-        &mut self,
-        (now, since): (Instant, Since),
-        row: &mut Publisher,
-        key: EventKey,
-        urgent: bool,
-        reports: &mut u8,
-    ) -> Turn {
-        if key.epoch < row.epoch {
-            let EventKey { publisher, epoch, seq, .. } = key;
-            self.note(now, Event::EventsMissed { publisher, epoch, from: seq, to: seq });
-            *reports = reports.saturating_sub(1);
-            return Turn::Past;
-        }
-        let ahead = key.epoch > row.epoch || key.seq > row.next;
-        if ahead && !urgent {
-            if key.epoch == row.epoch {
-                row.known = row.known.max(key.seq);
-            }
-            row.wait(since);
-            return Turn::Later;
-        }
-        if key.epoch > row.epoch {
-            if row.lacks() {
-                self.miss(now, row, row.known, reports);
-            }
-            row.reboot(key.epoch);
-        }
-        match before(key.seq) {
-            Some(last) if last >= row.next => self.miss(now, row, last, reports),
-            _ => (),
-        }
-        if key.seq == row.next { Turn::Now } else { Turn::Past }
-    }
-
-    /// Gives up the events of a publisher up to the number `last`, and says so.
-    fn miss(&mut self, now: Instant, row: &mut Publisher, last: U24, reports: &mut u8) {
-        let Publisher { id: publisher, epoch, next: from, .. } = *row;
-        self.note(now, Event::EventsMissed { publisher, epoch, from, to: last });
-        row.advance(last);
-        *reports = reports.saturating_sub(1);
-    }
-}
-
-/// The number before `seq`.
-fn before(seq: U24) -> Option<U24> {
-    U24::new(seq.get().checked_sub(1)?)
 }

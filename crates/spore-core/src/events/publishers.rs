@@ -118,21 +118,24 @@ impl<'a> Publishers<'a> {
         }
     }
 
-    /// The row of `id`, which is made if there is none, for its boot `epoch`. When the table is
-    /// full one makes room that `gone` holds for; if there is none, the answer is `None`.
+    /// The row of a publisher, which is made if there is none, for its boot `epoch`. When the table
+    /// is full one makes room that `gone` holds for; if there is none, the answer is `None`. Of a
+    /// publisher that comes when the table is full it is not known whether it had a row before. So
+    /// its events from `first` on are delivered, and nothing is said of those before.
     pub(super) fn enrol(
         &mut self,
-        id: NodeId,
-        epoch: U24,
+        (id, epoch, first): (NodeId, U24, U24),
         gone: &impl Fn(NodeId) -> bool,
     ) -> Option<&mut Publisher> {
         if self.position(id).is_err() {
+            let mut row = Publisher::new(id, epoch);
             if self.0.is_full() {
                 let index = self.0.iter().position(|row| gone(row.id))?;
                 self.0.remove(index);
+                row.next = first;
             }
             let index = self.position(id).err()?;
-            self.0.insert(index, Publisher::new(id, epoch)).ok()?;
+            self.0.insert(index, row).ok()?;
         }
         self.get_mut(id)
     }
@@ -140,8 +143,26 @@ impl<'a> Publishers<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Publisher, Since};
+    use super::{Publisher, Publishers, Since};
     use crate::wire::{NodeId, U24};
+
+    #[test]
+    fn in_a_full_table_those_who_are_gone_make_room_and_newcomers_begin_where_they_are() {
+        let mut rows = heapless::Vec::<Publisher, 2>::new();
+        let mut table = Publishers::new(rows.as_mut_view());
+        let seq = |n| U24::new(n).unwrap();
+        let mut next = |id: u8, first, gone: u8| {
+            let gone = |other| other == NodeId([gone; 6]);
+            let row = table.enrol((NodeId([id; 6]), U24::ZERO, seq(first)), &gone);
+            row.map(|row| row.next.get())
+        };
+        assert_eq!(next(2, 9, 0), Some(1));
+        assert_eq!(next(1, 9, 0), Some(1));
+        assert_eq!(next(3, 9, 0), None, "nobody is gone");
+        assert_eq!(next(3, 9, 1), Some(9));
+        assert_eq!(next(1, 7, 2), Some(7), "it may have been there before");
+        assert_eq!(next(3, 20, 0), Some(9));
+    }
 
     #[test]
     fn a_publisher_takes_16_bytes() {

@@ -1,12 +1,15 @@
 //! Events between a few nodes: what is published on one is delivered on all.
 
+use super::tasks::BLINK;
 use super::world::{World, act, address, config, facts, node, sent};
-use crate::events::{Delivery, Filter, GUARDED, PublishError, Scope};
+use crate::events::{Delivery, Filter, GUARDED, PublishError, Scope, Topic};
+use crate::network::Reason;
 use crate::profile::Esp01;
 use crate::security::Identity;
 use crate::time::{Duration, Instant};
 use crate::wire::{NodeId, U24};
 use crate::{Event, Node, Seed, Storage};
+use std::collections::BTreeMap;
 use std::string::{String, ToString as _};
 use std::vec::Vec;
 
@@ -310,4 +313,81 @@ fn the_memory_that_events_take_on_a_board_is_known() {
     // The log, and a queue that it has replaced, are older than events, and took 528 bytes.
     assert!(size + more - 528 <= 4_700, "{size} + {more}");
     assert_eq!(size_of::<NodeId>(), 6);
+}
+
+/// One event of each kind. A new kind does not compile until it is here.
+fn each_kind() -> Vec<Event> {
+    let id = NodeId([1; 6]);
+    let (epoch, from, to) = (U24::ZERO, U24::ZERO, U24::MAX);
+    let mut all = std::vec![Event::MemberJoined(id)];
+    while let Some(last) = all.last() {
+        all.push(match last {
+            Event::MemberJoined(_) => Event::MemberSuspected(id),
+            Event::MemberSuspected(_) => Event::MemberReturned(id),
+            Event::MemberReturned(_) => Event::MemberDied(id),
+            Event::MemberDied(_) => Event::MemberLeft(id),
+            Event::MemberLeft(_) => Event::MemberForgotten(id),
+            Event::MemberForgotten(_) => Event::SettingsChanged,
+            Event::SettingsChanged => Event::RestartAsked,
+            Event::RestartAsked => Event::RequestsRefused(7),
+            Event::RequestsRefused(_) => Event::EventsMissed { publisher: id, epoch, from, to },
+            Event::EventsMissed { .. } => Event::NetworkConnected,
+            Event::NetworkConnected => Event::NetworkDisconnected(Reason::AddressConflict),
+            Event::NetworkDisconnected(_) => Event::AccessPointOpened,
+            Event::AccessPointOpened => Event::AccessPointClosed,
+            Event::AccessPointClosed => Event::CredentialsKept,
+            Event::CredentialsKept => Event::CredentialsReturned,
+            Event::CredentialsReturned => Event::TaskOverrun { task: &BLINK, micros: 1 },
+            Event::TaskOverrun { .. } => break,
+        });
+    }
+    all
+}
+
+/// The table of the system's events in `docs/events.md`: topics, and the names in their payloads.
+fn documented() -> BTreeMap<&'static str, Vec<&'static str>> {
+    let text = include_str!("../../../../docs/events.md");
+    let (_, table) = text.split_once("## Events of the system").unwrap();
+    let rows = table.lines().filter(|line| line.starts_with("| `"));
+    rows.map(|row| {
+        let cells: Vec<_> = row.split('|').map(|cell| cell.trim().trim_matches('`')).collect();
+        let names = cells[2].trim_matches(['{', '}']).split(',').map(|name| name.trim_matches('"'));
+        (cells[1], names.filter(|name| !name.is_empty()).collect())
+    })
+    .collect()
+}
+
+#[test]
+fn every_system_event_and_its_payload_are_documented() {
+    let mut world = World::new(2);
+    world.run(2_000);
+    let (now, member) = (world.now, world.node(2).own().id);
+    let node = world.node(1);
+    let mut documented = documented();
+    for event in each_kind() {
+        // Of a member that is listed, so that its name is known.
+        let event = match event {
+            Event::MemberJoined(_) => Event::MemberJoined(member),
+            Event::MemberSuspected(_) => Event::MemberSuspected(member),
+            Event::MemberReturned(_) => Event::MemberReturned(member),
+            Event::MemberDied(_) => Event::MemberDied(member),
+            Event::MemberLeft(_) => Event::MemberLeft(member),
+            Event::MemberForgotten(_) => Event::MemberForgotten(member),
+            event => event,
+        };
+        let last = node.last_event();
+        node.cluster.notify(now, event);
+        let delivery = node.next_event(last, Filter::ALL).unwrap();
+        assert_eq!((delivery.topic, delivery.system), (event.topic(), Some(event)));
+        let topic = Topic::new(delivery.topic).unwrap();
+        assert!(topic.is_reserved(), "{topic:?}");
+        let payload: BTreeMap<String, serde_json::Value> =
+            serde_json::from_slice(&delivery.payload).unwrap();
+        let mut names = documented
+            .remove(delivery.topic)
+            .unwrap_or_else(|| panic!("docs/events.md does not list {topic:?}"));
+        names.sort_unstable();
+        assert_eq!(payload.keys().collect::<Vec<_>>(), names, "{topic:?}");
+    }
+    assert!(documented.is_empty(), "docs/events.md lists what does not exist: {documented:?}");
 }

@@ -18,7 +18,7 @@ use std::format;
 use std::string::{String, ToString as _};
 use std::vec::Vec;
 
-static BLINK: TaskSpec = spec("blink", 100);
+pub(super) static BLINK: TaskSpec = spec("blink", 100);
 static SPECS: &[TaskSpec] =
     &[spec("blink", 100), clustered("alarm", 1_000), spec("pause", 5_000).disabled()];
 

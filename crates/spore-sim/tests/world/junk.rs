@@ -6,6 +6,7 @@ use spore_core::api::{Method, Request};
 use spore_core::cluster::Member;
 use spore_core::cluster::Status;
 use spore_sim::junk::{DatagramKind, Junk};
+use spore_sim::scenario::Publication;
 use spore_sim::{Scenario, Simulation};
 use std::time::Duration;
 
@@ -13,14 +14,30 @@ const NODES: usize = 5;
 
 fn cluster(seed: u64) -> Simulation {
     let mut sim = whole(Scenario { recording: 2_000, ..scenario(NODES, seed) }, secs(60));
-    sim.run_for(secs(30));
+    for n in 0..15 {
+        let publication = Publication {
+            topic: format!("topic/{}", n % 4),
+            payload: vec![7; n * 10],
+            retained: n % 3 == 0,
+        };
+        sim.publish(n % NODES, &publication).expect("it runs").expect("there is room");
+        sim.run_for(secs(2));
+    }
     sim
 }
 
-fn views(sim: &Simulation) -> Vec<Vec<(NodeId, Status)>> {
+/// What each node knows: the others, the events of the cluster, and how many it has delivered.
+type View = (Vec<(NodeId, Status)>, u32, u32);
+
+fn views(sim: &Simulation) -> Vec<View> {
     let view = |member: &Member| (member.id(), member.status());
     let nodes = (0..NODES).map(|node| sim.node(node).expect("it runs"));
-    nodes.map(|node| node.members().iter().map(view).collect()).collect()
+    nodes
+        .map(|node| {
+            let members = node.members().iter().map(view).collect();
+            (members, node.window_digest(), node.last_event())
+        })
+        .collect()
 }
 
 /// Throws a thousand datagrams of `kind` at a running cluster, one each 10 ms.
@@ -37,7 +54,7 @@ fn throw(sim: &mut Simulation, kind: DatagramKind, seed: u64) {
 }
 
 #[test]
-fn a_thousand_hostile_datagrams_of_each_kind_change_no_member_list() {
+fn a_thousand_hostile_datagrams_of_each_kind_change_no_member_list_and_no_window() {
     let harmless = DatagramKind::KEYLESS.into_iter().chain(DatagramKind::SEALED);
     for (seed, kind) in (1..).zip(harmless) {
         let mut sim = cluster(seed);
@@ -53,6 +70,7 @@ fn a_thousand_hostile_datagrams_of_each_kind_change_no_member_list() {
 #[test]
 fn a_member_gone_bad_makes_nobody_panic() {
     let mut sim = cluster(1);
+    sim.excuse_events();
     throw(&mut sim, DatagramKind::SealedInsider, 1);
     for node in 0..NODES {
         let (status, body) = sim.get(node, "/api/cluster/members").expect("it runs");

@@ -2,7 +2,7 @@
 
 use crate::{lossy, scenario, secs, simulation, whole};
 use spore_sim::network::{Corruption, Duplication, Latency, Loss};
-use spore_sim::scenario::Conditions;
+use spore_sim::scenario::{Conditions, Publication};
 use spore_sim::{Command, Memory, Report, Scenario};
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -10,6 +10,10 @@ use std::time::{Duration, Instant};
 /// A little of everything that can happen.
 fn eventful(seed: u64) -> Scenario {
     let (base, mean) = (Duration::from_millis(2), Duration::from_millis(20));
+    let publish = |node| {
+        let (topic, payload) = ("a/b".into(), vec![1, 2, 3]);
+        Command::Publish(node, Publication { topic, payload, retained: node == 5 })
+    };
     Scenario {
         conditions: Conditions {
             latency: Latency::Tail { base, mean },
@@ -18,10 +22,12 @@ fn eventful(seed: u64) -> Scenario {
             corruption: Corruption(0.05),
         },
         script: vec![
+            (secs(3), publish(0)),
             (secs(4), Command::Kill(0)),
             (secs(5), Command::Stall(1, secs(2))),
             (secs(6), Command::Restart(2, Memory::Lost)),
             (secs(7), Command::Isolate(vec![3])),
+            (secs(8), publish(5)),
             (secs(9), Command::Heal),
             (secs(9), Command::Start(4)),
         ],

@@ -7,7 +7,7 @@
 use crate::{scenario, secs, simulation};
 use fastrand::Rng;
 use spore_sim::network::{Fault, Flight, Passage};
-use spore_sim::scenario::Flash;
+use spore_sim::scenario::{Flash, Publication};
 use spore_sim::{Command, Memory, Scenario, Simulation};
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
@@ -122,6 +122,12 @@ impl Air {
             for _ in 0..REPLAYS {
                 self.replay();
             }
+        }
+        if self.rng.u8(..) == 0 {
+            let payload = vec![self.rng.u8(..); self.rng.usize(..100)];
+            let publication = Publication { topic: "topic".into(), payload, retained: false };
+            // One that is starting, or has published much, refuses to.
+            let _ = self.sim.publish(self.rng.usize(..NODES), &publication);
         }
         // Each node about every eight seconds.
         let often = 1_600 / u32::try_from(NODES).expect("few");

@@ -1,0 +1,185 @@
+//! Order and gaps: what is delivered when, and what is given up.
+
+use super::bus::Bus;
+use super::publishers::{Publisher, Since};
+use super::{Events, Phase};
+use crate::node::Event;
+use crate::time::{Duration, Instant};
+use crate::wire::{EventKey, NodeId, U24};
+
+/// For so long an event waits for those before it: 39 times 262 ms.
+pub const PATIENCE: Duration = Duration::from_millis(10_224);
+
+/// The same in quarters of a second, as [`Publisher`] counts them.
+const PATIENCE_QUARTERS: u8 = 39;
+
+/// For so long the first event of a publisher's new boot waits for those of the boot before.
+pub const SETTLING: Duration = Duration::from_millis(1_049);
+
+const SETTLING_QUARTERS: u8 = 4;
+
+/// So many gaps are reported at once. The others follow, so that a small log does not lose any.
+const REPORTS: u8 = 8;
+
+/// From some reports to the next ones.
+const REPORTS_PAUSE: Duration = Duration::from_millis(20);
+
+/// How often the waiting events are looked at.
+const CHECK: Duration = Duration::from_millis(250);
+
+impl Events<'_> {
+    /// Delivers what has its turn, gives up what was waited for long enough, and reports it. `gone`
+    /// holds for those who are no live members.
+    pub(crate) fn deliver(&mut self, now: Instant, gone: &impl Fn(NodeId) -> bool) {
+        if self.check.is_none_or(|check| now < check) {
+            return;
+        }
+        if let Phase::CatchingUp(until) = self.phase {
+            if until.is_none_or(|until| now < until) {
+                self.check = until;
+                return;
+            }
+            self.phase = Phase::CaughtUp;
+        }
+        let since = Since::new(now.as_micros());
+        let mut reports = REPORTS;
+        self.review(now, since, &mut reports);
+        for index in (0..self.window.entries().len()).rev() {
+            if reports == 0 {
+                break;
+            }
+            self.deliver_one(now, since, index, &mut reports, gone);
+        }
+        if reports > 0 && self.phase == Phase::CaughtUp {
+            self.phase = Phase::Settled;
+        }
+        let waiting = |row: &mut Publisher| row.is_waiting() || row.lacks();
+        self.check = if reports == 0 {
+            Some(now + REPORTS_PAUSE)
+        } else {
+            self.publishers.rows_mut().iter_mut().any(waiting).then_some(now + CHECK)
+        };
+    }
+
+    /// Gives up events that publishers were waited for long enough.
+    fn review(&mut self, now: Instant, since: Since, reports: &mut u8) {
+        let Self { bus, window, publishers, .. } = self;
+        for row in publishers.rows_mut() {
+            let (id, epoch) = (row.id, row.epoch);
+            let pending = window.entries().iter().rev().filter(|entry| {
+                entry.is_pending() && entry.key.publisher == id && entry.key.epoch >= epoch
+            });
+            let mut pending = pending.map(|entry| entry.key);
+            if row.lacks() {
+                let present = pending.find(|key| key.epoch == epoch);
+                if present.is_some_and(|key| key.seq <= row.next) {
+                    continue;
+                }
+                row.wait(since);
+                if *reports > 0 && row.waited(since) >= PATIENCE_QUARTERS {
+                    let last = present.and_then(|key| before(key.seq)).unwrap_or(row.known);
+                    bus.miss(now, row, last, reports);
+                }
+            } else if row.is_waiting() && row.waited(since) >= SETTLING_QUARTERS {
+                match pending.map(|key| key.epoch).find(|other| *other > epoch) {
+                    Some(epoch) => row.reboot(epoch),
+                    None => row.rest(),
+                }
+            }
+        }
+    }
+
+    /// Delivers the event at `index` in the window, if it has its turn or cannot wait.
+    fn deliver_one(
+        &mut self,
+        now: Instant,
+        since: Since,
+        index: usize,
+        reports: &mut u8,
+        gone: &impl Fn(NodeId) -> bool,
+    ) {
+        let Self { bus, window, publishers, phase, .. } = self;
+        let Some(key) = window.entries().get(index).filter(|entry| entry.is_pending()) else {
+            return;
+        };
+        let key = key.key;
+        // Without a row there is no order to keep.
+        let mut turn = Turn::Now;
+        if let Some(row) = publishers.enrol((key.publisher, key.epoch, key.seq), gone) {
+            let urgent = *phase == Phase::CaughtUp || window.is_endangered(index);
+            turn = bus.turn((now, since), row, key, urgent, reports);
+            if turn == Turn::Now {
+                row.advance(key.seq);
+            }
+        }
+        let Some(entry) = window.entries_mut().get_mut(index) else { return };
+        match turn {
+            Turn::Now => entry.number = bus.count(),
+            Turn::Past => entry.pass_over(),
+            Turn::Later => (),
+        }
+    }
+}
+
+/// Whether an event is to be delivered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Turn {
+    /// It is the next one.
+    Now,
+    /// It waits for others.
+    Later,
+    /// Others were delivered that come after it: it was missed.
+    Past,
+}
+
+impl Bus<'_> {
+    /// Whether the event with this key is to be delivered now. If it is urgent, what is missing
+    /// before it is given up.
+    fn turn(
+        &mut self,
+        (now, since): (Instant, Since),
+        row: &mut Publisher,
+        key: EventKey,
+        urgent: bool,
+        reports: &mut u8,
+    ) -> Turn {
+        if key.epoch < row.epoch {
+            let EventKey { publisher, epoch, seq, .. } = key;
+            self.note(now, Event::EventsMissed { publisher, epoch, from: seq, to: seq });
+            *reports = reports.saturating_sub(1);
+            return Turn::Past;
+        }
+        let ahead = key.epoch > row.epoch || key.seq > row.next;
+        if ahead && !urgent {
+            if key.epoch == row.epoch {
+                row.known = row.known.max(key.seq);
+            }
+            row.wait(since);
+            return Turn::Later;
+        }
+        if key.epoch > row.epoch {
+            if row.lacks() {
+                self.miss(now, row, row.known, reports);
+            }
+            row.reboot(key.epoch);
+        }
+        match before(key.seq) {
+            Some(last) if last >= row.next => self.miss(now, row, last, reports),
+            _ => (),
+        }
+        if key.seq == row.next { Turn::Now } else { Turn::Past }
+    }
+
+    /// Gives up the events of a publisher up to the number `last`, and says so.
+    fn miss(&mut self, now: Instant, row: &mut Publisher, last: U24, reports: &mut u8) {
+        let Publisher { id: publisher, epoch, next: from, .. } = *row;
+        self.note(now, Event::EventsMissed { publisher, epoch, from, to: last });
+        row.advance(last);
+        *reports = reports.saturating_sub(1);
+    }
+}
+
+/// The number before `seq`.
+fn before(seq: U24) -> Option<U24> {
+    U24::new(seq.get().checked_sub(1)?)
+}

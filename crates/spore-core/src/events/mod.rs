@@ -51,7 +51,8 @@ pub const GUARDED: Duration = Duration::from_secs(4);
 /// So many of this node's own events may be younger than that.
 const OWN_GUARDED: usize = 8;
 
-/// An event that was told to nobody for so long is not made newer than what others know.
+/// An event that was told to nobody for so long is not made newer than what others know, or a node
+/// that was alone would push out what the cluster has.
 const RENEWABLE: Duration = Duration::from_secs(30);
 
 /// A tick of the clock that events are stamped with, as a power of two of microseconds: 66 ms.
@@ -259,9 +260,8 @@ impl<'a> Events<'a> {
         // Each one renamed goes to the front, and the others keep their order behind it.
         for _ in 0..WINDOW {
             let Some(entry) = self.oldest_untold(own, clock) else { break };
-            let fresh = now.saturating_sub(entry.arrived) < renewable;
-            if !fresh && !entry.is_retained() {
-                // It stays what it is: old.
+            if now.saturating_sub(entry.arrived) >= renewable {
+                // It stays what it is: old. Later ones are younger, so their order is kept.
                 if let Some(entry) = self.entry_mut(&entry.key) {
                     entry.told();
                 }

@@ -122,6 +122,38 @@ fn an_event_of_a_node_that_has_just_started_is_not_old() {
 }
 
 #[test]
+fn of_a_node_that_was_alone_for_long_what_it_said_lately_is_new_and_its_order_is_kept() {
+    let mut world = World::new(2);
+    world.run(3_000);
+    let now = world.now;
+    let mut alone = node(now, 3, None);
+    act(&mut alone, now);
+    alone.publish(now, CLUSTER, "alone/state", &[1], true).unwrap();
+    alone.publish(now, CLUSTER, "alone/old", &[2], false).unwrap();
+    for n in 0..20 {
+        publish(&mut world, 1, "tick", &[n]).unwrap();
+        world.run(2_000);
+    }
+    let now = world.now;
+    alone.publish(now, CLUSTER, "alone/new", &[3], false).unwrap();
+    alone.publish(now, CLUSTER, "alone/new", &[4], true).unwrap();
+    let id = alone.own().id;
+    world.nodes.push((3, alone));
+    world.run(15_000);
+    let second = U24::new(2).unwrap();
+    for n in 1..=2 {
+        assert_eq!(payloads(&mut world, n, "alone/#"), [1, 3, 4], "on {n}");
+        let events: Vec<_> = std::iter::from_fn(|| world.node(n).poll_event()).collect();
+        let missed = |event: &&Event| {
+            matches!(**event, Event::EventsMissed { publisher, from, to, .. }
+                if publisher == id && from == second && to == second)
+        };
+        assert_eq!(events.iter().filter(missed).count(), 1, "on {n}: {events:?}");
+    }
+    assert_eq!(payloads(&mut world, 3, "tick").last(), Some(&19));
+}
+
+#[test]
 fn more_events_than_the_cluster_can_carry_are_refused() {
     let mut world = World::new(2);
     world.run(3_000);

@@ -159,11 +159,23 @@ fn start_log(verbose: u8) {
 #[cfg(test)]
 mod tests {
     use super::Arguments;
-    use clap::CommandFactory as _;
+    use clap::{CommandFactory as _, Parser as _};
 
     #[test]
     fn the_arguments_do_not_contradict_each_other() {
         Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn the_commands_of_the_tutorial_are_understood() {
+        let text = include_str!("../../../docs/sprockets.md");
+        let lines = text.lines().filter_map(|line| line.strip_prefix("$ "));
+        let commands: Vec<_> = lines.filter(|line| line.starts_with("spore ")).collect();
+        assert!(commands.len() > 5, "{commands:?}");
+        for command in commands {
+            let parsed = Arguments::try_parse_from(command.split_whitespace());
+            parsed.unwrap_or_else(|error| panic!("{command}: {error}"));
+        }
     }
 
     /// A command and all below it that do something themselves.

@@ -159,9 +159,9 @@ fn sprocket() -> Value {
         "state": one_of(&["running", "failed", "quarantined"]),
         "message": or_null(text()),
         "runs": whole(32),
-        "slow": whole(32),
+        "slow": whole(16),
         "longest_us": whole(32),
-        "refused": { "type": "integer", "minimum": 0, "description": "Events that it published" },
+        "refused": whole(16),
         "restarts": { "type": "integer", "minimum": 0, "description": "In a row, because of it" },
     }))
 }

@@ -26,9 +26,9 @@ struct SprocketView {
     /// What it said when it panicked.
     message: Option<&'static str>,
     runs: u32,
-    slow: u32,
+    slow: u16,
     longest_us: u32,
-    refused: u32,
+    refused: u16,
     /// Restarts in a row that were because of it.
     restarts: u8,
 }

@@ -48,12 +48,12 @@ impl State {
 pub struct Counters {
     /// Handlers that were called.
     pub runs: u32,
-    /// Those that took longer than [`SLOW`].
-    pub slow: u32,
+    /// Those that took longer than [`SLOW`]; 65,535 stands for more, too.
+    pub slow: u16,
     /// How long the longest one took, in microseconds.
     pub longest_us: u32,
-    /// Events that it wanted to publish and that were refused.
-    pub refused: u32,
+    /// Events that it wanted to publish and that were refused; 65,535 stands for more, too.
+    pub refused: u16,
     /// Restarts of the node before this one, in a row, that were because of it.
     pub restarts: u8,
 }
@@ -70,55 +70,69 @@ pub const EVENTS_AT_ONCE: u8 = 8;
 /// From one event that a busy sprocket may publish to the next, in milliseconds.
 pub const EVENT_EVERY_MS: u32 = 500;
 
-/// One sprocket. At most 40 bytes on a board.
+/// One sprocket: 28 bytes on a board. All zeros at first, so that a board's image need not hold it.
 #[derive(Clone, Copy, Debug)]
 struct Row {
-    state: State,
-    counters: Counters,
-    allowance: Allowance,
-}
-
-/// How many events a sprocket may still publish: a bucket of tokens.
-#[derive(Clone, Copy, Debug)]
-struct Allowance {
-    left: u8,
-    /// When the last token was added, in milliseconds modulo 2³²: a bucket that is full since fifty days may take
+    /// What it said when it panicked.
+    failed: Option<&'static str>,
+    runs: u32,
+    longest_us: u32,
+    /// When it was last allowed one more event, in milliseconds modulo 2³²: if that was fifty days ago, it may take
     /// a moment to be so again.
-    filled_ms: u32,
+    allowed_ms: u32,
+    slow: u16,
+    refused: u16,
+    restarts: u8,
+    /// The events of its allowance that it has published.
+    spent: u8,
 }
 
-impl Allowance {
-    /// Takes a token, if there is one.
-    fn take(&mut self, now: Instant) -> bool {
+impl Row {
+    const NEW: Self = Self {
+        failed: None,
+        runs: 0,
+        longest_us: 0,
+        allowed_ms: 0,
+        slow: 0,
+        refused: 0,
+        restarts: 0,
+        spent: 0,
+    };
+
+    const fn state(&self) -> State {
+        match self.failed {
+            Some(message) => State::Failed(message),
+            None if self.restarts >= MAX_RESTARTS => State::Quarantined,
+            None => State::Running,
+        }
+    }
+
+    const fn counters(&self) -> Counters {
+        let Self { runs, slow, longest_us, refused, restarts, .. } = *self;
+        Counters { runs, slow, longest_us, refused, restarts }
+    }
+
+    /// Takes an event of the allowance, if there is one.
+    fn spend(&mut self, now: Instant) -> bool {
         let now_ms = millis(now);
-        let mut waited = now_ms.wrapping_sub(self.filled_ms);
-        while let (0..EVENTS_AT_ONCE, Some(rest)) = (self.left, waited.checked_sub(EVENT_EVERY_MS))
+        let mut waited = now_ms.wrapping_sub(self.allowed_ms);
+        while let (Some(spent), Some(rest)) =
+            (self.spent.checked_sub(1), waited.checked_sub(EVENT_EVERY_MS))
         {
-            (self.left, waited) = (self.left.saturating_add(1), rest);
+            (self.spent, waited) = (spent, rest);
         }
-        self.filled_ms =
-            if self.left < EVENTS_AT_ONCE { now_ms.wrapping_sub(waited) } else { now_ms };
-        match self.left.checked_sub(1) {
-            Some(left) => {
-                self.left = left;
-                true
-            }
-            None => false,
+        self.allowed_ms = if self.spent > 0 { now_ms.wrapping_sub(waited) } else { now_ms };
+        let left = self.spent < EVENTS_AT_ONCE;
+        if left {
+            self.spent = self.spent.saturating_add(1);
         }
+        left
     }
 }
 
 fn millis(at: Instant) -> u32 {
     let [_, _, _, _, a, b, c, d] = at.as_millis().to_be_bytes();
     u32::from_be_bytes([a, b, c, d])
-}
-
-impl Row {
-    const NEW: Self = Self {
-        state: State::Running,
-        counters: Counters { runs: 0, slow: 0, longest_us: 0, refused: 0, restarts: 0 },
-        allowance: Allowance { left: EVENTS_AT_ONCE, filled_ms: 0 },
-    };
 }
 
 /// The memory of all sprockets of a node.
@@ -157,7 +171,7 @@ impl<'a> Sprockets<'a> {
     /// The sprocket at `index`, how it is, and what it has done.
     pub(crate) fn get(&self, index: usize) -> Option<(&'static Manifest, State, Counters)> {
         let row = self.storage.rows.get(index)?;
-        Some((self.manifests.get(index)?, row.state, row.counters))
+        Some((self.manifests.get(index)?, row.state(), row.counters()))
     }
 
     /// The place of the sprocket that is called `name`.
@@ -173,42 +187,38 @@ impl<'a> Sprockets<'a> {
 
     /// One of its handlers took so long.
     pub(crate) fn ran(&mut self, index: usize, span: Duration) {
-        let Some(Row { counters, .. }) = self.storage.rows.get_mut(index) else { return };
-        counters.runs = counters.runs.saturating_add(1);
+        let Some(row) = self.storage.rows.get_mut(index) else { return };
+        row.runs = row.runs.saturating_add(1);
         if span > SLOW {
-            counters.slow = counters.slow.saturating_add(1);
+            row.slow = row.slow.saturating_add(1);
         }
         let micros = u32::try_from(span.as_micros()).unwrap_or(u32::MAX);
-        counters.longest_us = counters.longest_us.max(micros);
+        row.longest_us = row.longest_us.max(micros);
     }
 
     /// The node had to be restarted so often in a row because of it: whether it is left out.
     pub(crate) fn blamed(&mut self, index: usize, restarts: u8) -> bool {
         let Some(row) = self.storage.rows.get_mut(index) else { return false };
-        row.counters.restarts = restarts;
-        let out = restarts >= MAX_RESTARTS;
-        if out {
-            row.state = State::Quarantined;
-        }
-        out
+        row.restarts = restarts;
+        row.state() == State::Quarantined
     }
 
-    /// It is not called any more.
-    pub(crate) fn stopped(&mut self, index: usize, state: State) {
+    /// It has panicked with this message.
+    pub(crate) fn failed(&mut self, index: usize, message: &'static str) {
         if let Some(row) = self.storage.rows.get_mut(index) {
-            row.state = state;
+            row.failed = Some(message);
         }
     }
 
     /// Whether it may publish one more event now. It is counted as one.
     pub(crate) fn may_publish(&mut self, now: Instant, index: usize) -> bool {
-        self.storage.rows.get_mut(index).is_some_and(|row| row.allowance.take(now))
+        self.storage.rows.get_mut(index).is_some_and(|row| row.spend(now))
     }
 
     /// An event of it was refused.
     pub(crate) fn refused(&mut self, index: usize) {
-        if let Some(Row { counters, .. }) = self.storage.rows.get_mut(index) {
-            counters.refused = counters.refused.saturating_add(1);
+        if let Some(row) = self.storage.rows.get_mut(index) {
+            row.refused = row.refused.saturating_add(1);
         }
     }
 

@@ -84,7 +84,7 @@ impl Node<'_> {
     /// A handler of the sprocket at `place` has panicked with this message, so that it is not called any more. The message has
     /// at most [`State::MESSAGE_MAX`] bytes.
     pub fn fail_sprocket(&mut self, place: usize, message: &'static str) {
-        self.sprockets.stopped(place, State::Failed(message));
+        self.sprockets.failed(place, message);
         self.stop_tasks(place);
     }
 

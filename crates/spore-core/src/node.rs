@@ -206,6 +206,19 @@ impl<'a> Node<'a> {
         body.fill(self, now, buf)
     }
 
+    /// Writes what there is now of a [stream](Response::is_stream) into `buf`, which must hold at
+    /// least [`STREAM_PIECE`](api::STREAM_PIECE) bytes. Returns its length, 0 if nothing is there
+    /// yet; `None` when the stream ends, because the node restarts or leaves. `query` is that of
+    /// the request.
+    pub fn poll_stream(&self, query: &str, body: &mut Body, buf: &mut [u8]) -> Option<usize> {
+        body.fill_stream(self, query, buf)
+    }
+
+    /// Whether the node is about to restart or to leave.
+    pub(crate) fn is_ending(&self) -> bool {
+        self.restart.is_some() || self.cluster.is_leaving()
+    }
+
     /// An action has ended.
     pub fn handle_completion(&mut self, now: Instant, completion: Completion) {
         match completion {

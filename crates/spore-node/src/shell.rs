@@ -52,7 +52,8 @@ pub struct Shell<'a, S> {
     tasked: Signal<NoopRawMutex, ()>,
     /// Raised when the node has left the cluster.
     left: Signal<NoopRawMutex, ()>,
-    /// How often there was something new for streams, and who waits for it.
+    /// The last event that streams were told of, how often they were told, and who waits for that.
+    told: Cell<u32>,
     news: Cell<u32>,
     readers: RefCell<MultiWakerRegistration<READERS>>,
 }
@@ -77,6 +78,7 @@ impl<'a, S: System> Shell<'a, S> {
             tasks: Cell::new(0),
             tasked: Signal::new(),
             left: Signal::new(),
+            told: Cell::new(0),
             news: Cell::new(0),
             readers: RefCell::new(MultiWakerRegistration::new()),
         }
@@ -171,6 +173,10 @@ impl<'a, S: System> Shell<'a, S> {
                 self.crew.hand_events(&self.node, self);
             }
             self.transmit(&mut socket, broadcast, buf).await;
+            let last = self.node.borrow().last_event();
+            if self.told.replace(last) != last {
+                self.wake_readers();
+            }
             if self.node.borrow().has_left() {
                 self.left.signal(());
             }
@@ -363,9 +369,8 @@ impl<S: System> Api for Shell<'_, S> {
         self.node.borrow().poll_body(now(), body, buf)
     }
 
-    fn poll_stream(&self, _: &str, _: &mut Body, _: &mut [u8]) -> Option<usize> {
-        // No route of the engine answers with a stream.
-        None
+    fn poll_stream(&self, query: &str, body: &mut Body, buf: &mut [u8]) -> Option<usize> {
+        self.node.borrow().poll_stream(query, body, buf)
     }
 
     async fn stream_changed(&self) {

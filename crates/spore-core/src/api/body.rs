@@ -2,12 +2,12 @@
 
 use super::metrics::Metric;
 use super::views::{ConfigView, MemberView, NodeView, NonceView, ServiceView, TrafficView};
-use super::{Asset, Error, ROUTES, network, services, sprockets, tasks};
+use super::{Asset, Error, ROUTES, events, network, services, sprockets, tasks};
 use crate::node::Node;
 use crate::security::request::Nonce;
 use crate::sprockets::Value;
 use crate::time::Instant;
-use crate::wire::NodeId;
+use crate::wire::{NodeId, U24};
 use serde::Serialize;
 
 /// The least room for a piece of a body, in bytes: no single piece is larger.
@@ -35,6 +35,9 @@ enum Place {
     Nonce(Nonce),
     Metrics(Metric),
     Log(Log),
+    /// An event was published: its number here, and among this node's own for the cluster.
+    Published(u32, Option<U24>),
+    Events(events::Place),
     /// What is left of a file.
     Asset(&'static [u8]),
     Network,
@@ -126,6 +129,14 @@ impl Body {
         Self(Place::Log(Log::Open(after)))
     }
 
+    pub(super) const fn published(seq: u32, number: Option<U24>) -> Self {
+        Self(Place::Published(seq, number))
+    }
+
+    pub(super) const fn events(place: events::Place) -> Self {
+        Self(Place::Events(place))
+    }
+
     pub(super) const fn asset(asset: &'static Asset) -> Self {
         Self(Place::Asset(asset.bytes()))
     }
@@ -148,6 +159,20 @@ impl Body {
         }
         self.0 = Place::End;
         piece.len
+    }
+
+    /// Writes as many events as there are and fit; `None` if no more will come, or if the body is
+    /// no stream.
+    pub(crate) fn fill_stream(
+        &mut self,
+        node: &Node<'_>,
+        query: &str,
+        buf: &mut [u8],
+    ) -> Option<usize> {
+        match &mut self.0 {
+            Place::Events(place) => events::fill(place, node, query, buf),
+            _ => None,
+        }
     }
 
     /// Writes as many pieces as fit.
@@ -176,13 +201,17 @@ impl Body {
                     .metric(node, now, metric)
                     .map(|next| next.map_or(Place::End, Place::Metrics)),
                 Place::Log(place) => piece.log(node, place),
+                Place::Published(seq, number) => {
+                    piece.published(node, seq, number).map(|()| Place::End)
+                }
                 Place::Asset(&[]) => Ok(Place::End),
                 Place::Asset(bytes) => piece.part_of(bytes).map(Place::Asset),
                 Place::Network => piece.network(node, now).map(|()| Place::End),
                 Place::Scan(place) => {
                     piece.scan(node, now, place).map(|next| next.map_or(Place::End, Place::Scan))
                 }
-                Place::End => break,
+                // Those are a stream.
+                Place::Events(_) | Place::End => break,
             };
             let Ok(next) = next else { break };
             self.0 = next;
@@ -202,8 +231,29 @@ pub(super) struct Piece<'a> {
 pub(super) struct Full;
 
 impl<'a> Piece<'a> {
-    const fn new(buf: &'a mut [u8]) -> Self {
+    pub(super) const fn new(buf: &'a mut [u8]) -> Self {
         Self { buf, len: 0 }
+    }
+
+    /// How much is written.
+    pub(super) const fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Takes back all but the first `len` bytes.
+    pub(super) fn shorten(&mut self, len: usize) {
+        self.len = self.len.min(len);
+    }
+
+    pub(super) fn byte(&mut self, byte: u8) -> Result<(), Full> {
+        *self.buf.get_mut(self.len).ok_or(Full)? = byte;
+        self.len = self.len.saturating_add(1);
+        Ok(())
+    }
+
+    /// Takes back the bracket of the object that was just written, so that it goes on.
+    pub(super) fn reopen(&mut self) {
+        self.len = self.len.saturating_sub(1);
     }
 
     pub(super) fn text(&mut self, text: &str) -> Result<(), Full> {
@@ -239,8 +289,7 @@ impl<'a> Piece<'a> {
 
     /// Opens a list in the object that was just written, as its last member.
     pub(super) fn open_list(&mut self, name: &str) -> Result<(), Full> {
-        // The object goes on.
-        self.len = self.len.saturating_sub(1);
+        self.reopen();
         self.text(",\"")?;
         self.text(name)?;
         self.text("\":[")

@@ -9,10 +9,12 @@ mod auth;
 mod body;
 mod call;
 mod error;
+mod events;
 mod method;
 mod metrics;
 mod network;
 mod portal;
+mod publication;
 mod routes;
 mod services;
 mod sprockets;
@@ -50,6 +52,8 @@ pub struct Request<'a> {
     pub authorization: Option<&'a str>,
     /// The value of the `If-None-Match` field, as it came; the first one, if there are several.
     pub if_none_match: Option<&'a str>,
+    /// The value of the `Last-Event-ID` field, as it came.
+    pub last_event_id: Option<&'a str>,
     /// Where the request came in.
     pub entrance: Entrance,
     /// The body, without any framing.
@@ -66,6 +70,7 @@ impl<'a> Request<'a> {
             host: "",
             authorization: None,
             if_none_match: None,
+            last_event_id: None,
             entrance: Entrance::Network,
             body: &[],
         }

@@ -1,8 +1,8 @@
 //! The route table.
 
 use super::{
-    Body, Error, Method, Methods, Pending, Request, Response, call, network, query_parameter,
-    sprockets, tasks,
+    Body, Error, Method, Methods, Pending, Request, Response, call, events, network,
+    query_parameter, sprockets, tasks,
 };
 use crate::node::Node;
 use crate::services::Catalogue;
@@ -109,6 +109,20 @@ pub static ROUTES: &[Route] = &[
             };
             Ok(Response::ok(Body::log(after)))
         },
+    },
+    Route {
+        method: Method::Post,
+        path: "/api/events",
+        policy: Policy::Signed,
+        summary: "Publishes an event, in the cluster or on this node",
+        handler: events::publish,
+    },
+    Route {
+        method: Method::Get,
+        path: "/api/events",
+        policy: Policy::Signed,
+        summary: "What is delivered here, as a stream; ?topic=FILTER selects",
+        handler: |node, _, request| events::stream(node, request),
     },
     Route {
         method: Method::Get,

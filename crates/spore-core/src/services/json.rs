@@ -17,7 +17,7 @@ const SUBSTITUTE: u8 = 0x1A;
 
 /// A piece of a document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Token<'t> {
+pub(crate) enum Token<'t> {
     /// The name of a member of an object.
     Key(&'t str),
     /// A string; `None` if it is longer than what is kept.
@@ -35,7 +35,7 @@ pub(super) enum Token<'t> {
 
 /// The document is not JSON, or is beyond a limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Malformed;
+pub(crate) struct Malformed;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
@@ -87,7 +87,7 @@ enum Digits {
 
 /// Takes a document apart, byte by byte.
 #[derive(Debug)]
-pub(super) struct Lexer {
+pub(crate) struct Lexer {
     state: State,
     /// How many brackets are open, and which of them are objects, the innermost in the lowest bit.
     depth: u8,
@@ -98,17 +98,37 @@ pub(super) struct Lexer {
 }
 
 impl Lexer {
-    pub(super) const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self { state: State::Value, depth: 0, objects: 0, text: heapless::Vec::new(), len: 0 }
     }
 
     /// Whether the document is whole.
-    pub(super) fn is_over(&self) -> bool {
+    pub(crate) fn is_over(&self) -> bool {
         self.state == State::Over
     }
 
+    /// Whether the next byte belongs to a value in the outermost object or array, or ends it.
+    pub(crate) const fn in_inner_value(&self) -> bool {
+        use Role::Value;
+        let text = matches!(
+            self.state,
+            State::Text(Value) | State::Escape(Value) | State::Unicode(Value, ..)
+        );
+        text || self.depth > 1 || matches!(self.state, State::Number(_) | State::Word(_))
+    }
+
+    /// Whether such a value is a number, which ends before the byte that ends it.
+    pub(crate) const fn in_inner_number(&self) -> bool {
+        self.depth == 1 && matches!(self.state, State::Number(_))
+    }
+
+    /// Whether the next byte belongs to a string, or ends it.
+    pub(crate) const fn in_string(&self) -> bool {
+        matches!(self.state, State::Text(_) | State::Escape(_) | State::Unicode(..))
+    }
+
     /// Takes the next byte: the token that it ends or is, if any.
-    pub(super) fn push(&mut self, byte: u8) -> Result<Option<Token<'_>>, Malformed> {
+    pub(crate) fn push(&mut self, byte: u8) -> Result<Option<Token<'_>>, Malformed> {
         // A number ends with the byte behind it.
         if let State::Number(digits) = self.state {
             match next_digit(digits, byte) {

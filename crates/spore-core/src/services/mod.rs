@@ -18,7 +18,7 @@
 mod catalogue;
 mod directory;
 mod id;
-mod json;
+pub(crate) mod json;
 pub(crate) mod poller;
 mod status;
 

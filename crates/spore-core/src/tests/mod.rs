@@ -12,6 +12,7 @@ mod services;
 mod settings;
 mod signed;
 mod sprockets;
+mod streams;
 mod tasks;
 mod vectors;
 mod world;

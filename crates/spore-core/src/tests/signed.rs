@@ -3,6 +3,7 @@
 
 use super::world::{act, config, configured, facts};
 use crate::api::{Error, MIN_PIECE, Method, Methods, Policy, ROUTES, Request, Response};
+use crate::events::Filter;
 use crate::network::RadioEvent;
 use crate::profile::Host;
 use crate::security::request::{Credentials, Mac, Nonce, Signed, SigningKey};
@@ -22,6 +23,7 @@ const START: Instant = Instant::from_micros(90_000_000);
 /// A body that the route with this path would act on, if it takes one.
 fn body(path: &str) -> &'static [u8] {
     match path {
+        "/api/events" => br#"{"topic":"changed","payload":1}"#,
         "/api/network/wifi" => br#"{"ssid":"changed","password":"changed-too"}"#,
         "/api/tasks/send-discovery" => br#"{"enabled":false}"#,
         "/api/sprockets/lamp/config" => br#"{"bright":true}"#,
@@ -121,9 +123,9 @@ fn read(node: &Node<'_>, now: Instant, mut response: Response) -> String {
 fn state(node: &mut Node<'_>, now: Instant) -> String {
     let actions = [now, now + Duration::from_secs(100)].map(|at| node.poll_action(at));
     let stored = Key::ALL.map(|key| node.value(key, &mut [0; MAX_VALUE]));
-    let wifi = node.station();
-    let (own, members) = (node.own(), node.members());
-    format!("{:?} {wifi:?} {own:?} {members:?} {actions:?} {stored:?}", node.settings())
+    let (wifi, published) = (node.station(), node.next_event(0, Filter::new("changed").unwrap()));
+    let (settings, own, members) = (node.settings(), node.own(), node.members());
+    format!("{settings:?} {wifi:?} {own:?} {members:?} {actions:?} {stored:?} {published:?}")
 }
 
 /// One attempt: how it differs from what would be accepted, and what it must be refused with.

@@ -25,6 +25,7 @@ pub(super) struct Head {
     host: Span,
     authorization: Option<Span>,
     if_none_match: Option<Span>,
+    last_event_id: Option<Span>,
     /// HTTP/1.1, and not HTTP/1.0.
     pub(super) http11: bool,
     /// The client wants to send more requests on this connection.
@@ -69,6 +70,7 @@ impl Head {
             host: text(self.host),
             authorization: self.authorization.map(text),
             if_none_match: self.if_none_match.map(text),
+            last_event_id: self.last_event_id.map(text),
             entrance,
             body,
         }
@@ -138,6 +140,7 @@ fn complete(request: &httparse::Request<'_, '_>, bytes: &[u8], len: usize) -> Re
         host: span(bytes, if authority.is_empty() { fields.host } else { authority }),
         authorization: fields.authorization.map(|value| span(bytes, value)),
         if_none_match: fields.if_none_match.map(|value| span(bytes, value)),
+        last_event_id: fields.last_event_id.map(|value| span(bytes, value)),
         http11,
         // HTTP/1.0 has no chunks, so most of its answers end with the connection anyway.
         keep_alive: http11 && !fields.close,
@@ -157,6 +160,7 @@ struct Fields<'h> {
     host: &'h str,
     authorization: Option<&'h str>,
     if_none_match: Option<&'h str>,
+    last_event_id: Option<&'h str>,
     length: Option<usize>,
     chunked: bool,
     close: bool,
@@ -194,6 +198,9 @@ impl<'h> Fields<'h> {
             } else if name.eq_ignore_ascii_case("if-none-match") {
                 let value = text(value)?;
                 fields.if_none_match.get_or_insert(value);
+            } else if name.eq_ignore_ascii_case("last-event-id") {
+                let value = text(value)?;
+                fields.last_event_id.get_or_insert(value);
             } else if name.eq_ignore_ascii_case("expect") {
                 fields.expects_continue |= value.eq_ignore_ascii_case(b"100-continue");
             }

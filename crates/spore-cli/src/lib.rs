@@ -62,6 +62,10 @@ enum Command {
     Call(commands::call::Call),
     Config(commands::config::Config),
     Logs(commands::logs::Logs),
+    #[command(name = "pub")]
+    Publish(commands::publish::Publish),
+    #[command(name = "sub")]
+    Subscribe(commands::subscribe::Subscribe),
     Tasks(commands::tasks::Tasks),
     Restart(commands::restart::Restart),
     Repair(commands::repair::Repair),
@@ -118,6 +122,8 @@ pub fn main() -> ExitCode {
         Command::Call(call) => call.run(),
         Command::Config(config) => config.run(),
         Command::Logs(logs) => logs.run(),
+        Command::Publish(publish) => publish.run(),
+        Command::Subscribe(subscribe) => subscribe.run(),
         Command::Tasks(tasks) => tasks.run(),
         Command::Restart(restart) => restart.run(),
         Command::Repair(repair) => repair.run(),

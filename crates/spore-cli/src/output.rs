@@ -17,6 +17,15 @@ pub(crate) fn print_line(text: impl Display) -> Result<()> {
     print(format_args!("{text}\n"))
 }
 
+/// As [`print_line`]; whether somebody still reads.
+pub(crate) fn tell(text: impl Display) -> Result<bool> {
+    let mut out = io::stdout().lock();
+    match out.write_all(format!("{text}\n").as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
+        written => written.map(|()| true).context("cannot write to stdout"),
+    }
+}
+
 /// Writes `bytes` to stdout as they are. If nobody reads any more, that is `Ok` too.
 pub(crate) fn print_bytes(bytes: &[u8]) -> Result<()> {
     write(&mut io::stdout().lock(), bytes)

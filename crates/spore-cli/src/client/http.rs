@@ -2,12 +2,15 @@
 
 use super::LOCAL_NODE;
 use super::authority::Authority;
+use super::stream::Stream;
 use anyhow::{Result, anyhow};
 use serde::Deserialize;
 use std::fmt;
 use std::io::ErrorKind;
 use std::thread;
 use std::time::{Duration, Instant};
+use ureq::config::ConfigBuilder;
+use ureq::typestate::AgentScope;
 
 /// What to ask a node.
 #[derive(Clone, Copy, Debug)]
@@ -124,7 +127,7 @@ impl Answer {
 }
 
 /// Before a node that is busy is asked again: what its `Retry-After` says.
-const BUSY_PAUSE: Duration = Duration::from_secs(1);
+pub(crate) const BUSY_PAUSE: Duration = Duration::from_secs(1);
 
 /// What asks nodes.
 #[derive(Debug)]
@@ -136,8 +139,12 @@ pub(crate) struct Client {
 impl Client {
     /// A client that waits so long for each answer, from the first look-up to the last byte.
     pub(crate) fn new(timeout: Duration) -> Self {
-        let config = ureq::Agent::config_builder()
-            .timeout_global(Some(timeout))
+        let config = Self::config(timeout).timeout_global(Some(timeout)).build();
+        Self { agent: ureq::Agent::new_with_config(config), timeout }
+    }
+
+    fn config(timeout: Duration) -> ConfigBuilder<AgentScope> {
+        ureq::Agent::config_builder()
             // So that a node that cannot be reached is told from one that is slow to answer.
             .timeout_connect(Some(timeout.mul_f64(0.8)))
             .http_status_as_error(false)
@@ -146,8 +153,6 @@ impl Client {
             .max_redirects(0)
             .max_redirects_will_error(false)
             .proxy(None)
-            .build();
-        Self { agent: ureq::Agent::new_with_config(config), timeout }
     }
 
     /// Asks `node` for the document at `path`; again if it is busy, within the time for an answer.
@@ -195,10 +200,42 @@ impl Client {
             let request = head.body(()).map_err(ureq::Error::from);
             request.and_then(|request| self.agent.run(request))
         };
-        let mut response = response.map_err(failed)?;
+        Self::read(response.map_err(failed)?).map_err(failed)
+    }
+
+    /// Asks `node` for the stream that `request` stands for, behind the event `seen` if there is
+    /// one. An answer that is none is a refusal.
+    pub(crate) fn open(
+        &self,
+        node: &str,
+        request: &Request<'_>,
+        authorization: &str,
+        seen: Option<&str>,
+    ) -> Result<Result<Stream, Answer>, Unanswered> {
+        let unsent = |error| Unanswered { sent: false, error };
+        let authority = Authority::parse(node).map_err(unsent)?;
+        let url = format!("http://{}{}", authority.text, request.target);
+        let failed = |error| self.failure(&error, node, authority.has_port);
+        let mut head = ureq::http::Request::get(url).header("authorization", authorization);
+        if let Some(seen) = seen {
+            head = head.header("last-event-id", seen);
+        }
+        // The answer must come in time, and then it goes on for as long as it does.
+        let config = Self::config(self.timeout).timeout_recv_response(Some(self.timeout)).build();
+        let agent = ureq::Agent::new_with_config(config);
+        let request = head.body(()).map_err(ureq::Error::from);
+        let response = request.and_then(|request| agent.run(request)).map_err(failed)?;
+        if response.status() == 200 {
+            return Ok(Ok(Stream::new(response.into_body().into_reader())));
+        }
+        Self::read(response).map(Err).map_err(failed)
+    }
+
+    /// Reads an answer to its end.
+    fn read(mut response: ureq::http::Response<ureq::Body>) -> Result<Answer, ureq::Error> {
         let content_type = response.headers().get("content-type");
         let content_type = content_type.and_then(|value| value.to_str().ok()).map(str::to_owned);
-        let body = response.body_mut().read_to_vec().map_err(failed)?;
+        let body = response.body_mut().read_to_vec()?;
         Ok(Answer { status: response.status().as_u16(), content_type, body })
     }
 

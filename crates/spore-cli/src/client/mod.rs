@@ -5,10 +5,12 @@ mod documents;
 mod http;
 mod locate;
 mod signed;
+mod stream;
 
 pub(crate) use documents::{Member, MemberList, NodeStatus, Provider, Service, ServiceList};
-pub(crate) use http::{Answer, Client, Request};
+pub(crate) use http::{Answer, BUSY_PAUSE, Client, Request};
 pub(crate) use signed::Signer;
+pub(crate) use stream::{Frame, Stream};
 
 use crate::variables;
 use anyhow::{Context as _, Result};
@@ -28,7 +30,7 @@ pub(crate) struct Target {
     node: Option<String>,
     /// How long to wait for an answer, in seconds
     #[arg(long, global = true, value_name = "SECONDS", default_value_t = 3.0, value_parser = seconds)]
-    timeout: f64,
+    pub(crate) timeout: f64,
     /// Print JSON: the API's answer, or what the command says of it
     #[arg(long, global = true)]
     pub(crate) json: bool,

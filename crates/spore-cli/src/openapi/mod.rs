@@ -141,7 +141,7 @@ fn operation(route: &Route, details: &'static Details, method: &str) -> Value {
                 "in": "query",
                 "required": false,
                 "description": parameter.description,
-                "schema": { "type": "integer", "minimum": 0, "maximum": parameter.maximum },
+                "schema": parameter.kind.schema(),
             })
         };
         operation["parameters"] = details.query.iter().map(parameter).collect();

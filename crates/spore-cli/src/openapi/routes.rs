@@ -12,7 +12,7 @@ pub(super) struct Details {
     pub(super) id: &'static str,
     /// The schema of the body that it takes.
     pub(super) body: Option<&'static str>,
-    /// The parameters of its query, all of them numbers.
+    /// The parameters of its query.
     pub(super) query: &'static [Parameter],
     /// What it answers when it does what it is asked for.
     pub(super) answers: &'static [Answer],
@@ -20,12 +20,33 @@ pub(super) struct Details {
     refusals: &'static [u16],
 }
 
-/// A whole number in the query.
+/// A value in the query.
 #[derive(Debug)]
 pub(super) struct Parameter {
     pub(super) name: &'static str,
     pub(super) description: &'static str,
-    pub(super) maximum: u32,
+    pub(super) kind: Kind,
+}
+
+/// What a parameter may be.
+#[derive(Debug)]
+pub(super) enum Kind {
+    /// A whole number up to this one.
+    Whole(u32),
+    /// A text of this form.
+    Text(&'static str),
+}
+
+impl Kind {
+    /// Its schema.
+    pub(super) fn schema(&self) -> Value {
+        match self {
+            Self::Whole(maximum) => {
+                json!({ "type": "integer", "minimum": 0, "maximum": maximum })
+            }
+            Self::Text(pattern) => json!({ "type": "string", "pattern": pattern }),
+        }
+    }
 }
 
 /// An answer that is no refusal.
@@ -76,9 +97,44 @@ static DETAILS: &[Details] = &[
         query: &[Parameter {
             name: "after",
             description: "Leave out events with this number and those before it",
-            maximum: u32::MAX,
+            kind: Kind::Whole(u32::MAX),
         }],
         ..get("/api/node/log", "getNodeLog", &[json(200, "Log", "The last events, oldest first")])
+    },
+    Details {
+        method: "POST",
+        body: Some("Publication"),
+        refusals: &[429],
+        ..get(
+            "/api/events",
+            "publishEvent",
+            &[json(202, "Published", "It is delivered on this node, and on its way to the others")],
+        )
+    },
+    Details {
+        query: &[
+            Parameter {
+                name: "topic",
+                description: "A filter of topics, as MQTT has them; # by default",
+                kind: Kind::Text(schemas::FILTER),
+            },
+            Parameter {
+                name: "after",
+                description: "Begin behind the event with this id; 0 for all that is still there",
+                kind: Kind::Text("^(0|[0-9a-f]{12}-[0-9]{1,8}-[0-9]{1,10})$"),
+            },
+        ],
+        ..get(
+            "/api/events",
+            "followEvents",
+            &[Answer {
+                status: 200,
+                media: "text/event-stream",
+                schema: None,
+                description: "Server-sent events without end, whose data are each an Event, or \
+                              a LostEvents where some are missing",
+            }],
+        )
     },
     get(
         "/api/cluster/members",
@@ -213,6 +269,7 @@ static REFUSALS: &[Refusal] = &[
     refusal(413, "PayloadTooLarge", "The body is too large"),
     refusal(414, "UriTooLong", "The request line is too long"),
     refusal(421, "Misdirected", "Through its access point, a node answers to its address only"),
+    refusal_with(429, "TooManyEvents", "More than the cluster can carry", "Retry-After"),
     refusal(431, "HeadTooLarge", "The head is too large, or has too many fields"),
     refusal(
         500,

@@ -2,6 +2,12 @@
 
 use serde_json::{Map, Value, json};
 
+/// The form of a filter of topics: levels, of which any may be `+`, and the last one `#`.
+pub(super) const FILTER: &str =
+    concat!(r"^(#|(\+|[!%-*,-.0-\[\]-~][!$-*,-.0-\[\]-~]*)", r"(/(\+|[!$-*,-.0-\[\]-~]+))*(/#)?)$");
+/// That of a topic.
+const TOPIC: &str = r"^[!%-*,-.0-\[\]-~][!$-*,-.0-\[\]-~]*(/[!$-*,-.0-\[\]-~]+)*$";
+
 /// A reference to the schema `name`.
 pub(super) fn reference(name: &str) -> Value {
     json!({ "$ref": format!("#/components/schemas/{name}") })
@@ -23,6 +29,10 @@ pub(super) fn all() -> Map<String, Value> {
         ("Task", task()),
         ("Tasks", object(json!({ "tasks": list(reference("Task")) }))),
         ("TaskChange", task_change()),
+        ("Publication", publication()),
+        ("Published", published()),
+        ("Event", event()),
+        ("LostEvents", object(json!({ "count": whole(32) }))),
         ("Nonce", nonce()),
         ("SprocketConfig", sprocket_config()),
         ("SprocketChange", sprocket_change()),
@@ -362,6 +372,59 @@ fn task_change() -> Value {
         },
         "run": { "type": "boolean", "description": "Run it now" },
     }))
+}
+
+fn scope() -> Value {
+    one_of(&["cluster", "local"])
+}
+
+fn publication() -> Value {
+    let payload = json!({ "description": "Any JSON, of at most 256 bytes, nested 7 levels deep" });
+    let mut publication = changes(json!({
+        "topic": {
+            "type": "string",
+            "pattern": TOPIC,
+            "maxLength": 48,
+            "description": "Not below one of those that are the system's own",
+        },
+        "payload": payload,
+        "scope": scope(),
+        "retained": { "type": "boolean", "description": "Not if the scope is local" },
+    }));
+    publication["required"] = json!(["topic"]);
+    publication
+}
+
+fn published() -> Value {
+    object(json!({
+        "seq": whole(32),
+        "publisher": id(),
+        "epoch": or_null(whole(24)),
+        "number": or_null(whole(24)),
+    }))
+}
+
+fn event() -> Value {
+    let mut event = object(json!({
+        "topic": { "type": "string", "maxLength": 48 },
+        "publisher": id(),
+        "scope": scope(),
+        "retained": { "type": "boolean" },
+        "epoch": or_null(whole(24)),
+        "number": or_null(whole(24)),
+        "seq": whole(32),
+        "uptime_ms": whole(64),
+        "payload": { "description": "What it says, if that is JSON, or a text" },
+        "payload_hex": {
+            "type": "string",
+            "pattern": "^([0-9a-f]{2})+$",
+            "description": "What it says, if that is neither",
+        },
+    }));
+    if let Some(required) = event["required"].as_array_mut() {
+        required.retain(|name| name != "payload" && name != "payload_hex");
+    }
+    event
 }
 
 fn nonce() -> Value {

@@ -4,6 +4,7 @@ mod calls;
 mod canned;
 mod cluster;
 mod damaged;
+mod events;
 mod junk;
 mod keys;
 mod load;

@@ -119,6 +119,19 @@ fn decode<'t>(encoded: &str, text: &'t mut [u8; Topic::MAX]) -> Option<&'t str> 
     str::from_utf8(text.get(..len)?).ok()
 }
 
+/// Whether an event is retained, and the newest of its topic that is.
+fn is_current(node: &Node<'_>, delivery: &Delivery<'_>) -> bool {
+    let Ok(topic) = Filter::new(delivery.topic) else { return false };
+    let mut after = 0;
+    while let Some(other) = node.next_event(after, topic) {
+        if other.retained && other.key > delivery.key {
+            return false;
+        }
+        after = other.seq;
+    }
+    delivery.retained
+}
+
 /// Writes what there is of a stream, in whole events: its length, or `None` at the end.
 pub(super) fn fill(
     place: &mut Place,
@@ -167,7 +180,7 @@ impl Piece<'_> {
         let Some(delivery) = delivery.filter(|delivery| delivery.seq <= until) else {
             return Ok(Some(Place::After(until)));
         };
-        if delivery.retained && filter.matches(delivery.topic) {
+        if filter.matches(delivery.topic) && is_current(node, &delivery) {
             self.delivery(node, &delivery)?;
         }
         Ok(Some(Place::Retained { after: delivery.seq, until }))

@@ -51,6 +51,8 @@ BODIES = {
     ("PATCH", "/api/tasks/{name}"): b'{"enabled":false}',
     ("GET", "/api/sprockets/{name}/config"): b"",
     ("PUT", "/api/sprockets/{name}/config"): b'{"limit":99}',
+    ("POST", "/api/events"): b'{"topic":"intruder","payload":1}',
+    ("GET", "/api/events"): b"",
 }
 signed = {
     (method.upper(), path)
@@ -130,6 +132,55 @@ runs, took = status(), time.monotonic() - began
 assert runs["reset_reason"] == ran["reset_reason"], f"restarted: {runs['reset_reason']}"
 uptime = runs["uptime_ms"] - ran["uptime_ms"]
 assert uptime > 900 * took - 500, f"restarted: {uptime} ms older after {took:.1f} s"
+
+# Events: published through one node, followed through the other, whole and in the described form.
+def follow(query, to, **headers):
+    """The frames of a stream, as they come."""
+    fresh = signing.nonce(to)
+    proof = signing.mac(key, "GET", f"/api/events?{query}", fresh, b"")
+    headers["Authorization"] = field(fresh, proof)
+    answer = requests.get(f"{to}/api/events?{query}", headers=headers, stream=True, timeout=20)
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["Content-Type"] == "text/event-stream", answer.headers
+    assert answer.headers["Cache-Control"] == "no-store", answer.headers
+    frame = {}
+    for line in answer.iter_lines(chunk_size=1, decode_unicode=True):
+        name, _, value = line.partition(": ")
+        if name and not line.startswith(":"):
+            assert name in ("id", "event", "data") and name not in frame, line
+            frame[name] = value
+        elif "data" in frame:
+            frame["data"] = json.loads(frame["data"])
+            yield frame
+            frame = {}
+
+
+def publish(document, to):
+    body = json.dumps(document).encode()
+    auth = signing.Signed(key)
+    answer = requests.post(f"{to}/api/events", data=body, auth=auth, timeout=5)
+    assert answer.status_code == 202, answer.text
+    jsonschema.validate(answer.json(), schema("Published"))
+    return answer.json()
+
+
+payloads = [1, "text", None, {"a b": ["\u00e4", -1.5e3]}]
+sent = [publish({"topic": f"check/{n}", "payload": p}, other) for n, p in enumerate(payloads)]
+came, watch = [], time.monotonic()
+for frame in follow("topic=check%2F%2B&after=0", node):
+    jsonschema.validate(frame["data"], schema("Event"))
+    assert frame["event"] == frame["data"]["topic"], frame
+    came.append(frame)
+    if len(came) == len(sent):
+        break
+assert time.monotonic() - watch < 15, "events come when they are there"
+assert [frame["data"]["payload"] for frame in came] == payloads, came
+for frame, answer in zip(came, sent, strict=True):
+    same = ("publisher", "epoch", "number")
+    assert [frame["data"][name] for name in same] == [answer[name] for name in same], frame
+rest = follow("topic=check%2F%2B", node, **{"Last-Event-ID": came[1]["id"]})
+assert [next(rest)["id"], next(rest)["id"]] == [frame["id"] for frame in came[2:]]
+rest.close()
 
 # A request that was carried out is not carried out again, whatever it asks for. The other node is
 # asked, which restarts, and is asked again before it does.

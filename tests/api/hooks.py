@@ -1,5 +1,6 @@
 """What schemathesis must know of SPORE: how requests are signed."""
 
+import json
 import os
 import sys
 
@@ -30,6 +31,16 @@ def before_call(context, case, kwargs):
         values = case.body.values()
         if all(isinstance(value, (bool, str)) or type(value) is int for value in values):
             case.body = {"limit": 25} if case.body else {}
+    # The cluster carries few events, and what is published for it is checked elsewhere.
+    if case.path == "/api/events" and isinstance(case.body, dict):
+        if case.body.get("scope", "cluster") == "cluster" and "topic" in case.body:
+            case.body["scope"] = "local"
+            if case.body.get("retained") is True:
+                case.body["retained"] = False
+        # A schema cannot say how long, or how deep, the text of a document may be.
+        text = json.dumps(case.body.get("payload"), ensure_ascii=False)
+        if len(text.encode()) > 256 or text.count("[") + text.count("{") > 6:
+            case.body["payload"] = None
     # Half of all texts of 64 digits are no Ed25519 key, which no schema can say. This one is: that
     # of RFC 8032, section 7.1, test 1.
     key = case.body.get("release_key") if isinstance(case.body, dict) else None

@@ -7,8 +7,8 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::asm;
 use super::compile::Assembly;
+use super::{asm, shrink};
 use crate::{paths, process, toolchain};
 
 /// Repairs and assembles what the compiler wrote; returns the object files.
@@ -24,7 +24,8 @@ fn assemble_text(text: &Path) -> Result<PathBuf> {
     let raw = fs::read_to_string(text)
         .with_context(|| format!("cannot read the compiler's output {}", text.display()))?;
     let repaired = text.with_extension("fixed.s");
-    fs::write(&repaired, asm::repair(&raw).with_context(|| text.display().to_string())?)
+    let correct = asm::repair(&raw).with_context(|| text.display().to_string())?;
+    fs::write(&repaired, shrink::shrink(&correct))
         .with_context(|| format!("cannot write {}", repaired.display()))?;
     assemble(&repaired, &object, &["-mlongcalls", "-Wa,--no-target-align"])?;
     Ok(object)
@@ -100,6 +101,8 @@ pub(crate) fn link(link: &Link<'_>) -> Result<()> {
     let mut gcc = Command::new(toolchain::GCC);
     gcc.arg("-nostdlib").arg("-L").arg(&scripts).arg("-T").arg(scripts.join(link.script));
     gcc.args(["-Wl,--gc-sections", "-Wl,-z,noexecstack", "-Wl,--no-warn-rwx-segments"]);
+    // Else the linker makes short instructions long again, to align what is branched to.
+    gcc.arg("-Wl,--size-opt");
     gcc.arg("-Wl,--orphan-handling=warn");
     gcc.arg(format!("-Wl,-Map={}", map.display()));
     gcc.args(link.objects).arg("-Wl,--start-group");

@@ -8,6 +8,7 @@ mod calls;
 mod compile;
 pub(crate) mod link;
 mod memory;
+mod shrink;
 mod sizes;
 
 use std::fs::{self, File};

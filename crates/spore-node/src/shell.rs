@@ -22,10 +22,14 @@ use spore_core::security::Verdict;
 use spore_core::store::MAX_VALUE;
 use spore_core::tasks::{RunId, TaskRun};
 use spore_core::time::Instant;
+use spore_core::wire::MAX_DATAGRAM;
 use spore_core::{
     Action, Completion, Config, Destination, Fetch, FetchFailed, Key, Node, Profile, Storage,
     Stored,
 };
+
+// A value is written where the next datagram will be.
+const _: () = assert!(MAX_VALUE <= MAX_DATAGRAM);
 
 /// Pause after a failed receive: the network is down, and time must bring it back.
 const RECEIVE_PAUSE: Duration = Duration::from_millis(100);
@@ -167,7 +171,7 @@ impl<'a, S: System> Shell<'a, S> {
         loop {
             self.node.borrow_mut().handle_timeout(now());
             self.node.borrow_mut().handle_elapsed(now());
-            self.act().await;
+            self.act(buf).await;
             self.report();
             if !self.crew.is_deaf() {
                 self.crew.hand_events(&self.node, self);
@@ -199,13 +203,13 @@ impl<'a, S: System> Shell<'a, S> {
         self.left.wait().await;
     }
 
-    async fn act(&self) {
+    async fn act(&self, scratch: &mut [u8]) {
         loop {
             // The borrow must end before the await.
             let action = self.node.borrow_mut().poll_action(now());
             let completion = match action {
                 None => break,
-                Some(Action::Store(key)) => self.store(key).await,
+                Some(Action::Store(key)) => self.store(key, scratch).await,
                 Some(Action::Fetch(fetch)) => {
                     // It takes seconds, in which everything else must go on.
                     self.wanted.signal(fetch);
@@ -257,10 +261,10 @@ impl<'a, S: System> Shell<'a, S> {
         self.crew.enter(&mut self.node.borrow_mut(), (place, run), self, handler)
     }
 
-    async fn store(&self, key: Key) -> Completion {
-        let mut value = [0; MAX_VALUE];
-        let len = self.node.borrow().value(key, &mut value);
-        let value = value.get(..len).unwrap_or_default();
+    /// Has the body keep a value, which is written to `scratch`.
+    async fn store(&self, key: Key, scratch: &mut [u8]) -> Completion {
+        let len = self.node.borrow().value(key, scratch);
+        let value = scratch.get(..len).unwrap_or_default();
         Completion::Store(key, self.system.store(key, value).await)
     }
 

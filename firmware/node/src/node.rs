@@ -38,18 +38,20 @@ use crate::net::driver::{Identity, LinkDriver, NEIGHBORS};
 use crate::net::link::Link;
 use crate::sprockets::{Fitted, ROSTER, fitted};
 
-/// Memory for received frames: two of the longest, or some fifteen datagrams of a quiet cluster.
-const QUEUE_BYTES: usize = 3072;
+/// Memory for received frames: three of the longest that are sent to a node, since its TCP windows and the cluster's
+/// datagrams are of 512 bytes; or some ten datagrams of a quiet cluster.
+const QUEUE_BYTES: usize = 2048;
 
 /// What one TCP connection can hold of a request and of an answer, in bytes. Few requests are longer
-/// than the first; those that are take two segments. Answers come as pieces of about the second.
+/// than the first; those that are take two segments. The second holds the head of an answer and the least
+/// piece of its body.
 const TCP_RECEIVE_BYTES: usize = 512;
-const TCP_TRANSMIT_BYTES: usize = 1024;
+const TCP_TRANSMIT_BYTES: usize = 800;
 
-/// What the UDP socket can hold, in bytes and in datagrams, each way: three of the longest that
+/// What the UDP socket can hold, in bytes and in datagrams, each way: two of the longest that
 /// come, or as many as their number allows of a quiet cluster, and one that goes, since who sends
 /// the next one waits.
-const UDP_RECEIVE_BYTES: usize = 3 * MAX_DATAGRAM;
+const UDP_RECEIVE_BYTES: usize = 2 * MAX_DATAGRAM;
 const UDP_TRANSMIT_BYTES: usize = MAX_DATAGRAM;
 const UDP_DATAGRAMS: usize = 8;
 

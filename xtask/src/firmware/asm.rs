@@ -63,6 +63,28 @@ pub(crate) fn repair(text: &str) -> Result<String> {
     Ok(out)
 }
 
+/// The text with nothing but a stop in the function of this name (as Rust writes it); none if there is no such function.
+pub(crate) fn without(text: &str, function: &str) -> Option<String> {
+    let mut out = String::with_capacity(text.len());
+    let (mut inside, mut found) = (false, false);
+    for line in text.lines() {
+        let directive = line.trim_start();
+        inside &= !directive.starts_with(".size");
+        if !inside {
+            push_line(&mut out, line);
+        }
+        let name = directive.strip_prefix(".type").and_then(|rest| rest.trim().split(',').next());
+        if is_function_type(directive)
+            && let Some(name) = name
+            && format!("{:#}", rustc_demangle::demangle(name)) == function
+        {
+            push_line(&mut out, &format!("{name}:\n\till"));
+            (inside, found) = (true, true);
+        }
+    }
+    found.then_some(out)
+}
+
 fn push_line(out: &mut String, line: &str) {
     out.push_str(line);
     out.push('\n');
@@ -178,6 +200,18 @@ __spore__udivti3:
     fn a_function_without_literals_is_left_alone() {
         let text = "\t.text\n\t.type\tg,@function\ng:\n\tret\n";
         assert_eq!(repair(text).unwrap(), text);
+    }
+
+    #[test]
+    fn a_function_can_be_left_out_by_its_readable_name() {
+        let function = |name: &str| {
+            format!("\t.type\t{name},@function\n{name}:\n\tcall0\tfar\n\tret\n\t.size\t{name}, 1\n")
+        };
+        let mangled = "_RNvC4node4stop";
+        let text = format!("{}{}", function(mangled), function("other"));
+        let left = without(&text, "node::stop").unwrap();
+        assert_eq!(left, text.replacen("\tcall0\tfar\n\tret\n", "\till\n", 1));
+        assert_eq!(without(&text, "node::go"), None);
     }
 
     #[test]

@@ -23,11 +23,36 @@ fn assemble_text(text: &Path) -> Result<PathBuf> {
     let object = text.with_extension("o");
     let raw = fs::read_to_string(text)
         .with_context(|| format!("cannot read the compiler's output {}", text.display()))?;
-    let repaired = text.with_extension("fixed.s");
+    let repaired = repaired(text);
     let correct = asm::repair(&raw).with_context(|| text.display().to_string())?;
     fs::write(&repaired, shrink::shrink(&correct))
         .with_context(|| format!("cannot write {}", repaired.display()))?;
-    assemble(&repaired, &object, &["-mlongcalls", "-Wa,--no-target-align"])?;
+    assemble(&repaired, &object, &COMPILED)?;
+    Ok(object)
+}
+
+/// How GNU's assembler is to take what the compiler wrote.
+const COMPILED: [&str; 2] = ["-mlongcalls", "-Wa,--no-target-align"];
+
+/// Where the repaired text of a compiled file or of its object is.
+fn repaired(file: &Path) -> PathBuf {
+    file.with_extension("fixed.s")
+}
+
+/// Assembles the text that `object` was made of once more, with nothing in the function of this name; returns the
+/// other object.
+///
+/// # Errors
+/// When there is no such function, or the text does not assemble.
+pub(super) fn assemble_without(object: &Path, function: &str) -> Result<PathBuf> {
+    let text = repaired(object);
+    let whole =
+        fs::read_to_string(&text).with_context(|| format!("cannot read {}", text.display()))?;
+    let without = asm::without(&whole, function)
+        .with_context(|| format!("{} has no function {function} of its own", text.display()))?;
+    let (source, object) = (object.with_extension("without.s"), object.with_extension("without.o"));
+    fs::write(&source, without).with_context(|| format!("cannot write {}", source.display()))?;
+    assemble(&source, &object, &COMPILED)?;
     Ok(object)
 }
 

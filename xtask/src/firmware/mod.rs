@@ -191,28 +191,46 @@ pub(crate) fn build(order: &Build) -> Result<Image> {
     let _lock = lock()?;
     let objects = objects(order)?;
     let elf = objects.work.join(format!("{}-{}.elf", order.package, order.board.name()));
+    link_objects(order.board, &objects, &elf)?;
+    let image = Image { sizes: Sizes::of(&elf)?, option: objects.option, elf };
+    println!("  {}", image.sizes);
+    println!("  {} in {:.1} s", image.elf.display(), started.elapsed().as_secs_f32());
+    Ok(image)
+}
+
+/// What the image of `order` would take without the function of this name (as Rust writes it, with its module), and
+/// without all that is there for it alone. That image is linked and good for nothing.
+///
+/// # Errors
+/// As [`build`]; and when there is no such function, since then it was inlined somewhere.
+pub(crate) fn sizes_without(order: &Build, function: &str) -> Result<Sizes> {
+    let _lock = lock()?;
+    let mut objects = objects(order)?;
+    objects.compiled[0] = link::assemble_without(&objects.compiled[0], function)?;
+    let elf = objects.work.join(format!("{}-{}.without.elf", order.package, order.board.name()));
+    link_objects(order.board, &objects, &elf)?;
+    Sizes::of(&elf)
+}
+
+fn link_objects(board: Board, objects: &Objects, elf: &Path) -> Result<()> {
     let all = [objects.handwritten.as_slice(), &objects.compiled].concat();
-    match order.board {
+    match board {
         Board::Emulated => link::link(&link::Link {
             script: "emulated.ld",
             objects: &all,
             archives: link::Archives::Picolibc,
-            output: &elf,
-        })?,
+            output: elf,
+        }),
         Board::Esp01 => {
             println!("  {}", sdk::LICENCE);
             link::link(&link::Link {
                 script: "esp01.ld",
                 objects: &all,
                 archives: link::Archives::Only(&sdk::archives()?),
-                output: &elf,
-            })?;
+                output: elf,
+            })
         }
     }
-    let image = Image { sizes: Sizes::of(&elf)?, option: objects.option, elf };
-    println!("  {}", image.sizes);
-    println!("  {} in {:.1} s", image.elf.display(), started.elapsed().as_secs_f32());
-    Ok(image)
 }
 
 /// Builds the object files of a package, for who does not want an image.

@@ -64,6 +64,11 @@ impl Sizes {
         Ok(sizes)
     }
 
+    /// What an image holds in flash.
+    pub(crate) fn image(&self) -> u64 {
+        self.code + self.rodata + self.iram + self.data + self.ram_rodata
+    }
+
     /// RAM that is taken before the first instruction runs.
     pub(crate) fn statics(&self) -> u64 {
         self.data + self.ram_rodata + self.bss

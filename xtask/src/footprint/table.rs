@@ -209,6 +209,9 @@ what begins with *engine*. Frames are counted for information. With other compil
 
 *emulated* is the firmware on QEMU's board with the chip's limits: it ran. *esp01* is the same node linked
 with Espressif's SDK, lwIP's symbols as dummies: it was linked, and has not run.
+Its limits are the design's: 400,000 bytes with all components, 475,000 with dashboard and updates, of which
+24,576 are kept for the dashboard. Verifying signatures (Ed25519 and SHA-512) belongs to updates: what it takes is
+the difference to the same image linked without it (decisions/0008).
 
 The load is {boards} boards in one cluster with {crowd} members that run in the launcher, as many as a board can list,
 none of which may hold a board for dead. Each board in turn meets {slow_clients} slow clients, of which {seats} hold its seats and

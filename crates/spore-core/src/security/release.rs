@@ -98,6 +98,8 @@ impl Succession {
     /// Whether the successor may be taken. For the body to call, where it has the stack and the
     /// time for it. Weak keys and signatures that are not canonical are refused, so that all
     /// implementations agree.
+    // Not inlined, so that the image can be linked without it, to tell what it takes (`cargo xtask footprint`).
+    #[inline(never)]
     pub fn judge(&self) -> Verdict {
         let successor = VerifyingKey::from_bytes(&self.successor.0);
         if !successor.is_ok_and(|key| !key.is_weak()) {

@@ -16,7 +16,7 @@ use embassy_net_driver::{Capabilities, Driver, HardwareAddress, LinkState, RxTok
 
 use super::arp::{self, End, Neighbors, Operation, Packet, Seconds};
 use super::ethernet::{self, BROADCAST, HEADER_LEN, Header, MacAddress, TYPE_ARP, TYPE_IPV4};
-use super::link::{FRAME_MAX, Link};
+use super::link::{Link, TRANSMIT_MAX};
 
 /// Neighbours to remember: a full cluster, and a few machines that ask.
 pub const NEIGHBORS: usize = 72;
@@ -243,7 +243,7 @@ impl<const QUEUE_BYTES: usize> Driver for LinkDriver<'_, QUEUE_BYTES> {
 
     fn capabilities(&self) -> Capabilities {
         let mut capabilities = Capabilities::default();
-        capabilities.max_transmission_unit = FRAME_MAX - HEADER_LEN;
+        capabilities.max_transmission_unit = TRANSMIT_MAX - HEADER_LEN;
         capabilities.max_burst_size = Some(1);
         capabilities
     }

@@ -12,9 +12,9 @@ pub struct QueueFull;
 ///
 /// Every frame lies in one piece, because the IP stack reads it as one slice. A frame that does
 /// not fit behind the youngest one goes to the beginning of the memory, and the rest behind is
-/// left unused until the queue has moved past it. That is why `BYTES` should be at least twice
-/// the longest frame: then a frame of any length finds room in an empty queue and behind a short
-/// one.
+/// left unused until the queue has moved past it. A frame of any length up to `BYTES` finds room in
+/// an empty queue. One that is longer than half of it may have to wait until the queue is empty; whoever
+/// sends such ones at all must be used to losses.
 pub struct FrameQueue<const BYTES: usize> {
     bytes: [u8; BYTES],
     /// Where the oldest frame begins, if there is one.

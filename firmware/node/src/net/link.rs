@@ -8,6 +8,10 @@ use super::frame_queue::FrameQueue;
 /// The longest Ethernet frame without its check sum: 14 bytes of header, 1,500 of payload.
 pub const FRAME_MAX: usize = 1514;
 
+/// The longest frame that is sent: Ethernet's, IP's and TCP's headers, and 1,024 bytes. No socket here has more to say
+/// at once, and memory for longer ones would lie idle.
+pub const TRANSMIT_MAX: usize = 1078;
+
 /// Shortest Ethernet header: two addresses and a type. Anything shorter is noise.
 pub const FRAME_MIN: usize = 14;
 
@@ -23,14 +27,14 @@ enum Outgoing {
 }
 
 struct TransmitBuffer {
-    frame: [u8; FRAME_MAX],
+    frame: [u8; TRANSMIT_MAX],
     state: Outgoing,
 }
 
 /// Frames on their way between one board and one IP stack.
 ///
 /// `QUEUE_BYTES` is the memory for received frames, see [`FrameQueue`]; one frame of
-/// [`FRAME_MAX`] bytes more is for sending. A received frame that finds no room is dropped and
+/// [`TRANSMIT_MAX`] bytes more is for sending. A received frame that finds no room is dropped and
 /// counted, as a radio does.
 ///
 /// The board calls [`deliver`](Self::deliver), [`start_transmit`](Self::start_transmit) and
@@ -53,7 +57,10 @@ impl<const QUEUE_BYTES: usize> Link<QUEUE_BYTES> {
     pub const fn new() -> Self {
         Self {
             received: RefCell::new(FrameQueue::new()),
-            transmit: RefCell::new(TransmitBuffer { frame: [0; FRAME_MAX], state: Outgoing::Free }),
+            transmit: RefCell::new(TransmitBuffer {
+                frame: [0; TRANSMIT_MAX],
+                state: Outgoing::Free,
+            }),
             waker: RefCell::new(None),
             up: Cell::new(false),
             dropped: Cell::new(0),
@@ -152,7 +159,7 @@ impl<const QUEUE_BYTES: usize> Link<QUEUE_BYTES> {
     /// send after all.
     pub(super) fn write_transmit<R>(
         &self,
-        write: impl FnOnce(&mut [u8; FRAME_MAX]) -> (usize, R),
+        write: impl FnOnce(&mut [u8; TRANSMIT_MAX]) -> (usize, R),
     ) -> R {
         let mut transmit = self.transmit.borrow_mut();
         let (len, result) = write(&mut transmit.frame);

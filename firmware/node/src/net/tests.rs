@@ -15,7 +15,7 @@ use super::arp::{End, LIFETIME, Neighbors, Operation, Packet};
 use super::driver::{Identity, LinkDriver, NEIGHBORS};
 use super::ethernet::{BROADCAST, Header, MacAddress, TYPE_IPV4};
 use super::frame_queue::{FrameQueue, QueueFull};
-use super::link::{FRAME_MAX, Link};
+use super::link::{FRAME_MAX, Link, TRANSMIT_MAX};
 
 const OWN: Identity =
     Identity { mac: [2, 0, 0, 0, 0, 1], ip: Ipv4Addr::new(10, 0, 1, 21), prefix_len: 24 };
@@ -164,10 +164,10 @@ fn received_packet_waits_until_an_answer_could_be_sent() {
     let (link, mut neighbors) = (Link::<4096>::new(), Neighbors::new());
     let mut driver = LinkDriver::new(&link, OWN, &mut neighbors, zero);
     let mut cx = Context::from_waker(Waker::noop());
-    send(&mut driver, Ipv4Addr::BROADCAST, 1500);
+    send(&mut driver, Ipv4Addr::BROADCAST, TRANSMIT_MAX - 14);
     assert!(deliver(&link, &packet_frame(BROADCAST, PEER, Ipv4Addr::BROADCAST, 46)));
     assert!(driver.receive(&mut cx).is_none());
-    assert_eq!(sent(&link).map(|frame| frame.len()), Some(FRAME_MAX));
+    assert_eq!(sent(&link).map(|frame| frame.len()), Some(TRANSMIT_MAX));
     let (rx, _) = driver.receive(&mut cx).expect("the packet is still there");
     assert_eq!(rx.consume(|packet| packet.len()), 46);
 }

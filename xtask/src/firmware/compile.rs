@@ -19,10 +19,9 @@ const CRASH: &str = "Cannot scavenge register without an emergency spill slot";
 /// slot to make one in large frames only. The early rungs change the code a little and hope that the pressure eases.
 /// The last two make slower code, but got everything through that was tried: they keep the register allocator to so
 /// many registers that one stays free (10 to 13 were too many).
-pub(crate) const LADDER: [&str; 8] = [
+pub(crate) const LADDER: [&str; 7] = [
     "",
     "-disable-lsr",
-    "-disable-machine-cse",
     "-pre-RA-sched=source",
     "-pre-RA-sched=linearize",
     "-regalloc=basic",
@@ -36,11 +35,20 @@ pub(crate) const LADDER: [&str; 8] = [
 ///   the reach of short loads and stores. It also keeps most code from LLVM's crash (see [`LADDER`]).
 /// - A copy of more than one word is a call of `memcpy` (2,000).
 /// - Blocks are not duplicated to spare a jump (1,000).
-const SMALL: [&str; 4] = [
+/// - Constants and addresses are made anew where they are needed, instead of kept in registers, of which there are too
+///   few (6,400).
+/// - A `match` of fewer than eight cases is made of branches, not of a table of addresses (1,600).
+/// - Functions that are the same are merged, and loads are not doubled to make one of them redundant (1,200).
+const SMALL: [&str; 9] = [
     "-inline-max-stacksize=64",
     "-max-store-memcpy=1",
     "-tail-dup-placement=0",
     "-disable-tail-duplicate",
+    "-disable-machine-licm",
+    "-disable-machine-cse",
+    "-min-jump-table-entries=8",
+    "-enable-merge-functions",
+    "-enable-load-pre=0",
 ];
 
 /// The crate with the arithmetic helpers; link-time optimisation leaves it out, so it is a second assembler file.

@@ -95,15 +95,20 @@ impl<'a> Node<'a> {
         if let Some(hostname) = &settings.hostname {
             cluster.set_hostname(hostname);
         }
-        let network = Network::new(now, config.radio.as_ref(), stored.network, networks.view());
-        let mut node = Self {
+        let mut network = Network::new(now, config.radio.as_ref(), stored.network, networks.view());
+        let mut poller = Poller::new(now, rng.fork());
+        network.start(&mut Around { now, cluster: &mut cluster, rng: &mut rng });
+        cluster.offer(tasks::offered(config.services, &tasks));
+        tasks::pace_system(now, &tasks, &mut cluster, &mut poller);
+        // Made where the caller wants it: a node is large, and a board's stack is not.
+        Self {
             facts,
             resources: Resources::default(),
             started: now,
             cluster,
             catalogue: config.services,
             assets: config.assets,
-            poller: Poller::new(now, rng.fork()),
+            poller,
             signing: config.key.as_ref().map(SigningKey::derive),
             request_nonces: RequestNonces::new(seed),
             settings: Keeper::new(settings),
@@ -117,11 +122,7 @@ impl<'a> Node<'a> {
             epochs,
             rng,
             traffic: Traffic::default(),
-        };
-        node.with_network(now, Network::start);
-        node.offer();
-        node.pace_system(now);
-        node
+        }
     }
 
     /// Lets `act` do something with the network manager and what it needs of the node.

@@ -35,25 +35,26 @@ use crate::log_line;
 use crate::net::arp::{Neighbors, Seconds};
 use crate::net::datagrams::WithoutOversize;
 use crate::net::driver::{Identity, LinkDriver, NEIGHBORS};
-use crate::net::link::Link;
+use crate::net::link::{Link, TRANSMIT_MAX};
 use crate::sprockets::{Fitted, ROSTER, fitted};
 
 /// Memory for received frames: three of the longest that are sent to a node, since its TCP windows and the cluster's
-/// datagrams are of 512 bytes; or some ten datagrams of a quiet cluster.
-const QUEUE_BYTES: usize = 2048;
+/// datagrams are of 512 bytes; or some nine datagrams of a quiet cluster.
+const QUEUE_BYTES: usize = 1704;
 
 /// What one TCP connection can hold of a request and of an answer, in bytes. Few requests are longer
 /// than the first; those that are take two segments. The second holds the head of an answer and the least
 /// piece of its body.
 const TCP_RECEIVE_BYTES: usize = 512;
 const TCP_TRANSMIT_BYTES: usize = 800;
+const _: () = assert!(TCP_TRANSMIT_BYTES + 54 <= TRANSMIT_MAX, "a full buffer fills one frame");
 
 /// What the UDP socket can hold, in bytes and in datagrams, each way: two of the longest that
 /// come, or as many as their number allows of a quiet cluster, and one that goes, since who sends
 /// the next one waits.
 const UDP_RECEIVE_BYTES: usize = 2 * MAX_DATAGRAM;
 const UDP_TRANSMIT_BYTES: usize = MAX_DATAGRAM;
-const UDP_DATAGRAMS: usize = 8;
+const UDP_DATAGRAMS: usize = 6;
 
 /// What the one outgoing TCP connection can hold, in bytes: a piece of an answer, and a request.
 const CLIENT_RECEIVE_BYTES: usize = 320;

@@ -239,6 +239,8 @@ fn cargo_rustc(build: &Build, rungs: Rungs, files: &Assembly) -> Result<Command>
     if !build.features.is_empty() {
         command.arg("--features").arg(build.features.join(","));
     }
+    // A window of 512 bytes has few places for gaps, and each that smoltcp can remember takes eight bytes a socket.
+    command.env("SMOLTCP_ASSEMBLER_MAX_SEGMENT_COUNT", "1");
     command.env("CARGO_ENCODED_RUSTFLAGS", flags_for_all(build)?.join("\x1f"));
     command.arg("--").arg(format!("--emit=asm={}", files.program.display()));
     if rungs.program > 0 {

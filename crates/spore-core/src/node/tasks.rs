@@ -2,6 +2,8 @@
 
 use super::Node;
 use crate::api::Error;
+use crate::cluster::Cluster;
+use crate::services::poller::Poller;
 use crate::services::{Catalogue, ServiceIds};
 use crate::settings::commit::Ticket;
 use crate::tasks::change::TaskChange;
@@ -92,10 +94,7 @@ impl Node<'_> {
 
     /// Tells the parts of the engine the pace that was set for them.
     pub(super) fn pace_system(&mut self, now: Instant) {
-        let (enabled, interval) = self.tasks.system(System::SendDiscovery);
-        self.cluster.pace_announcements(now, enabled, interval);
-        let (enabled, interval) = self.tasks.system(System::StatusPoll);
-        self.poller.pace(enabled, interval);
+        pace_system(now, &self.tasks, &mut self.cluster, &mut self.poller);
     }
 
     /// Tells the others what this node offers and carries, if they do not know it.
@@ -149,6 +148,19 @@ impl Node<'_> {
             System::StatusPoll => (Some(self.poller.interval()), self.poller.poll_timeout()),
         }
     }
+}
+
+/// Tells the cluster's and the poller's part the pace that was set for them.
+pub(super) fn pace_system(
+    now: Instant,
+    tasks: &Scheduler<'_>,
+    cluster: &mut Cluster<'_>,
+    poller: &mut Poller,
+) {
+    let (enabled, interval) = tasks.system(System::SendDiscovery);
+    cluster.pace_announcements(now, enabled, interval);
+    let (enabled, interval) = tasks.system(System::StatusPoll);
+    poller.pace(enabled, interval);
 }
 
 /// The ids of all that a node offers and carries. Tasks come after the services, as long as there is

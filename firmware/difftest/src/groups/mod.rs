@@ -6,6 +6,7 @@ mod constants;
 mod control;
 mod crypto;
 mod engine;
+mod engine_parts;
 mod executor;
 mod floats;
 mod futures;
@@ -78,6 +79,8 @@ const GROUPS: &[(&str, Group)] = &[
     ("net-driver", link::driver),
     ("engine-codec", engine::codec),
     ("engine-nodes", engine::nodes),
+    ("engine-topics", engine_parts::topics),
+    ("engine-network", engine_parts::radio),
     ("http-server", server::visits),
     ("store", store::values),
 ];

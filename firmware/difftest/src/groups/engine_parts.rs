@@ -82,6 +82,7 @@ fn node(inputs: &mut Inputs) -> Node<'static> {
         services: Catalogue::new(&[]).unwrap_or_default(),
         assets: Assets::NONE,
         tasks: Tasks::EMPTY,
+        sprockets: &[],
         timing: Default::default(),
         radio: Some(RadioConfig {
             kind: Radio::Modelled,

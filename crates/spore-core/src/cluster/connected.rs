@@ -35,7 +35,7 @@ impl Cluster<'_> {
         while let Some(member) = self.table.rows_mut().iter_mut().find(suspected) {
             (member.status, member.since) = (Status::Active, now);
             let id = member.id;
-            self.notify(Event::MemberReturned(id));
+            self.notify(now, Event::MemberReturned(id));
         }
         self.doubt_deaths(now);
     }

@@ -11,6 +11,7 @@ mod misuse;
 mod openapi;
 mod output;
 mod paths;
+mod radio;
 mod secret_file;
 mod service;
 mod shell;
@@ -68,6 +69,7 @@ enum Command {
     Subscribe(commands::subscribe::Subscribe),
     Tasks(commands::tasks::Tasks),
     Restart(commands::restart::Restart),
+    Network(commands::network::Network),
     Repair(commands::repair::Repair),
     Key(commands::key::Key),
     Sign(commands::sign::Sign),
@@ -126,6 +128,7 @@ pub fn main() -> ExitCode {
         Command::Subscribe(subscribe) => subscribe.run(),
         Command::Tasks(tasks) => tasks.run(),
         Command::Restart(restart) => restart.run(),
+        Command::Network(network) => network.run(),
         Command::Repair(repair) => repair.run(),
         Command::Key(key) => key.run(),
         Command::Sign(sign) => sign.run(),

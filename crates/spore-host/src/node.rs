@@ -2,6 +2,7 @@
 
 use crate::faults::{Faults, Faulty, Hears};
 use crate::net::{BindError, Sockets};
+use crate::radio::{Driver, ModelledRadio};
 use crate::services::{REPLY_MAX, Services};
 use crate::sprockets::{HostSprockets, Watchdog, has_bitten};
 use crate::state::{FolderError, Memory, StateFolder};
@@ -53,6 +54,8 @@ pub struct Settings {
     pub sprockets: HostSprockets,
     /// What befalls the datagrams that come in, to try a cluster under bad radio.
     pub faults: Faults,
+    /// A radio that is modelled; without one, the node is wired.
+    pub radio: Option<ModelledRadio>,
 }
 
 /// A node whose addresses and folder are taken, ready to run.
@@ -155,9 +158,11 @@ fn live(
         tasks: roster.tasks(),
         sprockets: roster.sprockets(),
         timing: Timing::DEFAULT,
-        radio: None,
+        radio: settings.radio.as_ref().map(ModelledRadio::config),
     };
     let restart = Rc::new(Signal::new());
+    let radio = settings.radio.as_ref().map(|radio| Driver::new(radio, settings.address));
+    let radio = radio.map(Rc::new);
     let system = HostSystem {
         hostname: settings.hostname.to_string(),
         address: settings.address,
@@ -169,6 +174,7 @@ fn live(
         watchdog: (!roster.sprockets().is_empty())
             .then(|| Watchdog::start(settings.hostname.as_str())),
         restart: Rc::clone(&restart),
+        radio: radio.clone(),
     };
     let mut storage = Box::new(Storage::<Host>::NEW);
     let values = system.load();
@@ -197,7 +203,13 @@ fn live(
         restart.wait().await;
         Ending::Restarted
     };
-    let node = Box::pin(drive(&shell, &sockets, &settings.faults));
+    let air = async {
+        match &radio {
+            Some(radio) => radio.run(&shell).await,
+            None => std::future::pending().await,
+        }
+    };
+    let node = Box::pin(or(drive(&shell, &sockets, &settings.faults), air));
     // The node itself never ends.
     let Either::First(ending) = block_on(select(or(goodbye, restarted), node));
     ending

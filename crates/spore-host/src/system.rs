@@ -1,6 +1,7 @@
 //! A Linux process as the body of a node.
 
 use crate::memory;
+use crate::radio::Driver;
 use crate::services::Services;
 use crate::sprockets::{self, Watchdog};
 use crate::state::{Found, Memory};
@@ -9,6 +10,7 @@ use embassy_sync::blocking_mutex::raw::NoopRawMutex;
 use embassy_sync::signal::Signal;
 use log::{info, warn};
 use spore_core::api::ServiceRequest;
+use spore_core::network::RadioCommand;
 use spore_core::node::StoreFailed;
 use spore_core::security::{Succession, Verdict};
 use spore_core::tasks::TaskRun;
@@ -30,6 +32,8 @@ pub(crate) struct HostSystem {
     pub(crate) tasks: CommandTasks,
     /// Watches the sprockets, if there are any.
     pub(crate) watchdog: Option<Watchdog>,
+    /// Its radio, if it is not wired.
+    pub(crate) radio: Option<Rc<Driver>>,
     /// Raised to end the node, which is then started again.
     pub(crate) restart: Rc<Signal<NoopRawMutex, ()>>,
 }
@@ -81,6 +85,12 @@ impl System for HostSystem {
 
     fn verify(&self, succession: &Succession) -> Verdict {
         succession.judge()
+    }
+
+    fn radio(&self, command: RadioCommand, node: &Node<'_>) {
+        if let Some(radio) = &self.radio {
+            radio.command(command, node.station());
+        }
     }
 
     async fn restart(&self) -> ! {

@@ -6,6 +6,7 @@ use crate::flash::NorChip;
 use crate::nonces::Last;
 use crate::report::Traffic;
 use crate::simulation::memory::{Pending, SECTORS};
+use spore_core::network::{Credentials, RadioCommand};
 use spore_core::security::Verdict;
 use spore_core::store::MAX_VALUE;
 use spore_core::tasks::TaskRun;
@@ -13,6 +14,7 @@ use spore_core::wire::{EventKey, MAX_DATAGRAM};
 use spore_core::{
     Action, Completion, Destination, Event, Facts, Fetch, Filter, Hostname, Key, Node,
 };
+use spore_radio::RadioModel;
 use std::collections::VecDeque;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::rc::Rc;
@@ -38,6 +40,8 @@ pub(crate) struct Body {
 pub(crate) struct Running {
     pub(crate) engine: Engine,
     pub(crate) clock: Clock,
+    /// Its radio, if it is not wired.
+    pub(crate) radio: Option<RadioModel>,
     /// Since when its time is to be added to the traffic.
     pub(crate) since: Duration,
     /// When it wants to be woken.
@@ -68,6 +72,8 @@ pub(crate) struct Output {
     pub(crate) deliveries: Vec<(u32, Option<EventKey>, Option<Event>)>,
     pub(crate) fetches: Vec<Fetch>,
     pub(crate) runs: Vec<TaskRun>,
+    /// Commands for the radio, with the credentials of the moment.
+    pub(crate) commands: Vec<(RadioCommand, Option<Credentials>)>,
 }
 
 impl Body {
@@ -105,6 +111,7 @@ impl Running {
         output.events.clear();
         output.deliveries.clear();
         output.fetches.clear();
+        output.commands.clear();
         let mut last = self.delivered;
         output.runs.clear();
         let deadline = self.engine.with(|node| {
@@ -121,9 +128,10 @@ impl Running {
                         let verdict = verdict.unwrap_or(Verdict::Unsigned);
                         node.handle_completion(local, Completion::Verify(verdict));
                     }
-                    // All simulated nodes are wired.
-                    Action::Radio(_) => (),
                     Action::RunTask(index) => output.runs.extend(node.task_run(index)),
+                    Action::Radio(command) => {
+                        output.commands.push((command, node.station().copied()));
+                    }
                     Action::Restart => output.restart = true,
                 }
             }

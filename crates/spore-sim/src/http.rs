@@ -5,7 +5,6 @@
 //! one second and then after two (RFC 6298 has the first and doubles it); if the third try is lost too, the fetch has failed. So one-way partitions
 //! and heavy loss break fetches, and latency adds up as it does. An answer counts as one leg, however long it is.
 
-use crate::body::Body;
 use crate::log::Entry;
 use crate::network::Passage;
 use crate::queue::Event;
@@ -73,7 +72,7 @@ impl Simulation {
         body.traffic.fetches += 1;
         let boot = body.boot;
         let address = SocketAddrV4::new(*fetch.address.ip(), self.scenario.port);
-        let to = Body::index(address, self.scenario.port, self.bodies.len());
+        let to = self.node_at(address);
         let fails = self.rng.f64() < self.scenario.fetch_failure;
         let way = to.filter(|_| !fails).and_then(|to| {
             let there = self.leg(node, to)? + self.leg(to, node)? + self.leg(node, to)?;
@@ -123,6 +122,9 @@ impl Simulation {
 
     /// How long it takes until something that is repeated if it is lost gets through.
     fn leg(&mut self, from: usize, to: usize) -> Option<Duration> {
+        if self.scenario.wifi.is_some() && !self.are_in_reach(from, to) {
+            return None;
+        }
         let (passage, nothing) = (Passage { from, to, broadcast: false }, Rc::from([]));
         let mut waited = Duration::ZERO;
         let mut pauses = RETRANSMISSIONS.into_iter();

@@ -22,6 +22,8 @@ pub(crate) enum Event {
     Fetched { node: usize, boot: u32, answer: Option<Rc<[u8]>> },
     /// A run of a task ends; void in another boot.
     Ran { node: usize, boot: u32, index: u8 },
+    /// A node's radio may have something to report; void in another boot.
+    Radio { node: usize, boot: u32 },
     /// A stall ends; void in another boot, or if the stall was prolonged.
     Resume { node: usize, boot: u32 },
     /// A node of the scenario's first ones starts.

@@ -2,9 +2,11 @@
 
 pub use crate::engine::Capacity;
 pub use crate::network::Conditions;
+pub use spore_radio::Router;
 
 use spore_core::Catalogue;
 use spore_core::config::{DEFAULT_PORT, Timing};
+use spore_core::network::{Credentials, Password};
 use spore_core::tasks::Tasks;
 use std::fmt;
 use std::time::Duration;
@@ -32,6 +34,8 @@ pub struct Scenario {
     pub start_within: Duration,
     /// The behaviour of the network, until a [`Command::Conditions`]. Default: a clean one.
     pub conditions: Conditions,
+    /// The WiFi, if the nodes are not wired. Default: they are.
+    pub wifi: Option<Wifi>,
     /// How wrong the nodes' clocks are.
     pub clocks: Clocks,
     /// How the nodes remember.
@@ -65,6 +69,7 @@ impl Default for Scenario {
             esp01: 0,
             start_within: Duration::ZERO,
             conditions: Conditions::default(),
+            wifi: None,
             clocks: Clocks::default(),
             flash: Flash::default(),
             services: Catalogue::EMPTY,
@@ -77,6 +82,18 @@ impl Default for Scenario {
             script: Vec::new(),
         }
     }
+}
+
+/// What is on the air, and what all nodes with their radios know of it. Radios and routers are those of
+/// [`spore_radio`]; two nodes reach each other if they are in networks of the same name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wifi {
+    /// The routers, until a [`Command::Air`].
+    pub routers: Vec<Router>,
+    /// With what a node connects to which nothing else was given.
+    pub credentials: Option<Credentials>,
+    /// The password of the nodes' own access points.
+    pub password: Password,
 }
 
 /// The nodes' own clocks. Each boot of each node draws one.
@@ -173,6 +190,13 @@ pub enum Command {
     Isolate(Vec<usize>),
     /// Everyone reaches everyone.
     Heal,
+    /// These routers are on the air from now on, and no others.
+    Air(Vec<Router>),
+    /// Somebody wants to be on the access point of a node, whenever it is open. Nothing happens if
+    /// it does not run, or is wired.
+    JoinAccessPoint(usize),
+    /// One of them does not want to be any more.
+    LeaveAccessPoint(usize),
     /// The network behaves like this from now on.
     Conditions(Conditions),
 }
@@ -294,10 +318,11 @@ impl Command {
             Self::Restart(node, _) | Self::Stall(node, _) | Self::Offer(node, _) => known(node),
             Self::Publish(node, _) => known(node),
             Self::StepClock(node, _) => known(node),
+            Self::JoinAccessPoint(node) | Self::LeaveAccessPoint(node) => known(node),
             Self::CopyMemory { from, to } => known(from).and_then(|()| known(to)),
             Self::Block { from, to } => from.iter().chain(to).try_for_each(known),
             Self::Isolate(group) => group.iter().try_for_each(known),
-            Self::Heal => Ok(()),
+            Self::Heal | Self::Air(_) => Ok(()),
             Self::Conditions(conditions) => conditions.validate(),
         }
     }

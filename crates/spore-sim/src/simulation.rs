@@ -2,6 +2,7 @@
 
 mod commands;
 pub(crate) mod memory;
+mod radio;
 mod tasks;
 
 use crate::body::{Body, Output, Running};
@@ -15,6 +16,7 @@ use crate::scenario::{Command, Memory, Publication, Scenario, ScenarioError};
 use crate::watch::Watch;
 use fastrand::Rng;
 use spore_core::{ClusterKey, Destination, Filter, Node, PublishError, Scope};
+use spore_radio::Router;
 use std::collections::VecDeque;
 use std::net::SocketAddrV4;
 use std::rc::Rc;
@@ -52,6 +54,8 @@ pub struct Simulation {
     pub(crate) queue: Queue,
     pub(crate) bodies: Vec<Body>,
     pub(crate) network: Network,
+    /// The routers on the air.
+    pub(crate) air: Vec<Router>,
     pub(crate) rng: Rng,
     pub(crate) watch: Watch,
     pub(crate) nonces: Nonces,
@@ -93,6 +97,7 @@ impl Simulation {
             now: Duration::ZERO,
             queue,
             network,
+            air: scenario.wifi.as_ref().map_or_else(Vec::new, |wifi| wifi.routers.clone()),
             rng,
             nonces: Nonces::default(),
             ledger: Ledger::default(),
@@ -264,6 +269,7 @@ impl Simulation {
             Event::Asked { from, boot, to } => self.asked(from, boot, to),
             Event::Fetched { node, boot, answer } => self.fetched(node, boot, answer),
             Event::Ran { node, boot, index } => self.ran(node, boot, index),
+            Event::Radio { node, boot } => self.hear_radio(node, boot),
             Event::Resume { node, boot } => self.resume(node, boot),
             Event::FirstStart { node } => {
                 self.watch.formed();
@@ -293,6 +299,9 @@ impl Simulation {
     fn deliver(&mut self, to: usize, from: SocketAddrV4, bytes: &Rc<[u8]>) {
         let body = &mut self.bodies[to];
         let Some(life) = &mut body.life else { return };
+        if life.radio.as_ref().is_some_and(|radio| !radio.carries(&self.air)) {
+            return;
+        }
         if let Some(stall) = &mut life.stall {
             if stall.inbox.len() < INBOX {
                 stall.inbox.push_back((from, Rc::clone(bytes)));
@@ -342,6 +351,9 @@ impl Simulation {
             self.watch.note(self.now);
         }
         let left = life.engine.node().has_left();
+        for (command, credentials) in output.commands.drain(..) {
+            self.command_radio(node, command, credentials.as_ref());
+        }
         for fetch in output.fetches.drain(..) {
             self.fetch(node, &fetch);
         }
@@ -388,7 +400,7 @@ impl Simulation {
                 }
             }
             Destination::Unicast(to) => {
-                if let Some(to) = Body::index(to, self.scenario.port, self.bodies.len()) {
+                if let Some(to) = self.node_at(to) {
                     self.carry(&Passage { from, to, broadcast: false }, bytes);
                 }
             }
@@ -396,6 +408,9 @@ impl Simulation {
     }
 
     fn carry(&mut self, passage: &Passage, bytes: &Rc<[u8]>) {
+        if self.scenario.wifi.is_some() && !self.are_in_reach(passage.from, passage.to) {
+            return;
+        }
         self.network.carry(passage, bytes, &mut self.flights);
         let (from, to) = (self.bodies[passage.from].address, passage.to);
         for Flight { delay, bytes } in self.flights.drain(..) {

@@ -6,6 +6,7 @@ pub(crate) mod key;
 pub(crate) mod logs;
 pub(crate) mod man;
 pub(crate) mod members;
+pub(crate) mod network;
 pub(crate) mod new_sprocket;
 pub(crate) mod node;
 pub(crate) mod openapi;

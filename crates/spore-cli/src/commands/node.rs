@@ -6,6 +6,7 @@ use crate::key_file::KeyFile;
 use crate::misuse::Misuse;
 use crate::output::print_line;
 use crate::paths;
+use crate::radio::Radio;
 use anyhow::{Context as _, Result};
 use clap::Args;
 use spore_core::Hostname;
@@ -70,7 +71,9 @@ pub(crate) struct Options {
     #[arg(long = "task", value_name = "NAME=SECONDS:COMMAND")]
     tasks: Vec<CommandTask>,
     #[command(flatten)]
-    radio: BadRadio,
+    faults: BadRadio,
+    #[command(flatten)]
+    radio: Radio,
 }
 
 const EXAMPLES: &str = "\
@@ -108,7 +111,8 @@ impl Options {
             services,
             tasks,
             sprockets,
-            faults: self.radio.faults(0)?,
+            faults: self.faults.faults(0)?,
+            radio: self.radio.model()?,
         };
         let node = HostNode::bind(settings).map_err(|error| match error {
             BindError::Sprockets(error) => Misuse::error(error),

@@ -80,6 +80,7 @@ impl Up {
                 tasks: CommandTasks::default(),
                 sprockets: HostSprockets::none(),
                 faults: self.radio.faults(n)?,
+                radio: None,
             };
             nodes.push(HostNode::bind(settings)?);
         }

@@ -9,6 +9,7 @@ mod junk;
 mod keys;
 mod load;
 mod logs;
+mod network;
 mod pipes;
 mod services;
 mod signed;

@@ -1,7 +1,8 @@
 //! What follows from being in a network again, or in another one.
 
-use super::member::Status;
+use super::member::{Member, Status};
 use super::{Cluster, discovery, probe};
+use crate::node::Event;
 use crate::time::Instant;
 use crate::wire::Rumor;
 use core::net::Ipv4Addr;
@@ -12,8 +13,8 @@ impl Cluster<'_> {
     ///
     /// It begins like one that starts: it announces itself, and calls the members that it
     /// remembers. Whom it knows may have been cut off just as long, and be back a little later: so
-    /// suspects have all their time before them, each of the dead is asked once, and the node
-    /// judges slowly until it has reached others (its local health is at its worst).
+    /// nobody is suspected any more, each of the dead is asked once, and the node judges slowly
+    /// until it has reached others (its local health is at its worst).
     pub(crate) fn connected(&mut self, now: Instant, here: Ipv4Addr) {
         if let Rumor::Alive { address, status_version, .. } = &mut self.own.rumor
             && *address != here
@@ -30,10 +31,11 @@ impl Cluster<'_> {
             return;
         }
         self.health.worsen(u8::MAX);
-        for member in self.table.rows_mut() {
-            if member.status == Status::Suspect {
-                member.since = now;
-            }
+        let suspected = |member: &&mut Member| member.status == Status::Suspect;
+        while let Some(member) = self.table.rows_mut().iter_mut().find(suspected) {
+            (member.status, member.since) = (Status::Active, now);
+            let id = member.id;
+            self.notify(now, Event::MemberReturned(id));
         }
         self.doubt_deaths(now);
     }

@@ -10,7 +10,9 @@ use crate::network::Network;
 use crate::queue::Event;
 use crate::scenario::{Command, Memory};
 use spore_core::api::Assets;
+use spore_core::network::{Radio, RadioConfig};
 use spore_core::{Catalogue, Config, Seed, Stored};
+use spore_radio::RadioModel;
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -50,6 +52,9 @@ impl Simulation {
                 });
             }
             Command::Heal => self.change_network(|network| network.partition.heal()),
+            Command::Air(routers) => self.set_air(routers),
+            Command::JoinAccessPoint(node) => self.set_client(node, true),
+            Command::LeaveAccessPoint(node) => self.set_client(node, false),
             Command::Conditions(conditions) => {
                 self.change_network(|network| network.set_conditions(&conditions));
             }
@@ -84,8 +89,14 @@ impl Simulation {
             tasks: self.scenario.tasks,
             sprockets: &[],
             timing: self.scenario.timing,
-            radio: None,
+            radio: self.scenario.wifi.as_ref().map(|wifi| RadioConfig {
+                kind: Radio::Modelled,
+                password: wifi.password,
+                credentials: wifi.credentials,
+            }),
         };
+        // Only then, so that wired worlds are what they were.
+        let radio = config.radio.is_some().then(|| RadioModel::new(self.rng.fork()));
         let (local, capacity) = (clock.local(self.now), self.scenario.capacity(node));
         let mut stored = Stored::default();
         let remembered = body.remembered();
@@ -103,6 +114,7 @@ impl Simulation {
         body.life = Some(Running {
             engine,
             clock,
+            radio,
             since,
             wake: None,
             stall: None,

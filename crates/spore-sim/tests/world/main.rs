@@ -24,6 +24,7 @@ mod services;
 mod tasks;
 mod traffic;
 mod warm;
+mod wifi;
 
 use spore_sim::network::Loss;
 use spore_sim::scenario::Conditions;

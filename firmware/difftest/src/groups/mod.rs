@@ -17,6 +17,7 @@ mod network;
 mod server;
 mod slices;
 mod store;
+mod tasks;
 mod text;
 mod time;
 
@@ -78,6 +79,7 @@ const GROUPS: &[(&str, Group)] = &[
     ("net-driver", link::driver),
     ("engine-codec", engine::codec),
     ("engine-nodes", engine::nodes),
+    ("engine-tasks", tasks::scheduler),
     ("http-server", server::visits),
     ("store", store::values),
 ];

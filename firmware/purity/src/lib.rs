@@ -11,6 +11,7 @@ use spore_core::api::{Body, Request, Response};
 use spore_core::cluster::{Member, Outgoing};
 use spore_core::network::RadioEvent;
 use spore_core::profile::Esp01;
+use spore_core::tasks::TaskRun;
 use spore_core::time::Instant;
 use spore_core::{
     Action, Catalogue, Completion, Config, Event, Facts, Key, Node, NodeId, Resources, Seed,
@@ -93,6 +94,12 @@ export! {
     }
     fn handle_timeout(node: &mut Node<'a>, now: Instant) {
         node.handle_timeout(now)
+    }
+    fn handle_elapsed(node: &mut Node<'a>, now: Instant) {
+        node.handle_elapsed(now)
+    }
+    fn task_run(node: &Node<'a>, index: u8) -> Option<TaskRun> {
+        node.task_run(index)
     }
     fn poll_body(node: &Node<'a>, now: Instant, body: &mut Body, buf: &mut [u8]) -> usize {
         node.poll_body(now, body, buf)

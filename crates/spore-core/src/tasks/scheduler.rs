@@ -216,8 +216,8 @@ impl<'a> Scheduler<'a> {
         self.settling = now;
     }
 
-    /// The task of the program that is to run now, if one is. `owns` tells whether this node is to run
-    /// a clustered one.
+    /// The task of the program that is to run now, if one is: one that was asked for, or the one that
+    /// has been due longest, so that none starves. `owns` tells whether this node is to run a clustered one.
     pub(crate) fn poll(
         &mut self,
         now: Instant,
@@ -225,20 +225,28 @@ impl<'a> Scheduler<'a> {
     ) -> Option<u8> {
         let settled = now.since(self.settling) >= SETTLING;
         let user = self.states.get_mut(System::ALL.len()..).unwrap_or_default();
-        for (index, (spec, state)) in (0u8..).zip(self.tasks.specs().iter().zip(user)) {
+        for (index, state) in (0u8..).zip(user.iter_mut()) {
             if state.take_asked() {
                 state.begin(now);
                 return Some(index);
             }
-            let Some(missed) = state.take_due(now, spec.is_once()) else { continue };
+        }
+        // Each due time that is not run here is over then, so this ends.
+        loop {
+            let due = |state: &TaskState| state.wake().filter(|due| *due <= now);
+            let waiting = user.iter().enumerate();
+            let (index, _) = waiting
+                .filter_map(|(index, state)| Some((index, due(state)?)))
+                .min_by_key(|(_, due)| *due)?;
+            let (spec, state) = (self.tasks.specs().get(index)?, user.get_mut(index)?);
+            let missed = state.take_due(now, spec.is_once())?;
             if spec.is_clustered() && !(settled && owns(spec)) {
                 continue;
             }
             state.miss(missed);
             state.begin(now);
-            return Some(index);
+            return u8::try_from(index).ok();
         }
-        None
     }
 
     /// When to call [`poll`](Self::poll) next, if nothing else happens.

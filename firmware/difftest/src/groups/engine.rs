@@ -6,7 +6,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::net::{Ipv4Addr, SocketAddrV4};
 
-use spore_core::api::{Assets, MIN_PIECE, Method, Methods, Policy, Request};
+use spore_core::api::{Assets, MIN_PIECE, Method, Methods, Policy, Request, Response};
 use spore_core::profile::Esp01;
 use spore_core::security::{Header, Sealer, Token};
 use spore_core::services::ServiceIds;
@@ -394,15 +394,20 @@ fn ask(node: &mut Node<'_>, now: Instant, trace: &mut Trace<'_>) {
                 "{method:?} {path} {} {:?}",
                 response.status, response.allow
             ));
-            let mut piece = [0; MIN_PIECE];
-            loop {
-                let len = node.poll_body(now, &mut response.body, &mut piece);
-                if len == 0 {
-                    break;
-                }
-                trace.text(core::str::from_utf8(&piece[..len]).unwrap_or("not UTF-8"));
-            }
+            show(node, now, &mut response, trace);
         }
     }
     trace.display(format_args!("{:?}", node.traffic()));
+}
+
+/// Reads an answer to its end.
+pub(super) fn show(node: &Node<'_>, now: Instant, response: &mut Response, trace: &mut Trace<'_>) {
+    let mut piece = [0; MIN_PIECE];
+    loop {
+        let len = node.poll_body(now, &mut response.body, &mut piece);
+        if len == 0 {
+            break;
+        }
+        trace.text(core::str::from_utf8(&piece[..len]).unwrap_or("not UTF-8"));
+    }
 }

@@ -18,6 +18,7 @@ mod network;
 mod server;
 mod slices;
 mod store;
+mod tasks;
 mod text;
 mod time;
 
@@ -81,6 +82,7 @@ const GROUPS: &[(&str, Group)] = &[
     ("engine-nodes", engine::nodes),
     ("engine-topics", engine_parts::topics),
     ("engine-network", engine_parts::radio),
+    ("engine-tasks", tasks::scheduler),
     ("http-server", server::visits),
     ("store", store::values),
 ];

@@ -242,18 +242,31 @@ fn literal<'a>(line: &&'a str) -> Option<(&'a str, &'a str)> {
     rest.strip_prefix([' ', '\t'])?.trim().split_once(", ")
 }
 
-/// The lines between `.type` and `.size` of each function.
+/// The lines between `.type` and `.size` of each function in flash. What is placed elsewhere, in instruction RAM, may
+/// run while the flash cannot be read, so it must not call what is shared.
 fn functions(lines: &[&str]) -> Vec<Range<usize>> {
     let mut found = Vec::new();
-    let mut start = None;
+    let (mut start, mut in_flash) = (None, true);
     for (at, line) in lines.iter().enumerate() {
-        if super::is_begin(line) {
+        if let Some(section) = section(line) {
+            in_flash = section == ".text" || section.starts_with(".text.");
+        } else if super::is_begin(line) && in_flash {
             start = Some(at + 1);
         } else if line.trim_start().starts_with(".size") {
             found.extend(start.take().map(|start| start..at));
         }
     }
     found
+}
+
+/// The section that follows.
+fn section(line: &str) -> Option<&str> {
+    let line = line.trim();
+    if line == ".text" {
+        return Some(line);
+    }
+    let named = line.strip_prefix(".section")?.trim_start();
+    named.split(',').next().map(str::trim_end)
 }
 
 #[cfg(test)]
@@ -318,6 +331,18 @@ mod tests {
         assert!(!functions.contains("l32r"), "{functions}");
         assert!(shared.contains("\t.literal .Lspore_shared_0_0, table+4\n"), "{shared}");
         assert!(shared.contains("\tl32r\ta8, .Lspore_shared_0_0\n"), "{shared}");
+    }
+
+    #[test]
+    fn functions_in_instruction_ram_keep_their_code() {
+        let code = format!("{RUN}\tcall0\tother\n");
+        let text: String = ["f", "gg", "hhh"]
+            .map(|name| {
+                let function = function(name, &code);
+                format!("\t.section\t.iram.text.{name},\"ax\",@progbits\n{function}")
+            })
+            .concat();
+        assert_eq!(apply(&text), text);
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod firmware;
 mod footprint;
 mod machine;
 mod paths;
+mod portal;
 mod process;
 #[cfg(test)]
 mod promises;
@@ -37,6 +38,7 @@ enum Command {
     Doctor(doctor::Doctor),
     Firmware(firmware::Firmware),
     Footprint(footprint::Footprint),
+    Portal(portal::Portal),
     Purity(purity::Purity),
     Sdk(sdk::Sdk),
     Soak(soak::Soak),
@@ -44,8 +46,12 @@ enum Command {
 
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
-        // Its exit code also tells that the test could not be run.
+        // Their exit codes also tell that the test could not be run.
         Command::E2e(command) => match command.run() {
+            Ok(code) => return code,
+            Err(error) => Err(error),
+        },
+        Command::Portal(command) => match command.run() {
             Ok(code) => return code,
             Err(error) => Err(error),
         },

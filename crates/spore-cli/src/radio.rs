@@ -3,7 +3,8 @@
 use anyhow::{Context as _, Result};
 use clap::Args;
 use spore_core::network::{Credentials, Password};
-use spore_host::ModelledRadio;
+use spore_host::{AccessPoint, ModelledRadio};
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
 /// What its access point is protected with: nothing is on the air.
@@ -18,6 +19,10 @@ pub(crate) struct Radio {
     /// The network that the node knows from the start, as long as it was not given another one
     #[arg(long, value_name = "NAME:PASSWORD", requires = "radio")]
     wifi: Option<spore_host::Router>,
+    /// Where the node's access point is: one of this machine's addresses, on a network that has nothing but those who are to join
+    /// it. While the access point is open, DHCP, DNS and the page are served there, on ports 67, 53 and 80
+    #[arg(long, value_name = "ADDRESS", requires = "radio")]
+    access_point: Option<Ipv4Addr>,
 }
 
 impl Radio {
@@ -30,6 +35,7 @@ impl Radio {
         let credentials =
             credentials.map(|it| Credentials { ssid: it.ssid, password: it.password });
         let password = Password::new(ACCESS_POINT_PASSWORD)?;
-        Ok(Some(ModelledRadio { air, credentials, password }))
+        let access_point = self.access_point.map(AccessPoint::new);
+        Ok(Some(ModelledRadio { air, credentials, password, access_point }))
     }
 }

@@ -106,17 +106,27 @@ impl Sockets {
 }
 
 fn udp(address: SocketAddrV4, shared: bool) -> Result<UdpSocket, BindError> {
+    udp_of(None, address, shared)
+}
+
+/// A UDP socket, of one interface only if that is named.
+pub(crate) fn udp_of(
+    interface: Option<&str>,
+    address: SocketAddrV4,
+    shared: bool,
+) -> Result<UdpSocket, BindError> {
     let open = || -> io::Result<UdpSocket> {
         let socket = Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP))?;
         socket.set_reuse_address(shared)?;
         socket.set_broadcast(true)?;
+        socket.bind_device(interface.map(str::as_bytes))?;
         socket.bind(&address.into())?;
         Ok(UdpSocket::new(Async::new(socket.into())?))
     };
     open().map_err(|error| BindError::Udp(address, error))
 }
 
-fn tcp(address: SocketAddrV4) -> Result<Acceptor, BindError> {
+pub(crate) fn tcp(address: SocketAddrV4) -> Result<Acceptor, BindError> {
     let listener = Async::<TcpListener>::bind(address);
     listener.map(Acceptor).map_err(|error| BindError::Tcp(address, error))
 }
@@ -141,15 +151,20 @@ fn broadcast_address(address: Ipv4Addr) -> Result<Ipv4Addr, BindError> {
     if address.is_loopback() {
         return Ok(Ipv4Addr::new(127, 255, 255, 255));
     }
+    Ok(interface(address)?.1)
+}
+
+/// The interface that has `address`, and its broadcast address.
+pub(crate) fn interface(address: Ipv4Addr) -> Result<(String, Ipv4Addr), BindError> {
     let interfaces = if_addrs::get_if_addrs().map_err(BindError::Interfaces)?;
     let ours = interfaces.into_iter().filter_map(|interface| match interface.addr {
-        if_addrs::IfAddr::V4(v4) => Some(v4),
+        if_addrs::IfAddr::V4(v4) => Some((interface.name, v4)),
         if_addrs::IfAddr::V6(_) => None,
     });
     let mut there = Vec::new();
-    for v4 in ours {
+    for (name, v4) in ours {
         if v4.ip == address {
-            return Ok(v4.broadcast.unwrap_or(Ipv4Addr::BROADCAST));
+            return Ok((name, v4.broadcast.unwrap_or(Ipv4Addr::BROADCAST)));
         }
         there.push(v4.ip);
     }

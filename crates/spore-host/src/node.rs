@@ -2,6 +2,7 @@
 
 use crate::faults::{Faults, Faulty, Hears};
 use crate::net::{BindError, Sockets};
+use crate::portal::AccessPoint;
 use crate::radio::{Driver, ModelledRadio};
 use crate::services::{REPLY_MAX, Services};
 use crate::sprockets::{HostSprockets, Watchdog, has_bitten};
@@ -10,7 +11,7 @@ use crate::stop::Stop;
 use crate::system::{HostSystem, Reason};
 use crate::tasks::CommandTasks;
 use crate::{CONNECTIONS, STREAMS};
-use embassy_futures::join::{join, join_array, join3, join4};
+use embassy_futures::join::{join, join_array, join3, join5};
 use embassy_futures::select::{Either, select};
 use embassy_sync::signal::Signal;
 use futures_lite::future::{block_on, or};
@@ -22,6 +23,7 @@ use spore_core::sprockets::Roster;
 use spore_core::wire::MAX_DATAGRAM;
 use spore_core::{ClusterKey, Config, Hostname, Seed, Storage, Stored};
 use spore_node::http::{BODY_MAX, BUFFER_LEN, Server, Timeouts};
+use spore_node::provision::PAGE;
 use spore_node::sprocket::Crew;
 use spore_node::{Shell, client};
 use std::cell::RefCell;
@@ -58,6 +60,12 @@ pub struct Settings {
     pub radio: Option<ModelledRadio>,
 }
 
+impl Settings {
+    fn access_point(&self) -> Option<&AccessPoint> {
+        self.radio.as_ref()?.access_point.as_ref()
+    }
+}
+
 /// A node whose addresses and folder are taken, ready to run.
 pub struct HostNode {
     settings: Settings,
@@ -81,6 +89,10 @@ impl HostNode {
         // There is one for each node of a process.
         let roster = Box::leak(Box::new(roster));
         let sockets = Sockets::bind(settings.address, settings.port, settings.http_port)?;
+        if let Some(access_point) = settings.access_point() {
+            // They are taken whenever it opens; what keeps them from it is said now.
+            access_point.bind()?;
+        }
         let memory = match &settings.state {
             None => Memory::Process(RefCell::default()),
             Some(folder) => match StateFolder::open(folder) {
@@ -154,7 +166,7 @@ fn live(
         http_port: settings.http_port,
         key: settings.key.clone(),
         services: roster.catalogue(),
-        assets: Assets::NONE,
+        assets: Assets { everywhere: &[], access_point: PAGE },
         tasks: roster.tasks(),
         sprockets: roster.sprockets(),
         timing: Timing::DEFAULT,
@@ -209,7 +221,8 @@ fn live(
             None => std::future::pending().await,
         }
     };
-    let node = Box::pin(or(drive(&shell, &sockets, &settings.faults), air));
+    let portal = radio.as_deref().zip(settings.access_point());
+    let node = Box::pin(or(drive(&shell, &sockets, &settings.faults, portal), air));
     // The node itself never ends.
     let Either::First(ending) = block_on(select(or(goodbye, restarted), node));
     ending
@@ -244,7 +257,12 @@ const TASK_RUNNERS: usize = 4;
 /// of a service behind it; and for fewer and larger pieces.
 const HTTP_BUFFER: usize = BUFFER_LEN + BODY_MAX + REPLY_MAX;
 
-async fn drive(shell: &Shell<'_, HostSystem>, sockets: &Sockets, faults: &Faults) -> ! {
+async fn drive(
+    shell: &Shell<'_, HostSystem>,
+    sockets: &Sockets,
+    faults: &Faults,
+    portal: Option<(&Driver, &AccessPoint)>,
+) -> ! {
     let mut http_buffers = vec![[0; HTTP_BUFFER]; CONNECTIONS];
     let mut seats = http_buffers.iter_mut();
     let seats = std::array::from_fn(|_| {
@@ -270,7 +288,12 @@ async fn drive(shell: &Shell<'_, HostSystem>, sockets: &Sockets, faults: &Faults
     let ask = shell.fetch(edge_nal_std::Stack::new(), &mut answer);
     let runners = std::array::from_fn::<_, TASK_RUNNERS, _>(|_| shell.run_tasks());
     let serve = join(Box::pin(join_array(workers)), Box::pin(join_array(runners)));
-    join4(speak, hear, ask, serve).await.0
+    let portal = async {
+        if let Some((radio, access_point)) = portal {
+            access_point.serve(&server, shell, radio).await;
+        }
+    };
+    join5(speak, hear, ask, serve, portal).await.0
 }
 
 /// Listens on a socket that may not be there.

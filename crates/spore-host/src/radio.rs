@@ -5,6 +5,7 @@
 //! those of the machine; the engine uses them only while the radio is connected. Its HTTP API can be
 //! reached always, as through a cable, so that one can look.
 
+use crate::portal::{AccessPoint, Switch};
 use crate::system::HostSystem;
 use embassy_futures::select::select;
 use embassy_sync::blocking_mutex::raw::NoopRawMutex;
@@ -14,7 +15,7 @@ use log::warn;
 use spore_core::network::{Credentials, Lease, Password, Radio, RadioCommand, RadioConfig};
 use spore_node::Shell;
 use spore_radio::{RadioModel, Router};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -35,6 +36,8 @@ pub struct ModelledRadio {
     pub credentials: Option<Credentials>,
     /// The password of the node's access point.
     pub password: Password,
+    /// Where the access point is; without one nobody can join it.
+    pub access_point: Option<AccessPoint>,
 }
 
 /// The routers that a text names, or what is wrong with it.
@@ -60,6 +63,10 @@ pub(crate) struct Driver {
     start: Instant,
     /// Raised when the radio was given a command.
     commanded: Signal<NoopRawMutex, ()>,
+    /// Whether the access point is open.
+    pub(crate) opened: Switch,
+    /// How many are on it.
+    clients: Cell<usize>,
 }
 
 impl ModelledRadio {
@@ -81,6 +88,8 @@ impl Driver {
             lease: Lease { address, prefix_len: prefix_len(address), gateway: None },
             start: Instant::now(),
             commanded: Signal::new(),
+            opened: Switch::default(),
+            clients: Cell::new(0),
         };
         driver.look();
         driver
@@ -89,6 +98,23 @@ impl Driver {
     /// The engine has given a command.
     pub(crate) fn command(&self, command: RadioCommand, credentials: Option<&Credentials>) {
         self.model.borrow_mut().command(self.start.elapsed(), command, credentials);
+        match command {
+            RadioCommand::OpenAccessPoint => self.opened.turn(true),
+            RadioCommand::CloseAccessPoint => self.opened.turn(false),
+            RadioCommand::Connect | RadioCommand::Disconnect | RadioCommand::Scan => (),
+        }
+        self.commanded.signal(());
+    }
+
+    /// So many are on the access point now.
+    pub(crate) fn set_clients(&self, count: usize) {
+        let before = self.clients.replace(count);
+        for _ in before..count {
+            self.model.borrow_mut().join(self.start.elapsed());
+        }
+        for _ in count..before {
+            self.model.borrow_mut().leave();
+        }
         self.commanded.signal(());
     }
 

@@ -8,6 +8,7 @@
 //! | [`Shell::drive`] | one | sends, keeps the deadlines, does what the engine asks for |
 //! | [`Shell::listen`] | one for each UDP socket | hands datagrams to the engine |
 //! | [`Shell::fetch`] | one | fetches what the engine wants to know of other members |
+//! | [`provision::lease_addresses`], [`provision::answer_names`] | one each, while the access point is open | lead who joins it to the node's page |
 //! | [`http::Server::worker`] | one for each HTTP connection, and one | serves the API |
 //!
 //! What only the body knows (its memory, its flash, its log) it tells through [`System`].
@@ -19,6 +20,7 @@ extern crate std;
 
 pub mod client;
 pub mod http;
+pub mod provision;
 mod service;
 mod shell;
 pub mod sprocket;

@@ -7,7 +7,7 @@
 
 pub(crate) mod api;
 pub(crate) mod junk;
-mod network;
+pub(crate) mod network;
 mod scenario;
 mod sniffer;
 
@@ -23,7 +23,7 @@ use crate::{emu, firmware, paths, process, toolchain};
 
 /// Exit code when this system allows no namespaces, so that the test could not be run at all.
 /// Test runners know 77 as "skipped".
-const CANNOT_RUN: u8 = 77;
+pub(crate) const CANNOT_RUN: u8 = 77;
 
 /// Test three Linux nodes and two emulated boards together on a network of their own.
 #[derive(Args)]
@@ -111,7 +111,7 @@ const NAMESPACES_AS_USER: [&str; 8] = [
 ];
 
 /// The arguments of `unshare` that work here, or `None`, with advice on standard error.
-fn isolation() -> Result<Option<&'static [&'static str]>> {
+pub(crate) fn isolation() -> Result<Option<&'static [&'static str]>> {
     let ways: [&'static [&'static str]; 2] = [&NAMESPACES, &NAMESPACES_AS_USER];
     let mut complaint = String::new();
     for way in ways {

@@ -80,7 +80,7 @@ impl Network {
 
 /// A fresh network namespace has a loopback interface at most. This is what keeps the rest of this
 /// file from ever touching a real one.
-fn ensure_isolated() -> Result<()> {
+pub(crate) fn ensure_isolated() -> Result<()> {
     let links = process::run(Command::new("ip").args(["-brief", "link"]))?;
     ensure!(
         links.lines().all(|line| line.starts_with("lo ")),
@@ -89,11 +89,19 @@ fn ensure_isolated() -> Result<()> {
     Ok(())
 }
 
-fn ip(arguments: &str) -> Result<()> {
+/// Runs `ip`.
+///
+/// # Errors
+/// When it fails.
+pub(crate) fn ip(arguments: &str) -> Result<()> {
     run("ip", arguments)
 }
 
-fn run(program: &str, arguments: &str) -> Result<()> {
+/// Runs a program with arguments that have no blanks in them.
+///
+/// # Errors
+/// When it fails.
+pub(crate) fn run(program: &str, arguments: &str) -> Result<()> {
     process::run(Command::new(program).args(arguments.split(' ')))
         .with_context(|| format!("`{program} {arguments}`"))?;
     Ok(())

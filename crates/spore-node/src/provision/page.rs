@@ -1,0 +1,86 @@
+//! The page on the access point.
+
+use spore_core::api::Asset;
+
+/// The page for those who join the access point: a form for the name and the password of a network. It needs nothing
+/// from elsewhere, and its content security policy lets it have nothing from elsewhere.
+pub static PAGE: &[Asset] = &[Asset::new(
+    "/",
+    "text/html; charset=utf-8",
+    include_bytes!("../../../../web/provision/index.html"),
+)];
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+
+    use sha2::{Digest as _, Sha256};
+    use std::format;
+    use std::string::String;
+
+    /// Most bytes of the page: it leaves a board in eight pieces.
+    const MAX: usize = 4096;
+
+    fn page() -> &'static str {
+        str::from_utf8(super::PAGE[0].bytes()).unwrap()
+    }
+
+    fn base64(bytes: &[u8]) -> String {
+        let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+        let mut text = String::new();
+        for group in bytes.chunks(3) {
+            let bits = group.iter().fold(0_usize, |bits, byte| bits << 8 | usize::from(*byte));
+            let bits = bits << (8 * (3 - group.len()));
+            for place in 0..4 {
+                let digit = alphabet[bits >> (18 - 6 * place) & 63];
+                text.push(if place > group.len() { '=' } else { char::from(digit) });
+            }
+        }
+        text
+    }
+
+    /// What stands between the tags of the only element `name`.
+    fn element(name: &str) -> &'static str {
+        let (_, rest) = page().split_once(&format!("<{name}>")).unwrap();
+        let (content, rest) = rest.split_once(&format!("</{name}>")).unwrap();
+        assert!(!rest.contains(&format!("<{name}")), "{name} is there twice");
+        content
+    }
+
+    #[test]
+    fn the_page_is_small() {
+        assert!(page().len() <= MAX, "{} bytes", page().len());
+    }
+
+    /// The policy names its script and its style by their hashes, so that nothing else is run: after a
+    /// change of one of them, the test says what the policy must be.
+    #[test]
+    fn only_its_own_script_and_style_are_let_in() {
+        assert_eq!(base64(b"foobar") + &base64(b"fooba") + &base64(b"f"), "Zm9vYmFyZm9vYmE=Zg==");
+        let hash = |name| base64(&Sha256::digest(element(name)));
+        let policy = format!(
+            "default-src 'none'; connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; \
+             script-src 'sha256-{}'; style-src 'sha256-{}'",
+            hash("script"),
+            hash("style")
+        );
+        let meta = format!("<meta http-equiv=\"Content-Security-Policy\" content=\"{policy}\">");
+        assert!(page().contains(&meta), "the page must have {meta}");
+        let (before, _) = page().split_once("http-equiv=\"Content-Security-Policy\"").unwrap();
+        assert!(!before.contains("<style") && !before.contains("<script"));
+        // What the policy would let nobody have anyway.
+        for other in ["src=", "style=", "://", "innerHTML", "onclick=", "onsubmit=", "eval"] {
+            assert!(!page().contains(other), "{other}");
+        }
+    }
+
+    #[test]
+    fn each_field_has_a_label_and_the_status_is_read_out() {
+        for id in ["ssid", "password", "show"] {
+            assert!(page().contains(&format!("<label for=\"{id}\">")), "{id}");
+            assert!(page().contains(&format!(" id=\"{id}\"")), "{id}");
+        }
+        assert!(page().contains("<html lang=\"en\">") && page().contains("role=\"status\""));
+        assert!(page().contains("width=device-width"));
+    }
+}

@@ -49,6 +49,7 @@ fn node() -> Node<'static> {
         services: Catalogue::EMPTY,
         assets: Assets::NONE,
         tasks: Tasks::new(&SPECS).unwrap(),
+        sprockets: &[],
         timing: Default::default(),
         radio: None,
     };

@@ -35,8 +35,8 @@ def before_call(context, case, kwargs):
     if case.path == "/api/events" and isinstance(case.body, dict):
         if case.body.get("scope", "cluster") == "cluster" and "topic" in case.body:
             case.body["scope"] = "local"
-            if case.body.get("retained") is True:
-                case.body["retained"] = False
+        if case.body.get("scope") == "local" and case.body.get("retained") is True:
+            case.body["retained"] = False
         # A schema cannot say how long, or how deep, the text of a document may be.
         text = json.dumps(case.body.get("payload"), ensure_ascii=False)
         if len(text.encode()) > 256 or text.count("[") + text.count("{") > 6:

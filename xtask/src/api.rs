@@ -6,7 +6,7 @@
 //! exact versions into a folder of `target/`; requests are signed by a second implementation.
 
 use std::fs;
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddrV4, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
@@ -69,8 +69,9 @@ impl Api {
         let description = folder.join("openapi.json");
         run_spore(&spore, &["key", "new", "--key-file"], &key_file)?;
         run_spore(&spore, &["openapi", "--output"], &description)?;
-        let (mut node, url) = start("checked", &spore, &folder, &key_file)?;
-        let (_other, other) = start("other", &spore, &folder, &key_file)?;
+        let [address, another] = addresses()?;
+        let (mut node, url) = start("checked", address, &spore, &folder, &key_file)?;
+        let (_other, other) = start("other", another, &spore, &folder, &key_file)?;
         let bench = Bench { folder, python, key_file, description, url, other };
         let examples = self.examples.to_string();
         bench.schemathesis("right", &["--checks", "all", "--max-examples", &examples])?;
@@ -129,19 +130,29 @@ fn run_spore(spore: &Path, arguments: &[&str], file: &Path) -> Result<()> {
     process::run(Command::new(spore).args(arguments).arg(file)).map(drop)
 }
 
-/// Starts a node on an address of this machine alone, and waits until it answers.
-fn start(name: &str, spore: &Path, folder: &Path, key_file: &Path) -> Result<(Guarded, String)> {
-    // A port that is free now, and an address that nobody else uses it on.
+/// Two addresses of this machine with a port that is free now, which nobody else uses it on. Nodes there are one cluster.
+fn addresses() -> Result<[SocketAddrV4; 2]> {
     let probe = TcpListener::bind("127.0.0.1:0").context("this machine has no free port")?;
     let port = probe.local_addr()?.port();
     let [high, low] = port.to_be_bytes();
-    let address = Ipv4Addr::new(127, 64 | (high >> 2), low, 1).to_string();
+    Ok([1, 2].map(|last| SocketAddrV4::new(Ipv4Addr::new(127, 64 | (high >> 2), low, last), port)))
+}
+
+/// Starts a node at an address, whose port is the cluster's too, and waits until it answers.
+fn start(
+    name: &str,
+    api: SocketAddrV4,
+    spore: &Path,
+    folder: &Path,
+    key_file: &Path,
+) -> Result<(Guarded, String)> {
+    let (address, port) = (api.ip().to_string(), api.port().to_string());
     let log = folder.join(format!("{name}.log"));
     let output = fs::File::create(&log).context("cannot write the node's log")?;
     let program = spore.to_str().context("the path of spore is not UTF-8")?;
     let mut node = Guarded::start(name, program, |command| {
         command.args(["node", "--bind", &address, "--hostname", name]);
-        command.args(["--port", &port.to_string(), "--http-port", &port.to_string()]);
+        command.args(["--port", &port, "--http-port", &port]);
         command.arg("--key-file").arg(key_file).arg("--state").arg(folder.join(name));
         // One that answers every method with which services are described.
         command
@@ -149,7 +160,7 @@ fn start(name: &str, spore: &Path, folder: &Path, key_file: &Path) -> Result<(Gu
             .stdout(Stdio::null())
             .stderr(output)
     })?;
-    let api = format!("{address}:{port}");
+    let api = api.to_string();
     let begin = Instant::now();
     loop {
         let mut ask = Command::new(spore);

@@ -242,7 +242,7 @@ fn services() -> Value {
 
 /// The name of a network. The length is in characters here, and in bytes for a node.
 fn ssid() -> Value {
-    json!({ "type": "string", "minLength": 1, "maxLength": 32 })
+    json!({ "type": "string", "pattern": r"^[^\u0000-\u001f\u007f-\u009f]{1,32}$" })
 }
 
 fn dbm() -> Value {

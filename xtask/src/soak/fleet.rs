@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use spore_core::ClusterKey;
+use spore_core::security::request::SigningKey;
 
 use super::chaos::{Act, Memory};
 use super::views::{self, View};
@@ -62,6 +64,7 @@ pub(super) struct Fleet {
     spore: PathBuf,
     folder: PathBuf,
     key_file: PathBuf,
+    key: SigningKey,
     port: u16,
     radio: Radio,
     nodes: Vec<Node>,
@@ -107,7 +110,8 @@ impl Fleet {
         let spore = folder.join("spore");
         fs::copy(built, &spore).with_context(|| format!("cannot copy {}", built.display()))?;
         let key_file = folder.join("cluster.key");
-        boot::write_key(&key_file, &boot::random_secret()?)?;
+        let secret = boot::random_secret()?;
+        boot::write_key(&key_file, &secret)?;
         let log = folder.join("soak.log");
         let log = File::create(&log).with_context(|| format!("cannot create {}", log.display()))?;
         let port = free_port()?;
@@ -121,6 +125,7 @@ impl Fleet {
             spore,
             folder,
             key_file,
+            key: SigningKey::derive(&ClusterKey::from_bytes(secret)),
             port,
             radio,
             nodes: (1..=nodes).map(node).collect(),
@@ -135,6 +140,22 @@ impl Fleet {
     /// How many nodes run, stalled or not.
     pub(super) fn running(&self) -> usize {
         self.nodes.iter().filter(|node| node.life.is_some()).count()
+    }
+
+    /// The indices of those that run and are not stalled.
+    pub(super) fn awake(&self) -> Vec<usize> {
+        let awake = |node: &Node| node.life.as_ref().is_some_and(|life| !life.stalled);
+        (0..self.nodes.len()).filter(|index| awake(&self.nodes[*index])).collect()
+    }
+
+    /// Where all nodes answer, by index.
+    pub(super) fn apis(&self) -> Vec<Api> {
+        self.nodes.iter().map(|node| node.api.clone()).collect()
+    }
+
+    /// What requests to them are signed with.
+    pub(super) fn key(&self) -> SigningKey {
+        self.key.clone()
     }
 
     /// Does something to a node.

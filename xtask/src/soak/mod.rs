@@ -1,7 +1,9 @@
 //! `cargo xtask soak`: real processes under bad radio, killed and restarted at random, must agree
-//! in the end.
+//! in the end, and deliver events once, in order and without an unreported gap all the time.
 
 mod chaos;
+mod deliveries;
+mod events;
 mod fleet;
 mod views;
 
@@ -14,6 +16,7 @@ use clap::Args;
 
 use crate::{e2e, emu, paths};
 use chaos::Chaos;
+use events::{Events, Published};
 use fleet::{Fleet, Radio};
 use views::View;
 
@@ -22,6 +25,9 @@ use views::View;
 const AGREEMENT_LIMIT: Duration = Duration::from_secs(60);
 /// How long the lists must stay right then. Loss goes on, so suspicions come and go.
 const HOLD: Duration = Duration::from_secs(10);
+/// How long all may take to deliver the last event, or to report it, after that. What comes ahead
+/// of its turn waits 10 s for those before it.
+const EVENT_LIMIT: Duration = Duration::from_secs(15);
 /// Between two looks at all lists, while nodes are disturbed.
 const LOOK: Duration = Duration::from_secs(1);
 /// Likewise, while they are to agree.
@@ -31,7 +37,8 @@ const TICK: Duration = Duration::from_millis(20);
 /// Between two lines about the progress.
 const PROGRESS: Duration = Duration::from_secs(30);
 
-/// Kill, stall and restart real nodes under bad radio; all member lists must agree in the end.
+/// Kill, stall and restart real nodes under bad radio; all member lists must agree in the end, and
+/// no event that is published meanwhile may come twice, in wrong order, or be missed without a report.
 #[derive(Args)]
 pub(crate) struct Soak {
     /// How many nodes.
@@ -75,7 +82,7 @@ impl Soak {
     /// Runs the subcommand.
     ///
     /// # Errors
-    /// When the nodes do not agree, one of them ends by itself or is not who it was, or one cannot
+    /// When the nodes do not agree, an event was not delivered as it must be, a node ends by itself or is not who it was, or one cannot
     /// be started. The logs are kept then.
     pub(crate) fn run(self) -> Result<()> {
         let spore = e2e::build_spore()?;
@@ -88,8 +95,10 @@ impl Soak {
             jitter: self.jitter,
             seed: self.seed,
         };
+        let fleet = Fleet::start(&spore, folder.clone(), self.nodes, radio)?;
         let run = Run {
-            fleet: Fleet::start(&spore, folder.clone(), self.nodes, radio)?,
+            events: Events::follow(fleet.apis(), fleet.key(), self.seed),
+            fleet,
             interrupted,
             looked: Instant::now(),
         };
@@ -115,6 +124,7 @@ impl Soak {
 
 struct Run {
     fleet: Fleet,
+    events: Events,
     interrupted: Receiver<()>,
     /// When the lists were last looked at.
     looked: Instant,
@@ -138,8 +148,11 @@ impl Run {
             (self.fleet.running(), usize::from(soak.nodes) - self.fleet.running());
         println!("soak: no more disturbances; {running} nodes run, {down} stay down");
         self.fleet.note("no more disturbances")?;
+        let last = self.publish_last()?;
         let agreed = self.agree().context("the member lists do not agree")?;
         self.hold().context("the member lists did not stay right")?;
+        self.arrive(&last)?;
+        let events = self.events.finish()?;
         let tally = &self.fleet.tally;
         ensure!(
             tally.false_deaths <= soak.max_false_deaths,
@@ -150,7 +163,7 @@ impl Run {
         println!(
             "soak: passed: {} nodes, {} min, {} % loss, {} ms jitter, seed {}: {} kills, {} ends, \
              {} stalls, {} restarts ({} as new members), {} false deaths, all lists agree {:.1} s \
-             after the last disturbance, {:.1} datagrams per node and second",
+             after the last disturbance, {:.1} datagrams per node and second; {events}",
             soak.nodes,
             soak.minutes,
             soak.loss,
@@ -175,6 +188,7 @@ impl Run {
             while let Some(act) = chaos.due(start.elapsed()) {
                 self.fleet.apply(act)?;
             }
+            self.events.publish_due(start.elapsed(), &self.fleet.awake())?;
             self.look(LOOK)?;
             let at = start.elapsed();
             if at - told >= PROGRESS {
@@ -226,6 +240,36 @@ impl Run {
             }
         }
         Ok(())
+    }
+
+    /// Publishes an event that all nodes must come to know.
+    fn publish_last(&mut self) -> Result<Published> {
+        let start = Instant::now();
+        loop {
+            self.look(LOOK)?;
+            if let Some(event) = self.events.publish_last(&self.fleet.awake())? {
+                return Ok(event);
+            }
+            let limit = EVENT_LIMIT.as_secs();
+            ensure!(start.elapsed() < EVENT_LIMIT, "no node has taken an event for {limit} s");
+        }
+    }
+
+    /// Waits until all nodes that run know `event`.
+    fn arrive(&mut self, event: &Published) -> Result<()> {
+        let start = Instant::now();
+        loop {
+            let without = self.events.without(event, &self.fleet.awake());
+            if without.is_empty() {
+                return Ok(());
+            }
+            ensure!(
+                start.elapsed() < EVENT_LIMIT,
+                "{event} was neither delivered nor reported as missed by {}",
+                without.join(", ")
+            );
+            self.look(CLOSE_LOOK)?;
+        }
     }
 
     /// Waits for a tick, and looks at all lists if that was `every` ago.

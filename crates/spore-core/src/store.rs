@@ -76,7 +76,7 @@ pub struct Stored<'a> {
     /// The value of [`Key::Settings`].
     pub settings: &'a [u8],
     /// Whether the settings that were stored last are damaged, so that these are earlier ones or
-    /// none. Then no release key is believed or taken; see [`Settings`](crate::Settings).
+    /// none. Then no release key is believed or taken; see [`Settings`](crate::settings::Settings).
     pub settings_damaged: bool,
     /// The value of [`Key::Network`].
     pub network: &'a [u8],

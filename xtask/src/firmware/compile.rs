@@ -16,18 +16,11 @@ const CRASH: &str = "Cannot scavenge register without an emergency spill slot";
 /// The options to try, one after the other, until LLVM does not crash; the first means none.
 ///
 /// LLVM needs a free register where a stack offset is too large for an instruction, and it seems that it reserves a
-/// slot to make one in large frames only. The early rungs change the code a little and hope that the pressure eases.
+/// slot to make one in large frames only. The second rung changes the code and hopes that the pressure eases.
 /// The last two make slower code, but got everything through that was tried: they keep the register allocator to so
 /// many registers that one stays free (10 to 13 were too many).
-pub(crate) const LADDER: [&str; 7] = [
-    "",
-    "-disable-lsr",
-    "-pre-RA-sched=source",
-    "-pre-RA-sched=linearize",
-    "-regalloc=basic",
-    "-stress-regalloc=9",
-    "-stress-regalloc=8",
-];
+pub(crate) const LADDER: [&str; 4] =
+    ["", "-regalloc=basic", "-stress-regalloc=9", "-stress-regalloc=8"];
 
 /// What LLVM is told of the size of code, whose pass pipeline knows no target that is as short of it. On the node with
 /// the SDK, in bytes less (2026-11, LLVM 22):
@@ -37,18 +30,25 @@ pub(crate) const LADDER: [&str; 7] = [
 /// - Blocks are not duplicated to spare a jump (1,000).
 /// - Constants and addresses are made anew where they are needed, instead of kept in registers, of which there are too
 ///   few (6,400).
-/// - A `match` of fewer than eight cases is made of branches, not of a table of addresses (1,600).
+/// - A `match` of fewer than ten cases is made of branches, not of a table of addresses (1,600).
 /// - Functions that are the same are merged, and loads are not doubled to make one of them redundant (1,200).
-const SMALL: [&str; 9] = [
+/// - Registers are spilled, loops shaped, blocks and instructions ordered for size (5,000 together).
+const SMALL: [&str; 15] = [
     "-inline-max-stacksize=64",
     "-max-store-memcpy=1",
     "-tail-dup-placement=0",
     "-disable-tail-duplicate",
     "-disable-machine-licm",
     "-disable-machine-cse",
-    "-min-jump-table-entries=8",
+    "-disable-machine-sink",
+    "-min-jump-table-entries=10",
     "-enable-merge-functions",
     "-enable-load-pre=0",
+    "-enable-pre=0",
+    "-split-spill-mode=size",
+    "-disable-lsr",
+    "-disable-block-placement",
+    "-pre-RA-sched=list-hybrid",
 ];
 
 /// The crate with the arithmetic helpers; link-time optimisation leaves it out, so it is a second assembler file.

@@ -70,6 +70,7 @@ impl<'a> Window<'a> {
     fn shorter(&self) -> Shorter {
         let first = self.instruction(0)?;
         self.useless(&first)
+            .or_else(|| self.stop_before_stop(&first))
             .or_else(|| self.far_slot(&first))
             .or_else(|| self.mask(&first))
             .or_else(|| self.copy_of_result(&first))
@@ -84,6 +85,16 @@ impl<'a> Window<'a> {
             first.name == "or" && first.operand(1) == result && first.operand(2) == result;
         let is_unread = first.is_pure() && result != "a1" && self.is_dead_after(0, result);
         (is_self || is_unread).then(|| (1, Vec::new()))
+    }
+
+    /// A call that does not return, before another one with nothing but labels in between: either will do.
+    fn stop_before_stop(&self, first: &Instruction<'_>) -> Shorter {
+        let is_stop = |i: &Instruction<'_>| i.name == "call0" && i.operand(0) == "abort";
+        let next = (1..).find_map(|index| match (self.instruction(index), self.line(index)) {
+            (None, Some(_)) => None,
+            (found, _) => Some(found),
+        })?;
+        (is_stop(first) && next.is_some_and(|next| is_stop(&next))).then(|| (1, Vec::new()))
     }
 
     /// `movi x, n; add x, a1, x; l8ui r, x, 0`: the offset is split between `addmi` and the access.
@@ -267,6 +278,14 @@ mod tests {
         assert_eq!(short, ["\tbeqi\ta8, 3, .LBB0_9", ".LBB0_2:", "\tret"]);
         let elsewhere = ["\tbnei\ta8, 3, .LBB0_3", "\tj\t.LBB0_9", ".LBB0_2:", "\tret"];
         assert_eq!(apply(elsewhere.map(str::to_owned).to_vec()), elsewhere);
+    }
+
+    #[test]
+    fn of_calls_that_stop_the_last_one_is_enough() {
+        let lines =
+            ["\tcall0\tabort", ".LBB0_1:", "\tcall0\tabort", ".LBB0_2:", "\tcall0\tf", "\tret"];
+        let short = apply(lines.map(str::to_owned).to_vec());
+        assert_eq!(short, [".LBB0_1:", "\tcall0\tabort", ".LBB0_2:", "\tcall0\tf", "\tret"]);
     }
 
     #[test]

@@ -87,7 +87,7 @@ mod tests {
     fn rungs_are_recalled_for_the_same_state_only() {
         let file = std::env::temp_dir().join(format!("spore-xtask-rungs-{}", std::process::id()));
         let memory = |state: &str| Memory { file: file.clone(), state: state.to_owned() };
-        let rungs = Rungs { program: 4, builtins: 0 };
+        let rungs = Rungs { program: 3, builtins: 0 };
         let before = memory("a").recall();
         memory("a").keep(rungs).unwrap();
         let (same, other) = (memory("a").recall(), memory("b").recall());

@@ -6,11 +6,10 @@
 //! DHCP client, the system's resolver, curl, and a headless Chromium that fills in the form.
 
 use std::fs::{self, File};
-use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use clap::Args;
 
 use crate::e2e::network::{ensure_isolated, ip, run};
@@ -71,15 +70,7 @@ impl Portal {
             command.args(isolation).arg("--").arg(own).args(["portal", "--inside"]);
             command.arg("--log-dir").arg(&folder).arg("--spore").arg(&spore)
         })?;
-        loop {
-            if interrupted.recv_timeout(std::time::Duration::from_millis(100)).is_ok() {
-                bail!("interrupted; everything is being removed");
-            }
-            if let Some(status) = inner.ended()? {
-                ensure!(status.signal().is_none(), "the test was killed ({status})");
-                return Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
-            }
-        }
+        e2e::wait(&mut inner, &interrupted)
     }
 }
 

@@ -83,14 +83,22 @@ impl E2e {
             command.arg("--log-dir").arg(logs);
             command.arg("--inside").arg(elf).arg(spore).arg(&name)
         })?;
-        loop {
-            if interrupted.recv_timeout(std::time::Duration::from_millis(100)).is_ok() {
-                bail!("interrupted; everything is being removed");
-            }
-            if let Some(status) = inner.ended()? {
-                ensure!(status.signal().is_none(), "the test was killed ({status})");
-                return Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
-            }
+        wait(&mut inner, &interrupted)
+    }
+}
+
+/// Waits for the end of a test in namespaces of its own, or for whoever interrupts it.
+pub(crate) fn wait(
+    inner: &mut emu::child::Guarded,
+    interrupted: &std::sync::mpsc::Receiver<()>,
+) -> Result<ExitCode> {
+    loop {
+        if interrupted.recv_timeout(std::time::Duration::from_millis(100)).is_ok() {
+            bail!("interrupted; everything is being removed");
+        }
+        if let Some(status) = inner.ended()? {
+            ensure!(status.signal().is_none(), "the test was killed ({status})");
+            return Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
     }
 }

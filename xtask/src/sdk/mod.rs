@@ -1,7 +1,9 @@
 //! `cargo xtask sdk`: Espressif's libraries for the ESP8266, fetched or found, and checked.
 //!
 //! They are never part of the repository. They come from a folder that `SPORE_SDK` names, or from a cargo package
-//! that `firmware/sdk-link` locks.
+//! that `firmware/sdk-link` locks. With them come the headers, which must say what `firmware/sdk-sys` declares.
+
+mod headers;
 
 use std::env;
 use std::fs;
@@ -36,7 +38,7 @@ const ARCHIVES: [(&str, &str); 9] = [
     ("libc.a", "74fdd663197e5e7ae9d3e2aca5ecc34656d98453b543312585d2003a51739d8a"),
 ];
 
-/// Fetch Espressif's libraries (or take them from the folder in SPORE_SDK) and check them.
+/// Fetch Espressif's libraries (or take them from the folder in SPORE_SDK), and check them and our declarations.
 #[derive(Args)]
 pub(crate) struct Sdk {}
 
@@ -44,12 +46,18 @@ impl Sdk {
     /// Makes the libraries available and says where they are.
     ///
     /// # Errors
-    /// When they cannot be fetched or are not the pinned ones.
+    /// When they cannot be fetched or are not the pinned ones, or the headers beside them say something else than the
+    /// firmware's declarations.
     pub(crate) fn run(self) -> Result<()> {
         println!("{LICENCE}");
         for archive in archives()? {
             println!("  ok  {}", archive.display());
         }
+        let work = paths::firmware_target().join("sdk");
+        let facts = headers::check(sdk_sys::HEADERS, &include()?, &work)?;
+        println!(
+            "  ok  {facts} sizes, places and values of firmware/sdk-sys are those of the headers"
+        );
         Ok(())
     }
 }
@@ -70,6 +78,27 @@ pub(crate) fn archives() -> Result<Vec<PathBuf>> {
         archives.push(path);
     }
     Ok(archives)
+}
+
+/// Where the SDK's headers are.
+fn include() -> Result<Vec<PathBuf>> {
+    let (folders, from) = match env::var_os(FOLDER) {
+        // A checkout has lwIP's headers apart.
+        Some(folder) => {
+            let folder = PathBuf::from(folder);
+            (vec![folder.join("include"), folder.join("third_party/include")], folder)
+        }
+        None => {
+            let folder = fetch()?;
+            (vec![folder.join("include")], folder)
+        }
+    };
+    ensure!(
+        folders[0].join("user_interface.h").exists(),
+        "there are no headers of the SDK in {}/include: the declarations cannot be checked",
+        from.display()
+    );
+    Ok(folders)
 }
 
 /// A checkout of the SDK has its libraries in `lib`, the package in `libs`; a bare folder of archives will do as well.

@@ -52,7 +52,7 @@ pub(crate) fn repair(text: &str) -> Result<String> {
                 );
             }
         }
-        push_line(&mut out, &rename_definitions(line));
+        push_line(&mut out, &rename_definitions(line, &RENAMED));
     }
     ensure!(
         literals.is_empty(),
@@ -101,12 +101,28 @@ fn is_instruction(line: &str) -> bool {
     line.starts_with('\t') && line.trim_start().starts_with(|c: char| c.is_ascii_alphabetic())
 }
 
+/// The section that begins with a line.
+pub(super) fn section(line: &str) -> Option<&str> {
+    let line = line.trim();
+    if line == ".text" {
+        return Some(line);
+    }
+    let named = line.strip_prefix(".section")?.trim_start();
+    named.split(',').next().map(str::trim_end)
+}
+
+/// Whether a section's code is in flash. What is placed elsewhere, in instruction RAM, may run while the flash cannot
+/// be read.
+pub(super) fn is_in_flash(section: &str) -> bool {
+    section == ".text" || section.starts_with(".text.")
+}
+
 /// Directives that belong to the definition of a symbol.
 const DEFINING: [&str; 7] =
     [".global", ".globl", ".weak", ".hidden", ".protected", ".type", ".size"];
 
-/// Renames each of [`RENAMED`] where `line` takes part in defining it; data and longer symbols are left alone.
-fn rename_definitions(line: &str) -> Cow<'_, str> {
+/// Renames each of `names` where `line` takes part in defining it; data and longer symbols are left alone.
+pub(super) fn rename_definitions<'a>(line: &'a str, names: &[&str]) -> Cow<'a, str> {
     let first = line.split_whitespace().next().unwrap_or("");
     let is_label = line.ends_with(':') && !line.starts_with(char::is_whitespace);
     if !(is_label || DEFINING.contains(&first)) {
@@ -120,7 +136,7 @@ fn rename_definitions(line: &str) -> Cow<'_, str> {
         let end = symbol_on.find(|c| !is_symbol(c)).unwrap_or(symbol_on.len());
         let (symbol, after) = symbol_on.split_at(end);
         out.push_str(before);
-        if RENAMED.contains(&symbol) {
+        if names.contains(&symbol) {
             out.push_str(RENAMED_PREFIX);
         }
         out.push_str(symbol);
@@ -193,7 +209,7 @@ __spore__udivti3:
     #[test]
     fn longer_symbols_keep_their_names() {
         for line in ["my__udivti3:", "\t.type\t__udivti3_impl,@object", "\t.asciz\t\"__udivti3\""] {
-            assert_eq!(rename_definitions(line), line);
+            assert_eq!(rename_definitions(line, &RENAMED), line);
         }
     }
 

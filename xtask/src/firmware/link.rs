@@ -8,35 +8,52 @@ use std::process::Command;
 use anyhow::{Context, Result, bail, ensure};
 
 use super::compile::Assembly;
-use super::{asm, shrink};
+use super::{Board, asm, rom, shrink};
 use crate::{paths, process, toolchain};
 
 /// Repairs and assembles what the compiler wrote; returns the object files.
 ///
 /// # Errors
 /// When the text has an unknown shape or does not assemble.
-pub(super) fn assemble_compiled(assembly: &Assembly) -> Result<[PathBuf; 2]> {
-    Ok([assemble_text(&assembly.program)?, assemble_text(&assembly.builtins)?])
+pub(super) fn assemble_compiled(assembly: &Assembly, board: Board) -> Result<[PathBuf; 2]> {
+    Ok([assemble_text(&assembly.program, board)?, assemble_text(&assembly.builtins, board)?])
 }
 
-fn assemble_text(text: &Path) -> Result<PathBuf> {
-    let object = text.with_extension("o");
+fn assemble_text(text: &Path, board: Board) -> Result<PathBuf> {
+    // The name tells the boards apart, since builds for both share what the compiler wrote of its helpers.
+    let object = text.with_extension(format!("{}.o", board.name()));
     let raw = fs::read_to_string(text)
         .with_context(|| format!("cannot read the compiler's output {}", text.display()))?;
-    let repaired = repaired(text);
-    let correct = asm::repair(&raw).with_context(|| text.display().to_string())?;
+    let repaired = repaired(&object);
+    let mut correct = asm::repair(&raw).with_context(|| text.display().to_string())?;
+    if board == Board::Esp01 {
+        correct = rom::adapt(&correct);
+    }
     fs::write(&repaired, shrink::shrink(&correct))
         .with_context(|| format!("cannot write {}", repaired.display()))?;
     assemble(&repaired, &object, &COMPILED)?;
     Ok(object)
 }
 
+/// Assembles the veneers through which the code for the chip calls its mask ROM, in `work`; returns the object file.
+///
+/// # Errors
+/// When a file cannot be written.
+pub(super) fn assemble_veneers(work: &Path) -> Result<PathBuf> {
+    let source = work.join("veneers.s");
+    fs::write(&source, rom::veneers())
+        .with_context(|| format!("cannot write {}", source.display()))?;
+    let object = source.with_extension("o");
+    assemble(&source, &object, &COMPILED)?;
+    Ok(object)
+}
+
 /// How GNU's assembler is to take what the compiler wrote.
 const COMPILED: [&str; 2] = ["-mlongcalls", "-Wa,--no-target-align"];
 
-/// Where the repaired text of a compiled file or of its object is.
-fn repaired(file: &Path) -> PathBuf {
-    file.with_extension("fixed.s")
+/// Where the repaired text is that an object is made of.
+fn repaired(object: &Path) -> PathBuf {
+    object.with_extension("fixed.s")
 }
 
 /// Assembles the text that `object` was made of once more, with nothing in the function of this name; returns the

@@ -8,6 +8,7 @@ mod calls;
 mod compile;
 pub(crate) mod link;
 mod memory;
+mod rom;
 mod shrink;
 mod sizes;
 
@@ -259,13 +260,16 @@ fn objects(order: &Build) -> Result<Objects> {
     let work = paths::firmware_target().join("lx106").join(profile).join(variant);
     fs::create_dir_all(&work).with_context(|| format!("cannot create {}", work.display()))?;
     let assembly = compile::compile(order, &work)?;
-    let compiled = link::assemble_compiled(&assembly)?;
+    let compiled = link::assemble_compiled(&assembly, order.board)?;
     let mut sources = vec![paths::firmware().join("rt"), paths::firmware().join(&order.package)];
     if order.board == Board::Esp01 {
         // The package is a shell around the node, whose assembler it needs.
         sources.push(paths::firmware().join("node"));
     }
-    let handwritten = link::assemble_sources(&sources, &work)?;
+    let mut handwritten = link::assemble_sources(&sources, &work)?;
+    if order.board == Board::Esp01 {
+        handwritten.push(link::assemble_veneers(&work)?);
+    }
     Ok(Objects { compiled, handwritten, work, option: assembly.option, rung: assembly.rung })
 }
 

@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::ops::Range;
 
+use super::super::asm;
 use super::instruction::{Instruction, Registers};
 use super::liveness::{label, live_after};
 
@@ -248,8 +249,8 @@ fn functions(lines: &[&str]) -> Vec<Range<usize>> {
     let mut found = Vec::new();
     let (mut start, mut in_flash) = (None, true);
     for (at, line) in lines.iter().enumerate() {
-        if let Some(section) = section(line) {
-            in_flash = section == ".text" || section.starts_with(".text.");
+        if let Some(section) = asm::section(line) {
+            in_flash = asm::is_in_flash(section);
         } else if super::is_begin(line) && in_flash {
             start = Some(at + 1);
         } else if line.trim_start().starts_with(".size") {
@@ -257,16 +258,6 @@ fn functions(lines: &[&str]) -> Vec<Range<usize>> {
         }
     }
     found
-}
-
-/// The section that follows.
-fn section(line: &str) -> Option<&str> {
-    let line = line.trim();
-    if line == ".text" {
-        return Some(line);
-    }
-    let named = line.strip_prefix(".section")?.trim_start();
-    named.split(',').next().map(str::trim_end)
 }
 
 #[cfg(test)]

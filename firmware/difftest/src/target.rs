@@ -9,7 +9,7 @@ use core::fmt::{self, Write as _};
 use core::panic::PanicInfo;
 use core::ptr;
 
-use node::board::qemu::boot_params::{BootParams, command_line};
+use qemu::boot_params::{BootParams, command_line};
 
 use crate::groups;
 

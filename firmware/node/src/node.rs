@@ -13,6 +13,9 @@ use embassy_executor::raw::Executor;
 use embassy_futures::join::join;
 use embassy_net::{Ipv4Cidr, Runner, Stack, StackResources, StaticConfigV4};
 use embassy_time::{Duration, Instant, Timer};
+use qemu::boot_params::{BootParams, command_line};
+use qemu::eth::Ethernet;
+use qemu::{cpu, log_line, random};
 use spore_core::api::{Assets, Entrance};
 use spore_core::config::Timing;
 use spore_core::profile::Esp01;
@@ -25,13 +28,10 @@ use spore_node::{Shell, client};
 use static_cell::{ConstStaticCell, StaticCell};
 
 use crate::board::qemu::boot_args::BootArgs;
-use crate::board::qemu::boot_params::{BootParams, command_line};
-use crate::board::qemu::machine::eth::Ethernet;
+use crate::board::qemu::machine::eth::service;
 use crate::board::qemu::machine::nor::RamNor;
 use crate::board::qemu::machine::system::EmulatedSystem;
-use crate::board::qemu::machine::{cpu, retained, stack, time};
-use crate::board::qemu::random;
-use crate::log_line;
+use crate::board::qemu::machine::{retained, stack, time};
 use crate::net::arp::{Neighbors, Seconds};
 use crate::net::datagrams::WithoutOversize;
 use crate::net::driver::{Identity, LinkDriver, NEIGHBORS};
@@ -104,7 +104,7 @@ unsafe extern "C" fn lx106_main(params: BootParams) -> ! {
     loop {
         // SAFETY: this is the only place that polls, and no task does.
         unsafe { executor.poll() };
-        ethernet.service(link);
+        service(&mut ethernet, link);
         time::sleep_until_work();
     }
 }
@@ -117,7 +117,7 @@ fn start(line: &'static str) -> (&'static Executor, &'static NodeLink, Ethernet)
         Ok(args) => args,
         Err(error) => stop(format_args!("{error}")),
     };
-    if let Err(hz) = time::check_clock() {
+    if let Err(hz) = qemu::time::check_clock() {
         stop(format_args!("the board runs at {hz} Hz, this firmware is built for 40 MHz"));
     }
     log_line!("BOOT {} {} {}", args.hostname, args.address, reset_reason.as_str());

@@ -5,13 +5,11 @@
 use core::convert::Infallible;
 
 use embedded_hal::digital::{ErrorType, OutputPin};
+use qemu::{cpu, log_line};
 use spore_examples::blink::Blink;
 use spore_examples::relay::Relay;
 use spore_examples::sensor::Sensor;
 use spore_node::sprocket::{Roster, Sprockets};
-
-use crate::board::qemu::machine::cpu;
-use crate::log_line;
 
 /// All of them.
 pub type Fitted = (Blink<LoggedPin>, Relay<LoggedPin>, Sensor<fn() -> i32>);

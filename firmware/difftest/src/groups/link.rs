@@ -7,12 +7,12 @@ use core::task::{Context, Waker};
 
 use embassy_net_driver::{Driver, RxToken, TxToken};
 use embassy_time::{Duration, Instant};
-use node::board::qemu::random;
 use node::net::arp::{End, FRAME_LEN, Neighbors, Operation, Packet, Seconds};
 use node::net::driver::{Identity, LinkDriver, NEIGHBORS};
 use node::net::ethernet::{BROADCAST, HEADER_LEN, Header, TYPE_ARP, TYPE_IPV4};
 use node::net::frame_queue::FrameQueue;
 use node::net::link::Link;
+use qemu::random;
 
 use crate::{Inputs, Trace, tasks};
 

@@ -3,11 +3,9 @@
 //! The core and its instructions are those of the ESP8266; what stands around it is not. The
 //! memory map keeps to the ESP8266's sizes (the linker script sees to that), the clock runs at
 //! 40 MHz instead of 80, and an OpenCores Ethernet card takes the place of the radio.
+//! Its drivers are the crate `qemu`.
 
 pub mod boot_args;
-pub mod boot_params;
-pub mod cycle_clock;
-pub mod random;
 
 #[cfg(all(target_arch = "xtensa", feature = "image"))]
 pub mod machine;

@@ -4,9 +4,9 @@
 
 use core::panic::PanicInfo;
 
+use qemu::{fpga, log_line, time};
+
 use super::retained::{self, ResetReason};
-use super::{fpga, time};
-use crate::log_line;
 
 /// Between the message and the reset, so that a machine that fails at every start does not fill
 /// the log.

@@ -4,6 +4,7 @@ use core::cell::RefCell;
 
 use embassy_futures::block_on;
 use embassy_time::{Duration, Instant};
+use qemu::{fpga, log_line};
 use spore_core::api::{Error, ServiceRequest};
 use spore_core::node::StoreFailed;
 use spore_core::security::{Succession, Verdict};
@@ -16,8 +17,7 @@ use spore_node::{Named, ServiceReply, System};
 
 use super::nor::RamNor;
 use super::retained::{self, ResetReason, Restarts};
-use super::{fpga, stack};
-use crate::log_line;
+use super::stack;
 use crate::sprockets::ROSTER;
 
 /// The flash window of the board and of an ESP-01, in bytes.

@@ -7,8 +7,8 @@ use core::task::Waker;
 use critical_section::Mutex;
 use embassy_time_queue_utils::Queue;
 
-use super::super::cycle_clock::{CLOCK_HZ, CycleClock, is_reached, sleep_cycles};
-use super::{cpu, fpga};
+use qemu::cpu;
+use qemu::cycle_clock::{CycleClock, is_reached, sleep_cycles};
 
 struct Clock {
     time: CycleClock,
@@ -73,19 +73,4 @@ pub fn sleep_until_work() {
     if !is_reached(target, cpu::cycles()) {
         cpu::wait_for(cpu::INTERRUPT_TIMER | cpu::INTERRUPT_ETHERNET);
     }
-}
-
-/// Stays here for `duration_ms` milliseconds (at most 60,000), for when nothing else can run.
-pub fn busy_wait_ms(duration_ms: u32) {
-    let start = cpu::cycles();
-    while cpu::cycles().wrapping_sub(start) < duration_ms * (CLOCK_HZ / 1000) {}
-}
-
-/// Whether the board runs at the clock that this driver is built for.
-///
-/// # Errors
-/// The board's clock in hertz, if it is another.
-pub fn check_clock() -> Result<(), u32> {
-    let hz = fpga::clock_hz();
-    if hz == CLOCK_HZ { Ok(()) } else { Err(hz) }
 }

@@ -1,4 +1,4 @@
-//! The core's special registers, and the critical section made from them.
+//! The core's special registers, and a critical section made from them.
 //!
 //! This compiler has no inline assembly for Xtensa, so each access is a function in `start.S`.
 
@@ -7,8 +7,6 @@ unsafe extern "C" {
     safe fn lx106_set_ccompare0(value: u32);
     safe fn lx106_interrupt_clear(mask: u32);
     safe fn lx106_wait(mask: u32);
-    safe fn lx106_raise_level() -> u32;
-    fn lx106_restore_level(ps: u32);
 }
 
 /// Interrupt of the timer that compares with `CCOMPARE0`.
@@ -47,18 +45,26 @@ pub fn halt() -> ! {
     }
 }
 
-struct InterruptLevel;
-critical_section::set_impl!(InterruptLevel);
-
-// SAFETY: one core; `acquire` raises the interrupt level to the highest and returns the level of
-// before, which `release` puts back, so sections nest.
-unsafe impl critical_section::Impl for InterruptLevel {
-    unsafe fn acquire() -> u32 {
-        lx106_raise_level()
+#[cfg(feature = "critical-section")]
+mod sections {
+    unsafe extern "C" {
+        safe fn lx106_raise_level() -> u32;
+        fn lx106_restore_level(ps: u32);
     }
 
-    unsafe fn release(before: u32) {
-        // SAFETY: `before` is a value of PS that `acquire` has read.
-        unsafe { lx106_restore_level(before) }
+    struct InterruptLevel;
+    critical_section::set_impl!(InterruptLevel);
+
+    // SAFETY: one core; `acquire` raises the interrupt level to the highest and returns the level of
+    // before, which `release` puts back, so sections nest.
+    unsafe impl critical_section::Impl for InterruptLevel {
+        unsafe fn acquire() -> u32 {
+            lx106_raise_level()
+        }
+
+        unsafe fn release(before: u32) {
+            // SAFETY: `before` is a value of PS that `acquire` has read.
+            unsafe { lx106_restore_level(before) }
+        }
     }
 }

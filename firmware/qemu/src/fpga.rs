@@ -1,7 +1,7 @@
 //! The board's own registers.
 
-use super::cpu;
-use super::mmio::Register;
+use crate::cpu;
+use crate::mmio::Register;
 
 // SAFETY: the FPGA's registers, at these addresses on every XTFPGA board without an MMU.
 const CLOCK_HZ: Register = unsafe { Register::at(0x9D02_0004) };

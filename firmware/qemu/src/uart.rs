@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use super::mmio::Register;
+use crate::mmio::Register;
 
 // SAFETY: the UART's registers, at these addresses on every XTFPGA board without an MMU.
 const TRANSMIT: Register = unsafe { Register::at(0x9D05_0020) };
@@ -30,6 +30,6 @@ macro_rules! log_line {
     ($($argument:tt)*) => {{
         use core::fmt::Write as _;
         // The serial line never fails.
-        let _ = core::writeln!($crate::board::qemu::machine::uart::Uart, $($argument)*);
+        let _ = core::writeln!($crate::uart::Uart, $($argument)*);
     }};
 }

@@ -136,6 +136,7 @@ shard_1() {
 # sources of all dependencies.
 shard_2() {
     run timeout "$shard_limit" cargo test --release --package spore-sim --test flash -- --ignored --nocapture
+    run timeout "$shard_limit" cargo test --release --package spore-boot --test flash -- --ignored --nocapture
     run timeout "$shard_limit" cargo test --package spore-cli --test command -- --ignored --nocapture --test-threads 1
     run timeout "$shard_limit" cargo xtask difftest --every-option
     run timeout "$shard_limit" cargo xtask soak

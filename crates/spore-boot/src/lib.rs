@@ -1,9 +1,37 @@
-//! What is where in the flash of a board, for the bootloader, the firmware and the tools alike.
+//! What is where in the flash of a board, and which of two images it starts: for the bootloader, the firmware and the
+//! tools alike.
 //!
-//! Nothing here does I/O: bytes go in, decisions come out.
+//! Nothing here owns a flash: bytes go in; decisions, and bytes to be written, come out. So the bootloader, which has
+//! four kilobytes and the mask ROM, and the node, whose flash is asynchronous, do the same. `docs/image.md` has the
+//! bytes.
+//!
+//! | module | what it knows |
+//! |---|---|
+//! | [`map`] | who owns which bytes |
+//! | [`selector`] | which slot is in force, and how often an image on trial was started |
+//! | [`image`] | what a slot must hold to be started |
+//! | [`decision`] | which slots to try, one after the other |
+//! | [`start`] | the bootloader's work, over any flash |
 #![no_std]
-#![warn(clippy::as_conversions, clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used)]
+#![cfg_attr(
+    not(test),
+    warn(
+        clippy::as_conversions,
+        clippy::indexing_slicing,
+        clippy::unwrap_used,
+        clippy::expect_used
+    )
+)]
 
+mod bytes;
+pub mod decision;
+pub mod image;
 pub mod map;
+pub mod selector;
+pub mod start;
 
+pub use decision::{Candidate, candidates};
+pub use image::{Header, HeaderError, Verifier};
 pub use map::{Region, Slot};
+pub use selector::{Choice, Record, Selector, Stage, Write};
+pub use start::{Start, choose};

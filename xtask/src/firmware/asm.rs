@@ -4,6 +4,7 @@
 //! so they would land in the section of the function before it, out of the reach of `l32r`.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 
 use anyhow::{Result, ensure};
 
@@ -74,9 +75,8 @@ pub(crate) fn without(text: &str, function: &str) -> Option<String> {
         if !inside || line.starts_with(".L") {
             push_line(&mut out, line);
         }
-        let name = directive.strip_prefix(".type").and_then(|rest| rest.trim().split(',').next());
         if is_function_type(directive)
-            && let Some(name) = name
+            && let Some(name) = type_name(directive)
             && format!("{:#}", rustc_demangle::demangle(name)) == function
         {
             push_line(&mut out, &format!("{name}:\n\till"));
@@ -115,6 +115,28 @@ pub(super) fn section(line: &str) -> Option<&str> {
 /// be read.
 pub(super) fn is_in_flash(section: &str) -> bool {
     section == ".text" || section.starts_with(".text.")
+}
+
+/// The functions of a file that are in flash, with the section of each.
+pub(super) fn functions_in_flash(text: &str) -> HashMap<&str, &str> {
+    let mut functions = HashMap::new();
+    let mut current = "";
+    for line in text.lines() {
+        current = section(line).unwrap_or(current);
+        let directive = line.trim_start();
+        if is_function_type(directive)
+            && is_in_flash(current)
+            && let Some(name) = type_name(directive)
+        {
+            functions.insert(name, current);
+        }
+    }
+    functions
+}
+
+/// The name in `.type name,@function`.
+fn type_name(directive: &str) -> Option<&str> {
+    directive.strip_prefix(".type").and_then(|rest| rest.trim().split(',').next())
 }
 
 /// Directives that belong to the definition of a symbol.

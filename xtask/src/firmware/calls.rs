@@ -6,6 +6,8 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::asm;
+
 /// The registers that a call may destroy and that carry no argument: what is in them is dead after the call.
 const SCRATCH: [&str; 4] = ["a8", "a9", "a10", "a11"];
 
@@ -51,6 +53,31 @@ pub(super) fn make_direct(text: &str) -> String {
     }
     let is_needed = |line: &&String| literal(line).is_none_or(|(l, _)| !left_over.contains(l));
     lines.iter().filter(is_needed).flat_map(|line| [line.as_str(), "\n"]).collect()
+}
+
+/// Marks the calls from flash to the functions in `near`, which are in flash as well: they are sure to reach, since a slot
+/// is smaller than the 512 KB that `call0` reaches.
+///
+/// Without the mark the assembler takes each call for one that may become long, and branches around it for ones that
+/// do not reach; the linker shortens the call again, but not the branch. Where a marked call did not reach, the linker
+/// would say so.
+pub(super) fn mark_near(text: &str, near: &HashSet<&str>) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut in_flash = true;
+    for line in text.lines() {
+        if let Some(section) = asm::section(line) {
+            in_flash = asm::is_in_flash(section);
+        }
+        let (name, callee) = instruction(line);
+        if name == "call0" && in_flash && near.contains(callee) {
+            out.push_str("\t_call0\t");
+            out.push_str(callee);
+        } else {
+            out.push_str(line);
+        }
+        out.push('\n');
+    }
+    out
 }
 
 /// Label and value of a line that sets a literal.
@@ -128,6 +155,16 @@ mod tests {
         {
             is_unchanged(&format!("\tl32r\ta8, .LCPI0_0\n{between}\n\tcallx0\ta8\n"));
         }
+    }
+
+    #[test]
+    fn calls_within_flash_are_marked_and_others_are_not() {
+        let near = HashSet::from(["f"]);
+        let code = "\t.section\t.text.g,\"ax\",@progbits\n\tcall0\tf\n\tcall0\tfar\n\tcallx0\ta8\n";
+        let marked = code.replace("\tcall0\tf\n", "\t_call0\tf\n");
+        assert_eq!(mark_near(code, &near), marked);
+        let in_ram = "\t.section\t.iram.text.g,\"ax\",@progbits\n\tcall0\tf\n";
+        assert_eq!(mark_near(in_ram, &near), in_ram);
     }
 
     #[test]

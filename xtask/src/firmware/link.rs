@@ -1,5 +1,6 @@
 //! From assembler text to an ELF file, with GNU's assembler and linker.
 
+use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,7 +9,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail, ensure};
 
 use super::compile::Assembly;
-use super::{Board, asm, rom, shrink};
+use super::{Board, asm, calls, rom, shrink};
 use crate::{paths, process, toolchain};
 
 /// Repairs and assembles what the compiler wrote; returns the object files.
@@ -16,23 +17,31 @@ use crate::{paths, process, toolchain};
 /// # Errors
 /// When the text has an unknown shape or does not assemble.
 pub(super) fn assemble_compiled(assembly: &Assembly, board: Board) -> Result<[PathBuf; 2]> {
-    Ok([assemble_text(&assembly.program, board)?, assemble_text(&assembly.builtins, board)?])
+    let files = [&assembly.program, &assembly.builtins];
+    let texts = [shrunk(files[0], board)?, shrunk(files[1], board)?];
+    let veneers = if board == Board::Esp01 { rom::veneers() } else { String::new() };
+    let mut near: HashSet<&str> = asm::functions_in_flash(&veneers).into_keys().collect();
+    near.extend(texts.iter().flat_map(|text| asm::functions_in_flash(text).into_keys()));
+    // The name tells the boards apart, since builds for both share what the compiler wrote of its helpers.
+    let objects = files.map(|file| file.with_extension(format!("{}.o", board.name())));
+    for (text, object) in texts.iter().zip(&objects) {
+        let repaired = repaired(object);
+        fs::write(&repaired, calls::mark_near(text, &near))
+            .with_context(|| format!("cannot write {}", repaired.display()))?;
+        assemble(&repaired, object, &COMPILED)?;
+    }
+    Ok(objects)
 }
 
-fn assemble_text(text: &Path, board: Board) -> Result<PathBuf> {
-    // The name tells the boards apart, since builds for both share what the compiler wrote of its helpers.
-    let object = text.with_extension(format!("{}.o", board.name()));
-    let raw = fs::read_to_string(text)
-        .with_context(|| format!("cannot read the compiler's output {}", text.display()))?;
-    let repaired = repaired(&object);
-    let mut correct = asm::repair(&raw).with_context(|| text.display().to_string())?;
+/// What the compiler wrote, as the assembler is to get it for a board.
+fn shrunk(file: &Path, board: Board) -> Result<String> {
+    let raw = fs::read_to_string(file)
+        .with_context(|| format!("cannot read the compiler's output {}", file.display()))?;
+    let mut correct = asm::repair(&raw).with_context(|| file.display().to_string())?;
     if board == Board::Esp01 {
         correct = rom::adapt(&correct);
     }
-    fs::write(&repaired, shrink::shrink(&correct))
-        .with_context(|| format!("cannot write {}", repaired.display()))?;
-    assemble(&repaired, &object, &COMPILED)?;
-    Ok(object)
+    Ok(shrink::shrink(&correct))
 }
 
 /// Assembles the veneers through which the code for the chip calls its mask ROM, in `work`; returns the object file.

@@ -44,6 +44,11 @@ pub(super) fn adapt(text: &str) -> String {
     out
 }
 
+/// The function of the ROM that a veneer stands for; any other name as it is.
+pub(super) fn behind(name: &str) -> &str {
+    name.strip_prefix(VENEER).unwrap_or(name)
+}
+
 /// The veneers, as a file for the assembler. What they jump with, a8, carries no argument, and a call may change it.
 pub(super) fn veneers() -> String {
     let mut out = String::new();

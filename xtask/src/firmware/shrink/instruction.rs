@@ -116,7 +116,7 @@ impl<'a> Instruction<'a> {
         self.name.starts_with('b') && self.name != "break"
     }
 
-    fn is_conditional_move(&self) -> bool {
+    pub(super) fn is_conditional_move(&self) -> bool {
         matches!(self.name, "moveqz" | "movnez" | "movltz" | "movgez")
     }
 

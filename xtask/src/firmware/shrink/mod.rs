@@ -4,18 +4,38 @@
 //! in between) from the text itself; what it does not understand it leaves alone. The differential test runs code that
 //! went through all of them.
 
+mod constants;
 mod instruction;
 mod liveness;
 mod outline;
 mod peephole;
+mod rewrite;
+
+use std::collections::{HashMap, HashSet};
+
+use instruction::Instruction;
 
 /// Applies all passes to an assembler file.
 pub(super) fn shrink(text: &str) -> String {
-    outline::apply(&shorten(text))
+    without_unused_literals(&outline::apply(&shorten(text)))
+}
+
+/// More rounds of passes than any function was seen to need; each may make way for the next.
+const ROUNDS: usize = 8;
+
+/// Applies the passes that look at one function, given as the lines between its `.type` and its `.size`.
+fn shorten_function(lines: Vec<String>, literals: &HashMap<&str, &str>) -> Vec<String> {
+    let mut lines = peephole::apply(lines);
+    for _ in 0..ROUNDS {
+        let Some(shorter) = rewrite::apply(&lines, literals) else { break };
+        lines = peephole::apply(shorter);
+    }
+    lines
 }
 
 /// Applies the passes that look at one function at a time.
 fn shorten(text: &str) -> String {
+    let literals: HashMap<&str, &str> = text.lines().filter_map(literal).collect();
     let mut out = String::with_capacity(text.len());
     let mut function: Option<Vec<String>> = None;
     for line in text.lines() {
@@ -27,7 +47,7 @@ fn shorten(text: &str) -> String {
                 }
             }
             Some(_) if line.trim_start().starts_with(".size") => {
-                for kept in peephole::apply(function.take().unwrap_or_default()) {
+                for kept in shorten_function(function.take().unwrap_or_default(), &literals) {
                     push(&mut out, &kept);
                 }
                 push(&mut out, line);
@@ -38,6 +58,22 @@ fn shorten(text: &str) -> String {
     // A file that ends within a function has a shape that is not known: as it was.
     function.into_iter().flatten().for_each(|line| push(&mut out, &line));
     out
+}
+
+/// The text without the literals that no instruction loads any more.
+fn without_unused_literals(text: &str) -> String {
+    let loads = text.lines().filter_map(Instruction::parse).filter(|i| i.name == "l32r");
+    let used: HashSet<&str> = loads.map(|load| load.operand(1)).collect();
+    let mut out = String::with_capacity(text.len());
+    let is_needed = |line: &&str| literal(line).is_none_or(|(label, _)| used.contains(label));
+    text.lines().filter(is_needed).for_each(|line| push(&mut out, line));
+    out
+}
+
+/// Label and value of a line that sets a literal.
+fn literal(line: &str) -> Option<(&str, &str)> {
+    let rest = line.trim_start().strip_prefix(".literal")?;
+    rest.strip_prefix([' ', '\t'])?.trim().split_once(", ")
 }
 
 fn push(out: &mut String, line: &str) {
@@ -59,6 +95,13 @@ mod tests {
     fn a_function_is_shrunk_and_data_is_left_alone() {
         let text = "\t.type\tf,@function\nf:\n\taddi\ta8, a1, 32\n\tor\ta1, a8, a8\n\tret\n\t.size\tf, 1\n\t.asciz\t\"\taddi\"\n";
         let expected = "\t.type\tf,@function\nf:\n\taddi\ta1, a1, 32\n\tret\n\t.size\tf, 1\n\t.asciz\t\"\taddi\"\n";
+        assert_eq!(shrink(text), expected);
+    }
+
+    #[test]
+    fn a_literal_that_is_not_loaded_any_more_goes() {
+        let text = "\t.literal .LCPI0_0, 65535\n\t.literal .LCPI0_1, 65280\n\t.type\tf,@function\nf:\n\tl32r\ta8, .LCPI0_0\n\tand\ta2, a3, a8\n\tl32r\ta3, .LCPI0_1\n\tret\n\t.size\tf, 1\n";
+        let expected = "\t.literal .LCPI0_1, 65280\n\t.type\tf,@function\nf:\n\textui\ta2, a3, 0, 16\n\tl32r\ta3, .LCPI0_1\n\tret\n\t.size\tf, 1\n";
         assert_eq!(shrink(text), expected);
     }
 

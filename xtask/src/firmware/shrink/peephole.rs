@@ -72,7 +72,7 @@ impl<'a> Window<'a> {
         self.useless(&first)
             .or_else(|| self.stop_before_stop(&first))
             .or_else(|| self.far_slot(&first))
-            .or_else(|| self.mask(&first))
+            .or_else(|| self.bit_test(&first))
             .or_else(|| self.copy_of_result(&first))
             .or_else(|| copy_by_addition(&first))
             .or_else(|| self.branch_over_jump(&first))
@@ -128,25 +128,30 @@ impl<'a> Window<'a> {
         Some((3, vec![base, access]))
     }
 
-    /// `movi x, 255; and r, s, x`: a mask of low bits is an instruction of its own.
-    fn mask(&self, first: &Instruction<'_>) -> Shorter {
-        let and = self.instruction(1)?;
-        let (x, mask) = (first.operand(0), first.number(1)?);
-        if first.name != "movi" || and.name != "and" {
-            return None;
-        }
-        let source = match (and.operand(1), and.operand(2)) {
-            (source, mask) if mask == x && source != x => source,
-            (mask, source) if mask == x && source != x => source,
+    /// `extui x, s, 3, 1; beqz x, there`, and nobody needs `x`: the branch can look at the bit, or bits, itself.
+    fn bit_test(&self, first: &Instruction<'_>) -> Shorter {
+        let branch = self.instruction(1)?;
+        let (x, source, target) = (first.operand(0), first.operand(1), branch.operand(1));
+        let is_zero = match branch.name {
+            "beqz" => true,
+            "bnez" => false,
             _ => return None,
         };
-        let width = u32::try_from(mask).ok()?.trailing_ones();
-        // The instruction takes 1 to 16 bits; `movi` can hold masks of up to 11.
-        if !(1..=11).contains(&width) || mask != (1 << width) - 1 {
+        if branch.operand(0) != x || !self.is_dead_after(1, x) {
             return None;
         }
-        (and.operand(0) == x || self.is_dead_after(1, x))
-            .then(|| (2, vec![format!("\textui\t{}, {source}, 0, {width}", and.operand(0))]))
+        let line = match first.name {
+            "extui" if first.operand(3) == "1" => {
+                let name = if is_zero { "bbci" } else { "bbsi" };
+                format!("\t{name}\t{source}, {}, {target}", first.operand(2))
+            }
+            "and" => {
+                let name = if is_zero { "bnone" } else { "bany" };
+                format!("\t{name}\t{source}, {}, {target}", first.operand(2))
+            }
+            _ => return None,
+        };
+        Some((2, vec![line]))
     }
 
     /// `add x, ...; or r, x, x`, and nobody needs `x`: the result goes to `r` at once.
@@ -198,7 +203,7 @@ fn copy_by_addition(first: &Instruction<'_>) -> Shorter {
 
 /// The branch that is taken when `name` is not.
 fn opposite(name: &str) -> Option<&'static str> {
-    const PAIRS: [(&str, &str); 9] = [
+    const PAIRS: [(&str, &str); 10] = [
         ("beq", "bne"),
         ("beqi", "bnei"),
         ("beqz", "bnez"),
@@ -208,6 +213,7 @@ fn opposite(name: &str) -> Option<&'static str> {
         ("bgeui", "bltui"),
         ("bgez", "bltz"),
         ("bbci", "bbsi"),
+        ("bany", "bnone"),
     ];
     PAIRS.iter().find_map(|(one, other)| match name {
         name if name == *one => Some(*other),
@@ -257,11 +263,22 @@ mod tests {
     }
 
     #[test]
-    fn a_mask_of_low_bits_needs_no_constant() {
-        assert_eq!(shortened(&["movi\ta8, 255", "and\ta2, a3, a8"]), ["extui\ta2, a3, 0, 8"]);
-        assert_eq!(shortened(&["movi\ta8, 1", "and\ta2, a8, a3"]), ["extui\ta2, a3, 0, 1"]);
-        is_unchanged(&["movi\ta8, 254", "and\ta2, a3, a8"]);
-        is_unchanged(&["movi\ta8, 255", "and\ta2, a3, a8", "s8i\ta2, a8, 0"]);
+    fn a_test_of_bits_is_one_branch() {
+        let with_label = |code: &[&str]| {
+            let lines = code.iter().map(|line| format!("\t{line}"));
+            let mut short =
+                apply(lines.chain([".LBB0_2:".to_owned(), "\tret".to_owned()]).collect());
+            short.truncate(short.len() - 2);
+            short.iter().map(|line| line.trim_start().to_owned()).collect::<Vec<_>>()
+        };
+        let bit = ["extui\ta8, a3, 5, 1", "beqz\ta8, .LBB0_2", "movi\ta2, 1"];
+        assert_eq!(with_label(&bit), ["bbci\ta3, 5, .LBB0_2", "movi\ta2, 1"]);
+        let bits = ["and\ta8, a3, a4", "bnez\ta8, .LBB0_2", "movi\ta2, 1"];
+        assert_eq!(with_label(&bits), ["bany\ta3, a4, .LBB0_2", "movi\ta2, 1"]);
+        let read_again = ["extui\ta2, a3, 5, 1", "beqz\ta2, .LBB0_2", "movi\ta3, 1"];
+        assert_eq!(with_label(&read_again), read_again);
+        let two_bits = ["extui\ta8, a3, 5, 2", "beqz\ta8, .LBB0_2", "movi\ta2, 1"];
+        assert_eq!(with_label(&two_bits), two_bits);
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! on the stack. What happens at each limit stands with the part that has the limit.
 
 use crate::cluster::{Member, Outgoing};
-use crate::events::{LocalEvent, Publisher, Window};
+use crate::events::{EndedBoots, LocalEvent, Publisher, Window};
 use crate::log::LogEntry;
 use crate::network::Seen;
 use crate::services::{Build, Known, Slot};
@@ -120,6 +120,7 @@ pub(crate) struct EventStorage<P: Profile> {
     pub(crate) log: P::Log,
     pub(crate) window: Window,
     pub(crate) publishers: P::Publishers,
+    pub(crate) ended: EndedBoots,
     pub(crate) local: P::LocalEvents,
     pub(crate) local_bytes: P::LocalBytes,
 }
@@ -157,6 +158,7 @@ impl<P: Profile> EventStorage<P> {
         log: P::Log::NEW,
         window: Window::NEW,
         publishers: P::Publishers::NEW,
+        ended: EndedBoots::NEW,
         local: P::LocalEvents::NEW,
         local_bytes: P::LocalBytes::NEW,
     };

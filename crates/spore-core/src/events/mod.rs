@@ -9,7 +9,8 @@
 //!
 //! An event that came ahead of its turn waits for those before it, at most [`PATIENCE`], or until
 //! one more large event would push it out of the window. A publisher that has rebooted is waited
-//! for [`SETTLING`], in case that events of its former boot are still under way. A node that has
+//! for [`SETTLING`], in case that events of its former boot are still under way; those that come
+//! later are reported, with all before them that nothing was said of (`ended`). A node that has
 //! just started delivers nothing of others before it has caught up: until its window was equal to
 //! somebody's, at most [`CATCHING_UP`]; what it lacks then has been before its time.
 //!
@@ -17,6 +18,7 @@
 //! and the system's own.
 
 mod bus;
+mod ended;
 mod local;
 mod order;
 mod publishers;
@@ -24,6 +26,8 @@ mod topic;
 mod window;
 
 pub use bus::{Delivery, Payload, SYSTEM_PAYLOAD, Scope};
+pub use ended::ENDED;
+pub(crate) use ended::EndedBoots;
 pub use local::LocalEvent;
 pub use order::{PATIENCE, SETTLING};
 pub use publishers::Publisher;
@@ -127,13 +131,13 @@ impl<'a> Events<'a> {
         epoch: U24,
         storage: &'a mut EventStorage<P>,
     ) -> Self {
-        let EventStorage { log, window, publishers, local, local_bytes } = storage;
+        let EventStorage { log, window, publishers, ended, local, local_bytes } = storage;
         window.clear();
         let publishers: &mut VecView<Publisher> = publishers.view();
         Self {
             bus: Bus::new(Log::new(log.view()), Local::new(local.view(), local_bytes.view())),
             window,
-            publishers: Publishers::new(publishers),
+            publishers: Publishers::new(publishers, ended),
             own: Own { id, epoch, seq: U24::ZERO },
             clock: 0,
             phase: Phase::CatchingUp(None),
@@ -161,6 +165,11 @@ impl<'a> Events<'a> {
     /// The window in 32 bits.
     pub(crate) fn digest(&self) -> u32 {
         self.window.digest()
+    }
+
+    /// The keys of the events in the window, the newest first.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = EventKey> {
+        self.window.entries().iter().map(|entry| entry.key)
     }
 
     /// When [`deliver`](Self::deliver) is to be called next.
@@ -225,9 +234,9 @@ impl<'a> Events<'a> {
         if let Some(entry) = self.entry_mut(&key) {
             (entry.number, entry.news) = (number, news);
         }
-        if let Some(row) = self.publishers.enrol((publisher, epoch, seq), gone) {
+        if let Some((row, ended)) = self.publishers.enrol((publisher, epoch, seq), clock, gone) {
             if row.epoch < epoch {
-                row.reboot(epoch);
+                row.reboot(epoch, ended, clock);
             }
             row.advance(seq);
         }
@@ -320,9 +329,11 @@ impl<'a> Events<'a> {
         let of_it = |entry: &Entry| entry.key.publisher == id && entry.is_pending();
         let pending = self.window.entries().iter().any(of_it);
         let first = published.next().unwrap_or(U24::MAX);
-        let Some(row) = self.publishers.enrol((id, epoch, first), gone) else { return };
+        let clock = self.clock;
+        let enrolled = self.publishers.enrol((id, epoch, first), clock, gone);
+        let Some((row, ended)) = enrolled else { return };
         if epoch > row.epoch && !row.lacks() && !pending {
-            row.reboot(epoch);
+            row.reboot(epoch, ended, clock);
         }
         if row.epoch == epoch && published > row.known {
             row.known = published;
@@ -361,7 +372,7 @@ impl<'a> Events<'a> {
     /// Adds the horizon and the keys of the window to a message.
     pub(crate) fn write_keys(&self, writer: &mut MessageWriter<'_>) -> Result<(), Full> {
         writer.push_key(&self.window.horizon())?;
-        self.window.entries().iter().try_for_each(|entry| writer.push_key(&entry.key))
+        self.keys().try_for_each(|key| writer.push_key(&key))
     }
 
     /// Joins the horizon of another window, and compares its keys with those of this one: whether

@@ -1,6 +1,7 @@
 //! Order and gaps: what is delivered when, and what is given up.
 
 use super::bus::Bus;
+use super::ended::EndedBoots;
 use super::publishers::{Publisher, Since};
 use super::{Events, Phase};
 use crate::node::Event;
@@ -43,12 +44,13 @@ impl Events<'_> {
         }
         let since = Since::new(now.as_micros());
         let mut reports = REPORTS;
-        self.review(now, since, &mut reports);
+        let moment = Moment { now, since, clock: self.clock };
+        self.review(moment, &mut reports);
         for index in (0..self.window.entries().len()).rev() {
             if reports == 0 {
                 break;
             }
-            self.deliver_one(now, since, index, &mut reports, gone);
+            self.deliver_one(moment, index, &mut reports, gone);
         }
         if reports > 0 && self.phase == Phase::CaughtUp {
             self.phase = Phase::Settled;
@@ -57,14 +59,16 @@ impl Events<'_> {
         self.check = if reports == 0 {
             Some(now + REPORTS_PAUSE)
         } else {
-            self.publishers.rows_mut().iter_mut().any(waiting).then_some(now + CHECK)
+            self.publishers.split_mut().0.iter_mut().any(waiting).then_some(now + CHECK)
         };
     }
 
     /// Gives up events that publishers were waited for long enough.
-    fn review(&mut self, now: Instant, since: Since, reports: &mut u8) {
+    fn review(&mut self, moment: Moment, reports: &mut u8) {
+        let Moment { now, since, clock } = moment;
         let Self { bus, window, publishers, .. } = self;
-        for row in publishers.rows_mut() {
+        let (rows, ended) = publishers.split_mut();
+        for row in rows {
             let (id, epoch) = (row.id, row.epoch);
             let pending = window.entries().iter().rev().filter(|entry| {
                 entry.is_pending() && entry.key.publisher == id && entry.key.epoch >= epoch
@@ -82,7 +86,7 @@ impl Events<'_> {
                 }
             } else if row.is_waiting() && row.waited(since) >= SETTLING_QUARTERS {
                 match pending.map(|key| key.epoch).find(|other| *other > epoch) {
-                    Some(epoch) => row.reboot(epoch),
+                    Some(epoch) => row.reboot(epoch, ended, clock),
                     None => row.rest(),
                 }
             }
@@ -92,8 +96,7 @@ impl Events<'_> {
     /// Delivers the event at `index` in the window, if it has its turn or cannot wait.
     fn deliver_one(
         &mut self,
-        now: Instant,
-        since: Since,
+        moment: Moment,
         index: usize,
         reports: &mut u8,
         gone: &impl Fn(NodeId) -> bool,
@@ -105,9 +108,10 @@ impl Events<'_> {
         let key = key.key;
         // Without a row there is no order to keep.
         let mut turn = Turn::Now;
-        if let Some(row) = publishers.enrol((key.publisher, key.epoch, key.seq), gone) {
+        let named = (key.publisher, key.epoch, key.seq);
+        if let Some((row, ended)) = publishers.enrol(named, moment.clock, gone) {
             let urgent = *phase == Phase::CaughtUp || window.is_endangered(index);
-            turn = bus.turn((now, since), row, key, urgent, reports);
+            turn = bus.turn(moment, (row, ended), key, urgent, reports);
             if turn == Turn::Now {
                 row.advance(key.seq);
             }
@@ -119,6 +123,16 @@ impl Events<'_> {
             Turn::Later => (),
         }
     }
+}
+
+/// When something happens.
+#[derive(Clone, Copy, Debug)]
+struct Moment {
+    now: Instant,
+    /// The same as waiting is counted.
+    since: Since,
+    /// The highest logical time that was heard of.
+    clock: u32,
 }
 
 /// Whether an event is to be delivered.
@@ -137,16 +151,18 @@ impl Bus<'_> {
     /// before it is given up.
     fn turn(
         &mut self,
-        (now, since): (Instant, Since),
-        row: &mut Publisher,
+        Moment { now, since, clock }: Moment,
+        (row, ended): (&mut Publisher, &mut EndedBoots),
         key: EventKey,
         urgent: bool,
         reports: &mut u8,
     ) -> Turn {
         if key.epoch < row.epoch {
-            let EventKey { publisher, epoch, seq, .. } = key;
-            self.note(now, Event::EventsMissed { publisher, epoch, from: seq, to: seq });
-            *reports = reports.saturating_sub(1);
+            if let Some(from) = ended.late(key, clock) {
+                let EventKey { publisher, epoch, seq: to, .. } = key;
+                self.note(now, Event::EventsMissed { publisher, epoch, from, to });
+                *reports = reports.saturating_sub(1);
+            }
             return Turn::Past;
         }
         let ahead = key.epoch > row.epoch || key.seq > row.next;
@@ -161,7 +177,7 @@ impl Bus<'_> {
             if row.lacks() {
                 self.miss(now, row, row.known, reports);
             }
-            row.reboot(key.epoch);
+            row.reboot(key.epoch, ended, clock);
         }
         match before(key.seq) {
             Some(last) if last >= row.next => self.miss(now, row, last, reports),

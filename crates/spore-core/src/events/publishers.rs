@@ -1,5 +1,6 @@
 //! Who has published what: the order of each publisher's events, and the gaps in it.
 
+use super::ended::EndedBoots;
 use crate::wire::{EventKey, NodeId, U24};
 use heapless::VecView;
 
@@ -74,8 +75,10 @@ impl Publisher {
         self.waiting = 0;
     }
 
-    /// Goes on with the events of another boot.
-    pub(super) fn reboot(&mut self, epoch: U24) {
+    /// Goes on with the events of another boot at the logical time `clock`. How far it was with
+    /// those of the boot that is over is remembered in `ended`.
+    pub(super) fn reboot(&mut self, epoch: U24, ended: &mut EndedBoots, clock: u32) {
+        ended.add(self, clock);
         *self = Self::new(self.id, epoch);
     }
 }
@@ -83,32 +86,38 @@ impl Publisher {
 /// The number of a boot's first event.
 pub(super) const FIRST: U24 = U24::from_be_bytes([0, 0, 1]);
 
-/// The publishers that were heard of, in the order of their ids.
+/// The publishers that were heard of.
 #[derive(Debug)]
-pub(super) struct Publishers<'a>(&'a mut VecView<Publisher>);
+pub(super) struct Publishers<'a> {
+    /// In the order of their ids.
+    rows: &'a mut VecView<Publisher>,
+    ended: &'a mut EndedBoots,
+}
 
 impl<'a> Publishers<'a> {
-    /// A table in `rows`, emptied.
-    pub(super) fn new(rows: &'a mut VecView<Publisher>) -> Self {
+    /// A table in `rows`, emptied as `ended` is.
+    pub(super) fn new(rows: &'a mut VecView<Publisher>, ended: &'a mut EndedBoots) -> Self {
         rows.clear();
-        Self(rows)
+        ended.clear();
+        Self { rows, ended }
     }
 
-    pub(super) fn rows_mut(&mut self) -> &mut [Publisher] {
-        self.0
+    /// All publishers, and their boots that are over.
+    pub(super) fn split_mut(&mut self) -> (&mut [Publisher], &mut EndedBoots) {
+        (self.rows, self.ended)
     }
 
     fn position(&self, id: NodeId) -> Result<usize, usize> {
-        self.0.binary_search_by_key(&id, |row| row.id)
+        self.rows.binary_search_by_key(&id, |row| row.id)
     }
 
     pub(super) fn get(&self, id: NodeId) -> Option<&Publisher> {
-        self.0.get(self.position(id).ok()?)
+        self.rows.get(self.position(id).ok()?)
     }
 
     pub(super) fn get_mut(&mut self, id: NodeId) -> Option<&mut Publisher> {
         let index = self.position(id).ok()?;
-        self.0.get_mut(index)
+        self.rows.get_mut(index)
     }
 
     /// Takes note that there is an event with this key.
@@ -118,43 +127,50 @@ impl<'a> Publishers<'a> {
         }
     }
 
-    /// The row of a publisher, which is made if there is none, for its boot `epoch`. When the table
-    /// is full one makes room that `gone` holds for; if there is none, the answer is `None`. Of a
+    /// The row of a publisher, which is made if there is none, for its boot `epoch` at the logical
+    /// time `clock`; and the boots that are over. When the table is full one makes room that `gone` holds for; if there is none, the answer is `None`. Of a
     /// publisher that comes when the table is full it is not known whether it had a row before. So
     /// its events from `first` on are delivered, and nothing is said of those before.
     pub(super) fn enrol(
         &mut self,
         (id, epoch, first): (NodeId, U24, U24),
+        clock: u32,
         gone: &impl Fn(NodeId) -> bool,
-    ) -> Option<&mut Publisher> {
+    ) -> Option<(&mut Publisher, &mut EndedBoots)> {
         if self.position(id).is_err() {
             let mut row = Publisher::new(id, epoch);
-            if self.0.is_full() {
-                let index = self.0.iter().position(|row| gone(row.id))?;
-                self.0.remove(index);
+            if self.rows.is_full() {
+                let Some(index) = self.rows.iter().position(|row| gone(row.id)) else {
+                    // Its events are delivered, and nobody remembers it.
+                    self.ended.forget(clock);
+                    return None;
+                };
+                self.ended.add(&self.rows.remove(index), clock);
                 row.next = first;
             }
             let index = self.position(id).err()?;
-            self.0.insert(index, row).ok()?;
+            self.rows.insert(index, row).ok()?;
         }
-        self.get_mut(id)
+        let index = self.position(id).ok()?;
+        Some((self.rows.get_mut(index)?, self.ended))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Publisher, Publishers, Since};
-    use crate::wire::{NodeId, U24};
+    use super::{EndedBoots, Publisher, Publishers, Since};
+    use crate::wire::{EventKey, NodeId, U24};
 
     #[test]
     fn in_a_full_table_those_who_are_gone_make_room_and_newcomers_begin_where_they_are() {
         let mut rows = heapless::Vec::<Publisher, 2>::new();
-        let mut table = Publishers::new(rows.as_mut_view());
+        let mut ended = EndedBoots::NEW;
+        let mut table = Publishers::new(rows.as_mut_view(), &mut ended);
         let seq = |n| U24::new(n).unwrap();
         let mut next = |id: u8, first, gone: u8| {
             let gone = |other| other == NodeId([gone; 6]);
-            let row = table.enrol((NodeId([id; 6]), U24::ZERO, seq(first)), &gone);
-            row.map(|row| row.next.get())
+            let row = table.enrol((NodeId([id; 6]), U24::ZERO, seq(first)), 5, &gone);
+            row.map(|(row, _)| row.next.get())
         };
         assert_eq!(next(2, 9, 0), Some(1));
         assert_eq!(next(1, 9, 0), Some(1));
@@ -162,6 +178,15 @@ mod tests {
         assert_eq!(next(3, 9, 1), Some(9));
         assert_eq!(next(1, 7, 2), Some(7), "it may have been there before");
         assert_eq!(next(3, 20, 0), Some(9));
+        // Where those were who had to go is remembered, and that somebody was not enrolled.
+        let mut missed = |id: u8, clock| {
+            let key = EventKey { clock, publisher: NodeId([id; 6]), epoch: U24::ZERO, seq: seq(4) };
+            ended.late(key, 9).map(U24::get)
+        };
+        assert_eq!(missed(1, 5), Some(1), "nothing of it was delivered");
+        assert_eq!(missed(7, 5), Some(4), "some may have been");
+        assert_eq!(missed(7, 6), None);
+        assert_eq!(missed(8, 6), Some(1), "that was later");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use super::{Event, Node};
 use crate::cluster::Member;
 use crate::events::{Delivery, Filter, PublishError, Scope, Topic};
 use crate::time::{Duration, Instant};
-use crate::wire::EventRecord;
+use crate::wire::{EventKey, EventRecord};
 
 /// Refused requests, and when they were last told of.
 #[derive(Debug, Default)]
@@ -65,6 +65,12 @@ impl Node<'_> {
     /// The window of events in 32 bits: equal on members that have the same one.
     pub fn window_digest(&self) -> u32 {
         self.cluster.events.digest()
+    }
+
+    /// The keys of the events in the window, the newest first; those that wait for their turn
+    /// among them.
+    pub fn window_keys(&self) -> impl Iterator<Item = EventKey> {
+        self.cluster.events.keys()
     }
 
     /// The number of the event that was delivered last on this node; 0 if there was none. Begin

@@ -9,6 +9,7 @@ use core::fmt;
 use core::marker::PhantomData;
 use core::str::FromStr;
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error as _, MapAccess, Visitor};
+use serde_json_core::de::Error::ExpectedObjectCommaOrEnd;
 
 /// What is to be changed. Fields that are absent stay as they are.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -49,18 +50,32 @@ impl Wanted {
         let mut error = Error::InvalidJson;
         let mut text = [0; TEXT_MAX];
         let mut deserializer = serde_json_core::de::Deserializer::new(body, Some(&mut text));
-        let wanted = Object { document, error: &mut error }.deserialize(&mut deserializer);
-        let wanted = wanted.map_err(|_| error)?;
+        let mut number = None;
+        let object = Object { document, error: &mut error, number: &mut number };
+        let wanted = object.deserialize(&mut deserializer).map_err(|cause| match number {
+            // The deserialiser reads the digits of `1.5`, and finds no comma behind them.
+            Some(field) if cause == ExpectedObjectCommaOrEnd && has_fraction(body) => {
+                Error::InvalidField(field)
+            }
+            _ => error,
+        })?;
         // What stands behind the object must be blank.
         deserializer.end().map_err(|_| Error::InvalidJson)?;
         Ok(wanted)
     }
 }
 
+/// Whether a number seems to have a fraction or an exponent.
+fn has_fraction(body: &[u8]) -> bool {
+    body.windows(2).any(|pair| matches!(pair, [b'0'..=b'9', b'.' | b'e' | b'E']))
+}
+
 /// Reads the object, and says what was wrong with it: the deserialiser's own errors name no field.
 struct Object<'e> {
     document: Document,
     error: &'e mut Error,
+    /// The field that was read last, if it is a number.
+    number: &'e mut Option<&'static str>,
 }
 
 impl<'de> DeserializeSeed<'de> for Object<'_> {
@@ -81,6 +96,7 @@ impl<'de> Visitor<'de> for Object<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Wanted, A::Error> {
         let mut wanted = Wanted::default();
         while let Some(Parsed(name)) = map.next_key::<Parsed<FieldName>>()? {
+            *self.number = None;
             // Nothing but texts, numbers and truth values are read, so no value nests.
             let of_config = self.document == Document::Config;
             let of_wifi = self.document == Document::Wifi;
@@ -98,7 +114,9 @@ impl<'de> Visitor<'de> for Object<'_> {
                 }
                 "version" if of_config => {
                     *self.error = Error::InvalidField("version");
-                    wanted.version.replace(map.next_value()?).is_some()
+                    let number = map.next_value()?;
+                    *self.number = Some("version");
+                    wanted.version.replace(number).is_some()
                 }
                 "hostname" if of_config => {
                     *self.error = Error::InvalidField("hostname");
@@ -121,7 +139,9 @@ impl<'de> Visitor<'de> for Object<'_> {
                 }
                 "interval_ms" if of_task => {
                     *self.error = Error::InvalidField("interval_ms");
-                    wanted.task.interval_ms.replace(map.next_value()?).is_some()
+                    let number = map.next_value()?;
+                    *self.number = Some("interval_ms");
+                    wanted.task.interval_ms.replace(number).is_some()
                 }
                 "run" if of_task => {
                     *self.error = Error::InvalidField("run");

@@ -43,6 +43,10 @@ fn what_is_wrong_is_named() {
         (r#"{"version":-1}"#, "version"),
         (r#"{"version":4294967296}"#, "version"),
         (r#"{"version":"1"}"#, "version"),
+        (r#"{"version":1.5}"#, "version"),
+        (r#"{"hostname":"a","version":1.0,"release_key":""}"#, "version"),
+        (r#"{"version":1e3}"#, "version"),
+        (r#"{"version":0.5"#, "version"),
     ] {
         assert_eq!(parse(text), Err(Error::InvalidField(field)), "{text}");
     }

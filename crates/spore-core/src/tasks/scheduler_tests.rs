@@ -269,12 +269,17 @@ fn changes_are_read_from_json() {
         (r#"{"enabled":true,"enabled":true}"#, "enabled"),
         (r#"{"interval_ms":-1}"#, "interval_ms"),
         (r#"{"interval_ms":4294967296}"#, "interval_ms"),
+        (r#"{"interval_ms":1.5}"#, "interval_ms"),
+        (r#"{"run":true,"interval_ms":1E2,"enabled":true}"#, "interval_ms"),
+        (r#"{"enabled":1.5}"#, "enabled"),
         (r#"{"run":"now"}"#, "run"),
     ] {
         assert_eq!(parse(text), Err(Error::InvalidField(field)), "{text}");
     }
     assert!(matches!(parse(r#"{"speed":1}"#), Err(Error::UnknownField(_))));
-    for text in ["", "[]", "{", "{}x", "true", r#"{"interval_ms":1.5}"#] {
+    // What is no JSON stays just that, numbers or not.
+    let no_comma = [r#"{"interval_ms":5 "run":true}"#, r#"{"interval_ms":5,"run":true "x":1.5}"#];
+    for text in ["", "[]", "{", "{}x", "true", r#"{"interval_ms":5"#].into_iter().chain(no_comma) {
         assert_eq!(parse(text), Err(Error::InvalidJson), "{text}");
     }
 }

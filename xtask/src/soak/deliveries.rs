@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::RangeInclusive;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 /// One of the events that a node sends to a reader.
@@ -56,6 +56,8 @@ struct Boot {
     seq: u64,
     lost: u64,
     heard: BTreeMap<Publisher, Heard>,
+    /// By the id of a publisher: of which of its epochs an event was delivered last.
+    epochs: BTreeMap<String, u64>,
 }
 
 /// Of one publisher.
@@ -167,14 +169,21 @@ impl Deliveries {
         boot.lost += lost;
     }
 
-    fn heard(&mut self, publisher: &Publisher) -> &mut Heard {
-        let boot = self.boots.entry(self.current.clone()).or_default();
-        boot.heard.entry(publisher.clone()).or_default()
+    fn boot(&mut self) -> &mut Boot {
+        self.boots.entry(self.current.clone()).or_default()
+    }
+
+    fn fault(&mut self, publisher: &Publisher, wrong: &str) {
+        self.faults.push(format!("boot {}: {publisher}: {wrong}", self.current));
     }
 
     fn deliver(&mut self, publisher: Publisher, number: u64) {
         self.counts.delivered += 1;
-        let heard = self.heard(&publisher);
+        let Boot { heard, epochs, .. } = self.boot();
+        let epoch = epochs.entry(publisher.id.clone()).or_default();
+        *epoch = publisher.epoch.max(*epoch);
+        let latest = *epoch;
+        let heard = heard.entry(publisher.clone()).or_default();
         let last = heard.delivered.last().copied().unwrap_or(0);
         let was_missed = heard.misses(number);
         let wrong = if !heard.delivered.insert(number) {
@@ -183,17 +192,31 @@ impl Deliveries {
             format!("{number} was delivered, but had been reported as missed")
         } else if number < last {
             format!("{number} was delivered after {last}")
+        } else if publisher.epoch < latest {
+            format!("{number} was delivered after events of its epoch {latest}")
         } else {
             return;
         };
-        self.faults.push(format!("boot {}: {publisher}: {wrong}", self.current));
+        self.fault(&publisher, &wrong);
     }
 
     fn miss(&mut self, payload: &Value) -> Result<()> {
         let publisher = Publisher::parse(payload)?;
         let (from, to) = (number(payload, "from")?, number(payload, "to")?);
-        self.counts.missed += (to + 1).saturating_sub(from);
-        self.heard(&publisher).missed.push(from..=to);
+        ensure!((1..=to).contains(&from), "it misses nothing");
+        self.counts.missed += to + 1 - from;
+        let heard = self.boot().heard.entry(publisher.clone()).or_default();
+        let delivered = heard.delivered.range(from..=to).next().copied();
+        let reported =
+            heard.missed.iter().any(|range| from <= *range.end() && *range.start() <= to);
+        heard.missed.push(from..=to);
+        let range = span(&(from..=to));
+        if let Some(number) = delivered {
+            self.fault(&publisher, &format!("{range} missed, but {number} had been delivered"));
+        }
+        if reported {
+            self.fault(&publisher, &format!("{range} missed, of which some had been reported"));
+        }
         Ok(())
     }
 }
@@ -343,6 +366,24 @@ mod tests {
     fn what_was_reported_as_missed_does_not_come() {
         let wanted = "1 was delivered, but had been reported as missed";
         one_fault(&[Missed(1, 1, 1), Event(1, 1)], wanted);
+    }
+
+    #[test]
+    fn a_report_of_what_was_delivered_or_reported_is_noticed() {
+        let wanted = "1 to 2 missed, but 1 had been delivered";
+        one_fault(&[Event(1, 1), Event(1, 2), Missed(1, 1, 2)], wanted);
+        let wanted = "3 to 4 missed, of which some had been reported";
+        one_fault(&[Missed(1, 1, 3), Missed(1, 3, 4)], wanted);
+        let nothing = faults(&[Missed(1, 3, 2)]);
+        assert!(nothing.len() == 1 && nothing[0].starts_with("it misses nothing"), "{nothing:?}");
+    }
+
+    #[test]
+    fn an_event_of_a_boot_that_is_over_is_reported_and_not_delivered() {
+        assert_eq!(faults(&[Event(1, 1), Event(2, 1), Missed(1, 2, 4), Event(2, 2)]), [""; 0]);
+        let wanted = "2 was delivered after events of its epoch 2";
+        one_fault(&[Event(1, 1), Event(2, 1), Event(1, 2)], wanted);
+        one_fault(&[Event(1, 1), Event(2, 1), Missed(1, 4, 4)], "not reported: 2 to 3");
     }
 
     #[test]

@@ -56,6 +56,7 @@ pub(crate) struct Running {
 /// A node that is held up, and what waits for it.
 #[derive(Debug)]
 pub(crate) struct Stall {
+    pub(crate) since: Duration,
     pub(crate) until: Duration,
     pub(crate) inbox: VecDeque<(SocketAddrV4, Rc<[u8]>)>,
 }

@@ -1,8 +1,9 @@
 //! What was published for the cluster, and what became of it on every node.
 //!
 //! Watches that each node delivers the events of each publisher in order, none twice in a boot, and
-//! says of each one that it leaves out that it has missed it. This is the simulator's own, global
-//! knowledge. No engine sees it.
+//! says of each one that it leaves out that it has missed it: of each boot of a publisher every
+//! number below the highest one that was delivered or reported, before it is. This is the
+//! simulator's own, global knowledge. No engine sees it.
 
 use spore_core::wire::{EventKey, U24};
 use spore_core::{Event, NodeId};
@@ -11,7 +12,7 @@ use std::time::Duration;
 
 /// Which event of which boot of which publisher. A key's logical time may change until somebody
 /// else has it.
-type Name = (NodeId, U24, U24);
+pub(crate) type Name = (NodeId, U24, U24);
 
 /// An event that was published for the cluster.
 #[derive(Clone, Debug)]
@@ -20,10 +21,14 @@ pub struct Publication {
     pub at: Duration,
     /// On which node.
     pub node: usize,
+    /// In which life of that node.
+    pub life: usize,
     /// In which lives of nodes it was delivered (see [`Ledger::receivers`]), and when.
     pub delivered: Vec<(usize, Duration)>,
     /// Which lives have said that they have missed it.
     pub missed: Vec<usize>,
+    /// Which lives stood still when it was published, until nobody could tell them of it any more.
+    pub excused: Vec<usize>,
 }
 
 /// One boot of one node, as one that gets events.
@@ -37,8 +42,10 @@ pub struct Receiver {
     pub ended: Option<Duration>,
     /// How many deliveries were gone before the simulator could look at them.
     pub lost: u64,
-    /// How far the events of each publisher were delivered or missed: boot and number.
-    streams: HashMap<NodeId, (U24, u32)>,
+    /// Of which boot of each publisher an event was delivered last.
+    boots: HashMap<NodeId, U24>,
+    /// By boot of a publisher: up to which number its events were delivered or missed.
+    streams: HashMap<(NodeId, U24), u32>,
 }
 
 /// All publications, and all who get them.
@@ -105,8 +112,9 @@ impl Ledger {
 
     pub(crate) fn started(&mut self, now: Duration, node: usize) {
         self.present.insert(node, self.receivers.len());
-        let streams = HashMap::new();
-        self.receivers.push(Receiver { node, started: now, ended: None, lost: 0, streams });
+        let (boots, streams) = (HashMap::new(), HashMap::new());
+        let life = Receiver { node, started: now, ended: None, lost: 0, boots, streams };
+        self.receivers.push(life);
     }
 
     pub(crate) fn ended(&mut self, now: Duration, node: usize) {
@@ -117,8 +125,24 @@ impl Ledger {
 
     pub(crate) fn published(&mut self, now: Duration, node: usize, key: EventKey) {
         self.by_name.insert((key.publisher, key.epoch, key.seq), self.publications.len());
-        let (delivered, missed) = (Vec::new(), Vec::new());
-        self.publications.push(Publication { at: now, node, delivered, missed });
+        let (delivered, missed, excused) = (Vec::new(), Vec::new(), Vec::new());
+        let life = self.present[&node];
+        self.publications.push(Publication { at: now, node, life, delivered, missed, excused });
+    }
+
+    /// The events that were published since then in lives that are over.
+    pub(crate) fn ended_since(&self, since: Duration) -> Vec<Name> {
+        let is_one = |(_, index): &(&Name, &usize)| {
+            let publication = &self.publications[**index];
+            publication.at >= since && self.receivers[publication.life].ended.is_some()
+        };
+        self.by_name.iter().filter(is_one).map(|(name, _)| *name).collect()
+    }
+
+    /// A node stood still when an event was published, and can learn of it from nobody any more.
+    pub(crate) fn excuse(&mut self, node: usize, name: Name) {
+        let Some(index) = self.by_name.get(&name) else { return };
+        self.publications[*index].excused.extend(self.present.get(&node));
     }
 
     /// A node has delivered something, after `lost` things that nobody could see. What is wrong with
@@ -145,15 +169,16 @@ impl Ledger {
     fn delivered_one(&mut self, now: Duration, life: usize, key: EventKey) -> Result<(), String> {
         let EventKey { publisher, epoch, seq, .. } = key;
         let receiver = &mut self.receivers[life];
-        let stream = receiver.streams.entry(publisher).or_insert((epoch, 0));
-        if epoch > stream.0 {
-            *stream = (epoch, 0);
+        let boot = receiver.boots.entry(publisher).or_insert(epoch);
+        if epoch < *boot {
+            return Err(format!("delivers {key:?} after events of its boot {boot}"));
         }
-        let expected = (epoch, seq.get().saturating_sub(1));
-        if *stream != expected && receiver.lost == 0 {
-            return Err(format!("delivers {key:?} after {stream:?}"));
+        *boot = epoch;
+        let last = receiver.streams.entry((publisher, epoch)).or_default();
+        if *last + 1 != seq.get() && receiver.lost == 0 {
+            return Err(format!("delivers {key:?} after {last}"));
         }
-        *stream = (epoch, seq.get());
+        *last = seq.get();
         let Some(index) = self.by_name.get(&(publisher, epoch, seq)) else { return Ok(()) };
         let publication = &mut self.publications[*index];
         if publication.missed.contains(&life) {
@@ -175,21 +200,12 @@ impl Ledger {
         to: U24,
     ) -> Result<(), String> {
         let receiver = &mut self.receivers[life];
-        // A node that knows already that its publisher has rebooted says of a single event that it
-        // was too late. Whatever it delivers of that boot all the same is noticed below.
-        let single = from == to && from.get() > 1;
-        if !single || receiver.streams.contains_key(&publisher) {
-            let stream = receiver.streams.entry(publisher).or_insert((epoch, 0));
-            if epoch > stream.0 {
-                *stream = (epoch, 0);
-            }
-            if epoch == stream.0 {
-                if (from.get() != stream.1 + 1 || to < from) && receiver.lost == 0 {
-                    return Err(format!("misses {from} to {to} of {publisher} after {stream:?}"));
-                }
-                stream.1 = to.get();
-            }
+        // Also of a boot that is over, and of one that it has never heard of before.
+        let last = receiver.streams.entry((publisher, epoch)).or_default();
+        if (from.get() != *last + 1 || to < from) && receiver.lost == 0 {
+            return Err(format!("misses {from} to {to} of {publisher} in {epoch} after {last}"));
         }
+        *last = to.get();
         let names = (publisher, epoch, from)..=(publisher, epoch, to);
         for (name, index) in self.by_name.range(names) {
             let publication = &mut self.publications[*index];
@@ -241,12 +257,31 @@ mod tests {
         deliver(&mut ledger, key(2, 1)).unwrap();
         assert!(deliver(&mut ledger, key(1, 5)).is_err(), "of an earlier boot");
         assert!(miss(&mut ledger, missed(1, 4, 4)).is_err(), "it was delivered");
+        assert!(miss(&mut ledger, missed(1, 6, 6)).is_err(), "a hole in an earlier boot");
         miss(&mut ledger, missed(1, 5, 5)).unwrap();
+        assert!(miss(&mut ledger, missed(1, 5, 5)).is_err(), "reported twice");
+        assert!(miss(&mut ledger, missed(0, 2, 3)).is_err(), "a boot never heard of has a first");
+        miss(&mut ledger, missed(0, 1, 3)).unwrap();
         let tally = ledger.tally(NOW, Duration::MAX);
         assert_eq!((tally.published, tally.delivered), (6, 0), "the life had not begun before");
         ledger.receivers[0].started = Duration::ZERO;
         ledger.publications.iter_mut().for_each(|it| it.at = Duration::from_secs(1));
         let tally = ledger.tally(Duration::from_nanos(1), Duration::MAX);
         assert_eq!((tally.delivered, tally.missed, tally.open), (2, 3, 1));
+    }
+
+    #[test]
+    fn only_what_was_published_since_then_in_a_life_that_is_over_can_be_excused() {
+        let mut ledger = Ledger::default();
+        (0..3).for_each(|node| ledger.started(Duration::ZERO, node));
+        let at = Duration::from_secs;
+        (1..=3).for_each(|seq| ledger.published(at(u64::from(seq)), 0, key(1, seq)));
+        assert!(ledger.ended_since(at(2)).is_empty(), "its publisher lives");
+        ledger.ended(at(4), 0);
+        let names = ledger.ended_since(at(2));
+        assert_eq!(names.iter().map(|(_, _, seq)| seq.get()).collect::<Vec<_>>(), [2, 3]);
+        ledger.excuse(2, names[0]);
+        let excused: Vec<_> = ledger.publications().iter().map(|it| it.excused.clone()).collect();
+        assert_eq!(excused, [vec![], vec![2], vec![]]);
     }
 }

@@ -3,6 +3,7 @@
 mod commands;
 pub(crate) mod memory;
 mod radio;
+mod stalls;
 mod tasks;
 
 use crate::body::{Body, Output, Running};
@@ -140,6 +141,11 @@ impl Simulation {
     /// node.
     pub fn node(&self, node: usize) -> Option<&Node<'_>> {
         self.bodies[node].node()
+    }
+
+    /// The engines of all nodes that run, those that stand still among them.
+    pub(crate) fn nodes(&self) -> impl Iterator<Item = &Node<'_>> {
+        self.bodies.iter().filter_map(Body::node)
     }
 
     /// What was published for the cluster, and what became of it.

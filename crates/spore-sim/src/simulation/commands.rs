@@ -1,19 +1,17 @@
 //! What commands do to a world.
 
 use super::{Simulation, memory};
-use crate::body::{self, Running, Stall};
+use crate::body::{self, Running};
 use crate::clock::Clock;
 use crate::engine::Engine;
 use crate::flash::NorChip;
 use crate::log::Entry;
 use crate::network::Network;
-use crate::queue::Event;
 use crate::scenario::{Command, Memory};
 use spore_core::api::Assets;
 use spore_core::network::{Radio, RadioConfig};
 use spore_core::{Catalogue, Config, Seed, Stored};
 use spore_radio::RadioModel;
-use std::collections::VecDeque;
 use std::time::Duration;
 
 impl Simulation {
@@ -152,36 +150,6 @@ impl Simulation {
         self.watch.ended(self.now, node);
         self.ledger.ended(self.now, node);
         self.review();
-    }
-
-    fn stall(&mut self, node: usize, span: Duration) {
-        let body = &mut self.bodies[node];
-        let Some(life) = &mut body.life else { return };
-        let until = self.now + span;
-        match &mut life.stall {
-            Some(stall) => stall.until = stall.until.max(until),
-            None => life.stall = Some(Stall { until, inbox: VecDeque::new() }),
-        }
-        self.log.add(self.now, &Entry::Stalled(node));
-        self.queue.push(until, Event::Resume { node, boot: body.boot });
-    }
-
-    pub(super) fn resume(&mut self, node: usize, boot: u32) {
-        let body = &mut self.bodies[node];
-        let Some(life) = body.life.as_mut().filter(|_| body.boot == boot) else { return };
-        let Some(stall) = life.stall.take_if(|stall| stall.until <= self.now) else { return };
-        self.log.add(self.now, &Entry::Resumed(node));
-        // Whether a shell sees first that its deadline has passed or that datagrams wait is chance.
-        let deadline_first = self.rng.bool();
-        if deadline_first {
-            self.time_out(node);
-        }
-        for (from, bytes) in stall.inbox {
-            self.deliver(node, from, &bytes);
-        }
-        if !deadline_first {
-            self.time_out(node);
-        }
     }
 
     fn offer(&mut self, node: usize, catalogue: Catalogue) {

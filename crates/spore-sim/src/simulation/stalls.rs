@@ -1,0 +1,81 @@
+//! Nodes that stand still, and what they cannot know when they go on.
+
+use super::Simulation;
+use crate::body::Stall;
+use crate::ledger::Name;
+use crate::log::Entry;
+use crate::queue::Event;
+use spore_core::security::Sealer;
+use spore_core::wire::{EventKey, Message, Record};
+use std::collections::VecDeque;
+use std::net::SocketAddrV4;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// What waited for a node: from where, and the bytes.
+type Inbox = VecDeque<(SocketAddrV4, Rc<[u8]>)>;
+
+impl Simulation {
+    pub(super) fn stall(&mut self, node: usize, span: Duration) {
+        let body = &mut self.bodies[node];
+        let Some(life) = &mut body.life else { return };
+        let (since, until) = (self.now, self.now + span);
+        match &mut life.stall {
+            Some(stall) => stall.until = stall.until.max(until),
+            None => life.stall = Some(Stall { since, until, inbox: VecDeque::new() }),
+        }
+        self.log.add(self.now, &Entry::Stalled(node));
+        self.queue.push(until, Event::Resume { node, boot: body.boot });
+    }
+
+    pub(super) fn resume(&mut self, node: usize, boot: u32) {
+        let body = &mut self.bodies[node];
+        let Some(life) = body.life.as_mut().filter(|_| body.boot == boot) else { return };
+        let Some(stall) = life.stall.take_if(|stall| stall.until <= self.now) else { return };
+        self.log.add(self.now, &Entry::Resumed(node));
+        self.excuse(node, stall.since, &stall.inbox);
+        // Whether a shell sees first that its deadline has passed or that datagrams wait is chance.
+        let deadline_first = self.rng.bool();
+        if deadline_first {
+            self.time_out(node);
+        }
+        for (from, bytes) in stall.inbox {
+            self.deliver(node, from, &bytes);
+        }
+        if !deadline_first {
+            self.time_out(node);
+        }
+    }
+
+    /// Notes which events a node that goes on can learn of from nobody any more: they were
+    /// published while it stood still, their publisher's boot is over, they are in the window of no
+    /// node that runs, and nothing that waits for it tells of them.
+    fn excuse(&mut self, node: usize, since: Duration, inbox: &Inbox) {
+        for name in self.ledger.ended_since(since) {
+            let is_it = |key: EventKey| (key.publisher, key.epoch, key.seq) == name;
+            let is_kept = self.nodes().any(|node| node.window_keys().any(is_it));
+            if !is_kept && !self.tells(inbox, name) {
+                self.ledger.excuse(node, name);
+            }
+        }
+    }
+
+    /// Whether one of these datagrams brings an event, or tells that there was one: the records of
+    /// its publisher say how many there are.
+    fn tells(&self, inbox: &Inbox, (publisher, epoch, seq): Name) -> bool {
+        let sealer = Sealer::new(&self.key);
+        let counts = |record: &Record| {
+            let known = (record.id, record.incarnation.epoch) == (publisher, epoch);
+            known && record.published >= seq
+        };
+        inbox.iter().any(|(_, bytes)| {
+            let mut bytes = bytes.to_vec();
+            let Ok((header, bytes)) = sealer.open(&mut bytes) else { return false };
+            let Ok(message) = Message::parse(bytes, header.sender) else { return false };
+            let mut keys = message.events().map(|event| event.key);
+            keys.any(|key| (key.publisher, key.epoch, key.seq) == (publisher, epoch, seq))
+                || counts(&message.own)
+                || message.records().any(|record| counts(&record))
+        })
+    }
+}

@@ -57,6 +57,7 @@ pub mod events;
 pub mod log;
 pub mod network;
 pub mod node;
+mod place;
 pub mod profile;
 mod random;
 pub mod security;

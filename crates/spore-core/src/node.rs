@@ -1,37 +1,36 @@
 //! [`Node`]: the engine behind its verbs.
 
 mod events;
+mod radio;
+mod requests;
 mod tasks;
 mod types;
+mod view;
 
-use crate::api::{self, Answers, Assets, Body, Error, Request, Response};
-use crate::cluster::{Cluster, Member, Refused, Status};
+use crate::api::{Answers, Assets};
+use crate::cluster::{Cluster, Refused};
 use crate::config::{Config, Facts};
-use crate::network::{Around, Credentials, Network, Password, RadioEvent, Ssid};
+use crate::network::{Around, Network, Seen};
 use crate::profile::{List as _, Profile, Storage};
 use crate::security::request::SigningKey;
 use crate::security::{Epochs, Identity, OpenError, RequestNonces, Sealer, Seed, Succession};
+use crate::services::Catalogue;
 use crate::services::poller::Poller;
-use crate::services::{Catalogue, ServiceId};
 use crate::settings::Settings;
 use crate::settings::change::{Keeper, Step};
-use crate::settings::commit::Ticket;
-use crate::settings::document::Wanted;
 use crate::sprockets::Sprockets;
 use crate::store::{Key, Stored};
 use crate::tasks::scheduler::Scheduler;
 use crate::tasks::system::System;
-use crate::time::{Duration, Instant};
-use crate::wire::{Hostname, Message, NodeId, Record, Rumor};
+use crate::time::Instant;
+use crate::wire::Message;
 use core::net::SocketAddrV4;
 use events::Refusals;
+use heapless::VecView;
 
 pub use types::{
     Action, Completion, Destination, Event, Resources, StoreFailed, Traffic, Transmit,
 };
-
-/// From the request for a restart to the restart.
-const RESTART_DELAY: Duration = Duration::from_millis(500);
 
 /// A node of the cluster.
 ///
@@ -47,12 +46,14 @@ pub struct Node<'a> {
     pub(crate) cluster: Cluster<'a>,
     pub(crate) catalogue: Catalogue,
     pub(crate) assets: Assets,
-    poller: Poller,
+    poller: &'a mut Poller,
     /// The key for signed requests; `None` while the node is unclaimed.
     pub(crate) signing: Option<SigningKey>,
-    pub(crate) request_nonces: RequestNonces,
-    pub(crate) settings: Keeper,
-    pub(crate) network: Network<'a>,
+    pub(crate) request_nonces: &'a mut RequestNonces,
+    pub(crate) settings: &'a mut Keeper,
+    pub(crate) network: &'a mut Network,
+    /// What networks a scan has found, strongest first.
+    pub(crate) seen: &'a mut VecView<Seen>,
     pub(crate) tasks: Scheduler<'a>,
     pub(crate) answers: Answers,
     pub(crate) sprockets: Sprockets<'a>,
@@ -80,27 +81,23 @@ impl<'a> Node<'a> {
     ) -> Self {
         let (tokens, mut rng) = seed.split();
         let (epochs, identity) = Epochs::new(Identity::decode(stored.identity), &mut rng);
-        let settings = Settings::restore(stored);
-        let Storage { cluster, events, networks, tasks, sprockets } = storage;
-        let tasks = Scheduler::new(now, config.tasks, stored.tasks, tasks);
-        let mut cluster = Cluster::new(
-            now,
-            config,
-            identity,
-            tokens,
-            rng.fork(),
-            stored.peers,
-            (cluster, events),
-        );
-        if let Some(hostname) = &settings.hostname {
+        let tasks = Scheduler::new(now, config.tasks, stored.tasks, &mut storage.tasks);
+        let storages = (&mut storage.cluster, &mut storage.events);
+        let peers = stored.peers;
+        let mut cluster = Cluster::new(now, config, identity, tokens, rng.fork(), peers, storages);
+        let settings = storage.settings.put(Keeper::new(Settings::restore(stored)));
+        if let Some(hostname) = &settings.current().hostname {
             cluster.set_hostname(hostname);
         }
-        let mut network = Network::new(now, config.radio.as_ref(), stored.network, networks.view());
-        let mut poller = Poller::new(now, rng.fork());
-        network.start(&mut Around { now, cluster: &mut cluster, rng: &mut rng });
+        let poller = storage.poller.put(Poller::new(now, rng.fork()));
+        let network = Network::new(now, config.radio.as_ref(), stored.network);
+        let network = storage.network.put(network);
+        let seen = storage.networks.view();
+        seen.clear();
+        network.start(&mut Around { now, cluster: &mut cluster, rng: &mut rng, seen });
         cluster.offer(tasks::offered(config.services, &tasks));
-        tasks::pace_system(now, &tasks, &mut cluster, &mut poller);
-        // Made where the caller wants it: a node is large, and a board's stack is not.
+        tasks::pace_system(now, &tasks, &mut cluster, poller);
+        let sprockets = &mut storage.sprockets;
         Self {
             facts,
             resources: Resources::default(),
@@ -110,9 +107,10 @@ impl<'a> Node<'a> {
             assets: config.assets,
             poller,
             signing: config.key.as_ref().map(SigningKey::derive),
-            request_nonces: RequestNonces::new(seed),
-            settings: Keeper::new(settings),
+            request_nonces: storage.request_nonces.put(RequestNonces::new(seed)),
+            settings,
             network,
+            seen,
             tasks,
             answers: Answers::default(),
             sprockets: Sprockets::new(config.sprockets, stored.sprockets, sprockets),
@@ -123,16 +121,6 @@ impl<'a> Node<'a> {
             rng,
             traffic: Traffic::default(),
         }
-    }
-
-    /// Lets `act` do something with the network manager and what it needs of the node.
-    fn with_network(
-        &mut self,
-        now: Instant,
-        act: impl FnOnce(&mut Network<'a>, &mut Around<'_, 'a>),
-    ) {
-        let Self { network, cluster, rng, .. } = self;
-        act(network, &mut Around { now, cluster, rng });
     }
 
     /// A UDP datagram came in. It is opened in place. A node that leaves takes in no more.
@@ -173,51 +161,6 @@ impl<'a> Node<'a> {
             self.epochs.renew(now, &mut self.rng);
         }
         self.notice(now);
-    }
-
-    /// An HTTP request came in. Its answer's body is read with [`poll_body`](Self::poll_body); if
-    /// the answer [is pending](Response::is_pending), after [`poll_response`](Self::poll_response).
-    pub fn handle_request(&mut self, now: Instant, request: &Request<'_>) -> Response {
-        api::handle(self, now, request)
-    }
-
-    /// An HTTP request came in whose body the client holds back until it is asked for. Returns the
-    /// refusal if the request is bound to be refused whatever the body is.
-    pub fn handle_head(&mut self, now: Instant, request: &Request<'_>) -> Option<Response> {
-        api::precheck(self, now, request)
-    }
-
-    /// Whether a pending answer is decided now; `response` is the answer then. Actions decide it.
-    pub fn poll_response(&mut self, now: Instant, response: &mut Response) -> bool {
-        api::poll(self, now, response)
-    }
-
-    /// A service has answered a [call](Response::service_call) with `status`, or the shell has in
-    /// its place, or in that of an answer that was not decided in time.
-    pub fn handle_called(&mut self, status: u16) {
-        self.answers.count(status);
-    }
-
-    /// Writes the next piece of an answer's body into `buf`, which must hold at least
-    /// [`MIN_PIECE`](api::MIN_PIECE) bytes. Returns its length; 0 at the end.
-    ///
-    /// Other verbs may be called between pieces: a list then shows each member as of when its
-    /// piece was made.
-    pub fn poll_body(&self, now: Instant, body: &mut Body, buf: &mut [u8]) -> usize {
-        body.fill(self, now, buf)
-    }
-
-    /// Writes what there is now of a [stream](Response::is_stream) into `buf`, which must hold at
-    /// least [`STREAM_PIECE`](api::STREAM_PIECE) bytes. Returns its length, 0 if nothing is there
-    /// yet; `None` when the stream ends, because the node restarts or leaves. `query` is that of
-    /// the request.
-    pub fn poll_stream(&self, query: &str, body: &mut Body, buf: &mut [u8]) -> Option<usize> {
-        body.fill_stream(self, query, buf)
-    }
-
-    /// Whether the node is about to restart or to leave.
-    pub(crate) fn is_ending(&self) -> bool {
-        self.restart.is_some() || self.cluster.is_leaving()
     }
 
     /// An action has ended.
@@ -287,35 +230,6 @@ impl<'a> Node<'a> {
     /// What [`Action::Verify`] is about.
     pub fn succession(&self) -> Option<Succession> {
         self.settings.to_verify()
-    }
-
-    /// The radio has done something. A node without a radio ignores it.
-    pub fn handle_radio(&mut self, now: Instant, event: RadioEvent) {
-        self.with_network(now, |network, around| network.handle_radio(around, event));
-    }
-
-    /// With what the radio is to [connect](crate::network::RadioCommand::Connect).
-    pub fn station(&self) -> Option<&Credentials> {
-        self.network.credentials()
-    }
-
-    /// Name and password of the access point that the radio is to
-    /// [open](crate::network::RadioCommand::OpenAccessPoint): `SPORE-` and the last six digits of
-    /// the chip's number.
-    pub fn access_point(&self) -> (Ssid, &Password) {
-        (Ssid::of_access_point(self.facts.chip_id), self.network.password())
-    }
-
-    /// Whether the node is in its network. A wired one always is.
-    pub fn is_connected(&self) -> bool {
-        self.network.is_connected()
-    }
-
-    /// Begins to look for networks, unless what is known is new.
-    pub(crate) fn look_for_networks(&mut self, now: Instant) -> Result<(), Error> {
-        self.network.look(now)?;
-        self.with_network(now, Network::advance);
-        Ok(())
     }
 
     /// The shell has measured its body.
@@ -440,105 +354,9 @@ impl<'a> Node<'a> {
         self.settings.is_changing() || self.tasks.is_changing() || self.sprockets.is_changing()
     }
 
-    /// Whether the node has a cluster key.
-    pub fn is_claimed(&self) -> bool {
-        self.sealer.is_some()
-    }
-
-    /// The settings in force.
-    pub fn settings(&self) -> &Settings {
-        self.settings.current()
-    }
-
-    /// The answers to HTTP requests so far.
-    pub fn answers(&self) -> Answers {
-        self.answers
-    }
-
-    /// Begins a change of the settings.
-    pub(crate) fn change_settings(
-        &mut self,
-        now: Instant,
-        wanted: Wanted,
-    ) -> Result<Option<Ticket>, Error> {
-        self.settings.begin(now, wanted)
-    }
-
-    /// Restarts as soon as the answers that are being given had time to leave. Asking again does
-    /// not put it off.
-    pub(crate) fn restart(&mut self, now: Instant) {
-        if self.restart.is_none() {
-            self.restart = Some(now + RESTART_DELAY);
-            self.cluster.notify(now, Event::RestartAsked);
-        }
-    }
-
-    /// A change has ended, whose answer needs time to leave, too.
-    fn put_off_restart(&mut self, now: Instant, ended: bool) {
-        if let Some(at) = self.restart.as_mut().filter(|_| ended) {
-            *at = (*at).max(now + RESTART_DELAY);
-        }
-    }
-
-    /// What this node says of itself.
-    pub fn own(&self) -> &Record {
-        self.cluster.own()
-    }
-
-    /// This node's name: the one that was set through the API, or else the configured one.
-    pub fn hostname(&self) -> Option<&Hostname> {
-        match &self.own().rumor {
-            Rumor::Alive { hostname, .. } => Some(hostname),
-            Rumor::Suspect | Rumor::Dead | Rumor::Left => None,
-        }
-    }
-
-    /// The other members, in the order of their ids.
-    pub fn members(&self) -> &[Member] {
-        self.cluster.members()
-    }
-
-    /// The other member with this id.
-    pub fn member(&self, id: NodeId) -> Option<&Member> {
-        self.cluster.member(id)
-    }
-
-    /// What this node offers.
-    pub fn services(&self) -> Catalogue {
-        self.catalogue
-    }
-
-    /// The active members that offer a service, in the order of their ids, this node last if it does: each
-    /// with the address of its HTTP API. Answered from memory. Providers of another service whose
-    /// name has the same id are among them.
-    pub fn providers(&self, id: ServiceId) -> impl Iterator<Item = (NodeId, SocketAddrV4)> {
-        let (directory, mut after) = (&self.cluster.directory, None);
-        let others = core::iter::from_fn(move || {
-            let next = directory.next_provider(id, after)?;
-            after = Some(next);
-            Some(next)
-        });
-        let others = others
-            .filter_map(|id| self.member(id))
-            .filter(|member| member.status() == Status::Active)
-            .map(|member| (member.id(), member.api()));
-        let offered = self.catalogue.name(id).is_some();
-        others.chain(Some((self.own().id, self.cluster.own_api())).filter(|_| offered))
-    }
-
-    /// How many services of members are not known here for want of room.
-    pub fn services_lost(&self) -> u32 {
-        self.cluster.directory.lost()
-    }
-
     /// Uses up all nonces of the present epoch but `left`.
     #[cfg(test)]
     pub(crate) fn spend_nonces(&mut self, left: u32) {
         self.epochs.spend(left);
-    }
-
-    /// What became of the datagrams so far.
-    pub fn traffic(&self) -> Traffic {
-        Traffic { overflowed: self.cluster.overflows(), ..self.traffic }
     }
 }

@@ -4,11 +4,15 @@
 //! much memory. It is the caller's, who puts it into a static on a board, where it would not fit
 //! on the stack. What happens at each limit stands with the part that has the limit.
 
-use crate::cluster::{Member, Outgoing};
+use crate::cluster::{self, Member, Outgoing};
 use crate::events::{EndedBoots, LocalEvent, Publisher, Window};
 use crate::log::LogEntry;
-use crate::network::Seen;
+use crate::network::{Network, Seen};
+use crate::place::Place;
+use crate::security::RequestNonces;
+use crate::services::poller::Poller;
 use crate::services::{Build, Known, Slot};
+use crate::settings::change::Keeper;
 use crate::sprockets::SprocketStorage;
 use crate::tasks::scheduler::TaskStorage;
 use heapless::{Vec, VecView};
@@ -100,7 +104,11 @@ impl Profile for Host {
 pub struct Storage<P: Profile> {
     pub(crate) cluster: ClusterStorage<P>,
     pub(crate) events: EventStorage<P>,
+    pub(crate) network: Place<Network>,
     pub(crate) networks: P::Networks,
+    pub(crate) poller: Place<Poller>,
+    pub(crate) settings: Place<Keeper>,
+    pub(crate) request_nonces: Place<RequestNonces>,
     pub(crate) tasks: TaskStorage,
     pub(crate) sprockets: SprocketStorage,
 }
@@ -113,6 +121,7 @@ pub(crate) struct ClusterStorage<P: Profile> {
     pub(crate) services: P::Services,
     pub(crate) offers: P::Offers,
     pub(crate) builds: P::Builds,
+    pub(crate) parts: Place<cluster::Parts>,
 }
 
 /// The part of it that events need.
@@ -136,7 +145,11 @@ impl<P: Profile> Storage<P> {
     pub const NEW: Self = Self {
         cluster: ClusterStorage::NEW,
         events: EventStorage::NEW,
+        network: Place::Empty,
         networks: P::Networks::NEW,
+        poller: Place::Empty,
+        settings: Place::Empty,
+        request_nonces: Place::Empty,
         tasks: TaskStorage::NEW,
         sprockets: SprocketStorage::NEW,
     };
@@ -150,6 +163,7 @@ impl<P: Profile> ClusterStorage<P> {
         services: P::Services::NEW,
         offers: P::Offers::NEW,
         builds: P::Builds::NEW,
+        parts: Place::Empty,
     };
 }
 

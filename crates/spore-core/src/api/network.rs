@@ -106,7 +106,7 @@ impl Piece<'_> {
             }
             Place::Network(index) => index,
         };
-        let Some(Seen { ssid, rssi, channel, secure }) = node.network.seen().get(index) else {
+        let Some(Seen { ssid, rssi, channel, secure }) = node.seen.get(index) else {
             self.text("]}")?;
             return Ok(None);
         };

@@ -24,9 +24,9 @@ impl Cluster<'_> {
         }
         // What was to be said is of no use any more.
         self.queue.clear();
-        self.announcements = discovery::Announcements::new(now);
+        *self.announcements = discovery::Announcements::new(now);
         self.peers.call_again(now);
-        self.probe = probe::Probe::new(now);
+        *self.probe = probe::Probe::new(now);
         if self.table.rows().is_empty() {
             return;
         }

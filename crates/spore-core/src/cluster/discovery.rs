@@ -98,7 +98,7 @@ impl Cluster<'_> {
         if let Some(interval) = self.announcements.interval {
             return interval;
         }
-        let Timing { announce_alone, announce, .. } = self.timing;
+        let Timing { announce_alone, announce, .. } = *self.timing;
         let met = |member: &Member| member.status.is_live() && member.is_verified();
         let alone = !self.table.rows().iter().any(met);
         if alone || self.announcements.sent < FIRST_ANNOUNCEMENTS {

@@ -61,30 +61,40 @@ use core::net::{Ipv4Addr, SocketAddrV4};
 use send::Queue;
 use table::Table;
 
+/// The larger parts of a [`Cluster`], which lie in the storage.
+pub(crate) struct Parts {
+    own: Record,
+    timing: Timing,
+    announcements: discovery::Announcements,
+    probe: probe::Probe,
+    peers: peers::Peers,
+    spread: spread::Spread,
+}
+
 /// The member list of one node, and what keeps it true.
 #[derive(Debug)]
 pub(crate) struct Cluster<'a> {
-    own: Record,
+    own: &'a mut Record,
     port: u16,
-    timing: Timing,
+    timing: &'a Timing,
     table: Table<'a>,
     pub(crate) directory: Directory<'a>,
     queue: Queue<'a>,
     tokens: Tokens,
     rng: fastrand::Rng,
-    announcements: discovery::Announcements,
-    probe: probe::Probe,
+    announcements: &'a mut discovery::Announcements,
+    probe: &'a mut probe::Probe,
     health: health::Health,
     /// How many pings of others were passed on since this probe began.
     relayed: u8,
     /// How many pings of epochs that are over were acked since this probe began.
     past_acks: u8,
-    peers: peers::Peers,
+    peers: &'a mut peers::Peers,
     leaving: Option<leave::Leave>,
     /// Whether somebody else was heard of who has this node's id.
     doubled: bool,
     pub(crate) events: Events<'a>,
-    spread: spread::Spread,
+    spread: &'a mut spread::Spread,
 }
 
 impl<'a> Cluster<'a> {
@@ -105,15 +115,23 @@ impl<'a> Cluster<'a> {
             hostname: config.hostname.clone(),
             services: config.services.ids(),
         };
-        Self {
+        let Parts { own, timing, announcements, probe, peers, spread } = storage.parts.put(Parts {
             own: Record {
                 id: identity.id,
                 incarnation: Incarnation::first(identity.epoch),
                 published: U24::ZERO,
                 rumor,
             },
-            port: config.port,
             timing: config.timing.clamped(),
+            announcements: discovery::Announcements::new(now),
+            probe: probe::Probe::new(now),
+            peers: peers::Peers::new(now, peers),
+            spread: spread::Spread::NEW,
+        });
+        Self {
+            own,
+            port: config.port,
+            timing,
             table: Table::new(storage.members.view()),
             directory: Directory::new::<P>(
                 &mut storage.slots,
@@ -124,16 +142,16 @@ impl<'a> Cluster<'a> {
             queue: Queue::new(storage.outgoing.view()),
             tokens,
             rng,
-            announcements: discovery::Announcements::new(now),
-            probe: probe::Probe::new(now),
+            announcements,
+            probe,
             health: health::Health::default(),
             relayed: 0,
             past_acks: 0,
-            peers: peers::Peers::new(now, peers),
+            peers,
             leaving: None,
             doubled: false,
             events: Events::new::<P>(identity.id, identity.epoch, events),
-            spread: spread::Spread::NEW,
+            spread,
         }
     }
 
@@ -141,7 +159,7 @@ impl<'a> Cluster<'a> {
     pub(crate) fn set_identity(&mut self, now: Instant, identity: Identity) {
         if !self.is_own(identity.id) {
             // Nobody knows it by this name.
-            self.announcements = self.announcements.renewed(now);
+            *self.announcements = self.announcements.renewed(now);
         }
         self.own.id = identity.id;
         self.own.incarnation = Incarnation::first(identity.epoch);
@@ -178,7 +196,7 @@ impl<'a> Cluster<'a> {
 
     /// What this node says of itself.
     pub(crate) const fn own(&self) -> &Record {
-        &self.own
+        self.own
     }
 
     /// The other members, in the order of their ids.
@@ -280,7 +298,7 @@ impl<'a> Cluster<'a> {
 
     /// The pace at this node's health.
     fn pace(&self) -> Timing {
-        self.health.pace(&self.timing)
+        self.health.pace(self.timing)
     }
 
     /// Whether somebody else was heard of who has this node's id. Tells it once.

@@ -29,15 +29,15 @@ impl AccessPoint {
     pub(super) const CLOSED: Self = Self { open: false, clients: 0, stays_until: Instant::ZERO };
 }
 
-impl<'a> Network<'a> {
-    pub(super) fn client_joined(&mut self, around: &mut Around<'_, 'a>) {
+impl Network {
+    pub(super) fn client_joined(&mut self, around: &mut Around<'_, '_>) {
         if self.access_point.open {
             self.access_point.clients = self.access_point.clients.saturating_add(1);
             self.put_off_attempt(around.now);
         }
     }
 
-    pub(super) fn client_left(&mut self, around: &mut Around<'_, 'a>) {
+    pub(super) fn client_left(&mut self, around: &mut Around<'_, '_>) {
         if self.access_point.clients == 0 {
             return;
         }
@@ -72,7 +72,7 @@ impl<'a> Network<'a> {
         }
     }
 
-    pub(super) fn advance_access_point(&mut self, around: &mut Around<'_, 'a>) {
+    pub(super) fn advance_access_point(&mut self, around: &mut Around<'_, '_>) {
         if self.opening().is_some_and(|at| at <= around.now) {
             self.access_point = AccessPoint { open: true, ..AccessPoint::CLOSED };
             self.commands.add(RadioCommand::OpenAccessPoint);

@@ -183,7 +183,7 @@ pub(crate) struct Status {
 
 /// The network manager of one node.
 #[derive(Debug)]
-pub(crate) struct Network<'a> {
+pub(crate) struct Network {
     /// `None` on a wired node, which is always connected.
     radio: Option<Radio>,
     /// The access point's.
@@ -203,7 +203,6 @@ pub(crate) struct Network<'a> {
     rssi: Option<i8>,
     access_point: AccessPoint,
     scan: Scan,
-    seen: &'a mut VecView<Seen>,
     commands: Commands,
 }
 
@@ -212,6 +211,8 @@ pub(crate) struct Around<'c, 'a> {
     pub(crate) now: Instant,
     pub(crate) cluster: &'c mut Cluster<'a>,
     pub(crate) rng: &'c mut fastrand::Rng,
+    /// What the last scan has found, strongest first.
+    pub(crate) seen: &'c mut VecView<Seen>,
 }
 
 impl Around<'_, '_> {
@@ -276,16 +277,10 @@ impl Commands {
     }
 }
 
-impl<'a> Network<'a> {
+impl Network {
     /// The network manager of a node that starts now. `stored` is the value of
-    /// [`Key::Network`](crate::Key::Network). `seen` is emptied.
-    pub(crate) fn new(
-        now: Instant,
-        config: Option<&RadioConfig>,
-        stored: &[u8],
-        seen: &'a mut VecView<Seen>,
-    ) -> Self {
-        seen.clear();
+    /// [`Key::Network`](crate::Key::Network).
+    pub(crate) fn new(now: Instant, config: Option<&RadioConfig>, stored: &[u8]) -> Self {
         let initial = config.and_then(|config| config.credentials);
         let trial = Trial::new(now, stored, initial);
         Self {
@@ -301,13 +296,12 @@ impl<'a> Network<'a> {
             rssi: None,
             access_point: AccessPoint::CLOSED,
             scan: Scan::NEVER,
-            seen,
             commands: Commands::default(),
         }
     }
 
     /// The first verb after [`new`](Self::new).
-    pub(crate) fn start(&mut self, around: &mut Around<'_, 'a>) {
+    pub(crate) fn start(&mut self, around: &mut Around<'_, '_>) {
         if self.radio.is_none() {
             return;
         }
@@ -342,7 +336,7 @@ impl<'a> Network<'a> {
     }
 
     /// The radio has done something.
-    pub(crate) fn handle_radio(&mut self, around: &mut Around<'_, 'a>, event: RadioEvent) {
+    pub(crate) fn handle_radio(&mut self, around: &mut Around<'_, '_>, event: RadioEvent) {
         if self.radio.is_none() {
             return;
         }
@@ -353,19 +347,19 @@ impl<'a> Network<'a> {
             RadioEvent::Signal(dbm) => self.rssi = Some(dbm),
             RadioEvent::ClientJoined => self.client_joined(around),
             RadioEvent::ClientLeft => self.client_left(around),
-            RadioEvent::Scanned(seen) => self.scanned(seen),
+            RadioEvent::Scanned(seen) => self.scanned(around.seen, seen),
             RadioEvent::ScanDone => self.scan_ended(around.now),
         }
         self.advance(around);
     }
 
     /// Does all that is due, or has become possible.
-    pub(crate) fn advance(&mut self, around: &mut Around<'_, 'a>) {
+    pub(crate) fn advance(&mut self, around: &mut Around<'_, '_>) {
         if self.radio.is_some() {
             self.expire_scan(around.now);
             self.advance_station(around);
             self.advance_access_point(around);
-            self.advance_scan(around.now);
+            self.advance_scan(around);
         }
     }
 

@@ -1,9 +1,10 @@
 //! What networks there are.
 
 use super::station::Station;
-use super::{Network, RadioCommand, Ssid};
+use super::{Around, Network, RadioCommand, Ssid};
 use crate::api::Error;
 use crate::time::{Duration, Instant};
+use heapless::VecView;
 
 /// A scan that was not reported to have ended by then is over.
 const SCAN_MAX: Duration = Duration::from_secs(15);
@@ -68,7 +69,7 @@ impl Scan {
     }
 }
 
-impl Network<'_> {
+impl Network {
     /// Somebody wants to know what networks there are: begins a scan unless what is known is new.
     ///
     /// # Errors
@@ -103,39 +104,39 @@ impl Network<'_> {
     }
 
     /// Begins a scan, if one is wanted and can be.
-    pub(super) fn advance_scan(&mut self, now: Instant) {
+    pub(super) fn advance_scan(&mut self, around: &mut Around<'_, '_>) {
         // One that would throw out a client is not put off: its time may never come.
         self.scan.wanted &= self.access_point.clients == 0;
         let busy = matches!(self.station, Station::Connecting { .. } | Station::Changing { .. });
         if self.scan.wanted && !busy {
             self.scan.wanted = false;
-            self.scan.last = Last::UnderWay { until: now + SCAN_MAX };
-            self.seen.clear();
+            self.scan.last = Last::UnderWay { until: around.now + SCAN_MAX };
+            around.seen.clear();
             self.commands.add(RadioCommand::Scan);
         }
     }
 
     /// Takes a network into the list: the strongest ones, each name once.
-    pub(super) fn scanned(&mut self, seen: Seen) {
+    pub(super) fn scanned(&self, list: &mut VecView<Seen>, seen: Seen) {
         if self.scan.due().is_none() {
             return;
         }
-        if let Some(index) = self.seen.iter().position(|other| other.ssid == seen.ssid) {
-            if self.seen.get(index).is_some_and(|other| other.rssi >= seen.rssi) {
+        if let Some(index) = list.iter().position(|other| other.ssid == seen.ssid) {
+            if list.get(index).is_some_and(|other| other.rssi >= seen.rssi) {
                 return;
             }
-            self.seen.remove(index);
+            list.remove(index);
         }
         let weaker = |other: &Seen| other.rssi < seen.rssi;
-        let place = self.seen.iter().position(weaker).unwrap_or(self.seen.len());
-        if self.seen.is_full() {
-            if place == self.seen.len() {
+        let place = list.iter().position(weaker).unwrap_or(list.len());
+        if list.is_full() {
+            if place == list.len() {
                 return;
             }
-            self.seen.pop();
+            list.pop();
         }
         // There is room.
-        let _ = self.seen.insert(place, seen);
+        let _ = list.insert(place, seen);
     }
 
     pub(super) fn scan_ended(&mut self, now: Instant) {
@@ -147,10 +148,5 @@ impl Network<'_> {
     /// Whether a scan is under way or to come, and when the last one ended, if none has begun since.
     pub(crate) const fn scan(&self) -> (bool, Option<Instant>) {
         (self.scan.is_under_way(), self.scan.ended())
-    }
-
-    /// What was found, strongest first.
-    pub(crate) fn seen(&self) -> &[Seen] {
-        self.seen
     }
 }

@@ -55,8 +55,8 @@ impl Station {
     }
 }
 
-impl<'a> Network<'a> {
-    pub(super) fn associated(&mut self, around: &mut Around<'_, 'a>) {
+impl Network {
+    pub(super) fn associated(&mut self, around: &mut Around<'_, '_>) {
         if let Station::Connecting { until } = &mut self.station
             && !self.commands.concern_the_station()
         {
@@ -64,7 +64,7 @@ impl<'a> Network<'a> {
         }
     }
 
-    pub(super) fn addressed(&mut self, around: &mut Around<'_, 'a>, lease: Lease) {
+    pub(super) fn addressed(&mut self, around: &mut Around<'_, '_>, lease: Lease) {
         let connected = self.lease.is_some();
         let awaited = matches!(self.station, Station::Connecting { .. });
         if self.commands.concern_the_station() || !(connected || awaited) {
@@ -82,7 +82,7 @@ impl<'a> Network<'a> {
         }
     }
 
-    pub(super) fn disconnected(&mut self, around: &mut Around<'_, 'a>, reason: Reason) {
+    pub(super) fn disconnected(&mut self, around: &mut Around<'_, '_>, reason: Reason) {
         if self.commands.concern_the_station() {
             return;
         }
@@ -95,7 +95,7 @@ impl<'a> Network<'a> {
     }
 
     /// What was under way has failed.
-    fn fail(&mut self, around: &mut Around<'_, 'a>, reason: Reason) {
+    fn fail(&mut self, around: &mut Around<'_, '_>, reason: Reason) {
         self.go_offline(around, reason);
         self.reason = Some(reason);
         if reason == Reason::WrongPassword {
@@ -122,7 +122,7 @@ impl<'a> Network<'a> {
     }
 
     /// The station has no address any more.
-    pub(super) fn go_offline(&mut self, around: &mut Around<'_, 'a>, reason: Reason) {
+    pub(super) fn go_offline(&mut self, around: &mut Around<'_, '_>, reason: Reason) {
         if self.lease.take().is_some() {
             (self.since, self.attempts, self.rssi) = (around.now, 0, None);
             around.notify(Event::NetworkDisconnected(reason));
@@ -145,7 +145,7 @@ impl<'a> Network<'a> {
         }
     }
 
-    pub(super) fn advance_station(&mut self, around: &mut Around<'_, 'a>) {
+    pub(super) fn advance_station(&mut self, around: &mut Around<'_, '_>) {
         let now = around.now;
         if let Station::Changing { until } = self.station
             && until <= now

@@ -121,9 +121,9 @@ impl Trial {
     }
 }
 
-impl<'a> Network<'a> {
+impl Network {
     /// The node has an address: if its credentials were on trial, they have stood it.
-    pub(super) fn keep(&mut self, around: &mut Around<'_, 'a>) {
+    pub(super) fn keep(&mut self, around: &mut Around<'_, '_>) {
         if self.trial.is_under_way() {
             self.trial.end(true);
             self.storing.want();
@@ -132,7 +132,7 @@ impl<'a> Network<'a> {
     }
 
     /// The trial has failed: goes back to the credentials from before, or to none.
-    pub(super) fn give_back(&mut self, around: &mut Around<'_, 'a>) {
+    pub(super) fn give_back(&mut self, around: &mut Around<'_, '_>) {
         self.go_offline(around, Reason::Changed);
         self.trial.end(false);
         self.storing.want();

@@ -5,6 +5,7 @@ use super::object::read_object;
 use super::settings::{Full, Values};
 use super::{MAX_SPROCKETS, Value};
 use crate::api::Error;
+use crate::place::Place;
 use crate::settings::commit::{Commit, Ticket};
 use crate::time::{Duration, Instant};
 
@@ -136,15 +137,25 @@ fn millis(at: Instant) -> u32 {
 }
 
 /// The memory of all sprockets of a node.
-#[derive(Debug)]
 pub(crate) struct SprocketStorage {
+    kept: Kept,
+    commit: Place<Commit>,
+}
+
+/// What is kept of them.
+#[derive(Debug)]
+struct Kept {
     rows: [Row; MAX_SPROCKETS],
     current: Values,
     next: Values,
 }
 
 impl SprocketStorage {
-    pub(crate) const NEW: Self =
+    pub(crate) const NEW: Self = Self { kept: Kept::NEW, commit: Place::Empty };
+}
+
+impl Kept {
+    const NEW: Self =
         Self { rows: [Row::NEW; MAX_SPROCKETS], current: Values::EMPTY, next: Values::EMPTY };
 }
 
@@ -152,8 +163,8 @@ impl SprocketStorage {
 #[derive(Debug)]
 pub(crate) struct Sprockets<'a> {
     manifests: &'static [&'static Manifest],
-    storage: &'a mut SprocketStorage,
-    commit: Commit,
+    kept: &'a mut Kept,
+    commit: &'a mut Commit,
 }
 
 impl<'a> Sprockets<'a> {
@@ -163,14 +174,15 @@ impl<'a> Sprockets<'a> {
         stored: &[u8],
         storage: &'a mut SprocketStorage,
     ) -> Self {
-        *storage = SprocketStorage::NEW;
-        storage.current.decode(stored);
-        Self { manifests, storage, commit: Commit::new() }
+        let SprocketStorage { kept, commit } = storage;
+        *kept = Kept::NEW;
+        kept.current.decode(stored);
+        Self { manifests, kept, commit: commit.put(Commit::new()) }
     }
 
     /// The sprocket at `index`, how it is, and what it has done.
     pub(crate) fn get(&self, index: usize) -> Option<(&'static Manifest, State, Counters)> {
-        let row = self.storage.rows.get(index)?;
+        let row = self.kept.rows.get(index)?;
         Some((self.manifests.get(index)?, row.state(), row.counters()))
     }
 
@@ -182,12 +194,12 @@ impl<'a> Sprockets<'a> {
     /// What the setting `name` of the sprocket at `index` is.
     pub(crate) fn setting(&self, index: usize, name: &str) -> Option<Value<'_>> {
         let manifest = self.manifests.get(index)?;
-        Some(self.storage.current.get(manifest, manifest.setting(name)?))
+        Some(self.kept.current.get(manifest, manifest.setting(name)?))
     }
 
     /// One of its handlers took so long.
     pub(crate) fn ran(&mut self, index: usize, span: Duration) {
-        let Some(row) = self.storage.rows.get_mut(index) else { return };
+        let Some(row) = self.kept.rows.get_mut(index) else { return };
         row.runs = row.runs.saturating_add(1);
         if span > SLOW {
             row.slow = row.slow.saturating_add(1);
@@ -198,26 +210,26 @@ impl<'a> Sprockets<'a> {
 
     /// The node had to be restarted so often in a row because of it: whether it is left out.
     pub(crate) fn blamed(&mut self, index: usize, restarts: u8) -> bool {
-        let Some(row) = self.storage.rows.get_mut(index) else { return false };
+        let Some(row) = self.kept.rows.get_mut(index) else { return false };
         row.restarts = restarts;
         row.state() == State::Quarantined
     }
 
     /// It has panicked with this message.
     pub(crate) fn failed(&mut self, index: usize, message: &'static str) {
-        if let Some(row) = self.storage.rows.get_mut(index) {
+        if let Some(row) = self.kept.rows.get_mut(index) {
             row.failed = Some(message);
         }
     }
 
     /// Whether it may publish one more event now. It is counted as one.
     pub(crate) fn may_publish(&mut self, now: Instant, index: usize) -> bool {
-        self.storage.rows.get_mut(index).is_some_and(|row| row.spend(now))
+        self.kept.rows.get_mut(index).is_some_and(|row| row.spend(now))
     }
 
     /// An event of it was refused.
     pub(crate) fn refused(&mut self, index: usize) {
-        if let Some(row) = self.storage.rows.get_mut(index) {
+        if let Some(row) = self.kept.rows.get_mut(index) {
             row.refused = row.refused.saturating_add(1);
         }
     }
@@ -237,7 +249,7 @@ impl<'a> Sprockets<'a> {
         if self.commit.is_busy(now) {
             return Err(Error::ChangeUnderWay);
         }
-        let (current, next) = (&self.storage.current, &mut self.storage.next);
+        let (current, next) = (&self.kept.current, &mut self.kept.next);
         next.clone_from(current);
         let mut seen = 0u8;
         read_object(body, &mut |name, value| {
@@ -270,7 +282,7 @@ impl<'a> Sprockets<'a> {
 
     /// Writes the value to store into `buf`. Returns its length.
     pub(crate) fn value(&self, buf: &mut [u8]) -> usize {
-        let SprocketStorage { current, next, .. } = &*self.storage;
+        let Kept { current, next, .. } = &*self.kept;
         if self.commit.is_storing() { next } else { current }.encode(buf)
     }
 
@@ -278,7 +290,7 @@ impl<'a> Sprockets<'a> {
     pub(crate) fn stored(&mut self, now: Instant, success: bool) -> Option<Result<(), Error>> {
         let ended = self.commit.stored(now, success);
         if ended == Some(Ok(())) {
-            let SprocketStorage { current, next, .. } = &mut *self.storage;
+            let Kept { current, next, .. } = &mut *self.kept;
             current.clone_from(next);
         }
         ended

@@ -222,8 +222,8 @@ fn a_sprocket_may_publish_eight_events_at_once_and_two_in_a_second() {
     assert_eq!(burst, usize::from(EVENTS_AT_ONCE));
 }
 
-/// On a board, whose pointers have half as many bytes, it is less: 484.
+/// On a board, whose pointers have half as many bytes, it is less: 556.
 #[test]
 fn sprockets_take_little_memory() {
-    assert!(size_of::<SprocketStorage>() <= 584, "{}", size_of::<SprocketStorage>());
+    assert!(size_of::<SprocketStorage>() <= 664, "{}", size_of::<SprocketStorage>());
 }

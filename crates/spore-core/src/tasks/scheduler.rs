@@ -6,6 +6,7 @@ use super::system::System;
 use super::{SETTLING, TASKS_MAX, TaskSpec, Tasks};
 use crate::api::Error;
 use crate::node::Event;
+use crate::place::Place;
 use crate::services::fnv;
 use crate::settings::commit::{Commit, Ticket};
 use crate::time::{Duration, Instant};
@@ -16,14 +17,15 @@ use heapless::{Vec, VecView};
 const OVERRUNS_PAUSE: Duration = Duration::from_secs(10);
 
 /// The memory of a scheduler.
-#[derive(Debug)]
 pub(crate) struct TaskStorage {
     states: Vec<TaskState, TASKS_MAX>,
     strangers: Vec<Saved, STRANGERS_MAX>,
+    commit: Place<Commit>,
 }
 
 impl TaskStorage {
-    pub(crate) const NEW: Self = Self { states: Vec::new(), strangers: Vec::new() };
+    pub(crate) const NEW: Self =
+        Self { states: Vec::new(), strangers: Vec::new(), commit: Place::Empty };
 }
 
 /// All tasks of a node.
@@ -34,7 +36,7 @@ pub(crate) struct Scheduler<'a> {
     states: &'a mut VecView<TaskState>,
     /// What is remembered of tasks that the program does not have.
     strangers: &'a mut VecView<Saved>,
-    commit: Commit,
+    commit: &'a mut Commit,
     wish: Option<Wish>,
     /// The system tasks that ran within the last verb, a bit each.
     worked: u8,
@@ -102,7 +104,7 @@ impl<'a> Scheduler<'a> {
         stored: &[u8],
         storage: &'a mut TaskStorage,
     ) -> Self {
-        let TaskStorage { states, strangers } = storage;
+        let TaskStorage { states, strangers, commit } = storage;
         let (states, strangers) = (states.as_mut_view(), strangers.as_mut_view());
         states.clear();
         strangers.clear();
@@ -119,7 +121,7 @@ impl<'a> Scheduler<'a> {
             tasks,
             states,
             strangers,
-            commit: Commit::new(),
+            commit: commit.put(Commit::new()),
             wish: None,
             worked: 0,
             settling: now,

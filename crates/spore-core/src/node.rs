@@ -85,13 +85,13 @@ impl<'a> Node<'a> {
         let storages = (&mut storage.cluster, &mut storage.events);
         let peers = stored.peers;
         let mut cluster = Cluster::new(now, config, identity, tokens, rng.fork(), peers, storages);
-        let settings = storage.settings.put(Keeper::new(Settings::restore(stored)));
+        let settings = storage.settings.put(|| Keeper::new(Settings::restore(stored)));
         if let Some(hostname) = &settings.current().hostname {
             cluster.set_hostname(hostname);
         }
-        let poller = storage.poller.put(Poller::new(now, rng.fork()));
-        let network = Network::new(now, config.radio.as_ref(), stored.network);
-        let network = storage.network.put(network);
+        let poller = storage.poller.put(|| Poller::new(now, rng.fork()));
+        let network =
+            storage.network.put(|| Network::new(now, config.radio.as_ref(), stored.network));
         let seen = storage.networks.view();
         seen.clear();
         network.start(&mut Around { now, cluster: &mut cluster, rng: &mut rng, seen });
@@ -107,7 +107,7 @@ impl<'a> Node<'a> {
             assets: config.assets,
             poller,
             signing: config.key.as_ref().map(SigningKey::derive),
-            request_nonces: storage.request_nonces.put(RequestNonces::new(seed)),
+            request_nonces: storage.request_nonces.put(|| RequestNonces::new(seed)),
             settings,
             network,
             seen,

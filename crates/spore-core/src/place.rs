@@ -12,9 +12,11 @@ pub(crate) enum Place<T> {
 }
 
 impl<T> Place<T> {
-    /// Puts `value` there, instead of an earlier one.
-    pub(crate) fn put(&mut self, value: T) -> &mut T {
-        *self = Self::Full(value);
+    /// Puts there what is made, instead of an earlier value.
+    // Not inlined: what passes over the stack on its way does so in a frame that is gone afterwards.
+    #[inline(never)]
+    pub(crate) fn put(&mut self, make: impl FnOnce() -> T) -> &mut T {
+        *self = Self::Full(make());
         match self {
             Self::Full(value) => value,
             Self::Empty => unreachable!("it was filled just now"),

@@ -115,19 +115,20 @@ impl<'a> Cluster<'a> {
             hostname: config.hostname.clone(),
             services: config.services.ids(),
         };
-        let Parts { own, timing, announcements, probe, peers, spread } = storage.parts.put(Parts {
-            own: Record {
-                id: identity.id,
-                incarnation: Incarnation::first(identity.epoch),
-                published: U24::ZERO,
-                rumor,
-            },
-            timing: config.timing.clamped(),
-            announcements: discovery::Announcements::new(now),
-            probe: probe::Probe::new(now),
-            peers: peers::Peers::new(now, peers),
-            spread: spread::Spread::NEW,
-        });
+        let Parts { own, timing, announcements, probe, peers, spread } =
+            storage.parts.put(|| Parts {
+                own: Record {
+                    id: identity.id,
+                    incarnation: Incarnation::first(identity.epoch),
+                    published: U24::ZERO,
+                    rumor,
+                },
+                timing: config.timing.clamped(),
+                announcements: discovery::Announcements::new(now),
+                probe: probe::Probe::new(now),
+                peers: peers::Peers::new(now, peers),
+                spread: spread::Spread::NEW,
+            });
         Self {
             own,
             port: config.port,

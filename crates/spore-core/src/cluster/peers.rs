@@ -31,11 +31,11 @@ const CALL: Duration = Duration::from_millis(50);
 /// Between the first two rounds of calls; then each time twice as long…
 const ROUND: Duration = Duration::from_secs(1);
 /// …up to so many times that.
-const ROUND_MAX: u64 = 64;
+const ROUND_MAX: u8 = 64;
 
 /// Until the pause is so long, peers are called even if others have answered: who stopped at the
 /// first answer could be left with it alone, after a power cut of the whole cluster.
-const ROUND_ALL: u64 = 8;
+const ROUND_ALL: u8 = 8;
 
 /// A member as it is remembered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,7 +55,7 @@ pub(super) struct Peers {
     /// Which one that is.
     turn: u8,
     /// How many rounds there were, as a power of two.
-    backoff: u64,
+    backoff: u8,
 }
 
 impl Peers {
@@ -130,7 +130,7 @@ impl Cluster<'_> {
             return;
         }
         let Some(Peer { id, address }) = self.peers.list.get(usize::from(self.peers.turn)) else {
-            let pause = self.jitter(ROUND.times(self.peers.backoff));
+            let pause = self.jitter(ROUND.times(self.peers.backoff.into()));
             self.peers.backoff = self.peers.backoff.saturating_mul(2).min(ROUND_MAX);
             self.peers.turn = 0;
             self.peers.call = Some(now + pause);

@@ -36,10 +36,13 @@ impl Trial {
     /// What was stored as `value`, or else the `initial` credentials. A trial that was under way
     /// goes on, or ends here for good.
     pub(super) fn new(now: Instant, value: &[u8], initial: Option<Credentials>) -> Self {
-        let initial = initial.unwrap_or(Credentials::NONE);
-        let stored = Remembered::decode(value).filter(|stored| stored.current.are_some());
-        let initial = Remembered { current: initial, previous: Credentials::NONE, boots: 0 };
-        let remembered = stored.unwrap_or(initial);
+        let remembered = match Remembered::decode(value) {
+            Some(stored) if stored.current.are_some() => stored,
+            _ => {
+                let current = initial.unwrap_or(Credentials::NONE);
+                Remembered { current, previous: Credentials::NONE, boots: 0 }
+            }
+        };
         let mut trial = Self { remembered, until: None, wrong: 0, returned: false };
         if trial.is_under_way() {
             trial.until = Some(if trial.remembered.boots < BOOTS_MAX { now + TRIAL } else { now });

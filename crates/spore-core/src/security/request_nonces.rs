@@ -24,7 +24,7 @@ pub(crate) struct RequestNonces {
     /// When the last one was made; each is made later than the one before.
     last: Instant,
     /// What was made then or before is refused.
-    floor: Option<Instant>,
+    floor: Instant,
     /// When the used ones above the floor were made.
     used: heapless::Vec<Instant, REMEMBERED, u8>,
 }
@@ -39,7 +39,7 @@ impl RequestNonces {
         Self {
             proofs: Tokens::new(secret.as_bytes()),
             last: Instant::ZERO,
-            floor: None,
+            floor: Instant::ZERO,
             used: heapless::Vec::new(),
         }
     }
@@ -60,7 +60,7 @@ impl RequestNonces {
         let genuine = self.nonce([a, b, c, d, e, f]) == nonce;
         let made = Instant::from_micros(u64::from_be_bytes([0, 0, a, b, c, d, e, f]));
         let young = made <= self.last && now.since(made) < Self::LIFETIME;
-        let unused = self.floor.is_none_or(|floor| made > floor) && !self.used.contains(&made);
+        let unused = made > self.floor && !self.used.contains(&made);
         (genuine && young && unused).then_some(made)
     }
 
@@ -74,7 +74,7 @@ impl RequestNonces {
             Some(oldest) if *oldest < made => core::mem::replace(oldest, made),
             _ => made,
         };
-        self.floor = self.floor.max(Some(pushed_out));
+        self.floor = self.floor.max(pushed_out);
     }
 
     fn nonce(&self, made: [u8; 6]) -> Nonce {

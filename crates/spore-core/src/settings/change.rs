@@ -1,7 +1,7 @@
 //! Changing the settings: verified, stored, in force, in this order.
 
 use super::Settings;
-use super::commit::{Commit, Ticket};
+use super::commit::{Commit, Refusal, Ticket};
 use super::document::Wanted;
 use crate::api::Error;
 use crate::security::{Succession, Verdict};
@@ -120,16 +120,15 @@ impl Keeper {
     /// The release key was verified. Returns how the change ended, if it did.
     pub(crate) fn verified(&mut self, now: Instant, verdict: Verdict) -> Option<Result<(), Error>> {
         self.to_verify()?;
-        let error = match verdict {
+        let why = match verdict {
             Verdict::Genuine => {
                 self.commit.release();
                 return None;
             }
-            Verdict::NoKey => Error::InvalidField("release_key"),
-            Verdict::Unsigned => Error::ReleaseKeyUnsigned,
+            Verdict::NoKey => Refusal::NoKey,
+            Verdict::Unsigned => Refusal::Unsigned,
         };
-        self.commit.refuse(now, error);
-        Some(Err(error))
+        Some(self.commit.refuse(now, why))
     }
 
     /// The store was tried. Returns how the change ended, if one waited for that.

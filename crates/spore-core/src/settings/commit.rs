@@ -44,7 +44,35 @@ enum Stage {
     /// The body is to store it.
     ToStore { asked: bool },
     /// It has ended, for whoever waits for it.
-    Ended { result: Result<(), Error>, at: Instant },
+    Ended { how: Ending, at: Instant },
+}
+
+/// How a change has ended, in less room than a result takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ending {
+    Stored,
+    NotStored,
+    Refused(Refusal),
+}
+
+/// Why a change was refused without having been stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// The release key is none.
+    NoKey,
+    /// The old release key has not signed it.
+    Unsigned,
+}
+
+impl Ending {
+    const fn result(self) -> Result<(), Error> {
+        match self {
+            Self::Stored => Ok(()),
+            Self::NotStored => Err(Error::StoreFailed),
+            Self::Refused(Refusal::NoKey) => Err(Error::InvalidField("release_key")),
+            Self::Refused(Refusal::Unsigned) => Err(Error::ReleaseKeyUnsigned),
+        }
+    }
 }
 
 impl Commit {
@@ -95,9 +123,11 @@ impl Commit {
         }
     }
 
-    /// The change ends without having been stored.
-    pub(crate) const fn refuse(&mut self, now: Instant, error: Error) {
-        self.stage = Stage::Ended { result: Err(error), at: now };
+    /// The change ends without having been stored. Returns how.
+    pub(crate) const fn refuse(&mut self, now: Instant, why: Refusal) -> Result<(), Error> {
+        let how = Ending::Refused(why);
+        self.stage = Stage::Ended { how, at: now };
+        how.result()
     }
 
     /// Whether the body is to store the value now. It is asked once, and for one at a time.
@@ -131,10 +161,10 @@ impl Commit {
         if !matches!(self.stage, Stage::ToStore { asked: true }) {
             return None;
         }
-        let result = if success { Ok(()) } else { Err(Error::StoreFailed) };
+        let how = if success { Ending::Stored } else { Ending::NotStored };
         self.put_back = if success { PutBack::No } else { PutBack::Due(now) };
-        self.stage = Stage::Ended { result, at: now };
-        Some(result)
+        self.stage = Stage::Ended { how, at: now };
+        Some(how.result())
     }
 
     /// Fetches the outcome of a change: `None` while it is under way. One that nobody fetched in
@@ -146,9 +176,9 @@ impl Commit {
         match self.stage {
             Stage::Idle => Some(Err(Error::Unfinished)),
             Stage::Held | Stage::ToStore { .. } => None,
-            Stage::Ended { result, .. } => {
+            Stage::Ended { how, .. } => {
                 self.stage = Stage::Idle;
-                Some(result)
+                Some(how.result())
             }
         }
     }

@@ -177,7 +177,7 @@ impl<'a> Sprockets<'a> {
         let SprocketStorage { kept, commit } = storage;
         *kept = Kept::NEW;
         kept.current.decode(stored);
-        Self { manifests, kept, commit: commit.put(Commit::new()) }
+        Self { manifests, kept, commit: commit.put(Commit::new) }
     }
 
     /// The sprocket at `index`, how it is, and what it has done.

@@ -121,7 +121,7 @@ impl<'a> Scheduler<'a> {
             tasks,
             states,
             strangers,
-            commit: commit.put(Commit::new()),
+            commit: commit.put(Commit::new),
             wish: None,
             worked: 0,
             settling: now,

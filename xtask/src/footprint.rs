@@ -19,7 +19,7 @@ use table::{Figure, Table};
 const STATICS_LIMIT: u64 = 44_900;
 const STACK_LIMIT: u64 = 5_200;
 /// What `firmware/node` takes for its second stack.
-const SECOND_STACK_LIMIT: u64 = 12_288;
+const SECOND_STACK_LIMIT: u64 = 9_216;
 const MEMBER_LIMIT: u64 = 96;
 /// Of an image with all components, without what belongs to updates.
 const COMPONENTS_LIMIT: u64 = 400_000;

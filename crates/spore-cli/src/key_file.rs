@@ -99,14 +99,30 @@ impl ReleaseKeyFile {
 
     /// Reads the pair, if there is a file.
     pub(crate) fn find(&self) -> Result<Option<ReleaseKey>> {
+        let path = self.path()?.display().to_string();
+        match self.find_any()? {
+            None => Ok(None),
+            Some(Key::Release(key)) => Ok(Some(key)),
+            Some(_) => bail!("{path} has the public part of a release key alone"),
+        }
+    }
+
+    /// Reads the public part, of the pair or by itself, if there is a file.
+    pub(crate) fn find_public(&self) -> Result<Option<[u8; 32]>> {
+        Ok(self.find_any()?.and_then(|key| match key {
+            Key::Release(key) => Some(key.public()),
+            Key::ReleasePublic(key) => Some(key),
+            Key::Cluster(_) => None,
+        }))
+    }
+
+    /// Reads the pair or its public part, if there is a file.
+    fn find_any(&self) -> Result<Option<Key>> {
         let path = self.path()?;
         let Some(text) = secret_file::read(&path, RELEASE)? else { return Ok(None) };
         match Key::parse(&text).with_context(|| format!("{} is no release key", path.display()))? {
-            Key::Release(key) => Ok(Some(key)),
             Key::Cluster(_) => bail!("{} has a cluster key, not a release key", path.display()),
-            Key::ReleasePublic(_) => {
-                bail!("{} has the public part of a release key alone", path.display())
-            }
+            key => Ok(Some(key)),
         }
     }
 
@@ -333,6 +349,12 @@ mod tests {
         fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
         assert!(file.read().unwrap_err().to_string().contains("chmod 600"));
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        let public = file.find_public().unwrap().unwrap();
+        fs::write(&path, Key::ReleasePublic(public).to_text()).unwrap();
+        assert_eq!(file.find_public().unwrap(), Some(public), "that part is enough");
+        assert!(
+            file.read().unwrap_err().to_string().contains("public part of a release key alone")
+        );
         fs::write(&path, Key::Cluster(ClusterKey::from_bytes([1; 32])).to_text()).unwrap();
         assert!(file.read().unwrap_err().to_string().contains("has a cluster key"));
         fs::remove_file(&path).unwrap();

@@ -29,8 +29,8 @@ pub struct Config {
     pub port: u16,
     /// The TCP port of this node's HTTP API, told to the others.
     pub http_port: u16,
-    /// The key that all members share. Who does not have it can neither read nor alter. Without
-    /// one the node is *unclaimed*: it says and hears nothing on UDP, so it has no members, and
+    /// The key that all members share, unless the node's [`Claim`](crate::settings::Claim) has one. Who
+    /// does not have it can neither read nor alter. Without one the node is *unclaimed*: it says and hears nothing on UDP, so it has no members, and
     /// refuses every signed request.
     pub key: Option<ClusterKey>,
     /// What this node offers to others at `/api/services/NAME`.

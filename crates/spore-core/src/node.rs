@@ -16,8 +16,8 @@ use crate::security::request::SigningKey;
 use crate::security::{Epochs, Identity, OpenError, RequestNonces, Sealer, Seed, Succession};
 use crate::services::Catalogue;
 use crate::services::poller::Poller;
-use crate::settings::Settings;
 use crate::settings::change::{Keeper, Step};
+use crate::settings::{Claim, Settings};
 use crate::sprockets::Sprockets;
 use crate::store::{Key, Stored};
 use crate::tasks::scheduler::Scheduler;
@@ -81,6 +81,8 @@ impl<'a> Node<'a> {
     ) -> Self {
         let (tokens, mut rng) = seed.split();
         let (epochs, identity) = Epochs::new(Identity::decode(stored.identity), &mut rng);
+        let claim = Claim::decode(stored.claim).unwrap_or_default();
+        let key = claim.key.as_ref().or(config.key.as_ref());
         let tasks = Scheduler::new(now, config.tasks, stored.tasks, &mut storage.tasks);
         let storages = (&mut storage.cluster, &mut storage.events);
         let peers = stored.peers;
@@ -90,8 +92,9 @@ impl<'a> Node<'a> {
             cluster.set_hostname(hostname);
         }
         let poller = storage.poller.put(|| Poller::new(now, rng.fork()));
-        let network =
-            storage.network.put(|| Network::new(now, config.radio.as_ref(), stored.network));
+        let network = storage
+            .network
+            .put(|| Network::new(now, (config.radio.as_ref(), &claim), stored.network));
         let seen = storage.networks.view();
         seen.clear();
         network.start(&mut Around { now, cluster: &mut cluster, rng: &mut rng, seen });
@@ -106,7 +109,7 @@ impl<'a> Node<'a> {
             catalogue: config.services,
             assets: config.assets,
             poller,
-            signing: config.key.as_ref().map(SigningKey::derive),
+            signing: key.map(SigningKey::derive),
             request_nonces: storage.request_nonces.put(|| RequestNonces::new(seed)),
             settings,
             network,
@@ -116,7 +119,7 @@ impl<'a> Node<'a> {
             sprockets: Sprockets::new(config.sprockets, stored.sprockets, sprockets),
             restart: None,
             refusals: Refusals::default(),
-            sealer: config.key.as_ref().map(Sealer::new),
+            sealer: key.map(Sealer::new),
             epochs,
             rng,
             traffic: Traffic::default(),
@@ -193,6 +196,8 @@ impl<'a> Node<'a> {
             Completion::Store(Key::Peers, result) => self.cluster.stored_peers(now, result.is_ok()),
             Completion::Store(Key::Network, result) => self.network.stored(now, result.is_ok()),
             Completion::Store(Key::Tasks, result) => self.stored_tasks(now, result.is_ok()),
+            // Nobody is asked to.
+            Completion::Store(Key::Claim, _) => (),
             Completion::Ran(index) => self.ran(now, index),
             Completion::Fetch(result) => {
                 self.tasks.finished(now, System::StatusPoll);
@@ -224,6 +229,7 @@ impl<'a> Node<'a> {
             Key::Sprockets => self.sprockets.value(buf),
             Key::Settings => self.settings.to_store().map_or(0, |settings| settings.encode(buf)),
             Key::Tasks => self.tasks.encode(buf),
+            Key::Claim => 0,
         }
     }
 

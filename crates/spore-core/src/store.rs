@@ -31,12 +31,22 @@ pub enum Key {
     Tasks,
     /// What was set of sprockets: at most 129 bytes, see [`sprockets`](crate::sprockets).
     Sprockets,
+    /// What was written when the node was claimed at the desk: at most 199 bytes, see
+    /// [`Claim`](crate::settings::Claim). The engine reads it and never stores it.
+    Claim,
 }
 
 impl Key {
     /// All keys.
-    pub const ALL: [Self; 6] =
-        [Self::Identity, Self::Settings, Self::Peers, Self::Tasks, Self::Network, Self::Sprockets];
+    pub const ALL: [Self; 7] = [
+        Self::Identity,
+        Self::Settings,
+        Self::Peers,
+        Self::Tasks,
+        Self::Network,
+        Self::Sprockets,
+        Self::Claim,
+    ];
 
     /// The key as a number, which never changes.
     pub const fn number(self) -> u8 {
@@ -47,6 +57,7 @@ impl Key {
             Self::Network => 5,
             Self::Tasks => 4,
             Self::Sprockets => 6,
+            Self::Claim => 7,
         }
     }
 
@@ -59,6 +70,7 @@ impl Key {
             Self::Network => "network",
             Self::Tasks => "tasks",
             Self::Sprockets => "settings of sprockets",
+            Self::Claim => "claim",
         }
     }
 }
@@ -84,6 +96,8 @@ pub struct Stored<'a> {
     pub tasks: &'a [u8],
     /// The value of [`Key::Sprockets`].
     pub sprockets: &'a [u8],
+    /// The value of [`Key::Claim`].
+    pub claim: &'a [u8],
 }
 
 impl<'a> Stored<'a> {
@@ -96,6 +110,7 @@ impl<'a> Stored<'a> {
             Key::Network => self.network = value,
             Key::Tasks => self.tasks = value,
             Key::Sprockets => self.sprockets = value,
+            Key::Claim => self.claim = value,
         }
     }
 
@@ -105,8 +120,13 @@ impl<'a> Stored<'a> {
         match key {
             Key::Settings => self.settings_damaged = true,
             // A body gives no earlier identity; earlier peers and credentials are only tried, and what
-            // was set of tasks and sprockets earlier is as good as none.
-            Key::Identity | Key::Peers | Key::Network | Key::Tasks | Key::Sprockets => (),
+            // was set of tasks and sprockets earlier is as good as none. A claim is written once.
+            Key::Identity
+            | Key::Peers
+            | Key::Network
+            | Key::Tasks
+            | Key::Sprockets
+            | Key::Claim => (),
         }
     }
 }

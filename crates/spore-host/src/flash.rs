@@ -5,7 +5,7 @@ use embedded_storage_async::nor_flash::{
 };
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::FileExt as _;
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
 /// The bytes of the flash: as many as an ESP-01 has for its settings.
@@ -79,7 +79,10 @@ impl FileFlash {
 
     fn make(path: &Path) -> io::Result<()> {
         let new = path.with_extension("new");
-        let mut file = File::create(&new)?;
+        // For its owner only: keys and passwords are in it.
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(true).mode(0o600);
+        let mut file = options.open(&new)?;
         file.write_all(&[0xFF; LEN])?;
         file.sync_all()?;
         fs::rename(&new, path)?;

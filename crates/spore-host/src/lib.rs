@@ -4,6 +4,7 @@
 //! [`HostNode::run`] then drives the node on the calling thread, until it is told to leave. Several nodes run in one process,
 //! each on a thread and an address of its own.
 
+mod claim;
 mod faults;
 mod flash;
 mod memory;
@@ -20,6 +21,7 @@ mod stop;
 mod system;
 mod tasks;
 
+pub use claim::{Desk, claim};
 pub use faults::Faults;
 pub use net::BindError;
 pub use node::{HostNode, Settings};

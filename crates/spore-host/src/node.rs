@@ -19,6 +19,7 @@ use log::{error, warn};
 use spore_core::api::{Assets, Entrance};
 use spore_core::config::Timing;
 use spore_core::profile::Host;
+use spore_core::settings::Claim;
 use spore_core::sprockets::Roster;
 use spore_core::wire::MAX_DATAGRAM;
 use spore_core::{ClusterKey, Config, Hostname, Seed, Storage, Stored};
@@ -43,7 +44,8 @@ pub struct Settings {
     pub port: u16,
     /// The TCP port of the node's HTTP API.
     pub http_port: u16,
-    /// The cluster's key; without one the node is unclaimed (see [`Config::key`]).
+    /// The cluster's key, unless the node was [claimed](crate::claim()) with one; without either the
+    /// node is unclaimed (see [`Config::key`]).
     pub key: Option<ClusterKey>,
     /// The folder in which the node remembers what it must, and which is its alone; it is made if
     /// need be. Without one, the node has a new id at each start.
@@ -196,6 +198,11 @@ fn live(
         if found.damaged {
             stored.doubt(*key);
         }
+    }
+    let claim = Claim::decode(stored.claim).unwrap_or_default();
+    if claim.key.is_some() && settings.key.is_some() && claim.key != settings.key {
+        let name = &settings.hostname;
+        warn!("{name}: this node was claimed with another cluster key, which holds");
     }
     let mut sprockets = settings.sprockets.make();
     let crew = Crew::new(roster, &mut *sprockets);

@@ -186,7 +186,8 @@ fn may_be_unfinished(path: &Path) -> io::Result<bool> {
     Ok(bytes.len() == LEN && behind.iter().all(|byte| *byte == 0xFF))
 }
 
-fn describe<E: std::fmt::Display>(error: StoreError<E>) -> String {
+/// What a person should know of a failure.
+pub(crate) fn describe<E: std::fmt::Display>(error: StoreError<E>) -> String {
     match error {
         StoreError::Flash(error) => error.to_string(),
         StoreError::Refused => "too long".to_owned(),

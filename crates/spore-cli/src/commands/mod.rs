@@ -1,6 +1,7 @@
 //! One module for each command.
 
 pub(crate) mod call;
+pub(crate) mod claim;
 pub(crate) mod config;
 pub(crate) mod key;
 pub(crate) mod logs;

@@ -255,7 +255,7 @@ fn words(reason: &str) -> String {
 }
 
 /// The password from a file, from a person, or else a line from stdin.
-fn password(file: Option<&PathBuf>) -> Result<Password> {
+pub(super) fn password(file: Option<&PathBuf>) -> Result<Password> {
     let text = match file {
         Some(file) => {
             let text = secret_file::read(file, "password file")?;

@@ -47,8 +47,8 @@ pub(crate) struct Options {
     hostname: Option<Hostname>,
     #[command(flatten)]
     key: KeyFile,
-    /// Start without a cluster key, to try how a node is claimed: it joins nobody, and refuses
-    /// whatever is for holders of the key
+    /// Give the node no cluster key of this machine: unless it was claimed (`spore claim`) it joins
+    /// nobody, and refuses whatever is for holders of the key
     #[arg(long, conflicts_with = "key_file")]
     unclaimed: bool,
     /// Where the node remembers who it is [default: a folder in ~/.local/state/spore]

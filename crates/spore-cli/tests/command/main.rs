@@ -2,6 +2,7 @@
 
 mod calls;
 mod canned;
+mod claim;
 mod cluster;
 mod damaged;
 mod events;

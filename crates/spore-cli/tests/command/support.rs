@@ -46,6 +46,8 @@ impl Corner {
         command
             .env_remove("SPORE_KEY_FILE")
             .env_remove("SPORE_RELEASE_KEY_FILE")
+            .env_remove("SPORE_WIFI")
+            .env_remove("SPORE_WIFI_PASSWORD")
             .env_remove("RUST_LOG")
             .stdin(Stdio::null());
         command

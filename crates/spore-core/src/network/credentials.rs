@@ -185,7 +185,7 @@ impl Credentials {
         self.ssid.len > 0
     }
 
-    fn read(reader: &mut Reader<'_>) -> Option<Self> {
+    pub(crate) fn read(reader: &mut Reader<'_>) -> Option<Self> {
         let len = reader.u8().ok()?;
         let ssid = Ssid::new(reader.slice(usize::from(len)).ok()?).ok()?;
         let len = reader.u8().ok()?;
@@ -193,7 +193,7 @@ impl Credentials {
         Some(Self { ssid, password })
     }
 
-    fn write(&self, writer: &mut Writer<'_>) -> Result<(), Full> {
+    pub(crate) fn write(&self, writer: &mut Writer<'_>) -> Result<(), Full> {
         writer.u8(self.ssid.len)?;
         writer.put(self.ssid.as_str().as_bytes())?;
         writer.u8(self.password.len)?;

@@ -37,6 +37,7 @@ use crate::api::Error;
 use crate::cluster::Cluster;
 use crate::node::Event;
 use crate::random;
+use crate::settings::Claim;
 use crate::store::Storing;
 use crate::time::{Duration, Instant};
 use access_point::AccessPoint;
@@ -54,10 +55,10 @@ const STORE_RETRY: Duration = Duration::from_secs(10);
 pub struct RadioConfig {
     /// Which one.
     pub kind: Radio,
-    /// The password of the node's own access point. It should be the board's own, made when it was
-    /// flashed. An empty one makes the access point open, which no product should be.
+    /// The password of the node's own access point, unless its [`Claim`] has one. An empty one makes
+    /// the access point open, which no product should be.
     pub password: Password,
-    /// What to connect with as long as nothing was set through the API.
+    /// What to connect with as long as nothing was set through the API, and the [`Claim`] has nothing.
     pub credentials: Option<Credentials>,
 }
 
@@ -279,13 +280,18 @@ impl Commands {
 
 impl Network {
     /// The network manager of a node that starts now. `stored` is the value of
-    /// [`Key::Network`](crate::Key::Network).
-    pub(crate) fn new(now: Instant, config: Option<&RadioConfig>, stored: &[u8]) -> Self {
-        let initial = config.and_then(|config| config.credentials);
+    /// [`Key::Network`](crate::Key::Network); what was claimed holds before what is configured.
+    pub(crate) fn new(
+        now: Instant,
+        (config, claim): (Option<&RadioConfig>, &Claim),
+        stored: &[u8],
+    ) -> Self {
+        let initial = claim.wifi.or_else(|| config.and_then(|config| config.credentials));
+        let password = claim.access_point.or_else(|| config.map(|config| config.password));
         let trial = Trial::new(now, stored, initial);
         Self {
             radio: config.map(|config| config.kind),
-            password: config.map_or(Password::OPEN, |config| config.password),
+            password: password.unwrap_or(Password::OPEN),
             trial,
             storing: Storing::Idle,
             station: Station::Off,

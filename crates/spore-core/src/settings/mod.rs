@@ -1,11 +1,14 @@
 //! What an operator sets through the API, and what a node remembers of it.
 //!
-//! [`Settings`] is the value; `change` sees to it that a change is in force when it is durable,
+//! [`Settings`] is the value, [`Claim`] what was written before the node's first start; `change` sees to it that a change is in force when it is durable,
 //! and not before; `document` reads it from JSON.
 
 pub(crate) mod change;
+mod claim;
 pub(crate) mod commit;
 pub(crate) mod document;
+
+pub use claim::Claim;
 
 use crate::security::ReleaseKey;
 use crate::store::Stored;

@@ -1,5 +1,6 @@
 //! Tests of several parts of the engine together, in virtual time.
 
+mod claim;
 mod document;
 mod epochs;
 mod events;

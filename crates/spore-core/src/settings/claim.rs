@@ -1,0 +1,170 @@
+//! What is written into a node's memory at the desk, when it is claimed.
+
+use super::field;
+use crate::network::{Credentials, Password};
+use crate::security::ClusterKey;
+use crate::wire::{Full, Reader, Writer};
+
+/// What a node was given before its first start: whose it is, and how it gets into its network. It
+/// holds before what is configured, and the node never changes it.
+///
+/// Stored under [`Key::Claim`](crate::Key::Claim) as
+///
+/// | bytes | what |
+/// |---|---|
+/// | 1 | version of the format, 1 |
+/// | 1, 1, n | tag, length n, value; as often as there are fields |
+///
+/// | tag | value |
+/// |---|---|
+/// | 1 | [`key`](Self::key), 32 bytes |
+/// | 2 | [`access_point`](Self::access_point), 8 to 63 bytes |
+/// | 3 | [`wifi`](Self::wifi): name and password, each behind its length of one byte |
+///
+/// Fields with other tags, which a newer program has written, are skipped.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Claim {
+    /// The cluster's key. A node that has none here, and none in its
+    /// [`Config`](crate::Config::key), is unclaimed.
+    pub key: Option<ClusterKey>,
+    /// The password of the node's own access point, never an empty one.
+    pub access_point: Option<Password>,
+    /// What to connect with as long as nothing was set through the API.
+    pub wifi: Option<Credentials>,
+}
+
+const FORMAT: u8 = 1;
+const TAG_KEY: u8 = 1;
+const TAG_ACCESS_POINT: u8 = 2;
+const TAG_WIFI: u8 = 3;
+
+/// The most bytes of a network's name and password, each behind its length.
+const WIFI_MAX: usize = 97;
+
+impl Claim {
+    /// The claim in a stored value; `None` if it is not one, or not whole.
+    pub fn decode(value: &[u8]) -> Option<Self> {
+        let mut reader = Reader::new(value);
+        if reader.u8().ok()? != FORMAT {
+            return None;
+        }
+        let mut claim = Self::default();
+        while !reader.is_empty() {
+            let (tag, len) = (reader.u8().ok()?, reader.u8().ok()?);
+            let field = reader.slice(usize::from(len)).ok()?;
+            let twice = match tag {
+                TAG_KEY => {
+                    let key = ClusterKey::from_bytes(field.try_into().ok()?);
+                    claim.key.replace(key).is_some()
+                }
+                TAG_ACCESS_POINT => {
+                    let password = Password::new(field).ok().filter(|it| !it.is_open())?;
+                    claim.access_point.replace(password).is_some()
+                }
+                TAG_WIFI => {
+                    let mut reader = Reader::new(field);
+                    let wifi = Credentials::read(&mut reader).filter(|_| reader.is_empty())?;
+                    claim.wifi.replace(wifi).is_some()
+                }
+                _ => false,
+            };
+            if twice {
+                return None;
+            }
+        }
+        Some(claim)
+    }
+
+    /// Writes the value to store into `buf`. Returns its length, or 0 if there is no room.
+    pub fn encode(&self, buf: &mut [u8]) -> usize {
+        let mut writer = Writer::new(buf);
+        if self.write(&mut writer).is_ok() { writer.len() } else { 0 }
+    }
+
+    fn write(&self, writer: &mut Writer<'_>) -> Result<(), Full> {
+        writer.u8(FORMAT)?;
+        if let Some(key) = &self.key {
+            field(writer, TAG_KEY, key.as_bytes())?;
+        }
+        if let Some(password) = self.access_point.filter(|it| !it.is_open()) {
+            field(writer, TAG_ACCESS_POINT, password.as_str().as_bytes())?;
+        }
+        if let Some(wifi) = &self.wifi {
+            let mut value = [0; WIFI_MAX];
+            let mut inner = Writer::new(&mut value);
+            wifi.write(&mut inner)?;
+            let len = inner.len();
+            field(writer, TAG_WIFI, value.get(..len).unwrap_or_default())?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Claim, ClusterKey, Credentials, Password};
+    use crate::store::MAX_VALUE;
+    use std::vec::Vec;
+
+    fn full() -> Claim {
+        let (ssid, password) = ("s".repeat(32), "p".repeat(63));
+        Claim {
+            key: Some(ClusterKey::from_bytes([7; 32])),
+            access_point: Some(Password::new("a".repeat(63).as_bytes()).unwrap()),
+            wifi: Some(Credentials {
+                ssid: ssid.parse().unwrap(),
+                password: password.parse().unwrap(),
+            }),
+        }
+    }
+
+    fn encoded(claim: &Claim) -> Vec<u8> {
+        let mut value = [0; MAX_VALUE];
+        let len = claim.encode(&mut value);
+        value[..len].to_vec()
+    }
+
+    #[test]
+    fn a_claim_is_read_back_and_no_part_of_it_is_taken_for_all() {
+        let unclaimed = Claim { key: None, wifi: None, ..full() };
+        let open = Credentials { ssid: "guest".parse().unwrap(), password: Password::OPEN };
+        for claim in [full(), unclaimed, Claim { wifi: Some(open), ..full() }, Claim::default()] {
+            let value = encoded(&claim);
+            assert_eq!(Claim::decode(&value), Some(claim.clone()));
+            assert_eq!(claim.encode(&mut [0; MAX_VALUE][..value.len() - 1]), 0);
+        }
+        let value = encoded(&full());
+        assert_eq!(value.len(), 199, "as the documentation says");
+        // Cut between two fields it is whole; storage must not do that.
+        for cut in (0..value.len()).filter(|cut| ![1, 35, 100].contains(cut)) {
+            assert_eq!(Claim::decode(&value[..cut]), None, "{cut}");
+        }
+    }
+
+    #[test]
+    fn later_formats_and_damage_are_refused_and_unknown_fields_skipped() {
+        let mut value = encoded(&full());
+        value.extend([200, 3, 1, 2, 3]);
+        assert_eq!(Claim::decode(&value), Some(full()));
+        value[0] = 2;
+        assert_eq!(Claim::decode(&value), None);
+        assert_eq!(Claim::decode(&[]), None);
+        let key = [&[1, 32][..], &[7; 32]].concat();
+        for (wrong, what) in [
+            (&[1, 1, 0][..], "no key"),
+            (&[2, 0], "an open access point"),
+            (&[2, 7, 1, 2, 3, 4, 5, 6, 7], "no password"),
+            (&[3, 3, 1, b'a', 9], "no network"),
+            (&[3, 4, 1, b'a', 0, 0], "more than a network"),
+            (&[&key[..], &key].concat(), "twice"),
+        ] {
+            assert_eq!(Claim::decode(&[&[1], wrong].concat()), None, "{what}");
+        }
+    }
+
+    #[test]
+    fn secrets_are_not_in_debug_output() {
+        let text = std::format!("{:?}", full());
+        assert!(!text.contains("aaaa") && !text.contains("pppp") && !text.contains("7, 7"));
+    }
+}

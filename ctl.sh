@@ -11,6 +11,8 @@ Usage: ./ctl.sh COMMAND
 
   setup              install what building and testing need, and say what and why
   build              build the firmware, and link it for the ESP-01
+  flash [PORT]       write a board over its serial line; --claim makes it yours (flash --help)
+  monitor [PORT]     show what a board prints, until Ctrl-C
   test               run all tests of the quick gate (under 20 minutes on 2 cores)
   test --long        run those, then all shards of what takes longer
   test --long I/2    run shard I alone: 1 the simulator's long sweeps in its world, 2 the rest
@@ -32,7 +34,7 @@ packages=(
     "iproute2                  network namespaces for the tests"
     "util-linux                likewise, and no emulator outlives its launcher"
     "curl                      a client that is not ours"
-    "python3-venv              more clients that are not ours, in a folder of their own"
+    "python3-venv              esptool and clients that are not ours, in folders of their own"
     "udhcpc                    a DHCP client that is not ours, which joins the access point"
     "chromium                  a browser, which opens the access point's page"
     "chromium-driver           fills in its form"
@@ -110,6 +112,7 @@ quick() {
     run cargo xtask difftest
     run cargo xtask footprint --check
     run cargo xtask api
+    run cargo xtask flash-check
     run cargo xtask soak --nodes 8 --minutes 0.5
     isolated portal
     isolated e2e
@@ -184,6 +187,8 @@ case "${1-help}" in
         run cargo xtask firmware build --board esp01
         ;;
     test) shift; test_command "$@" ;;
+    # What building needs is not needed here; what is missing is said.
+    flash | monitor) exec cargo xtask "$@" ;;
     help | --help | -h) usage ;;
     *) usage >&2; exit 2 ;;
 esac

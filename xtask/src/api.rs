@@ -16,7 +16,7 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 
 use crate::emu::child::Guarded;
-use crate::{e2e, paths, process};
+use crate::{e2e, paths, process, python};
 
 /// Checks that hold whoever signs.
 const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_conformance,\
@@ -54,7 +54,7 @@ impl Api {
     /// # Errors
     /// When something cannot be installed or started, or a check fails.
     pub(crate) fn run(self) -> Result<()> {
-        let python = install()?;
+        let python = python::environment("python", "tests/api/requirements.txt")?;
         let spore = match self.spore {
             Some(spore) => fs::canonicalize(&spore)
                 .with_context(|| format!("there is no {}", spore.display()))?,
@@ -173,24 +173,4 @@ fn start(
         }
         thread::sleep(Duration::from_millis(100));
     }
-}
-
-/// The Python that has what `tests/api` needs; installs it if the list has changed.
-fn install() -> Result<PathBuf> {
-    let list = paths::repository().join("tests/api/requirements.txt");
-    let wanted = fs::read(&list).with_context(|| format!("cannot read {}", list.display()))?;
-    let environment = paths::repository().join("target/python");
-    let (python, stamp) = (environment.join("bin/python"), environment.join("installed.txt"));
-    if fs::read(&stamp).is_ok_and(|installed| installed == wanted) {
-        return Ok(python);
-    }
-    let _ = fs::remove_dir_all(&environment);
-    process::run(Command::new("python3").args(["-m", "venv"]).arg(&environment))
-        .context("Debian has this in python3-venv")?;
-    let mut pip = Command::new(&python);
-    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"]);
-    process::run(pip.arg(&list)).context("cannot install what tests/api/requirements.txt names")?;
-    // Last: what is half installed has no stamp.
-    fs::write(&stamp, wanted).with_context(|| format!("cannot write {}", stamp.display()))?;
-    Ok(python)
 }

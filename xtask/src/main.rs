@@ -6,14 +6,17 @@ mod doctor;
 mod e2e;
 mod emu;
 mod firmware;
+mod flash;
 mod footprint;
 mod machine;
+mod monitor;
 mod paths;
 mod portal;
 mod process;
 #[cfg(test)]
 mod promises;
 mod purity;
+mod python;
 mod sdk;
 mod soak;
 mod toolchain;
@@ -37,7 +40,10 @@ enum Command {
     Difftest(difftest::Difftest),
     Doctor(doctor::Doctor),
     Firmware(firmware::Firmware),
+    Flash(flash::Flash),
+    FlashCheck(flash::check::FlashCheck),
     Footprint(footprint::Footprint),
+    Monitor(monitor::Monitor),
     Portal(portal::Portal),
     Purity(purity::Purity),
     Sdk(sdk::Sdk),
@@ -48,6 +54,10 @@ fn main() -> ExitCode {
     let done = match Cli::parse().command {
         // Their exit codes also tell that the test could not be run.
         Command::E2e(command) => match command.run() {
+            Ok(code) => return code,
+            Err(error) => Err(error),
+        },
+        Command::Monitor(command) => match command.run() {
             Ok(code) => return code,
             Err(error) => Err(error),
         },
@@ -65,6 +75,8 @@ fn main() -> ExitCode {
             Err(error) => Err(error),
         },
         Command::Firmware(command) => command.run(),
+        Command::Flash(command) => command.run(),
+        Command::FlashCheck(command) => command.run(),
         Command::Footprint(command) => command.run(),
         Command::Purity(command) => command.run(),
         Command::Sdk(command) => command.run(),

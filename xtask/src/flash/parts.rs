@@ -1,0 +1,239 @@
+//! What is written into a board's flash, and where.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail, ensure};
+use spore_board::Board;
+use spore_boot::map::{
+    BOOTLOADER, CONFIGURATION, FLASH, PHY_DATA, RF_CALIBRATION, Region, SECTOR, SELECTOR,
+    SYSTEM_PARAMETERS, Slot,
+};
+
+use super::phy;
+
+/// First byte of what the mask ROM loads.
+const ROM_MAGIC: u8 = 0xE9;
+/// What flash reads as where nothing was programmed.
+const BLANK: u8 = 0xFF;
+
+/// Bytes that belong to one place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Part {
+    /// What it is, in a word that can be the name of a file.
+    pub(crate) name: &'static str,
+    /// Where it begins in flash.
+    pub(crate) address: u32,
+    /// Whole sectors are erased for it, so what is behind its end in the last one is blank.
+    pub(crate) bytes: Vec<u8>,
+}
+
+/// The files that come from elsewhere.
+#[derive(Clone, Debug)]
+pub(crate) struct Sources {
+    /// The bootloader with its header.
+    pub(crate) bootloader: PathBuf,
+    /// The contents of slot A.
+    pub(crate) image: PathBuf,
+    /// The memory of a new node; without one, the board keeps what it remembers.
+    pub(crate) settings: Option<PathBuf>,
+}
+
+/// All parts, in the order of their addresses.
+///
+/// The selector is blank, and so is the beginning of slot B: with one image there is nothing to choose, and an older one must not
+/// come back. With new settings, what the SDK has kept of the radio goes as well.
+///
+/// # Errors
+/// When a file cannot be read, or is not what it should be.
+pub(crate) fn all(board: &Board, sources: &Sources) -> Result<Vec<Part>> {
+    let mut parts = vec![
+        bootloader(board, &sources.bootloader)?,
+        blank("selector", Region { start: SELECTOR[0].start, length: 2 * SECTOR }),
+        image(&sources.image)?,
+        blank("slot-b", Region { start: Slot::B.region().start, length: SECTOR }),
+    ];
+    if let Some(file) = &sources.settings {
+        let bytes = read(file, "settings")?;
+        ensure!(
+            bytes.len() == size(CONFIGURATION),
+            "{} has {} bytes; `spore claim` makes settings of {}",
+            file.display(),
+            bytes.len(),
+            size(CONFIGURATION)
+        );
+        parts.push(Part { name: "settings", address: CONFIGURATION.start, bytes });
+        parts.push(blank("rf-calibration", RF_CALIBRATION));
+    }
+    parts.push(Part { name: "phy-data", address: PHY_DATA.start, bytes: phy::esp_01().to_vec() });
+    if sources.settings.is_some() {
+        parts.push(blank("system-parameters", SYSTEM_PARAMETERS));
+    }
+    Ok(parts)
+}
+
+/// All of a flash that was blank before these parts were written.
+pub(crate) fn as_flash(parts: &[Part]) -> Vec<u8> {
+    let mut flash = vec![BLANK; FLASH as usize];
+    for part in parts {
+        let from = part.address as usize;
+        flash[from..from + part.bytes.len()].copy_from_slice(&part.bytes);
+    }
+    flash
+}
+
+/// The bootloader, with the board's flash in its header: that is the only header which mask ROM and SDK read.
+fn bootloader(board: &Board, file: &Path) -> Result<Part> {
+    let mut bytes = read(file, "bootloader")?;
+    ensure!(
+        bytes.len() >= 8 && bytes[0] == ROM_MAGIC,
+        "{} is no bootloader: the mask ROM loads what begins with {ROM_MAGIC:#x}",
+        file.display()
+    );
+    ensure!(
+        bytes.len() <= size(BOOTLOADER),
+        "the bootloader {} has {} bytes; there is room for {}",
+        file.display(),
+        bytes.len(),
+        size(BOOTLOADER)
+    );
+    bytes[2] = board.flash.mode.number();
+    bytes[3] = board.flash.size_and_frequency();
+    Ok(Part { name: "bootloader", address: BOOTLOADER.start, bytes })
+}
+
+fn image(file: &Path) -> Result<Part> {
+    let bytes = read(file, "image")?;
+    let slot = Slot::A.region();
+    ensure!(!bytes.is_empty(), "the image {} is empty", file.display());
+    ensure!(
+        bytes.len() <= size(slot),
+        "the image {} has {} bytes; a slot has {}",
+        file.display(),
+        bytes.len(),
+        size(slot)
+    );
+    Ok(Part { name: "image", address: slot.start, bytes })
+}
+
+fn blank(name: &'static str, region: Region) -> Part {
+    Part { name, address: region.start, bytes: vec![BLANK; size(region)] }
+}
+
+fn size(region: Region) -> usize {
+    region.length as usize
+}
+
+fn read(file: &Path, what: &str) -> Result<Vec<u8>> {
+    match fs::metadata(file) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            bail!("there is no {what} {}: `./ctl.sh build` makes it", file.display())
+        }
+        Ok(there) if !there.is_file() => bail!("the {what} {} is no file", file.display()),
+        _ => fs::read(file).with_context(|| format!("cannot read the {what} {}", file.display())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Part, Sources, all, as_flash};
+    use crate::paths;
+    use spore_board::Board;
+    use std::fs;
+    use std::path::PathBuf;
+
+    /// A folder that goes with the test.
+    struct Folder(PathBuf);
+
+    impl Folder {
+        fn new(name: &str) -> Self {
+            let path = std::env::temp_dir().join(format!("spore-{name}-{}", std::process::id()));
+            fs::create_dir_all(&path).unwrap();
+            Self(path)
+        }
+
+        fn file(&self, name: &str, bytes: &[u8]) -> PathBuf {
+            let path = self.0.join(name);
+            fs::write(&path, bytes).unwrap();
+            path
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    fn board() -> Board {
+        Board::find(&paths::repository().join("boards"), "esp-01").unwrap()
+    }
+
+    fn sources(folder: &Folder) -> Sources {
+        Sources {
+            bootloader: folder.file("boot", &[&[0xE9, 1, 0, 0x40][..], &[7; 4092]].concat()),
+            image: folder.file("image", &[5; 300_001]),
+            settings: Some(folder.file("settings", &[6; 0x8000])),
+        }
+    }
+
+    #[test]
+    fn parts_are_in_order_apart_from_each_other_and_whole_sectors_apart() {
+        let folder = Folder::new("parts");
+        let parts = all(&board(), &sources(&folder)).unwrap();
+        let mut end = 0;
+        for Part { name, address, bytes } in &parts {
+            assert!(address.is_multiple_of(4096) && *address >= end, "{name} at {address:#x}");
+            end = address + u32::try_from(bytes.len()).unwrap().next_multiple_of(4096);
+        }
+        let names: Vec<_> = parts.iter().map(|part| part.name).collect();
+        let wanted = [
+            "bootloader",
+            "selector",
+            "image",
+            "slot-b",
+            "settings",
+            "rf-calibration",
+            "phy-data",
+            "system-parameters",
+        ];
+        assert_eq!(names, wanted);
+        let flash = as_flash(&parts);
+        assert_eq!((flash.len(), end), (1 << 20, 1 << 20));
+        // Mode and size are the board's, whatever the bootloader was built for: with another upper half the SDK erases inside a slot.
+        assert_eq!(flash[..5], [0xE9, 1, 3, 0x20, 7]);
+        assert_eq!((flash[0x1000], flash[0x3000], flash[0x7B000]), (0xFF, 5, 0xFF));
+        assert_eq!((flash[0xF3000], flash[0xFB000], flash[0xFC000]), (6, 0xFF, 5));
+    }
+
+    #[test]
+    fn what_a_board_remembers_is_left_where_nothing_replaces_it() {
+        let folder = Folder::new("kept");
+        let sources = Sources { settings: None, ..sources(&folder) };
+        let parts = all(&board(), &sources).unwrap();
+        let names: Vec<_> = parts.iter().map(|part| part.name).collect();
+        assert_eq!(names, ["bootloader", "selector", "image", "slot-b", "phy-data"]);
+    }
+
+    #[test]
+    fn files_that_are_missing_or_other_things_are_named() {
+        let folder = Folder::new("wrong");
+        let error = |change: &dyn Fn(&mut Sources)| {
+            let mut sources = sources(&folder);
+            change(&mut sources);
+            all(&board(), &sources).unwrap_err().to_string()
+        };
+        let none = folder.0.join("none");
+        assert!(error(&|it| it.image = none.clone()).contains("there is no image"));
+        assert!(error(&|it| it.bootloader = none.clone()).contains("./ctl.sh build"));
+        assert!(error(&|it| it.settings = Some(none.clone())).contains("there is no settings"));
+        assert!(error(&|it| it.image = folder.0.clone()).contains("is no file"));
+        let big = folder.file("big", &vec![0xE9; 491_521]);
+        assert!(error(&|it| it.image = big.clone()).contains("a slot has 491520"));
+        assert!(error(&|it| it.bootloader = big.clone()).contains("there is room for 4096"));
+        assert!(error(&|it| it.settings = Some(big.clone())).contains("of 32768"));
+        let empty = folder.file("empty", &[]);
+        assert!(error(&|it| it.image = empty.clone()).contains("is empty"));
+        assert!(error(&|it| it.bootloader = empty.clone()).contains("no bootloader"));
+    }
+}

@@ -14,7 +14,7 @@ use clap::Args;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, geteuid};
 use serde_json::Value;
-use spore_boot::map::{CONFIGURATION, FLASH, Region};
+use spore_boot::map::{CONFIGURATION, FLASH, Region, Slot};
 
 use super::parts;
 use crate::emu::child::Guarded;
@@ -95,7 +95,8 @@ impl Bench {
         let mut noise = |len: usize| (0..len).map(|_| random.u8(..)).collect::<Vec<u8>>();
         // Built for another flash; and an image that does not end with a sector.
         bench.write("bootloader.bin", &[&[0xE9, 1, 0, 0x40][..], &noise(3_000)].concat())?;
-        bench.write("image.bin", &[noise(100_000), vec![0; 150_001]].concat())?;
+        let contents = [noise(100_000), vec![0; 150_004]].concat();
+        bench.write("image.bin", &parts::sample("esp-01", Slot::A, &contents)?)?;
         bench.write("wifi", b"home-password\n")?;
         let private = fs::Permissions::from_mode(0o600);
         fs::set_permissions(bench.file("wifi"), private).context("cannot protect a file")?;

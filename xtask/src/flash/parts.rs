@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use spore_board::Board;
+use spore_boot::image::{HEADER, Header, HeaderError, IN_PLACE, MAX_SEGMENTS, Segment};
 use spore_boot::map::{
     BOOTLOADER, CONFIGURATION, FLASH, PHY_DATA, RF_CALIBRATION, Region, SECTOR, SELECTOR,
     SYSTEM_PARAMETERS, Slot,
@@ -50,7 +51,7 @@ pub(crate) fn all(board: &Board, sources: &Sources) -> Result<Vec<Part>> {
     let mut parts = vec![
         bootloader(board, &sources.bootloader)?,
         blank("selector", Region { start: SELECTOR[0].start, length: 2 * SECTOR }),
-        image(&sources.image)?,
+        image(board, &sources.image)?,
         blank("slot-b", Region { start: Slot::B.region().start, length: SECTOR }),
     ];
     if let Some(file) = &sources.settings {
@@ -102,18 +103,49 @@ fn bootloader(board: &Board, file: &Path) -> Result<Part> {
     Ok(Part { name: "bootloader", address: BOOTLOADER.start, bytes })
 }
 
-fn image(file: &Path) -> Result<Part> {
+/// The image, which must be one that the bootloader would start from slot A.
+fn image(board: &Board, file: &Path) -> Result<Part> {
     let bytes = read(file, "image")?;
+    let shown = file.display();
     let slot = Slot::A.region();
-    ensure!(!bytes.is_empty(), "the image {} is empty", file.display());
     ensure!(
         bytes.len() <= size(slot),
-        "the image {} has {} bytes; a slot has {}",
-        file.display(),
+        "the image {shown} has {} bytes; a slot has {}",
         bytes.len(),
         size(slot)
     );
+    let page = bytes.first_chunk::<HEADER>();
+    let header = page.map(|page| (page, Header::decode(Slot::A, page)));
+    let (page, header) = match header {
+        Some((page, Ok(header))) => (page, header),
+        Some((_, Err(HeaderError::Entry))) => bail!("the image {shown} was linked for slot B"),
+        Some((_, Err(error))) => bail!("{shown} is no image: its header is wrong ({error:?})"),
+        None => bail!("{shown} is no image: it has no header"),
+    };
+    let whole = header.length() as usize == bytes.len();
+    ensure!(whole && header.encode(&bytes[HEADER..]) == *page, "the image {shown} is damaged");
+    let name = String::from_utf8_lossy(&header.board);
+    let name = name.trim_end_matches('\0');
+    ensure!(
+        name == board.name,
+        "the image {shown} is for the board {name:?}, not {:?}",
+        board.name
+    );
     Ok(Part { name: "image", address: slot.start, bytes })
+}
+
+/// An image for tests, of which these are the contents, whole words.
+pub(super) fn sample(board: &str, slot: Slot, contents: &[u8]) -> Result<Vec<u8>> {
+    let mut header = Header {
+        sequence: 1,
+        entry: slot.window() + IN_PLACE,
+        in_place: u32::try_from(contents.len())?,
+        board: [0; 16],
+        version: [0; 24],
+        segments: [Segment::default(); MAX_SEGMENTS],
+    };
+    header.board[..board.len()].copy_from_slice(board.as_bytes());
+    Ok([&header.encode(contents)[..], contents].concat())
 }
 
 fn blank(name: &'static str, region: Region) -> Part {
@@ -136,7 +168,7 @@ fn read(file: &Path, what: &str) -> Result<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Part, Sources, all, as_flash};
+    use super::{Part, Slot, Sources, all, as_flash, sample};
     use crate::paths;
     use spore_board::Board;
     use std::fs;
@@ -172,7 +204,7 @@ mod tests {
     fn sources(folder: &Folder) -> Sources {
         Sources {
             bootloader: folder.file("boot", &[&[0xE9, 1, 0, 0x40][..], &[7; 4092]].concat()),
-            image: folder.file("image", &[5; 300_001]),
+            image: folder.file("image", &sample("esp-01", Slot::A, &[5; 300_004]).unwrap()),
             settings: Some(folder.file("settings", &[6; 0x8000])),
         }
     }
@@ -202,7 +234,7 @@ mod tests {
         assert_eq!((flash.len(), end), (1 << 20, 1 << 20));
         // Mode and size are the board's, whatever the bootloader was built for: with another upper half the SDK erases inside a slot.
         assert_eq!(flash[..5], [0xE9, 1, 3, 0x20, 7]);
-        assert_eq!((flash[0x1000], flash[0x3000], flash[0x7B000]), (0xFF, 5, 0xFF));
+        assert_eq!((flash[0x1000], flash[0x3100], flash[0x7B000]), (0xFF, 5, 0xFF));
         assert_eq!((flash[0xF3000], flash[0xFB000], flash[0xFC000]), (6, 0xFF, 5));
     }
 
@@ -233,7 +265,21 @@ mod tests {
         assert!(error(&|it| it.bootloader = big.clone()).contains("there is room for 4096"));
         assert!(error(&|it| it.settings = Some(big.clone())).contains("of 32768"));
         let empty = folder.file("empty", &[]);
-        assert!(error(&|it| it.image = empty.clone()).contains("is empty"));
+        assert!(error(&|it| it.image = empty.clone()).contains("it has no header"));
+        let noise = folder.file("noise", &[7; 5_000]);
+        assert!(error(&|it| it.image = noise.clone()).contains("its header is wrong (Magic)"));
+        let mut bytes = sample("esp-01", Slot::A, &[5; 5_000]).unwrap();
+        bytes.push(0xFF);
+        let longer = folder.file("longer", &bytes);
+        assert!(error(&|it| it.image = longer.clone()).contains("is damaged"));
+        bytes.pop();
+        bytes[4_000] ^= 1;
+        let damaged = folder.file("damaged", &bytes);
+        assert!(error(&|it| it.image = damaged.clone()).contains("is damaged"));
+        let slot_b = folder.file("b", &sample("esp-01", Slot::B, &[5; 5_000]).unwrap());
+        assert!(error(&|it| it.image = slot_b.clone()).contains("linked for slot B"));
+        let other = folder.file("other", &sample("esp-12", Slot::A, &[5; 5_000]).unwrap());
+        assert!(error(&|it| it.image = other.clone()).contains("is for the board \"esp-12\""));
         assert!(error(&|it| it.bootloader = empty.clone()).contains("no bootloader"));
     }
 }

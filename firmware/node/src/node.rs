@@ -35,6 +35,7 @@ use crate::board::qemu::machine::{retained, stack, time};
 use crate::net::arp::{Neighbors, Seconds};
 use crate::net::datagrams::WithoutOversize;
 use crate::net::driver::{Identity, LinkDriver, NEIGHBORS};
+use crate::net::interface::Interface;
 use crate::net::link::{Link, TRANSMIT_MAX};
 use crate::sprockets::{Fitted, ROSTER, fitted};
 
@@ -75,6 +76,7 @@ type NodeClientBuffers = TcpBuffers<1, CLIENT_TRANSMIT_BYTES, CLIENT_RECEIVE_BYT
 type NodeUdpBuffers = UdpBuffers<1, UDP_TRANSMIT_BYTES, UDP_RECEIVE_BYTES, UDP_DATAGRAMS>;
 
 static LINK: ConstStaticCell<NodeLink> = ConstStaticCell::new(Link::new());
+static INTERFACE: StaticCell<Interface> = StaticCell::new();
 static NEIGHBOR_TABLE: ConstStaticCell<Neighbors<NEIGHBORS>> =
     ConstStaticCell::new(Neighbors::new());
 static STACK_RESOURCES: ConstStaticCell<StackResources<SOCKETS>> =
@@ -161,7 +163,8 @@ fn start_network(
 ) -> Stack<'static> {
     let identity =
         Identity { mac: args.mac_address(), ip: args.address, prefix_len: args.prefix_len };
-    let driver = LinkDriver::new(link, identity, NEIGHBOR_TABLE.take(), seconds);
+    let interface = INTERFACE.init_with(|| Interface::new(identity, milliseconds));
+    let driver = LinkDriver::new(link, interface, NEIGHBOR_TABLE.take(), seconds);
     let config = embassy_net::Config::ipv4_static(StaticConfigV4 {
         address: Ipv4Cidr::new(args.address, args.prefix_len),
         gateway: None,
@@ -236,6 +239,10 @@ const SPAWNED_ONCE: &str = "no task is spawned more often than its pool allows";
 
 /// Why a socket can be bound.
 const BOUND_ONCE: &str = "there is a socket for each task, and the port is not zero";
+
+fn milliseconds() -> u64 {
+    Instant::now().as_millis()
+}
 
 fn seconds() -> Seconds {
     // Modulo 2¹⁶ is what the table expects.

@@ -11,6 +11,7 @@ use node::net::arp::{End, FRAME_LEN, Neighbors, Operation, Packet, Seconds};
 use node::net::driver::{Identity, LinkDriver, NEIGHBORS};
 use node::net::ethernet::{BROADCAST, HEADER_LEN, Header, TYPE_ARP, TYPE_IPV4};
 use node::net::frame_queue::FrameQueue;
+use node::net::interface::Interface;
 use node::net::link::Link;
 use qemu::random;
 
@@ -115,7 +116,8 @@ fn packet(inputs: &mut Inputs, from: Ipv4Addr, to: Ipv4Addr) -> Vec<u8> {
 pub(super) fn driver(inputs: &mut Inputs, trace: &mut Trace<'_>) {
     tasks::restart_clock();
     let (link, mut neighbors) = (Link::<QUEUE_BYTES>::new(), Neighbors::<NEIGHBORS>::new());
-    let mut driver = LinkDriver::new(&link, OWN, &mut neighbors, seconds);
+    let own = Interface::new(OWN, || 0);
+    let mut driver = LinkDriver::new(&link, &own, &mut neighbors, seconds);
     let mut context = Context::from_waker(Waker::noop());
     for _ in 0..3_000 {
         match inputs.below(4) {

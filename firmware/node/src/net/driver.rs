@@ -16,6 +16,7 @@ use embassy_net_driver::{Capabilities, Driver, HardwareAddress, LinkState, RxTok
 
 use super::arp::{self, End, Neighbors, Operation, Packet, Seconds};
 use super::ethernet::{self, BROADCAST, HEADER_LEN, Header, MacAddress, TYPE_ARP, TYPE_IPV4};
+use super::interface::Interface;
 use super::link::{Link, TRANSMIT_MAX};
 
 /// Neighbours to remember: a full cluster, and a few machines that ask.
@@ -28,7 +29,7 @@ pub struct Identity {
     pub mac: MacAddress,
     /// The IP address.
     pub ip: Ipv4Addr,
-    /// The bits of the network, 1 to 30.
+    /// The bits of the network, 1 to 30; 0 as long as there is no address.
     pub prefix_len: u8,
 }
 
@@ -52,7 +53,7 @@ impl Identity {
 /// Lets embassy-net send and receive IP packets through a [`Link`].
 pub struct LinkDriver<'a, const QUEUE_BYTES: usize> {
     link: &'a Link<QUEUE_BYTES>,
-    identity: Identity,
+    interface: &'a Interface,
     neighbors: &'a mut Neighbors<NEIGHBORS>,
     clock: fn() -> Seconds,
 }
@@ -68,25 +69,28 @@ enum Verdict {
 }
 
 impl<'a, const QUEUE_BYTES: usize> LinkDriver<'a, QUEUE_BYTES> {
-    /// The driver of `link`, for a node that is `identity`. A link has one driver at most, for it
+    /// The driver of `link`, for a node that is who `interface` says. A link has one driver at most, for it
     /// remembers one waker. `clock` tells the seconds that have passed since any point in time.
     #[must_use]
     pub fn new(
         link: &'a Link<QUEUE_BYTES>,
-        identity: Identity,
+        interface: &'a Interface,
         neighbors: &'a mut Neighbors<NEIGHBORS>,
         clock: fn() -> Seconds,
     ) -> Self {
-        Self { link, identity, neighbors, clock }
+        Self { link, interface, neighbors, clock }
     }
 
     fn judge(&mut self, frame: &[u8]) -> Verdict {
         let Some((header, payload)) = Header::split(frame) else { return Verdict::Discard };
-        let for_us = header.receiver == self.identity.mac || header.receiver == BROADCAST;
+        let for_us =
+            header.receiver == self.interface.identity().mac || header.receiver == BROADCAST;
         if !for_us || !ethernet::is_unicast(header.sender) {
             return Verdict::Discard;
         }
         match header.kind {
+            TYPE_IPV4 if self.interface.takes(payload, header.sender) => Verdict::Discard,
+            _ if self.interface.identity().ip.is_unspecified() => Verdict::Discard,
             TYPE_IPV4 => {
                 // The sender's address stands in every IPv4 header at byte 12 (RFC 791). The stack
                 // must not see less than a whole header: smoltcp reads its first byte unasked.
@@ -103,7 +107,8 @@ impl<'a, const QUEUE_BYTES: usize> LinkDriver<'a, QUEUE_BYTES> {
 
     fn judge_arp(&mut self, payload: &[u8]) -> Verdict {
         let Some(packet) = Packet::parse(payload) else { return Verdict::Discard };
-        if packet.target.ip != self.identity.ip || !ethernet::is_unicast(packet.sender.mac) {
+        let Identity { mac, ip, .. } = self.interface.identity();
+        if packet.target.ip != ip || !ethernet::is_unicast(packet.sender.mac) {
             return Verdict::Discard;
         }
         self.heard(packet.sender.ip, packet.sender.mac);
@@ -111,14 +116,14 @@ impl<'a, const QUEUE_BYTES: usize> LinkDriver<'a, QUEUE_BYTES> {
             Operation::Reply => Verdict::Discard,
             Operation::Request => Verdict::Answer(Packet {
                 operation: Operation::Reply,
-                sender: End { mac: self.identity.mac, ip: self.identity.ip },
+                sender: End { mac, ip },
                 target: packet.sender,
             }),
         }
     }
 
     fn heard(&mut self, ip: Ipv4Addr, mac: MacAddress) {
-        if self.identity.is_neighbor(ip) {
+        if self.interface.identity().is_neighbor(ip) {
             self.neighbors.heard(ip, mac, (self.clock)());
         }
     }
@@ -230,7 +235,7 @@ impl<const QUEUE_BYTES: usize> Driver for LinkDriver<'_, QUEUE_BYTES> {
         self.link.register(cx.waker());
         self.link.can_transmit().then(|| Transmit {
             link: self.link,
-            identity: self.identity,
+            identity: self.interface.identity(),
             neighbors: self.neighbors,
             now: (self.clock)(),
         })

@@ -7,9 +7,11 @@
 
 pub mod arp;
 pub mod datagrams;
+pub mod dhcp;
 pub mod driver;
 pub mod ethernet;
 pub mod frame_queue;
+pub mod interface;
 pub mod link;
 
 #[cfg(test)]

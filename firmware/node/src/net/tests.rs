@@ -15,6 +15,7 @@ use super::arp::{End, LIFETIME, Neighbors, Operation, Packet};
 use super::driver::{Identity, LinkDriver, NEIGHBORS};
 use super::ethernet::{BROADCAST, Header, MacAddress, TYPE_IPV4};
 use super::frame_queue::{FrameQueue, QueueFull};
+use super::interface::Interface;
 use super::link::{FRAME_MAX, Link, TRANSMIT_MAX};
 
 const OWN: Identity =
@@ -128,7 +129,8 @@ fn zero() -> u16 {
 #[test]
 fn link_carries_packets_both_ways_and_wakes_the_stack() {
     let (link, mut neighbors) = (Link::<4096>::new(), Neighbors::new());
-    let mut driver = LinkDriver::new(&link, OWN, &mut neighbors, zero);
+    let own = Interface::new(OWN, || 0);
+    let mut driver = LinkDriver::new(&link, &own, &mut neighbors, zero);
     let wakes = Arc::new(CountWakes::default());
     let waker = Waker::from(wakes.clone());
     let mut cx = Context::from_waker(&waker);
@@ -162,7 +164,8 @@ fn link_carries_packets_both_ways_and_wakes_the_stack() {
 #[test]
 fn received_packet_waits_until_an_answer_could_be_sent() {
     let (link, mut neighbors) = (Link::<4096>::new(), Neighbors::new());
-    let mut driver = LinkDriver::new(&link, OWN, &mut neighbors, zero);
+    let own = Interface::new(OWN, || 0);
+    let mut driver = LinkDriver::new(&link, &own, &mut neighbors, zero);
     let mut cx = Context::from_waker(Waker::noop());
     send(&mut driver, Ipv4Addr::BROADCAST, TRANSMIT_MAX - 14);
     assert!(deliver(&link, &packet_frame(BROADCAST, PEER, Ipv4Addr::BROADCAST, 46)));
@@ -175,7 +178,8 @@ fn received_packet_waits_until_an_answer_could_be_sent() {
 #[test]
 fn broadcasts_need_no_neighbor() {
     let (link, mut neighbors) = (Link::<4096>::new(), Neighbors::new());
-    let mut driver = LinkDriver::new(&link, OWN, &mut neighbors, zero);
+    let own = Interface::new(OWN, || 0);
+    let mut driver = LinkDriver::new(&link, &own, &mut neighbors, zero);
     for to in [Ipv4Addr::BROADCAST, Ipv4Addr::new(10, 0, 1, 255)] {
         send(&mut driver, to, 40);
         let own = End { mac: OWN.mac, ip: OWN.ip };
@@ -186,7 +190,8 @@ fn broadcasts_need_no_neighbor() {
 #[test]
 fn unknown_neighbor_is_asked_for_and_holds_nobody_up() {
     let (link, mut neighbors) = (Link::<4096>::new(), Neighbors::new());
-    let mut driver = LinkDriver::new(&link, OWN, &mut neighbors, zero);
+    let own = Interface::new(OWN, || 0);
+    let mut driver = LinkDriver::new(&link, &own, &mut neighbors, zero);
     let mut cx = Context::from_waker(Waker::noop());
     let own = End { mac: OWN.mac, ip: OWN.ip };
     let request = Packet {
@@ -210,7 +215,8 @@ fn unknown_neighbor_is_asked_for_and_holds_nobody_up() {
 #[test]
 fn own_address_is_told_and_others_are_not() {
     let (link, mut neighbors) = (Link::<4096>::new(), Neighbors::new());
-    let mut driver = LinkDriver::new(&link, OWN, &mut neighbors, zero);
+    let own = Interface::new(OWN, || 0);
+    let mut driver = LinkDriver::new(&link, &own, &mut neighbors, zero);
     let mut cx = Context::from_waker(Waker::noop());
     let own = End { mac: OWN.mac, ip: OWN.ip };
     let ask = |ip| {
@@ -228,7 +234,8 @@ fn own_address_is_told_and_others_are_not() {
 #[test]
 fn frames_for_others_and_runts_are_dropped() {
     let (link, mut neighbors) = (Link::<4096>::new(), Neighbors::new());
-    let mut driver = LinkDriver::new(&link, OWN, &mut neighbors, zero);
+    let own = Interface::new(OWN, || 0);
+    let mut driver = LinkDriver::new(&link, &own, &mut neighbors, zero);
     let mut cx = Context::from_waker(Waker::noop());
     let group = End { mac: [1, 0, 0x5E, 0, 0, 1], ip: PEER.ip };
     let mut other_type = packet_frame(OWN.mac, PEER, OWN.ip, 46);
@@ -250,7 +257,8 @@ fn frames_for_others_and_runts_are_dropped() {
 #[test]
 fn packets_out_of_the_network_go_nowhere() {
     let (link, mut neighbors) = (Link::<4096>::new(), Neighbors::new());
-    let mut driver = LinkDriver::new(&link, OWN, &mut neighbors, zero);
+    let own = Interface::new(OWN, || 0);
+    let mut driver = LinkDriver::new(&link, &own, &mut neighbors, zero);
     for to in [Ipv4Addr::new(10, 0, 2, 22), Ipv4Addr::new(224, 0, 0, 1), OWN.ip] {
         send(&mut driver, to, 40);
         assert_eq!(sent(&link), None, "{to}");

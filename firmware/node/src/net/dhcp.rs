@@ -1,0 +1,348 @@
+//! A DHCP client (RFC 2131), below the IP stack: it makes and takes whole Ethernet frames, so it needs no socket, and none
+//! of the stack's rules about an address that it does not have yet.
+//!
+//! Like the engine it does no I/O and reads no clock: frames and the time, in milliseconds from any origin, go in and
+//! come out. It asks to be answered by unicast, to the node's MAC address: this chip loses half of all broadcasts.
+//! It does not look by ARP whether somebody else has the address (section 2.2 says SHOULD).
+
+use core::net::Ipv4Addr;
+
+use spore_core::network::Lease;
+
+use super::ethernet::{BROADCAST, HEADER_LEN, Header, MacAddress, TYPE_IPV4};
+
+const SERVER_PORT: u16 = 67;
+const CLIENT_PORT: u16 = 68;
+const IP_LEN: usize = 20;
+const UDP_LEN: usize = 8;
+/// Where a message begins in a frame.
+const MESSAGE: usize = HEADER_LEN + IP_LEN + UDP_LEN;
+/// The least length of a message, which old servers insist on (RFC 1542, section 2.1). Ours is never longer.
+const MESSAGE_LEN: usize = 300;
+/// The length of the frames that [`Client::transmit`] makes.
+pub const FRAME_LEN: usize = MESSAGE + MESSAGE_LEN;
+
+/// Where things are in a message (RFC 2131, section 2).
+const XID: usize = 4;
+const CIADDR: usize = 12;
+const YIADDR: usize = 16;
+const CHADDR: usize = 28;
+const COOKIE: usize = 236;
+const OPTIONS: usize = 240;
+const MAGIC: [u8; 4] = [99, 130, 83, 99];
+
+/// Kinds of messages (RFC 2132, section 9.6).
+const DISCOVER: u8 = 1;
+const OFFER: u8 = 2;
+const REQUEST: u8 = 3;
+const ACK: u8 = 5;
+const NAK: u8 = 6;
+
+/// The first pause before a message is repeated; each next one is twice as long, up to the second. RFC 2131 begins at
+/// 4 s, which on a radio that loses much is too long for the 15 s that the network manager gives an attempt.
+const PAUSE: u64 = 1_000;
+const PAUSE_MAX: u64 = 8_000;
+/// After so many requests without an answer, servers are looked for again.
+const REQUESTS: u8 = 4;
+/// The least pause between two attempts to prolong a lease (RFC 2131, section 4.4.5).
+const PAUSE_RENEW: u64 = 60_000;
+/// No lease is taken to be shorter, in seconds.
+const LEASE_MIN: u32 = 120;
+
+/// What has come of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// There is an address, a new one or the same for longer.
+    Address(Lease),
+    /// The address may no longer be used.
+    Lost,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Off,
+    /// Looks for servers.
+    Selecting,
+    /// Has asked the server for what that has offered.
+    Requesting,
+    /// Has an address: to be prolonged with the server that gave it until `rebind`, then with any, and lost at `end`.
+    Bound {
+        rebind: u64,
+        end: u64,
+    },
+}
+
+/// What a server's message says.
+struct Answer {
+    kind: u8,
+    server: Ipv4Addr,
+    lease: Lease,
+    seconds: u32,
+}
+
+/// The client.
+#[derive(Debug)]
+pub struct Client {
+    mac: MacAddress,
+    xid: u32,
+    state: State,
+    /// When the next message is due.
+    next: u64,
+    /// How many were sent in this state.
+    tries: u8,
+    address: Ipv4Addr,
+    server: Ipv4Addr,
+    server_mac: MacAddress,
+    change: Option<Change>,
+}
+
+impl Client {
+    /// A client that is off.
+    #[must_use]
+    pub const fn new(mac: MacAddress) -> Self {
+        Self {
+            mac,
+            xid: 0,
+            state: State::Off,
+            next: 0,
+            tries: 0,
+            address: Ipv4Addr::UNSPECIFIED,
+            server: Ipv4Addr::UNSPECIFIED,
+            server_mac: BROADCAST,
+            change: None,
+        }
+    }
+
+    /// The link is up: looks for an address. `xid` must be another one each time, and hard to guess.
+    pub fn start(&mut self, now: u64, xid: u32) {
+        *self = Self { xid, state: State::Selecting, next: now, ..Self::new(self.mac) };
+    }
+
+    /// The link is down: what it had is of the past, and is not reported as lost.
+    pub fn stop(&mut self) {
+        *self = Self::new(self.mac);
+    }
+
+    /// When [`transmit`](Self::transmit) has something to do.
+    #[must_use]
+    pub fn due(&self) -> Option<u64> {
+        match self.state {
+            State::Off => None,
+            State::Selecting | State::Requesting => Some(self.next),
+            State::Bound { end, .. } => Some(self.next.min(end)),
+        }
+    }
+
+    /// What has come of it since it was last asked.
+    pub fn take_change(&mut self) -> Option<Change> {
+        self.change.take()
+    }
+
+    /// Writes the frame that is due into `frame`, of [`FRAME_LEN`] bytes or more; returns its length, or 0 if there is
+    /// none.
+    pub fn transmit(&mut self, now: u64, frame: &mut [u8]) -> usize {
+        if let State::Bound { end, .. } = self.state
+            && end <= now
+        {
+            self.change = Some(Change::Lost);
+            self.restart(now);
+        }
+        if self.state == State::Requesting && self.tries == REQUESTS {
+            self.restart(now);
+        }
+        if self.due().is_none_or(|due| due > now) {
+            return 0;
+        }
+        let backoff = (PAUSE << self.tries.min(3)).min(PAUSE_MAX);
+        self.next = match self.state {
+            State::Bound { rebind, end } => {
+                let until = if now < rebind { rebind } else { end };
+                now + (until.saturating_sub(now) / 2).max(PAUSE_RENEW)
+            }
+            State::Off | State::Selecting | State::Requesting => now + backoff,
+        };
+        self.tries = self.tries.saturating_add(1);
+        self.write(now, frame)
+    }
+
+    /// Takes an IP packet that came from `sender`; returns whether it was for this client.
+    pub fn handle(&mut self, now: u64, packet: &[u8], sender: MacAddress) -> bool {
+        if self.state == State::Off {
+            return false;
+        }
+        let Some(message) = message_of(packet) else { return false };
+        if let Some(answer) = self.read(message) {
+            self.take(now, &answer, sender);
+        }
+        true
+    }
+
+    fn restart(&mut self, now: u64) {
+        (self.state, self.tries, self.next) = (State::Selecting, 0, now);
+        (self.address, self.server) = (Ipv4Addr::UNSPECIFIED, Ipv4Addr::UNSPECIFIED);
+    }
+
+    fn take(&mut self, now: u64, answer: &Answer, sender: MacAddress) {
+        match (self.state, answer.kind) {
+            (State::Selecting, OFFER) => {
+                (self.address, self.server) = (answer.lease.address, answer.server);
+                (self.state, self.tries, self.next) = (State::Requesting, 0, now);
+            }
+            (State::Requesting | State::Bound { .. }, ACK) => {
+                let span = u64::from(answer.seconds.max(LEASE_MIN)) * 1000;
+                // RFC 2131, section 4.4.5: a half and seven eighths of it.
+                let (rebind, end) = (now + span / 8 * 7, now + span);
+                (self.state, self.tries, self.next) =
+                    (State::Bound { rebind, end }, 0, now + span / 2);
+                (self.address, self.server_mac) = (answer.lease.address, sender);
+                if !answer.server.is_unspecified() {
+                    self.server = answer.server;
+                }
+                self.change = Some(Change::Address(answer.lease));
+            }
+            (State::Requesting | State::Bound { .. }, NAK) => {
+                if self.state != State::Requesting {
+                    self.change = Some(Change::Lost);
+                }
+                self.restart(now);
+                self.next = now + PAUSE;
+            }
+            _ => (),
+        }
+    }
+
+    fn write(&self, now: u64, frame: &mut [u8]) -> usize {
+        let Some(frame) = frame.first_chunk_mut::<FRAME_LEN>() else { return 0 };
+        frame.fill(0);
+        let (bound, rebinding) = match self.state {
+            State::Bound { rebind, .. } => (true, now >= rebind),
+            _ => (false, false),
+        };
+        let known = bound && !rebinding;
+        let receiver = if known { self.server_mac } else { BROADCAST };
+        let header = Header { receiver, sender: self.mac, kind: TYPE_IPV4 };
+        frame[..HEADER_LEN].copy_from_slice(&header.to_bytes());
+        let own = if bound { self.address } else { Ipv4Addr::UNSPECIFIED };
+        let to = if known { self.server } else { Ipv4Addr::BROADCAST };
+        write_ip(&mut frame[HEADER_LEN..], own, to);
+        let message = &mut frame[MESSAGE..];
+        // A request (1) over Ethernet (1), whose addresses have 6 bytes.
+        message[..3].copy_from_slice(&[1, 1, 6]);
+        message[XID..XID + 4].copy_from_slice(&self.xid.to_be_bytes());
+        message[CIADDR..CIADDR + 4].copy_from_slice(&own.octets());
+        message[CHADDR..CHADDR + 6].copy_from_slice(&self.mac);
+        message[COOKIE..OPTIONS].copy_from_slice(&MAGIC);
+        let kind = if self.state == State::Selecting { DISCOVER } else { REQUEST };
+        // Kind of the message; wanted are mask and router.
+        let mut options = [53, 1, kind, 55, 2, 1, 3, 255, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255];
+        if self.state == State::Requesting {
+            // Which address, from which server.
+            options[7..9].copy_from_slice(&[50, 4]);
+            options[9..13].copy_from_slice(&self.address.octets());
+            options[13..15].copy_from_slice(&[54, 4]);
+            options[15..19].copy_from_slice(&self.server.octets());
+        }
+        message[OPTIONS..OPTIONS + options.len()].copy_from_slice(&options);
+        FRAME_LEN
+    }
+
+    /// What `message` says, if it answers this client.
+    fn read(&self, message: &[u8]) -> Option<Answer> {
+        let options = message.get(OPTIONS..)?;
+        let ours = message[0] == 2
+            && message[XID..XID + 4] == self.xid.to_be_bytes()
+            && message[CHADDR..CHADDR + 6] == self.mac
+            && message[COOKIE..OPTIONS] == MAGIC;
+        if !ours {
+            return None;
+        }
+        let address = address_at(message, YIADDR)?;
+        let mut answer = Answer {
+            kind: 0,
+            server: Ipv4Addr::UNSPECIFIED,
+            lease: Lease { address, prefix_len: 24, gateway: None },
+            seconds: 0,
+        };
+        let mut rest = options;
+        while let [code, tail @ ..] = rest {
+            match code {
+                0 => {
+                    rest = tail;
+                    continue;
+                }
+                255 => break,
+                _ => (),
+            }
+            let (&len, tail) = tail.split_first()?;
+            let (value, tail) = tail.split_at_checked(usize::from(len))?;
+            rest = tail;
+            let word = || value.first_chunk().map(|word| u32::from_be_bytes(*word));
+            match code {
+                1 => answer.lease.prefix_len = prefix_len(word()?)?,
+                3 => answer.lease.gateway = word().map(Ipv4Addr::from_bits),
+                51 => answer.seconds = word()?,
+                53 => answer.kind = *value.first()?,
+                54 => answer.server = Ipv4Addr::from_bits(word()?),
+                _ => (),
+            }
+        }
+        let usable =
+            !address.is_unspecified() && !address.is_broadcast() && !address.is_multicast();
+        (usable || answer.kind == NAK).then_some(answer)
+    }
+}
+
+/// The bits of a network with this mask; `None` if that is no mask, or leaves no room for two hosts.
+fn prefix_len(mask: u32) -> Option<u8> {
+    let ones = mask.leading_ones();
+    let is_mask = mask.checked_shl(ones).unwrap_or(0) == 0;
+    u8::try_from(ones).ok().filter(|ones| is_mask && (1..=30).contains(ones))
+}
+
+fn address_at(bytes: &[u8], at: usize) -> Option<Ipv4Addr> {
+    let &[a, b, c, d] = bytes.get(at..at + 4)? else { return None };
+    Some(Ipv4Addr::new(a, b, c, d))
+}
+
+/// What `packet` carries, if that is a whole UDP datagram from a DHCP server to a client.
+fn message_of(packet: &[u8]) -> Option<&[u8]> {
+    let first = *packet.first()?;
+    let head = usize::from(first & 0x0F) * 4;
+    let udp = packet.get(head..)?;
+    // Version 4, not a fragment, UDP.
+    let whole = first >> 4 == 4 && packet.get(6)? & 0x3F == 0 && packet.get(7)? == &0;
+    let number = |at: usize| Some(u16::from_be_bytes([*udp.get(at)?, *udp.get(at + 1)?]));
+    if !whole
+        || packet.get(9)? != &17
+        || head < IP_LEN
+        || number(0)? != SERVER_PORT
+        || number(2)? != CLIENT_PORT
+    {
+        return None;
+    }
+    udp.get(UDP_LEN..usize::from(number(4)?))
+}
+
+/// The headers of IP and UDP of a message. UDP needs no check sum (RFC 768).
+fn write_ip(packet: &mut [u8], from: Ipv4Addr, to: Ipv4Addr) {
+    const UDP: u16 = (UDP_LEN + MESSAGE_LEN) as u16;
+    const WHOLE: u16 = IP_LEN as u16 + UDP;
+    packet[0] = 0x45;
+    packet[2..4].copy_from_slice(&WHOLE.to_be_bytes());
+    packet[8..10].copy_from_slice(&[64, 17]);
+    packet[12..16].copy_from_slice(&from.octets());
+    packet[16..20].copy_from_slice(&to.octets());
+    let words = packet[..IP_LEN].as_chunks::<2>().0;
+    let sum: u32 = words.iter().map(|word| u32::from(u16::from_be_bytes(*word))).sum();
+    // Twice, since the first carry may make another one (RFC 1071); ten words make no more.
+    let sum = (sum & 0xFFFF) + (sum >> 16);
+    let sum = !((sum & 0xFFFF) + (sum >> 16)) as u16;
+    packet[10..12].copy_from_slice(&sum.to_be_bytes());
+    packet[20..22].copy_from_slice(&CLIENT_PORT.to_be_bytes());
+    packet[22..24].copy_from_slice(&SERVER_PORT.to_be_bytes());
+    packet[24..26].copy_from_slice(&UDP.to_be_bytes());
+}
+
+#[cfg(test)]
+#[path = "dhcp_tests.rs"]
+mod tests;

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 
-use crate::firmware::{self, Board, Build, Objects};
+use crate::firmware::{self, Build, Objects};
 use crate::{machine, paths, process, toolchain};
 
 const PACKAGE: &str = "difftest";
@@ -20,7 +20,8 @@ const SHIPPED: &str = "release";
 /// `firmware::LADDER`.
 const USUAL: [(&str, usize); 3] = [(SHIPPED, 0), ("fast", 0), (SHIPPED, 1)];
 /// What ships, and so must be compiled with options that were checked.
-const PRODUCTS: [(&str, Board); 2] = [("node", Board::Emulated), ("esp01", Board::Esp01)];
+const PRODUCTS: [(&str, fn() -> Build); 2] =
+    [("node", || Build::emulated("node")), (LINKED_ONLY, Build::esp01)];
 
 /// The product that is linked and does not run yet. When it does, this exception must go.
 const LINKED_ONLY: &str = "esp01";
@@ -144,9 +145,9 @@ impl Difftest {
 
     /// Compiles what ships, to learn which options that takes.
     fn products(&self) -> Result<Vec<(&'static str, Objects)>> {
-        let compile = |(package, board)| {
-            let order = Build { board, locked: self.locked, ..Build::emulated(package) };
-            Ok((package, firmware::build_objects(&order)?))
+        let compile = |(product, order): (_, fn() -> Build)| {
+            let order = Build { locked: self.locked, ..order() };
+            Ok((product, firmware::build_objects(&order)?))
         };
         PRODUCTS.into_iter().map(compile).collect()
     }

@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use object::{Object as _, ObjectSymbol as _};
 
-use crate::firmware::{self, Board, Build, Sizes};
+use crate::firmware::{self, Build, Sizes};
 use crate::{paths, toolchain};
 use table::{Figure, Table};
 
@@ -89,7 +89,7 @@ fn document() -> PathBuf {
 
 fn measure() -> Result<Table> {
     let node = firmware::build(&Build::emulated("node"))?;
-    let esp01_order = Build { board: Board::Esp01, ..Build::emulated("esp01") };
+    let esp01_order = Build::esp01();
     let esp01 = firmware::build(&esp01_order)?;
     let unsigned = firmware::sizes_without(&esp01_order, SIGNATURES)?;
     let engine = symbol_sizes(firmware::build_objects(&Build::emulated("purity"))?.program())?;

@@ -7,7 +7,10 @@
 
 pub mod board;
 pub mod net;
-#[cfg(all(target_arch = "xtensa", feature = "image"))]
+#[cfg(all(target_arch = "xtensa", any(feature = "image", feature = "sdk")))]
 mod node;
-#[cfg(all(target_arch = "xtensa", feature = "image"))]
+#[cfg(all(target_arch = "xtensa", any(feature = "image", feature = "sdk")))]
 pub mod sprockets;
+
+#[cfg(all(target_arch = "xtensa", feature = "image"))]
+use qemu::log_line;

@@ -3,35 +3,28 @@
 //! Everything that lives as long as the node is a static, made where it stays: nothing large
 //! passes over the stack, of which there are about five kilobytes.
 
-use core::fmt;
 use core::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 
 use edge_nal::{TcpBind, UdpBind, UdpSplit};
 use edge_nal_embassy::{Tcp, TcpBuffers, Udp, UdpBuffers};
 use embassy_executor::Spawner;
-use embassy_executor::raw::Executor;
 use embassy_futures::join::join;
-use embassy_net::{Ipv4Cidr, Runner, Stack, StackResources, StaticConfigV4};
-use embassy_time::{Duration, Instant, Timer};
-use qemu::boot_params::{BootParams, command_line};
-use qemu::eth::Ethernet;
-use qemu::{cpu, log_line, random};
+use embassy_net::{Runner, Stack, StackResources};
+use embassy_time::Instant;
 use spore_core::api::{Assets, Entrance};
 use spore_core::config::Timing;
+use spore_core::network::RadioConfig;
 use spore_core::profile::Esp01;
 use spore_core::store::MAX_VALUE;
 use spore_core::wire::MAX_DATAGRAM;
-use spore_core::{Config, Key, Storage, Stored};
+use spore_core::{ClusterKey, Config, Hostname, Key, Storage, Stored};
 use spore_node::http::{BODY_MAX, BUFFER_LEN, CONNECTIONS, STREAMS, Server, Timeouts, WORKERS};
 use spore_node::sprocket::Crew;
 use spore_node::{Shell, client};
 use static_cell::{ConstStaticCell, StaticCell};
 
-use crate::board::qemu::boot_args::BootArgs;
-use crate::board::qemu::machine::eth::service;
-use crate::board::qemu::machine::nor::RamNor;
-use crate::board::qemu::machine::system::EmulatedSystem;
-use crate::board::qemu::machine::{retained, stack, time};
+use crate::board::{Body, on_second};
+use crate::log_line;
 use crate::net::arp::{Neighbors, Seconds};
 use crate::net::datagrams::WithoutOversize;
 use crate::net::driver::{Identity, LinkDriver, NEIGHBORS};
@@ -64,12 +57,9 @@ const CLIENT_TRANSMIT_BYTES: usize = 128;
 /// One UDP socket, as many TCP sockets as there are workers to accept on them, and an outgoing one.
 const SOCKETS: usize = 1 + WORKERS + 1;
 
-/// How often it is looked for memory that was never needed before.
-const WATCH_INTERVAL: Duration = Duration::from_secs(1);
-
-type NodeLink = Link<QUEUE_BYTES>;
+pub(crate) type NodeLink = Link<QUEUE_BYTES>;
 type NodeDriver = LinkDriver<'static, QUEUE_BYTES>;
-type NodeShell = Shell<'static, EmulatedSystem>;
+pub(crate) type NodeShell = Shell<'static, Body>;
 type NodeServer = Server<'static, CONNECTIONS>;
 type NodeTcpBuffers = TcpBuffers<WORKERS, TCP_TRANSMIT_BYTES, TCP_RECEIVE_BYTES>;
 type NodeClientBuffers = TcpBuffers<1, CLIENT_TRANSMIT_BYTES, CLIENT_RECEIVE_BYTES>;
@@ -92,96 +82,64 @@ static SPROCKETS: ConstStaticCell<Fitted> = ConstStaticCell::new(fitted());
 static SHELL: StaticCell<NodeShell> = StaticCell::new();
 static SERVER: StaticCell<NodeServer> = StaticCell::new();
 static TCP: StaticCell<Tcp<'static>> = StaticCell::new();
-static EXECUTOR: StaticCell<Executor> = StaticCell::new();
 
-/// `start.S` comes here, with zeroed statics and a painted stack.
-///
-/// # Safety
-/// To be called once, with QEMU's boot parameters.
-#[unsafe(no_mangle)]
-unsafe extern "C" fn lx106_main(params: BootParams) -> ! {
-    // SAFETY: the caller vouches for the parameters.
-    let line = unsafe { command_line(params) };
-    let (executor, link, mut ethernet) = start(line);
-    loop {
-        // SAFETY: this is the only place that polls, and no task does.
-        unsafe { executor.poll() };
-        service(&mut ethernet, link);
-        time::sleep_until_work();
-    }
+/// What a board is told before it starts.
+pub(crate) struct Start {
+    /// Its name.
+    pub hostname: Hostname,
+    /// Its address, if it has one already.
+    pub address: Ipv4Addr,
+    /// UDP port of the cluster.
+    pub port: u16,
+    /// TCP port of the API.
+    pub http_port: u16,
+    /// The cluster key; without one the board is unclaimed.
+    pub key: Option<ClusterKey>,
+    /// Its radio; a wired board has none.
+    pub radio: Option<RadioConfig>,
 }
 
-/// Starts everything. Not inlined, so that its locals leave the stack before the tasks run.
+/// The link between board and IP stack. To be called once.
+pub(crate) fn link() -> &'static NodeLink {
+    LINK.take()
+}
+
+/// The network interface of a board that is `identity`, or that is to get an address as long as that has none. To be called
+/// once.
+pub(crate) fn interface(identity: Identity) -> &'static Interface {
+    INTERFACE.init_with(|| Interface::new(identity, milliseconds))
+}
+
+/// Starts the IP stack over `link`, with random numbers from `seed`. To be called once.
 #[inline(never)]
-fn start(line: &'static str) -> (&'static Executor, &'static NodeLink, Ethernet) {
-    let (reset_reason, resets, restarts) = retained::begin();
-    let args = match BootArgs::parse(line) {
-        Ok(args) => args,
-        Err(error) => stop(format_args!("{error}")),
-    };
-    if let Err(hz) = qemu::time::check_clock() {
-        stop(format_args!("the board runs at {hz} Hz, this firmware is built for 40 MHz"));
-    }
-    log_line!("BOOT {} {} {}", args.hostname, args.address, reset_reason.as_str());
-
-    let link: &'static NodeLink = LINK.take();
-    let ethernet = Ethernet::start(args.mac_address());
-    link.set_up(true);
-    let executor: &'static Executor = EXECUTOR.init_with(|| Executor::new(core::ptr::null_mut()));
-    let spawner = executor.spawner();
-
-    let random: [u8; 40] = random::bytes(&args.seed, resets, cpu::cycles());
-    let (seed, network_seed) = split(&random);
-    // SAFETY: `start` runs once, and nobody else makes one.
-    let flash = unsafe { RamNor::new() };
-    let system = EmulatedSystem::new(u32::from(args.id), (reset_reason, restarts), seed, flash);
-    let network = start_network(spawner, link, &args, u64::from_le_bytes(network_seed));
-    start_node(spawner, network, &args, system);
-    spawner.spawn(watch_memory(link).expect(SPAWNED_ONCE));
-    (executor, link, ethernet)
-}
-
-/// Says why the machine cannot start, and leaves it asleep: to try again would change nothing.
-fn stop(reason: fmt::Arguments<'_>) -> ! {
-    log_line!("BOOT ERROR {reason}");
-    cpu::halt()
-}
-
-fn split(random: &[u8; 40]) -> ([u8; 32], [u8; 8]) {
-    let (mut long, mut short) = ([0; 32], [0; 8]);
-    long.copy_from_slice(&random[..32]);
-    short.copy_from_slice(&random[32..]);
-    (long, short)
-}
-
-#[inline(never)]
-fn start_network(
+pub(crate) fn start_network(
     spawner: Spawner,
-    link: &'static NodeLink,
-    args: &BootArgs,
+    (link, interface): (&'static NodeLink, &'static Interface),
+    config: embassy_net::Config,
     seed: u64,
 ) -> Stack<'static> {
-    let identity =
-        Identity { mac: args.mac_address(), ip: args.address, prefix_len: args.prefix_len };
-    let interface = INTERFACE.init_with(|| Interface::new(identity, milliseconds));
     let driver = LinkDriver::new(link, interface, NEIGHBOR_TABLE.take(), seconds);
-    let config = embassy_net::Config::ipv4_static(StaticConfigV4 {
-        address: Ipv4Cidr::new(args.address, args.prefix_len),
-        gateway: None,
-        dns_servers: heapless::Vec::new(),
-    });
     let (stack, runner) = embassy_net::new(driver, config, STACK_RESOURCES.take(), seed);
     spawner.spawn(run_network(runner).expect(SPAWNED_ONCE));
     stack
 }
 
+/// Makes the node and starts its tasks. To be called once.
+///
+/// # Panics
+/// If there is no memory for a second stack.
 #[inline(never)]
-fn start_node(spawner: Spawner, network: Stack<'static>, args: &BootArgs, system: EmulatedSystem) {
+pub(crate) fn start_node(
+    spawner: Spawner,
+    network: Stack<'static>,
+    args: &Start,
+    system: Body,
+) -> &'static NodeShell {
     let body = BODY_BUFFER.take();
     // The engine is made on the stack before it is moved to its place, and that takes more than the
     // first one has left here.
-    // SAFETY: no such call is made within it.
-    let (shell, depth) = unsafe { stack::on_second(|| make_shell(args, system, body)) };
+    let made = on_second(|| make_shell(args, system, body));
+    let (shell, depth) = made.expect("there is memory for a second stack");
     log_line!("SECOND STACK {depth}");
     let server = make_server(body);
     let tcp: &'static Tcp<'static> = TCP.init_with(|| Tcp::new(network, TCP_BUFFERS.take()));
@@ -191,15 +149,12 @@ fn start_node(spawner: Spawner, network: Stack<'static>, args: &BootArgs, system
     for _ in 0..WORKERS {
         spawner.spawn(run_worker(server, shell, tcp, args.http_port).expect(SPAWNED_ONCE));
     }
+    shell
 }
 
 /// The engine, with what the board remembers, which is read into `scratch`.
 #[inline(never)]
-fn make_shell(
-    args: &BootArgs,
-    system: EmulatedSystem,
-    scratch: &mut [u8; BODY_MAX],
-) -> &'static NodeShell {
+fn make_shell(args: &Start, system: Body, scratch: &mut [u8; BODY_MAX]) -> &'static NodeShell {
     let config = Config {
         hostname: args.hostname.clone(),
         address: args.address,
@@ -211,7 +166,7 @@ fn make_shell(
         tasks: ROSTER.tasks(),
         sprockets: ROSTER.sprockets(),
         timing: Timing::DEFAULT,
-        radio: None,
+        radio: args.radio.clone(),
     };
     let mut stored = Stored::default();
     for (key, value) in Key::ALL.into_iter().zip(scratch.as_chunks_mut::<MAX_VALUE>().0) {
@@ -235,7 +190,7 @@ fn make_server(body: &'static mut [u8; BODY_MAX]) -> &'static NodeServer {
 }
 
 /// Why a task's memory is free when it is spawned.
-const SPAWNED_ONCE: &str = "no task is spawned more often than its pool allows";
+pub(crate) const SPAWNED_ONCE: &str = "no task is spawned more often than its pool allows";
 
 /// Why a socket can be bound.
 const BOUND_ONCE: &str = "there is a socket for each task, and the port is not zero";
@@ -286,25 +241,4 @@ async fn run_worker(
     let local = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
     let acceptor = tcp.bind(local).await.expect(BOUND_ONCE);
     server.worker(&acceptor, Entrance::Network, shell).await
-}
-
-/// Tells whenever the stack has been deeper, or the queue of frames fuller, than before.
-#[embassy_executor::task]
-async fn watch_memory(link: &'static NodeLink) {
-    let (mut deepest, mut fullest, mut dropped) = (0, 0, 0);
-    loop {
-        let depth = stack::high_water();
-        if depth > deepest {
-            deepest = depth;
-            log_line!("STACK {depth}");
-            let budget = stack::budget();
-            // Beyond it, the chip has memory of others.
-            assert!(depth <= budget, "the stack was {depth} bytes deep; its budget is {budget}");
-        }
-        if (link.most_waiting(), link.dropped()) != (fullest, dropped) {
-            (fullest, dropped) = (link.most_waiting(), link.dropped());
-            log_line!("QUEUE at most {fullest} frames, {dropped} dropped");
-        }
-        Timer::after(WATCH_INTERVAL).await;
-    }
 }

@@ -3,10 +3,13 @@
 use core::ffi::{c_int, c_void};
 
 use crate::ip_addr::IpAddr;
+use crate::lwip::netif::Netif;
 
 unsafe extern "C" {
     /// Gives the memory of a received frame back to the radio: the `eb` of its `pbuf`.
     pub fn system_pp_recycle_rx_pkt(eb: *mut c_void);
+    /// The SDK's interface of this number ([`STATION_IF`](crate::user_interface::STATION_IF) or `SOFTAP_IF`), or null.
+    pub safe fn eagle_lwip_getif(interface: u8) -> *mut Netif;
     /// Tells the SDK that the station's interface, whose `netif` holds the new address, had these before: it raises
     /// `EVENT_STAMODE_GOT_IP` if something has changed.
     pub fn system_station_got_ip_set(ip: *const IpAddr, mask: *const IpAddr, gw: *const IpAddr);

@@ -7,7 +7,7 @@ use std::process::{Command, Output};
 use anyhow::{Context, Result, bail, ensure};
 
 use super::memory::Memory;
-use super::{Build, PanicStrategy};
+use super::{Board, Build, PanicStrategy};
 use crate::{paths, process, toolchain};
 
 /// What LLVM 22 says when its register scavenger gives up. A change of its options gets the module through.
@@ -236,6 +236,10 @@ fn cargo_rustc(build: &Build, rungs: Rungs, files: &Assembly) -> Result<Command>
     command.args(common_arguments(build));
     command.arg(format!("-Zbuild-std={std}")).arg("-Zprofile-rustflags");
     command.arg("--config").arg(builtins_flags(build, rungs, files));
+    if build.board == Board::Esp01 {
+        // What the image of QEMU's board has of its own.
+        command.arg("--no-default-features");
+    }
     if !build.features.is_empty() {
         command.arg("--features").arg(build.features.join(","));
     }

@@ -54,7 +54,7 @@ impl PanicStrategy {
     /// What ships is mute: with the messages of all panics, the node with the SDK passes its limit. What only tests
     /// run says what is wrong.
     fn of(package: &str) -> Self {
-        if matches!(package, "node" | "esp01") { Self::ImmediateAbort } else { Self::Abort }
+        if package == "node" { Self::ImmediateAbort } else { Self::Abort }
     }
 }
 
@@ -93,6 +93,12 @@ impl Build {
             first_rung: 0,
             locked: false,
         }
+    }
+
+    /// A build of the node for the ESP-01, with Espressif's libraries.
+    pub(crate) fn esp01() -> Self {
+        let features = vec!["sdk".to_owned()];
+        Self { board: Board::Esp01, features, ..Self::emulated("node") }
     }
 }
 
@@ -142,9 +148,9 @@ enum FirmwareCommand {
 
 #[derive(Args)]
 struct BuildArgs {
-    /// A package of the firmware workspace [default: node, or esp01 for that board].
-    #[arg(long)]
-    package: Option<String>,
+    /// A package of the firmware workspace.
+    #[arg(long, default_value = "node")]
+    package: String,
     /// What to link against.
     #[arg(long, value_enum, default_value = "emulated")]
     board: Board,
@@ -154,7 +160,7 @@ struct BuildArgs {
     /// Features of the package, separated by commas.
     #[arg(long, value_delimiter = ',')]
     features: Vec<String>,
-    /// What a panic turns into [default: immediate-abort for node and esp01, abort for the others].
+    /// What a panic turns into [default: immediate-abort for node, abort for the others].
     #[arg(long, value_enum)]
     panic: Option<PanicStrategy>,
     /// Fail if firmware/Cargo.lock would change.
@@ -166,18 +172,17 @@ impl Firmware {
     /// Runs the subcommand.
     pub(crate) fn run(self) -> Result<()> {
         let FirmwareCommand::Build(args) = self.command;
-        let default_package = match args.board {
-            Board::Emulated => "node",
-            Board::Esp01 => "esp01",
-        };
-        let package = args.package.unwrap_or_else(|| default_package.to_owned());
+        let mut features = args.features;
+        if args.board == Board::Esp01 {
+            features.extend(Build::esp01().features);
+        }
         let build_order = Build {
             board: args.board,
             profile: args.profile,
-            features: args.features,
-            panic: args.panic.unwrap_or_else(|| PanicStrategy::of(&package)),
+            features,
+            panic: args.panic.unwrap_or_else(|| PanicStrategy::of(&args.package)),
             locked: args.locked,
-            ..Build::emulated(&package)
+            ..Build::emulated(&args.package)
         };
         build(&build_order).map(|_| ())
     }
@@ -261,11 +266,7 @@ fn objects(order: &Build) -> Result<Objects> {
     fs::create_dir_all(&work).with_context(|| format!("cannot create {}", work.display()))?;
     let assembly = compile::compile(order, &work)?;
     let compiled = link::assemble_compiled(&assembly, order.board)?;
-    let mut sources = vec![paths::firmware().join("rt"), paths::firmware().join(&order.package)];
-    if order.board == Board::Esp01 {
-        // The package is a shell around the node, whose assembler it needs.
-        sources.push(paths::firmware().join("node"));
-    }
+    let sources = [paths::firmware().join("rt"), paths::firmware().join(&order.package)];
     let mut handwritten = link::assemble_sources(&sources, &work)?;
     if order.board == Board::Esp01 {
         handwritten.push(link::assemble_veneers(&work)?);

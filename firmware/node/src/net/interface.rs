@@ -27,7 +27,7 @@ pub struct Interface {
 }
 
 impl Interface {
-    /// One that is always `identity`, unless its client is started. `clock` tells the milliseconds of embassy's time.
+    /// One that is `identity`, which may have no address yet, until its client is started. `clock` tells the milliseconds of embassy's time.
     #[must_use]
     pub const fn new(identity: Identity, clock: fn() -> u64) -> Self {
         Self {
@@ -36,12 +36,6 @@ impl Interface {
             clock,
             changed: Signal::new(),
         }
-    }
-
-    /// One that has no address yet.
-    #[must_use]
-    pub const fn without_address(mac: MacAddress, clock: fn() -> u64) -> Self {
-        Self::new(Identity { mac, ip: Ipv4Addr::UNSPECIFIED, prefix_len: 0 }, clock)
     }
 
     /// Who the node is now.

@@ -12,6 +12,10 @@ pub const FRAME_MAX: usize = 1514;
 /// at once, and memory for longer ones would lie idle.
 pub const TRANSMIT_MAX: usize = 54 + 800;
 
+/// Free bytes in front of a frame that is sent: the radio of an ESP8266 writes the header of 802.11 over Ethernet's,
+/// and before that (`EP_OFFSET` of Espressif's lwIP).
+pub const HEADROOM: usize = 36;
+
 /// Shortest Ethernet header: two addresses and a type. Anything shorter is noise.
 pub const FRAME_MIN: usize = 14;
 
@@ -26,8 +30,10 @@ enum Outgoing {
     InAir,
 }
 
+/// Aligned, since the radio reads words.
+#[repr(C, align(4))]
 struct TransmitBuffer {
-    frame: [u8; TRANSMIT_MAX],
+    bytes: [u8; HEADROOM + TRANSMIT_MAX],
     state: Outgoing,
 }
 
@@ -58,7 +64,7 @@ impl<const QUEUE_BYTES: usize> Link<QUEUE_BYTES> {
         Self {
             received: RefCell::new(FrameQueue::new()),
             transmit: RefCell::new(TransmitBuffer {
-                frame: [0; TRANSMIT_MAX],
+                bytes: [0; HEADROOM + TRANSMIT_MAX],
                 state: Outgoing::Free,
             }),
             waker: RefCell::new(None),
@@ -110,12 +116,18 @@ impl<const QUEUE_BYTES: usize> Link<QUEUE_BYTES> {
     /// `send` has returned: a radio may read them while it is sending. Returns whether `send` was
     /// called.
     pub fn start_transmit(&self, send: impl FnOnce(&[u8])) -> bool {
+        self.start_transmit_in_place(|bytes| send(&bytes[HEADROOM..]))
+    }
+
+    /// As [`start_transmit`](Self::start_transmit), for a board that writes into the frame: its [`HEADROOM`] free bytes
+    /// come first.
+    pub fn start_transmit_in_place(&self, send: impl FnOnce(&mut [u8])) -> bool {
         let mut transmit = self.transmit.borrow_mut();
         let Outgoing::Ready(len) = transmit.state else {
             return false;
         };
         transmit.state = Outgoing::InAir;
-        send(&transmit.frame[..len]);
+        send(&mut transmit.bytes[..HEADROOM + len]);
         true
     }
 
@@ -162,7 +174,8 @@ impl<const QUEUE_BYTES: usize> Link<QUEUE_BYTES> {
         write: impl FnOnce(&mut [u8; TRANSMIT_MAX]) -> (usize, R),
     ) -> R {
         let mut transmit = self.transmit.borrow_mut();
-        let (len, result) = write(&mut transmit.frame);
+        let frame = transmit.bytes.last_chunk_mut().expect("the frame is a part of the bytes");
+        let (len, result) = write(frame);
         if len > 0 {
             transmit.state = Outgoing::Ready(len);
         }

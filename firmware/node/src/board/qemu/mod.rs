@@ -9,3 +9,5 @@ pub mod boot_args;
 
 #[cfg(all(target_arch = "xtensa", feature = "image"))]
 pub mod machine;
+#[cfg(all(target_arch = "xtensa", feature = "image"))]
+mod main;

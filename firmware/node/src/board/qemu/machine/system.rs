@@ -5,20 +5,19 @@ use core::cell::RefCell;
 use embassy_futures::block_on;
 use embassy_time::{Duration, Instant};
 use qemu::{fpga, log_line};
-use spore_core::api::{Error, ServiceRequest};
+use spore_core::api::ServiceRequest;
 use spore_core::node::StoreFailed;
 use spore_core::security::{Succession, Verdict};
-use spore_core::services::IDENTIFY;
 use spore_core::store::MAX_VALUE;
 use spore_core::tasks::TaskRun;
-use spore_core::{Event, Facts, Hostname, Key, Node, NodeId, Resources, Seed};
+use spore_core::{Event, Facts, Hostname, Key, Node, Resources, Seed};
 use spore_node::store::{ESP01_RANGE, Loaded, Store};
 use spore_node::{Named, ServiceReply, System};
 
 use super::nor::RamNor;
 use super::retained::{self, ResetReason, Restarts};
 use super::stack;
-use crate::sprockets::ROSTER;
+use crate::board::told;
 
 /// The flash window of the board and of an ESP-01, in bytes.
 const FLASH_SIZE: u32 = 1 << 20;
@@ -114,13 +113,7 @@ impl System for EmulatedSystem {
         request: &ServiceRequest<'_>,
         reply: &mut [u8],
     ) -> ServiceReply {
-        match ROSTER.catalogue().services().get(request.service) {
-            Some(service) if *service == IDENTIFY => {
-                log_line!("IDENTIFY {hostname}");
-                ServiceReply::identified(hostname, reply)
-            }
-            _ => ServiceReply::error(Error::NotFound, reply),
-        }
+        told::answer(hostname, request, reply)
     }
 
     async fn run_task(&self, _: &TaskRun) {
@@ -135,33 +128,10 @@ impl System for EmulatedSystem {
     }
 
     fn restarts(&self, sprocket: Named) -> u8 {
-        let restarts = self.restarts.get(sprocket.place).copied().unwrap_or(0);
-        if restarts != 0 {
-            log_line!("SPROCKET {} restarts {restarts}", sprocket.name);
-        }
-        restarts
+        told::restarts(&self.restarts, sprocket)
     }
 
     fn report(&self, event: Event, node: &Node<'_>) {
-        let (what, id) = match event {
-            Event::MemberJoined(id) => ("joined", id),
-            Event::MemberSuspected(id) => ("is suspected", id),
-            Event::MemberReturned(id) => ("is back", id),
-            Event::MemberDied(id) => ("is dead", id),
-            Event::MemberLeft(id) => ("has left", id),
-            Event::MemberForgotten(id) => ("is forgotten", id),
-            _ => {
-                return log_line!("NODE {}", event.topic());
-            }
-        };
-        log_line!("MEMBER {} {what}", name(node, &id));
+        told::report(event, node);
     }
-}
-
-/// The host name of a member, or nothing for one that is not listed any more.
-fn name<'n>(node: &'n Node<'_>, id: &NodeId) -> &'n str {
-    node.members()
-        .iter()
-        .find(|member| member.id() == *id)
-        .map_or("", |member| member.hostname().as_str())
 }

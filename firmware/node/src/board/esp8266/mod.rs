@@ -1,0 +1,32 @@
+//! The ESP8266 behind Espressif's NONOS SDK: the SDK owns reset, clock, radio and main loop, and calls in here.
+//!
+//! Everything runs in the SDK's tasks and timers, one after the other on one stack; nothing of ours runs in an interrupt.
+//! So what is shared needs no lock ([`task_local::TaskLocal`]). The same objects are linked with the SDK's libraries, or
+//! with stand-ins of the same C functions.
+//!
+//! | module | is the board's part of |
+//! |---|---|
+//! | `entry` | start-up, and the SDK task in which the executor runs |
+//! | `time` | embassy-time, over the SDK's microseconds and one of its timers |
+//! | `lwip` | the 23 symbols of lwIP that the SDK's libraries call, down to frames |
+//! | `wifi` | the radio's commands and events |
+//! | `flash` | the settings' flash |
+//! | `rtc` | what outlives a reset |
+//! | `stack` | a second stack, from the SDK's heap |
+//! | `system` | the body of the node |
+
+mod console;
+mod cpu;
+mod entry;
+mod flash;
+mod lwip;
+mod rtc;
+mod stack;
+mod system;
+mod task_local;
+mod time;
+mod wifi;
+
+pub use console::Console;
+pub use stack::on_second;
+pub use system::Body;

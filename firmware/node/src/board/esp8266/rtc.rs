@@ -1,0 +1,103 @@
+//! RTC memory, which outlives a reset and is lost with the power: whose handler was running, and how a reset was meant.
+
+use core::ptr;
+
+use sdk_sys::user_interface::{
+    REASON_DEFAULT_RST, REASON_EXCEPTION_RST, REASON_SOFT_RESTART, REASON_SOFT_WDT_RST,
+    REASON_WDT_RST, RstInfo, system_get_rst_info, system_rtc_mem_read, system_rtc_mem_write,
+};
+use spore_core::sprockets::MAX_SPROCKETS;
+
+/// The first block of four bytes that is the application's.
+const BLOCK: u8 = 64;
+const WORDS: usize = 5;
+
+/// Marks memory that was written by us; other than all zeros and all ones.
+const MAGIC: u32 = 0x5350_4F53;
+
+/// For each sprocket, by its place, the resets in a row that were because of it.
+pub(super) type Restarts = [u8; MAX_SPROCKETS];
+
+#[derive(Clone, Copy)]
+struct Record {
+    /// The place of the sprocket whose handler runs, from 1; 0 for none.
+    running: u8,
+    restarts: Restarts,
+}
+
+impl Record {
+    const EMPTY: Self = Self { running: 0, restarts: [0; MAX_SPROCKETS] };
+
+    fn load() -> Self {
+        let mut words = [0_u32; WORDS];
+        // SAFETY: the words are there; the block is the application's.
+        let read = unsafe {
+            system_rtc_mem_read(BLOCK, ptr::from_mut(&mut words).cast(), size_of_val(&words) as u16)
+        };
+        let [magic, running, first, second, sum] = words;
+        if read == 0 || magic != MAGIC || sum != checksum(&words) {
+            return Self::EMPTY;
+        }
+        let ([a, b, c, d], [e, f, g, h]) = (first.to_le_bytes(), second.to_le_bytes());
+        Self { running: running.to_le_bytes()[0], restarts: [a, b, c, d, e, f, g, h] }
+    }
+
+    fn store(self) {
+        let [a, b, c, d, e, f, g, h] = self.restarts;
+        let (first, second) = (u32::from_le_bytes([a, b, c, d]), u32::from_le_bytes([e, f, g, h]));
+        let mut words = [MAGIC, u32::from(self.running), first, second, 0];
+        words[WORDS - 1] = checksum(&words);
+        // SAFETY: as in `load`. It fails for blocks of others only.
+        unsafe {
+            system_rtc_mem_write(BLOCK, ptr::from_ref(&words).cast(), size_of_val(&words) as u16);
+        }
+    }
+}
+
+/// FNV-1a over all words but the last: after power-on the memory holds anything.
+fn checksum(words: &[u32; WORDS]) -> u32 {
+    words[..WORDS - 1].iter().fold(0x811C_9DC5, |sum, word| (sum ^ word).wrapping_mul(0x0100_0193))
+}
+
+/// Begins a run: returns what the SDK knows of the reset, and because of which sprockets there were resets in a row. To be
+/// called once per start.
+pub(super) fn begin() -> (&'static RstInfo, Restarts) {
+    // SAFETY: it is never null, stays, and nobody writes it after the start.
+    let info = unsafe { &*system_get_rst_info() };
+    let mut record = Record::load();
+    let ours = matches!(info.reason, REASON_WDT_RST | REASON_EXCEPTION_RST | REASON_SOFT_WDT_RST);
+    if !ours {
+        // Whoever switches it off and on, or asks for a restart, gives all of them another chance.
+        record.restarts = Record::EMPTY.restarts;
+    } else if let Some(place) = record.running.checked_sub(1)
+        && let Some(restarts) = record.restarts.get_mut(usize::from(place))
+    {
+        *restarts = restarts.saturating_add(1);
+    }
+    Record { running: 0, ..record }.store();
+    (info, record.restarts)
+}
+
+/// The reason of a reset in the words of the API.
+pub(super) fn reason(info: &RstInfo) -> &'static str {
+    match info.reason {
+        REASON_DEFAULT_RST => "power-on",
+        REASON_WDT_RST | REASON_SOFT_WDT_RST => "watchdog",
+        REASON_EXCEPTION_RST => "exception",
+        REASON_SOFT_RESTART => "restart",
+        _ => "external",
+    }
+}
+
+/// Notes that a handler of the sprocket at `place` begins. If the board was `healthy` until now, what is to come is not in a
+/// row with what was.
+pub(super) fn enter(place: usize, healthy: bool) {
+    let restarts = if healthy { Record::EMPTY.restarts } else { Record::load().restarts };
+    let running = u8::try_from(place).unwrap_or(u8::MAX).saturating_add(1);
+    Record { running, restarts }.store();
+}
+
+/// Notes that the handler has ended.
+pub(super) fn leave() {
+    Record { running: 0, ..Record::load() }.store();
+}

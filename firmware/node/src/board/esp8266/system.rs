@@ -1,0 +1,159 @@
+//! The ESP-01 as the body of a node.
+
+use core::cell::RefCell;
+
+use embassy_futures::block_on;
+use embassy_time::{Duration, Instant};
+use sdk_sys::osapi::os_get_random;
+use sdk_sys::user_interface::{
+    RstInfo, system_get_chip_id, system_get_free_heap_size, system_restart, system_soft_wdt_feed,
+};
+use spore_core::api::ServiceRequest;
+use spore_core::network::RadioCommand;
+use spore_core::node::StoreFailed;
+use spore_core::security::{Succession, Verdict};
+use spore_core::store::MAX_VALUE;
+use spore_core::tasks::TaskRun;
+use spore_core::{Event, Facts, Hostname, Key, Node, Resources, Seed};
+use spore_node::store::{ESP01_RANGE, Loaded, Store};
+use spore_node::{Named, ServiceReply, System};
+
+use super::flash::SdkFlash;
+use super::rtc::{self, Restarts};
+use super::{stack, wifi};
+use crate::board::told;
+use crate::log_line;
+
+/// The flash of an ESP-01, in bytes.
+const FLASH_SIZE: u32 = 1 << 20;
+
+/// After so long, a reset is not in a row with the one before.
+const HEALTHY: Duration = Duration::from_secs(600);
+
+/// The board.
+pub struct Body {
+    reset: &'static RstInfo,
+    store: RefCell<Store<SdkFlash>>,
+    /// The resets in a row that were because of each sprocket.
+    restarts: Restarts,
+}
+
+/// A word from the hardware's generator.
+pub(super) fn random() -> u32 {
+    u32::from_ne_bytes(random_bytes())
+}
+
+fn random_bytes<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    // SAFETY: the bytes are there. It always succeeds.
+    unsafe { os_get_random(bytes.as_mut_ptr(), N) };
+    bytes
+}
+
+impl Body {
+    /// The board, which starts now. Reads what is in its flash.
+    ///
+    /// # Panics
+    ///
+    /// If the flash cannot be read.
+    pub(super) fn new() -> Self {
+        let (reset, restarts) = rtc::begin();
+        log_line!(
+            "BOOT {} cause {} epc1 {:#010x} address {:#010x}",
+            rtc::reason(reset),
+            reset.exccause,
+            reset.epc1,
+            reset.excvaddr
+        );
+        // SAFETY: there is one body, and it is the flash's only user.
+        let flash = unsafe { SdkFlash::new() };
+        let store = block_on(Store::open(flash, ESP01_RANGE)).expect("the flash can be read");
+        if store.is_damaged() {
+            log_line!("SETTINGS damaged");
+        }
+        Self { reset, store: RefCell::new(store), restarts }
+    }
+
+    /// Reads the value of `key` into `buf`.
+    pub fn load(&self, key: Key, buf: &mut [u8; MAX_VALUE]) -> Loaded {
+        let mut store = self.store.borrow_mut();
+        block_on(store.load(key.number(), buf)).unwrap_or(Loaded::Damaged)
+    }
+}
+
+impl System for Body {
+    fn facts(&self) -> Facts {
+        Facts {
+            board: "esp01",
+            version: env!("CARGO_PKG_VERSION"),
+            chip_id: system_get_chip_id(),
+            flash_size: FLASH_SIZE,
+            reset_reason: rtc::reason(self.reset),
+        }
+    }
+
+    fn resources(&self) -> Resources {
+        Resources { free_memory: u64::from(system_get_free_heap_size()) }
+    }
+
+    fn seed(&self) -> Seed {
+        Seed(random_bytes())
+    }
+
+    async fn store(&self, key: Key, value: &[u8]) -> Result<(), StoreFailed> {
+        // The SDK's flash functions never wait, they block. So what the store needs meanwhile is on the stack.
+        block_on(self.store.borrow_mut().store(key.number(), value)).map_err(|_| StoreFailed)
+    }
+
+    fn verify(&self, succession: &Succession) -> Verdict {
+        match stack::on_second(|| succession.judge()) {
+            Some((verdict, depth)) => {
+                log_line!("SECOND STACK {depth}");
+                verdict
+            }
+            None => {
+                log_line!("SECOND STACK no memory");
+                Verdict::Unsigned
+            }
+        }
+    }
+
+    async fn restart(&self) -> ! {
+        system_restart();
+        // The SDK does it soon, in a timer of its own.
+        core::future::pending().await
+    }
+
+    fn radio(&self, command: RadioCommand, node: &Node<'_>) {
+        wifi::command(command, node);
+    }
+
+    async fn call(
+        &self,
+        hostname: &Hostname,
+        request: &ServiceRequest<'_>,
+        reply: &mut [u8],
+    ) -> ServiceReply {
+        told::answer(hostname, request, reply)
+    }
+
+    async fn run_task(&self, _: &TaskRun) {
+        // This program has none.
+    }
+
+    fn guard(&self, sprocket: Named, handler: &mut dyn FnMut()) -> Result<(), &'static str> {
+        rtc::enter(sprocket.place, Instant::now() > Instant::MIN + HEALTHY);
+        system_soft_wdt_feed();
+        handler();
+        rtc::leave();
+        Ok(())
+    }
+
+    fn restarts(&self, sprocket: Named) -> u8 {
+        told::restarts(&self.restarts, sprocket)
+    }
+
+    fn report(&self, event: Event, node: &Node<'_>) {
+        told::report(event, node);
+    }
+}

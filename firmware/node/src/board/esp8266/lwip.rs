@@ -68,7 +68,14 @@ pub(super) fn transmit(link: &'static NodeLink) {
     // touches the `pbuf` meanwhile. The interface is the SDK's own.
     let taken = unsafe {
         let netif = eagle_lwip_getif(STATION_IF);
-        SENT.set(Pbuf { payload: start.add(HEADROOM).cast(), tot_len: len, len, ..SENT.get() });
+        // Nobody holds it, also if the radio has kept to itself that it could not send the one before.
+        SENT.set(Pbuf {
+            payload: start.add(HEADROOM).cast(),
+            tot_len: len,
+            len,
+            r#ref: 0,
+            ..SENT.get()
+        });
         match netif.as_ref().and_then(|netif| netif.linkoutput) {
             Some(linkoutput) => linkoutput(netif, SENT.as_ptr()) == ERR_OK,
             None => false,

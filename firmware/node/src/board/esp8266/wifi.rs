@@ -214,6 +214,8 @@ unsafe extern "C" fn handle(event: *mut SystemEvent) {
     match event.event {
         EVENT_STAMODE_CONNECTED if station.wanted => {
             STATION.set(Some(Station { joined: true, ..station }));
+            // A frame that was on its way out of an earlier network may never be freed.
+            station.link.transmit_done();
             station.link.set_up(true);
             station.interface.start(super::system::random());
             tell(RadioEvent::Associated);

@@ -20,8 +20,9 @@ const SHIPPED: &str = "release";
 /// `firmware::LADDER`.
 const USUAL: [(&str, usize); 3] = [(SHIPPED, 0), ("fast", 0), (SHIPPED, 1)];
 /// What ships, and so must be compiled with options that were checked.
-const PRODUCTS: [(&str, fn() -> Build); 2] =
-    [("node", || Build::emulated("node")), (LINKED_ONLY, Build::esp01)];
+const PRODUCTS: [Product; 2] = [("node", || Build::emulated("node")), (LINKED_ONLY, Build::esp01)];
+/// An image by its name, and how it is built.
+type Product = (&'static str, fn() -> Build);
 
 /// The product that is linked and does not run yet. When it does, this exception must go.
 const LINKED_ONLY: &str = "esp01";

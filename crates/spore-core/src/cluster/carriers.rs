@@ -24,7 +24,7 @@ impl Cluster<'_> {
     }
 
     fn carries(&self, task: ServiceId) -> bool {
-        offers(&self.own, task)
+        offers(self.own, task)
     }
 
     /// Makes room in a full list for a member that this node must know: the first carrier of a task

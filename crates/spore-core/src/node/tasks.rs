@@ -94,7 +94,7 @@ impl Node<'_> {
 
     /// Tells the parts of the engine the pace that was set for them.
     pub(super) fn pace_system(&mut self, now: Instant) {
-        pace_system(now, &self.tasks, &mut self.cluster, &mut self.poller);
+        pace_system(now, &self.tasks, &mut self.cluster, self.poller);
     }
 
     /// Tells the others what this node offers and carries, if they do not know it.

@@ -44,10 +44,11 @@ static SENT: TaskLocal<Pbuf> = TaskLocal::new(Pbuf {
 #[allow(non_upper_case_globals, reason = "the name is lwIP's")]
 static netif_default: TaskLocal<*mut Netif> = TaskLocal::new(ptr::null_mut());
 
-/// The address that every station listens to.
+/// The address that every station listens to. The SDK reads it in interrupts (`wdev.o`), when reading from flash is not
+/// allowed, so it must be in RAM: as a value that might change it is. The linker script checks that.
 #[unsafe(no_mangle)]
 #[allow(non_upper_case_globals, reason = "the name is lwIP's")]
-static ethbroadcast: [u8; 6] = [0xFF; 6];
+static ethbroadcast: TaskLocal<[u8; 6]> = TaskLocal::new([0xFF; 6]);
 
 /// Frames of the station go to `link` from now on.
 pub(super) fn attach(link: &'static NodeLink) {

@@ -1,5 +1,7 @@
 //! The HTTP client against SPORE's own server, and against servers that mean no good.
 
+#[path = "http/serve.rs"]
+mod serve;
 #[allow(dead_code, reason = "the reader of answers is for the server's own tests")]
 #[path = "http/support.rs"]
 mod support;
@@ -9,14 +11,10 @@ use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream};
 use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
-use async_io::Async;
-use edge_nal::TcpAccept;
-use edge_nal_std::{Stack, TcpSocket};
-use embassy_futures::join::join;
-use futures_lite::future::or;
-use spore_core::api::Entrance;
+use edge_nal_std::Stack;
+use serve::serve;
 use spore_node::client::{BUFFER_LEN, FetchError, Limits, get};
-use spore_node::http::{Server, Timeouts};
+use spore_node::http::Timeouts;
 use support::{OK, Stub, long_byte};
 
 /// Short enough for a test.
@@ -90,33 +88,7 @@ fn outcome(bytes: impl Into<Vec<u8>>) -> (Result<(), FetchError>, Vec<u8>) {
 
 /// SPORE's own server.
 fn own_server() -> SocketAddrV4 {
-    struct Acceptor(Async<TcpListener>);
-    impl TcpAccept for Acceptor {
-        type Error = std::io::Error;
-        type Socket<'a> = TcpSocket;
-
-        async fn accept(&self) -> Result<(SocketAddr, TcpSocket), Self::Error> {
-            let (socket, from) = self.0.accept().await?;
-            Ok((from, TcpSocket::new(socket)))
-        }
-    }
-    let listener = Async::<TcpListener>::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
-    let address = v4(listener.get_ref().local_addr().expect("bound"));
-    thread::spawn(move || {
-        let (acceptor, mut buf) = (Acceptor(listener), [0; spore_node::http::BUFFER_LEN]);
-        let mut body = [0; spore_node::http::BODY_MAX];
-        let server = Server::<1>::new([&mut buf], &mut body, 0, Timeouts::STANDARD);
-        let stubs = [Stub::default(), Stub::default()];
-        let [a, b] = stubs.each_ref().map(|stub| server.worker(&acceptor, Entrance::Network, stub));
-        let serving = async {
-            join(a, b).await;
-        };
-        let over = async {
-            async_io::Timer::after(Duration::from_secs(20)).await;
-        };
-        async_io::block_on(or(serving, over));
-    });
-    address
+    v4(serve::<1, 2, _>(0, Timeouts::STANDARD, Stub::default))
 }
 
 #[test]

@@ -1,18 +1,16 @@
 //! The HTTP server on real sockets of the loopback interface: time, closing, and many clients.
 
+#[path = "http/serve.rs"]
+mod serve;
 #[path = "http/support.rs"]
 mod support;
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
-use async_io::Async;
-use edge_nal::TcpAccept;
-use edge_nal_std::TcpSocket;
-use embassy_futures::join::join4;
-use futures_lite::future::or;
+use serve::{Acceptor, serve};
 use spore_core::api::Entrance;
 use spore_node::http::{BODY_MAX, BUFFER_LEN, Server, Timeouts};
 use support::{OK, Reply, Stub, cases, replies};
@@ -30,9 +28,6 @@ const TIMEOUTS: Timeouts = Timeouts {
     heartbeat: ms(400),
 };
 
-/// A server lives no longer than this; no test takes as long.
-const LIFETIME: Duration = Duration::from_secs(30);
-
 const GET: &[u8] = b"GET /ok HTTP/1.1\r\nHost: n\r\n\r\n";
 const GET_AND_CLOSE: &[u8] = b"GET /ok HTTP/1.1\r\nHost: n\r\nConnection: close\r\n\r\n";
 
@@ -40,41 +35,9 @@ const fn ms(milliseconds: u64) -> embassy_time::Duration {
     embassy_time::Duration::from_millis(milliseconds)
 }
 
-/// `edge-nal-std`'s sockets behind a listener whose port is known.
-struct Acceptor(Async<TcpListener>);
-
-impl TcpAccept for Acceptor {
-    type Error = std::io::Error;
-    type Socket<'a> = TcpSocket;
-
-    async fn accept(&self) -> Result<(SocketAddr, TcpSocket), Self::Error> {
-        let (socket, from) = self.0.accept().await?;
-        Ok((from, TcpSocket::new(socket)))
-    }
-}
-
 /// Starts a server as a board has it, three seats and four workers; where it listens.
 fn start() -> SocketAddr {
-    let listener = Async::<TcpListener>::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
-    let address = listener.get_ref().local_addr().expect("bound");
-    thread::spawn(move || {
-        let acceptor = Acceptor(listener);
-        let mut bufs = [[0; BUFFER_LEN]; 3];
-        let [a, b, c] = &mut bufs;
-        let mut shared = [0; BODY_MAX];
-        let server = Server::<3>::new([a, b, c], &mut shared, 1, TIMEOUTS);
-        let stubs: [Stub; 4] = std::array::from_fn(|_| Stub::default());
-        let [a, b, c, d] =
-            stubs.each_ref().map(|stub| server.worker(&acceptor, Entrance::Network, stub));
-        let serving = async {
-            join4(a, b, c, d).await;
-        };
-        let over = async {
-            async_io::Timer::after(LIFETIME).await;
-        };
-        async_io::block_on(or(serving, over));
-    });
-    address
+    serve::<3, 4, _>(1, TIMEOUTS, Stub::default)
 }
 
 fn connect(address: SocketAddr) -> TcpStream {
@@ -348,8 +311,7 @@ fn besiege(count: usize, span: Duration, limit: Duration) {
 /// A worker is all that a connection costs besides its buffer and its socket.
 #[test]
 fn workers_are_small() {
-    let listener = Async::<TcpListener>::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
-    let acceptor = Acceptor(listener);
+    let acceptor = Acceptor::bind();
     let mut buf = [0; BUFFER_LEN];
     let mut shared = [0; BODY_MAX];
     let server = Server::<1>::new([&mut buf], &mut shared, 1, TIMEOUTS);

@@ -1,22 +1,21 @@
 //! Streams of the HTTP server on real sockets: a feed that grows, and clients that read it, or do not.
 
+#[path = "http/serve.rs"]
+mod serve;
+
 use std::cell::Cell;
 use std::future::poll_fn;
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::task::{Poll, Waker};
 use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
-use async_io::Async;
-use edge_nal::TcpAccept;
-use edge_nal_std::TcpSocket;
-use embassy_futures::join::join4;
-use futures_lite::future::or;
-use spore_core::api::{Body, Entrance, Error, Method, Request, Response, ServiceRequest};
+use serve::{LIFETIME, serve};
+use spore_core::api::{Body, Error, Method, Request, Response, ServiceRequest};
 use spore_node::ServiceReply;
-use spore_node::http::{Api, BODY_MAX, BUFFER_LEN, HEAD_MAX, STREAM_PIECE, Server, Timeouts};
+use spore_node::http::{Api, HEAD_MAX, STREAM_PIECE, Timeouts};
 
 /// Short enough for a test, and far enough apart to tell which one it was.
 const TIMEOUTS: Timeouts = Timeouts {
@@ -30,9 +29,6 @@ const TIMEOUTS: Timeouts = Timeouts {
     linger: ms(600),
     heartbeat: ms(700),
 };
-
-/// A server lives no longer than this; no test takes as long.
-const LIFETIME: Duration = Duration::from_secs(30);
 
 /// What a client waits for at most.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -149,44 +145,12 @@ impl Api for Stub {
     }
 }
 
-/// `edge-nal-std`'s sockets behind a listener whose port is known.
-struct Acceptor(Async<TcpListener>);
-
-impl TcpAccept for Acceptor {
-    type Error = std::io::Error;
-    type Socket<'a> = TcpSocket;
-
-    async fn accept(&self) -> Result<(SocketAddr, TcpSocket), Self::Error> {
-        let (socket, from) = self.0.accept().await?;
-        Ok((from, TcpSocket::new(socket)))
-    }
-}
-
 /// Starts a server as a board has it, three seats and four workers, of which one may be a stream.
 fn start() -> (SocketAddr, Arc<Feed>) {
     let feed = Arc::<Feed>::default();
-    let listener = Async::<TcpListener>::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
-    let address = listener.get_ref().local_addr().expect("bound");
     let shared = Arc::clone(&feed);
-    thread::spawn(move || {
-        let acceptor = Acceptor(listener);
-        let mut bufs = [[0; BUFFER_LEN]; 3];
-        let [a, b, c] = &mut bufs;
-        let mut body = [0; BODY_MAX];
-        let server = Server::<3>::new([a, b, c], &mut body, 1, TIMEOUTS);
-        let stub = || Stub { feed: Arc::clone(&shared), next: Cell::new(0) };
-        let stubs: [Stub; 4] = std::array::from_fn(|_| stub());
-        let [a, b, c, d] =
-            stubs.each_ref().map(|stub| server.worker(&acceptor, Entrance::Network, stub));
-        let serving = async {
-            join4(a, b, c, d).await;
-        };
-        let over = async {
-            async_io::Timer::after(LIFETIME).await;
-        };
-        async_io::block_on(or(serving, over));
-    });
-    (address, feed)
+    let stub = move || Stub { feed: Arc::clone(&shared), next: Cell::new(0) };
+    (serve::<3, 4, _>(1, TIMEOUTS, stub), feed)
 }
 
 /// A client, and what it has received.

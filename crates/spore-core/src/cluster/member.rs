@@ -139,6 +139,12 @@ impl Member {
         self.incarnation
     }
 
+    /// Whether it has proved to be fresh in that boot. What it says is believed from then on.
+    pub fn has_proved(&self, epoch: U24) -> bool {
+        let window = self.seen.as_ref().map(|seen| &seen.window);
+        window.is_some_and(|window| !window.is_before(epoch) && !window.is_after(epoch))
+    }
+
     /// When this node last heard it; `None` if it knows it by hearsay alone.
     pub fn last_seen(&self) -> Option<Instant> {
         self.seen.map(|seen| seen.last)

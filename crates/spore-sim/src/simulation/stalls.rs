@@ -5,9 +5,9 @@ use crate::body::Stall;
 use crate::ledger::Name;
 use crate::log::Entry;
 use crate::queue::Event;
-use spore_core::security::Sealer;
-use spore_core::wire::{EventKey, Message, Record};
-use std::collections::VecDeque;
+use spore_core::security::{Header, Sealer};
+use spore_core::wire::{EventKey, Kind, Message, Record};
+use std::collections::{HashSet, VecDeque};
 use std::net::SocketAddrV4;
 use std::rc::Rc;
 use std::time::Duration;
@@ -54,24 +54,35 @@ impl Simulation {
         for name in self.ledger.ended_since(since) {
             let is_it = |key: EventKey| (key.publisher, key.epoch, key.seq) == name;
             let is_kept = self.nodes().any(|node| node.window_keys().any(is_it));
-            if !is_kept && !self.tells(inbox, name) {
+            if !is_kept && !self.tells(node, inbox, name) {
                 self.ledger.excuse(node, name);
             }
         }
     }
 
-    /// Whether one of these datagrams brings an event, or tells that there was one: the records of
-    /// its publisher say how many there are.
-    fn tells(&self, inbox: &Inbox, (publisher, epoch, seq): Name) -> bool {
+    /// Whether one of these datagrams brings an event to a node, or tells it that there was one: the
+    /// records of its publisher say how many there are. A node believes nobody who has not proved
+    /// to be fresh in that boot, which only an ack can do.
+    fn tells(&self, node: usize, inbox: &Inbox, (publisher, epoch, seq): Name) -> bool {
         let sealer = Sealer::new(&self.key);
         let counts = |record: &Record| {
             let known = (record.id, record.incarnation.epoch) == (publisher, epoch);
             known && record.published >= seq
         };
+        let mut proved = HashSet::new();
         inbox.iter().any(|(_, bytes)| {
             let mut bytes = bytes.to_vec();
-            let Ok((header, bytes)) = sealer.open(&mut bytes) else { return false };
-            let Ok(message) = Message::parse(bytes, header.sender) else { return false };
+            let Ok((Header { sender, epoch: boot, .. }, bytes)) = sealer.open(&mut bytes) else {
+                return false;
+            };
+            let Ok(message) = Message::parse(bytes, sender) else { return false };
+            if matches!(message.kind, Kind::Ack(_)) {
+                proved.insert((sender, boot));
+            }
+            let member = self.node(node).and_then(|node| node.member(sender));
+            if !member.is_some_and(|it| it.has_proved(boot)) && !proved.contains(&(sender, boot)) {
+                return false;
+            }
             let mut keys = message.events().map(|event| event.key);
             keys.any(|key| (key.publisher, key.epoch, key.seq) == (publisher, epoch, seq))
                 || counts(&message.own)

@@ -135,13 +135,14 @@ shard_1() {
     run timeout "$shard_limit" cargo test --release --package spore-sim --test world -- --ignored --nocapture
 }
 
-# Power cuts at any operation; a node under load and under siege; every way to compile the firmware; ten minutes of real nodes killed under bad radio; licences and
-# sources of all dependencies.
+# Power cuts at any operation; a node under load and under siege; every way to compile the firmware; the scheduler's cost and punctuality on a board; ten minutes of
+# real nodes killed under bad radio; licences and sources of all dependencies.
 shard_2() {
     run timeout "$shard_limit" cargo test --release --package spore-sim --test flash -- --ignored --nocapture
     run timeout "$shard_limit" cargo test --release --package spore-boot --test flash -- --ignored --nocapture
     run timeout "$shard_limit" cargo test --package spore-cli --test command -- --ignored --nocapture --test-threads 1
     run timeout "$shard_limit" cargo xtask difftest --every-option
+    run timeout "$shard_limit" cargo xtask cost
     run timeout "$shard_limit" cargo xtask soak
     if ! cargo deny --version >/dev/null 2>&1; then
         run cargo install cargo-deny --locked

@@ -10,6 +10,7 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 
 use crate::firmware::{self, Build, Objects};
+use crate::machine::Pace;
 use crate::{machine, paths, process, toolchain};
 
 const PACKAGE: &str = "difftest";
@@ -179,7 +180,7 @@ fn run_host(program: &Path, group: &str) -> Result<Lines> {
 }
 
 fn run_lx106(elf: &Path, group: &str) -> Result<Lines> {
-    let output = machine::run_to_line(elf, group, END, PATIENCE)?;
+    let output = machine::run_to_line(elf, group, Pace::Host, END, PATIENCE)?;
     parse(&output).with_context(|| {
         let tail: Vec<&str> = output.lines().rev().take(3).collect();
         format!("the emulated LX106 did not reach the end; it said last (latest first): {tail:#?}")

@@ -13,6 +13,27 @@ use crate::process;
 
 /// QEMU's program for the Xtensa family.
 pub(crate) const QEMU: &str = "qemu-system-xtensa";
+
+/// How time passes for an emulated core. Its cycle counter runs at 40 MHz of that time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pace {
+    /// As for this computer, which executes as many instructions in it as it can.
+    Host,
+    /// While it executes, an instruction takes 2 to the power of this many nanoseconds, whatever this computer does
+    /// besides; while it sleeps, as for this computer.
+    Counted(u8),
+}
+
+impl Pace {
+    /// The arguments that make QEMU keep it.
+    pub(crate) fn arguments(self) -> Vec<String> {
+        match self {
+            Self::Host => Vec::new(),
+            Self::Counted(shift) => vec!["-icount".into(), format!("shift={shift},sleep=on")],
+        }
+    }
+}
+
 /// How often the output is looked at.
 const POLL: Duration = Duration::from_millis(50);
 /// Lines of QEMU's own messages that are shown when it fails.
@@ -26,6 +47,7 @@ const SHOWN_LINES: usize = 5;
 pub(crate) fn run_to_line(
     elf: &Path,
     append: &str,
+    pace: Pace,
     last: &str,
     patience: Duration,
 ) -> Result<String> {
@@ -38,7 +60,7 @@ pub(crate) fn run_to_line(
         qemu.args(["-M", "kc705-nommu", "-cpu", "lx106", "-m", "64M", "-nic", "none"]);
         qemu.args(["-display", "none", "-monitor", "none"]).arg("-serial");
         qemu.arg(format!("file:{}", log.display())).arg("-kernel").arg(elf);
-        qemu.args(["-append", append]);
+        qemu.args(["-append", append]).args(pace.arguments());
         qemu.stdin(Stdio::null()).stdout(Stdio::null()).stderr(error_file)
     })?;
     let started = Instant::now();

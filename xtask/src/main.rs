@@ -1,6 +1,7 @@
 //! `cargo xtask`: what the repository needs beyond cargo. `cargo xtask help` lists it.
 
 mod api;
+mod cost;
 mod difftest;
 mod doctor;
 mod e2e;
@@ -35,6 +36,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Api(api::Api),
+    Cost(cost::Cost),
     E2e(e2e::E2e),
     Emu(emu::Emu),
     Difftest(difftest::Difftest),
@@ -66,6 +68,7 @@ fn main() -> ExitCode {
             Err(error) => Err(error),
         },
         Command::Api(command) => command.run(),
+        Command::Cost(command) => command.run(),
         Command::Emu(command) => command.run(),
         Command::Difftest(command) => command.run(),
         Command::Doctor(command) => match command.run() {

@@ -9,6 +9,7 @@ pub(crate) mod api;
 pub(crate) mod junk;
 pub(crate) mod network;
 mod scenario;
+pub(crate) mod signed;
 mod sniffer;
 
 use std::fs;

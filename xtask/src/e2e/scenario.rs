@@ -16,6 +16,7 @@ use super::sniffer::Sniffer;
 use crate::emu::boot::{self, Boot, Secret};
 use crate::emu::child::Guarded;
 use crate::emu::machine::{Event, Machine, Plug, Report};
+use crate::machine::Pace;
 use crate::process;
 
 const HOSTS: u8 = 3;
@@ -111,7 +112,7 @@ impl Cluster {
             };
             let plug = Plug::Tap(network.add_tap(number)?);
             let log = plan.logs.join(format!("board-{number}.log"));
-            let machine = Machine::start(plan.elf, &boot, &plug, log, sender.clone())?;
+            let machine = Machine::start(plan.elf, &boot, &plug, Pace::Host, log, sender.clone())?;
             let api = Api { name: boot.hostname, address: boot.address, port: BOARD_HTTP_PORT };
             boards.push((machine, api));
         }

@@ -14,7 +14,7 @@ use super::child::Guarded;
 use super::crowd::{self, Crowd, Place, Verdict};
 use super::machine::{self, Event, Machine, Plug, Report};
 use super::switch::{self, Faults, Port, Switch};
-use crate::machine::QEMU;
+use crate::machine::{Pace, QEMU};
 use crate::process;
 
 /// The emulated network, and its bits.
@@ -52,6 +52,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) crowd: Crowd,
     /// What the network does to frames.
     pub(crate) faults: Faults,
+    /// How time passes for the machines.
+    pub(crate) pace: Pace,
     /// The firmware.
     pub(crate) elf: &'a Path,
     /// Where the machines' serial lines are written to.
@@ -122,7 +124,7 @@ impl Cluster {
             };
             let plug = Plug::Switch { own: at.port(), switch: switch_port };
             let log = plan.logs.join(format!("node-{id}.log"));
-            machines.push(Machine::start(plan.elf, &boot, &plug, log, sender.clone())?);
+            machines.push(Machine::start(plan.elf, &boot, &plug, plan.pace, log, sender.clone())?);
         }
         let base_port = plan.base_port;
         let crowd = None;

@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 
 use super::boot::Boot;
 use super::child::Guarded;
-use crate::machine::QEMU;
+use crate::machine::{Pace, QEMU};
 
 /// Machine, core and memory. The firmware keeps to the chip's memory by its linker script; the
 /// rest is what QEMU wants for its board.
@@ -93,6 +93,7 @@ impl Machine {
         elf: &Path,
         boot: &Boot,
         plug: &Plug,
+        pace: Pace,
         log: PathBuf,
         events: Sender<Event>,
     ) -> Result<Self> {
@@ -108,6 +109,7 @@ impl Machine {
                 .arg(elf)
                 .args(["-append", &arguments])
                 .args(plug.arguments())
+                .args(pace.arguments())
                 .stdin(Stdio::null())
                 .stdout(Stdio::piped())
                 .stderr(errors)

@@ -20,6 +20,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use clap::Args;
 
+use crate::machine::Pace;
 use crate::{firmware, paths};
 use boot::Secret;
 use cluster::{Cluster, Plan};
@@ -80,6 +81,7 @@ impl Emu {
             key,
             crowd: Crowd { members: 0 },
             faults: self.faults(),
+            pace: Pace::Host,
             elf: &image.elf,
             logs: &logs,
         })?;

@@ -16,6 +16,7 @@ use crate::emu::cluster::{self, Cluster, Plan};
 use crate::emu::crowd::Crowd;
 use crate::emu::machine::Report;
 use crate::emu::switch::Faults;
+use crate::machine::Pace;
 use crate::paths;
 
 /// What the load is made of; the document tells it.
@@ -87,6 +88,7 @@ pub(super) fn measure(elf: &Path) -> Result<Marks> {
         key,
         crowd: Crowd { members: EXTENT.crowd },
         faults: Faults { loss: 0.0, broadcast_loss: 0.0, latency: Duration::ZERO, seed: 1 },
+        pace: Pace::Host,
         elf,
         logs: &logs,
     };

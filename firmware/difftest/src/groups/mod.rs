@@ -18,7 +18,7 @@ mod network;
 mod server;
 mod slices;
 mod store;
-mod tasks;
+pub(crate) mod tasks;
 mod text;
 mod time;
 

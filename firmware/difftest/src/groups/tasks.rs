@@ -39,7 +39,7 @@ const fn spec(name: &'static str, millis: u64) -> TaskSpec {
 }
 
 /// A node that talks to nobody, so that its tasks are all that it has to do.
-fn node() -> Node<'static> {
+pub(crate) fn node() -> Node<'static> {
     let config = Config {
         hostname: Hostname::new("alone").unwrap(),
         address: [10, 0, 0, 1].into(),

@@ -26,7 +26,8 @@ pub(super) fn assemble_compiled(assembly: &Assembly, board: Board) -> Result<[Pa
     let objects = files.map(|file| file.with_extension(format!("{}.o", board.name())));
     for (text, object) in texts.iter().zip(&objects) {
         let repaired = repaired(object);
-        fs::write(&repaired, calls::mark_near(text, &near))
+        let marked = calls::mark_near(text, &near);
+        fs::write(&repaired, shrink::share_jumps(&marked))
             .with_context(|| format!("cannot write {}", repaired.display()))?;
         assemble(&repaired, object, &COMPILED)?;
     }

@@ -6,6 +6,7 @@
 
 mod constants;
 mod instruction;
+mod islands;
 mod liveness;
 mod outline;
 mod peephole;
@@ -36,8 +37,19 @@ fn shorten_function(lines: Vec<String>, literals: &HashMap<&str, &str>) -> Vec<S
 /// Applies the passes that look at one function at a time.
 fn shorten(text: &str) -> String {
     let literals: HashMap<&str, &str> = text.lines().filter_map(literal).collect();
+    each_function(text, |lines, _| shorten_function(lines, &literals))
+}
+
+/// Lets branches that do not reach their target share jumps; for what goes to the assembler as it is.
+pub(super) fn share_jumps(text: &str) -> String {
+    each_function(text, |lines, number| islands::apply(lines, &format!(".Lspore_island_{number}")))
+}
+
+/// Puts what `change` makes of the lines between `.type` and `.size` in the place of each function, which are numbered.
+fn each_function(text: &str, change: impl Fn(Vec<String>, usize) -> Vec<String>) -> String {
     let mut out = String::with_capacity(text.len());
     let mut function: Option<Vec<String>> = None;
+    let mut number = 0;
     for line in text.lines() {
         match &mut function {
             None => {
@@ -47,10 +59,11 @@ fn shorten(text: &str) -> String {
                 }
             }
             Some(_) if line.trim_start().starts_with(".size") => {
-                for kept in shorten_function(function.take().unwrap_or_default(), &literals) {
+                for kept in change(function.take().unwrap_or_default(), number) {
                     push(&mut out, &kept);
                 }
                 push(&mut out, line);
+                number += 1;
             }
             Some(lines) => lines.push(line.to_owned()),
         }

@@ -202,7 +202,7 @@ fn copy_by_addition(first: &Instruction<'_>) -> Shorter {
 }
 
 /// The branch that is taken when `name` is not.
-fn opposite(name: &str) -> Option<&'static str> {
+pub(super) fn opposite(name: &str) -> Option<&'static str> {
     const PAIRS: [(&str, &str); 10] = [
         ("beq", "bne"),
         ("beqi", "bnei"),

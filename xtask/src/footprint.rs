@@ -1,6 +1,7 @@
 //! `cargo xtask footprint`: what a node costs on the LX106, measured, as a table that is checked in.
 
 mod load;
+mod owners;
 mod succession;
 mod table;
 
@@ -118,6 +119,8 @@ fn measure() -> Result<Table> {
     statics.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
     statics.truncate(LARGEST);
     table.largest = statics;
+    table.image = esp01.sizes.image();
+    table.owners = owners::largest(&esp01.elf, table.image)?;
     Ok(table)
 }
 

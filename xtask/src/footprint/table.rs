@@ -111,12 +111,16 @@ pub(super) struct Table {
     figures: Vec<Figure>,
     /// The largest statics of the node, largest first.
     pub(super) largest: Vec<(String, u64)>,
+    /// What the image for the ESP-01 takes.
+    pub(super) image: u64,
+    /// Whose the most of that is, largest first.
+    pub(super) owners: Vec<(String, u64)>,
 }
 
 impl Table {
     /// A table without figures, of code by these compilers.
     pub(super) fn new(compilers: String) -> Self {
-        Self { compilers, figures: Vec::new(), largest: Vec::new() }
+        Self { compilers, figures: Vec::new(), largest: Vec::new(), image: 0, owners: Vec::new() }
     }
 
     pub(super) fn add(&mut self, figure: Figure) {
@@ -146,6 +150,29 @@ impl Table {
         text.push_str(LARGEST);
         for (name, size) in &self.largest {
             let _ = writeln!(text, "| {} | {} |", name_of(name), grouped(*size));
+        }
+        text.push_str(&self.image_by_owner());
+        text
+    }
+
+    /// How far the image is from the C++ equivalent's, and what its largest parts are; told and not compared.
+    fn image_by_owner(&self) -> String {
+        let [larger, smaller] = [(self.image, CPLUSPLUS), (CPLUSPLUS, self.image)]
+            .map(|(one, other)| one.checked_sub(other).filter(|difference| *difference > 0));
+        let distance = match (larger, smaller) {
+            (Some(more), _) => format!("{} bytes more", grouped(more)),
+            (_, Some(less)) => format!("{} bytes less", grouped(less)),
+            _ => "as many".to_owned(),
+        };
+        let mut text = format!(
+            "\nThe C++ equivalent, which has far less in it (no signatures, no events in the cluster, no services, \
+             no tasks that move), takes {} bytes of flash. The image of the ESP-01 takes {}: {distance}. \
+             Its largest parts, by who wrote them:\n\n",
+            grouped(CPLUSPLUS),
+            grouped(self.image)
+        );
+        for (owner, size) in &self.owners {
+            let _ = writeln!(text, "- {owner}: {}", grouped(*size));
         }
         text
     }
@@ -187,6 +214,10 @@ fn row(line: &str) -> Option<(&str, u64)> {
     let (name, rest) = line.strip_prefix("| ")?.split_once(" | ")?;
     Some((name, ungrouped(rest.split(" |").next()?)?))
 }
+
+/// What a node with discovery, member list, status polling, JSON API, upload, events and tasks takes of flash, in bytes,
+/// written in C++ with Arduino's core 3.1.2.
+const CPLUSPLUS: u64 = 347_732;
 
 /// What stands before the compilers' versions.
 const COMPILERS: &str = "Compilers: ";
@@ -315,6 +346,20 @@ mod tests {
                 "nothing is measured for the row `node::BUFFERS`"
             ]
         );
+    }
+
+    #[test]
+    fn the_distance_to_the_cpp_equivalent_is_told() {
+        let mut table = table(100_000, 3_000);
+        table.image = 400_000;
+        table.owners = vec![("spore_core".to_owned(), 98_648)];
+        let document = table.document();
+        assert!(document.contains("takes 400,000: 52,268 bytes more."), "{document}");
+        assert!(document.ends_with("\n- spore_core: 98,648\n"), "{document}");
+        table.image = 347_000;
+        assert!(table.document().contains("takes 347,000: 732 bytes less."));
+        // It is no row, and so not compared.
+        assert!(table.differences(&document).is_empty());
     }
 
     #[test]

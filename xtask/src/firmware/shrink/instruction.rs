@@ -155,7 +155,7 @@ impl<'a> Instruction<'a> {
             self.registers(0)
         } else {
             match self.name {
-                "j" | "ill" | "rsync" => Registers::NONE,
+                "j" | "ill" | "ill.n" | "rsync" => Registers::NONE,
                 "call0" | "callx0" => Registers::ARGUMENTS | self.registers(0),
                 "ret" => Registers::AT_RETURN,
                 // Unknown, or a jump to who knows where.
@@ -183,7 +183,7 @@ impl<'a> Instruction<'a> {
             "addi" => near(2, -1..=15) && !near(2, 0..=0),
             "movi" => near(1, -32..=95),
             "or" => self.operand(1) == self.operand(2),
-            "add" | "ret" => true,
+            "add" | "ret" | "ill.n" => true,
             _ => false,
         };
         if is_short { 2 } else { 3 }
@@ -193,7 +193,7 @@ impl<'a> Instruction<'a> {
         match self.name {
             "j" => Flow::Jump(self.operand(0)),
             "ret" => Flow::Return,
-            "ill" => Flow::Stop,
+            "ill" | "ill.n" => Flow::Stop,
             "call0" | "callx0" | "rsync" | "rsr" | "wsr" => Flow::On,
             _ if self.is_branch() => {
                 self.operands.last().map_or(Flow::Unknown, |l| Flow::Branch(l))

@@ -70,6 +70,7 @@ impl<'a> Window<'a> {
     fn shorter(&self) -> Shorter {
         let first = self.instruction(0)?;
         self.useless(&first)
+            .or_else(|| stop(&first))
             .or_else(|| self.stop_before_stop(&first))
             .or_else(|| self.far_slot(&first))
             .or_else(|| self.bit_test(&first))
@@ -87,9 +88,9 @@ impl<'a> Window<'a> {
         (is_self || is_unread).then(|| (1, Vec::new()))
     }
 
-    /// A call that does not return, before another one with nothing but labels in between: either will do.
+    /// What stops the program, before another one with nothing but labels in between: either will do.
     fn stop_before_stop(&self, first: &Instruction<'_>) -> Shorter {
-        let is_stop = |i: &Instruction<'_>| i.name == "call0" && i.operand(0) == "abort";
+        let is_stop = |i: &Instruction<'_>| i.name == STOP;
         let next = (1..).find_map(|index| match (self.instruction(index), self.line(index)) {
             (None, Some(_)) => None,
             (found, _) => Some(found),
@@ -185,6 +186,15 @@ impl<'a> Window<'a> {
         *operands.last_mut()? = jump.operand(0);
         Some((2, vec![format!("\t{opposite}\t{}", operands.join(", "))]))
     }
+}
+
+/// An instruction that there is not, in its short form.
+const STOP: &str = "ill.n";
+
+/// `call0 abort`: the illegal instruction that is behind it can be here as well, and then tells where it happened.
+fn stop(first: &Instruction<'_>) -> Shorter {
+    let is_abort = first.name == "call0" && first.operand(0) == "abort";
+    is_abort.then(|| (1, vec![format!("\t{STOP}")]))
 }
 
 /// The source of a copy.
@@ -302,7 +312,7 @@ mod tests {
         let lines =
             ["\tcall0\tabort", ".LBB0_1:", "\tcall0\tabort", ".LBB0_2:", "\tcall0\tf", "\tret"];
         let short = apply(lines.map(str::to_owned).to_vec());
-        assert_eq!(short, [".LBB0_1:", "\tcall0\tabort", ".LBB0_2:", "\tcall0\tf", "\tret"]);
+        assert_eq!(short, [".LBB0_1:", "\till.n", ".LBB0_2:", "\tcall0\tf", "\tret"]);
     }
 
     #[test]

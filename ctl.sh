@@ -102,7 +102,7 @@ quick() {
     run cargo fmt --all --check
     run cargo fmt --manifest-path firmware/Cargo.toml --all --check
     run cargo clippy --workspace --all-targets --quiet -- -D warnings
-    run cargo clippy --manifest-path firmware/Cargo.toml -p node -p difftest -p qemu -p sdk-sys --all-targets --quiet -- -D warnings
+    run cargo clippy --manifest-path firmware/Cargo.toml -p node -p difftest -p qemu -p sdk-sys -p boot --all-targets --quiet -- -D warnings
     RUSTDOCFLAGS="-D warnings" run cargo doc --workspace --no-deps --quiet
     run cargo build --release --quiet
     host_tests
@@ -110,6 +110,7 @@ quick() {
     run cargo xtask purity
     run cargo xtask sdk
     run cargo xtask difftest
+    run cargo xtask rom
     run cargo xtask footprint --check
     run cargo xtask api
     run cargo xtask flash-check

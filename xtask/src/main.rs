@@ -9,6 +9,7 @@ mod emu;
 mod firmware;
 mod flash;
 mod footprint;
+mod image;
 mod machine;
 mod monitor;
 mod paths;
@@ -18,6 +19,7 @@ mod process;
 mod promises;
 mod purity;
 mod python;
+mod rom;
 mod sdk;
 mod soak;
 mod toolchain;
@@ -48,6 +50,7 @@ enum Command {
     Monitor(monitor::Monitor),
     Portal(portal::Portal),
     Purity(purity::Purity),
+    Rom(rom::Rom),
     Sdk(sdk::Sdk),
     Soak(soak::Soak),
 }
@@ -82,6 +85,7 @@ fn main() -> ExitCode {
         Command::FlashCheck(command) => command.run(),
         Command::Footprint(command) => command.run(),
         Command::Purity(command) => command.run(),
+        Command::Rom(command) => command.run(),
         Command::Sdk(command) => command.run(),
         Command::Soak(command) => command.run(),
     };

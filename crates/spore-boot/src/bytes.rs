@@ -10,11 +10,8 @@ impl Reader<'_> {
         *field
     }
 
-    pub(crate) fn byte(&mut self) -> u8 {
-        let [byte] = self.take();
-        byte
-    }
-
+    // Once in the bootloader, which has four kilobytes.
+    #[inline(never)]
     pub(crate) fn word(&mut self) -> u32 {
         u32::from_le_bytes(self.take())
     }

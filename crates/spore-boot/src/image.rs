@@ -1,6 +1,6 @@
 //! What a slot must hold to be started: a header of one page, the part that runs in place, and segments for RAM.
 //!
-//! The digest covers all of it but itself. It does not say who made the image: signatures are checked when an image is
+//! The digest covers all of it, with zeros in its own place. It does not say who made the image: signatures are checked when an image is
 //! installed, the digest at each start.
 
 use core::ops::Range;
@@ -31,8 +31,24 @@ pub const DIGEST: usize = 32;
 
 const MAGIC: [u8; 4] = *b"SPIM";
 const FORMAT: u8 = 1;
-/// Bytes of the header in front of the digest, which the digest covers.
+/// Bytes of the header in front of the digest.
 const COVERED: usize = HEADER - DIGEST;
+
+/// What SHA-256 takes at once, in bytes.
+pub const BLOCK: usize = 64;
+/// Where the length is in its last block; the upper half of it is zero.
+const LENGTH_AT: usize = BLOCK - 8;
+/// FIPS 180-4, 5.3.3.
+const INITIAL: [u32; 8] = [
+    0x6A09_E667,
+    0xBB67_AE85,
+    0x3C6E_F372,
+    0xA54F_F53A,
+    0x510E_527F,
+    0x9B05_688C,
+    0x1F83_D9AB,
+    0x5BE0_CD19,
+];
 
 /// Bytes for RAM.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -82,10 +98,10 @@ impl Header {
     /// [`HeaderError`] says which field is wrong.
     pub fn decode(slot: Slot, bytes: &[u8; HEADER]) -> Result<Self, HeaderError> {
         let mut reader = Reader(bytes);
-        if reader.take() != MAGIC {
+        if reader.word() != u32::from_le_bytes(MAGIC) {
             return Err(HeaderError::Magic);
         }
-        let (format, _reserved): (_, [u8; 3]) = (reader.byte(), reader.take());
+        let [format, ..] = reader.word().to_le_bytes();
         if format != FORMAT {
             return Err(HeaderError::Format);
         }
@@ -107,9 +123,14 @@ impl Header {
     pub fn check(&self, slot: Slot) -> Result<(), HeaderError> {
         let mut length = self.in_place;
         for segment in self.segments {
-            let memory =
-                [INSTRUCTION_RAM, DATA_RAM].into_iter().find(|m| m.contains(&segment.address));
-            let room = memory.map_or(0, |memory| memory.end - segment.address);
+            let end = if DATA_RAM.contains(&segment.address) {
+                DATA_RAM.end
+            } else if INSTRUCTION_RAM.contains(&segment.address) {
+                INSTRUCTION_RAM.end
+            } else {
+                segment.address
+            };
+            let room = end - segment.address;
             if segment.length > room || !(segment.length | segment.address).is_multiple_of(4) {
                 return Err(HeaderError::Segment);
             }
@@ -148,44 +169,85 @@ impl Header {
             writer.word(segment.address);
             writer.word(segment.length);
         }
-        let mut hash = Sha256::new();
-        if let Some((covered, digest)) = bytes.split_at_mut_checked(COVERED) {
-            hash.update(covered);
-            hash.update(contents);
-            Writer(digest).put(&hash.finalize());
+        let digest = Sha256::new().chain_update(bytes).chain_update(contents).finalize();
+        if let Some(room) = bytes.get_mut(COVERED..) {
+            Writer(room).put(&digest);
         }
         bytes
     }
 }
 
-/// Computes the digest of an image, piece by piece.
-#[derive(Clone)]
+/// Computes the digest of an image, piece by piece. It is SHA-256 as FIPS 180-4 has it, without a buffer.
+#[derive(Clone, Debug)]
 pub struct Verifier {
-    hash: Sha256,
+    state: [u32; 8],
     expected: [u8; DIGEST],
+    /// Bytes so far.
+    length: u32,
+    /// Whether the last block was there, with the padding.
+    ended: bool,
 }
 
 impl Verifier {
     /// For the image whose first page is this.
     pub fn new(header: &[u8; HEADER]) -> Self {
-        let mut hash = Sha256::new();
-        let mut expected = [0; DIGEST];
-        if let Some((covered, digest)) = header.split_at_checked(COVERED) {
-            hash.update(covered);
-            expected = Reader(digest).take();
+        let mut verifier = Self { state: INITIAL, expected: [0; DIGEST], length: 0, ended: false };
+        let mut blank = *header;
+        if let Some((_, digest)) = blank.split_at_mut_checked(COVERED) {
+            verifier.expected = Reader(digest).take();
+            digest.fill(0);
         }
-        Self { hash, expected }
+        verifier.update(&blank);
+        verifier
     }
 
-    /// Takes the next bytes, from behind the header up to [`Header::length`].
+    /// Takes the next bytes, from behind the header up to [`Header::length`]. All pieces but the last must be multiples
+    /// of [`BLOCK`], or the image is said to be damaged.
     pub fn update(&mut self, bytes: &[u8]) {
-        self.hash.update(bytes);
+        let (blocks, rest) = bytes.as_chunks::<BLOCK>();
+        for block in blocks {
+            self.block(block);
+        }
+        self.length = self.length.wrapping_add(bytes.len().try_into().unwrap_or(0));
+        if !rest.is_empty() {
+            self.end(rest);
+        }
+    }
+
+    fn block(&mut self, block: &[u8; BLOCK]) {
+        if self.ended {
+            // There must be nothing behind the last block.
+            self.state = [0; 8];
+        } else {
+            sha2::compress256(&mut self.state, core::slice::from_ref(block.into()));
+        }
+    }
+
+    /// Takes the bytes behind the last whole block, and the padding.
+    fn end(&mut self, rest: &[u8]) {
+        let mut block = [0; BLOCK];
+        let mut writer = Writer(&mut block);
+        writer.put(rest);
+        writer.put(&[0x80]);
+        if rest.len() >= LENGTH_AT {
+            self.block(&block);
+            block = [0; BLOCK];
+        }
+        if let Some((_, length)) = block.split_last_chunk_mut() {
+            // In bits; an image has less than 2^29 bytes.
+            *length = self.length.wrapping_mul(8).to_be_bytes();
+        }
+        self.block(&block);
+        self.ended = true;
     }
 
     /// Whether they were the image that the header speaks of.
-    pub fn is_whole(self) -> bool {
-        let found: [u8; DIGEST] = self.hash.finalize().into();
-        found == self.expected
+    pub fn is_whole(mut self) -> bool {
+        if !self.ended {
+            self.end(&[]);
+        }
+        let mut expected = Reader(&self.expected);
+        self.state.iter().all(|word| u32::from_be_bytes(expected.take()) == *word)
     }
 }
 

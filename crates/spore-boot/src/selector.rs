@@ -64,17 +64,23 @@ impl Record {
     /// The record at the start of a sector; none if the sector is blank, damaged, or of another format.
     pub fn decode(bytes: &[u8; BYTES]) -> Option<Self> {
         let mut reader = Reader(bytes);
-        let (magic, format): ([u8; 4], _) = (reader.take(), reader.byte());
-        let slot = reader.byte();
-        let stage = reader.byte();
-        let _reserved = reader.byte();
+        let magic = reader.word();
+        let [format, slot, stage, _] = reader.word().to_le_bytes();
         let (sequence, image, crc) = (reader.word(), reader.word(), reader.word());
         let covered = bytes.get(..COVERED)?;
-        if magic != MAGIC || format != FORMAT || crc != CRC.checksum(covered) {
+        if magic != u32::from_le_bytes(MAGIC) || format != FORMAT || crc != CRC.checksum(covered) {
             return None;
         }
-        let slot = *Slot::BOTH.get(usize::from(slot))?;
-        let stage = *[Stage::Confirmed, Stage::Trial].get(usize::from(stage))?;
+        let slot = match slot {
+            0 => Slot::A,
+            1 => Slot::B,
+            _ => return None,
+        };
+        let stage = match stage {
+            0 => Stage::Confirmed,
+            1 => Stage::Trial,
+            _ => return None,
+        };
         let (mut boots, mut blank) = (0, None);
         for word in 0..TRIAL_BOOTS {
             if reader.word() == BLANK {

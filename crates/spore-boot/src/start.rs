@@ -4,7 +4,7 @@ use embedded_storage::nor_flash::NorFlash;
 
 use crate::decision::{Candidate, candidates};
 use crate::image::{HEADER, Header, IN_PLACE, Verifier};
-use crate::map::{SELECTOR, Slot};
+use crate::map::{PAGE, Region, SELECTOR, Slot};
 use crate::selector::{BYTES, Selector};
 
 /// An image that is whole and may be started.
@@ -18,7 +18,11 @@ pub struct Start {
 
 /// Bytes that flash reads into; the mask ROM writes whole words.
 #[repr(align(4))]
-struct Buffer<const N: usize>([u8; N]);
+struct Page([u8; HEADER]);
+
+/// As [`Page`].
+#[repr(align(4))]
+struct Word([u8; 4]);
 
 /// Finds the image to start. If it is on trial, this start has been counted. None if no slot holds an image that is
 /// whole.
@@ -26,52 +30,60 @@ struct Buffer<const N: usize>([u8; N]);
 /// Buffers that are handed to `flash` are aligned to four bytes. What cannot be read is taken for damaged. Of the flash,
 /// one word at most is changed.
 pub fn choose(flash: &mut impl NorFlash) -> Option<Start> {
-    let selector = read_selector(flash);
-    let sequences = Slot::BOTH.map(|slot| header(flash, slot).map(|(header, _)| header.sequence));
-    let order = candidates(&selector, sequences);
-    order.into_iter().find_map(|Candidate { slot, count }| {
-        let header = verified(flash, slot)?;
-        let counted = count.is_none_or(|address| use_up(flash, address));
-        counted.then_some(Start { slot, header })
-    })
-}
-
-/// Both sectors of the selector; one that cannot be read counts as blank.
-fn read_selector(flash: &mut impl NorFlash) -> Selector {
-    let [first, second] = SELECTOR.map(|sector| {
-        let mut buffer = Buffer([0; BYTES]);
-        let _unreadable = flash.read(sector.start, &mut buffer.0);
-        buffer.0
-    });
-    Selector::read(&first, &second)
-}
-
-fn header(flash: &mut impl NorFlash, slot: Slot) -> Option<(Header, [u8; HEADER])> {
-    let mut page = Buffer([0; HEADER]);
-    flash.read(slot.region().start, &mut page.0).ok()?;
-    Header::decode(slot, &page.0).ok().map(|header| (header, page.0))
-}
-
-/// The header of the image in `slot`, if all of it is what its digest says.
-fn verified(flash: &mut impl NorFlash, slot: Slot) -> Option<Header> {
-    let (header, page) = header(flash, slot)?;
-    let mut verifier = Verifier::new(&page);
-    let mut at = slot.region().start + IN_PLACE;
-    let end = slot.region().start + header.length();
-    let mut buffer = Buffer([0; HEADER]);
-    while at < end {
-        let length = usize::try_from(end - at).map_or(HEADER, |left| left.min(HEADER));
-        let piece = buffer.0.get_mut(..length)?;
-        flash.read(at, piece).ok()?;
-        verifier.update(piece);
-        at = at.saturating_add(crate::map::PAGE);
+    // Loops and one buffer: the bootloader has four kilobytes for all that it is.
+    let mut page = Page([0; HEADER]);
+    let [first, second] = &SELECTOR;
+    let first = selector_sector(flash, first, &mut page);
+    let second = selector_sector(flash, second, &mut page);
+    let selector = Selector::read(&first, &second);
+    let mut sequence = |slot| header(flash, slot, &mut page).map(|header| header.sequence);
+    let sequences = [sequence(Slot::A), sequence(Slot::B)];
+    for Candidate { slot, count } in &candidates(&selector, sequences) {
+        let Some(header) = header(flash, *slot, &mut page) else { continue };
+        if !is_whole(flash, *slot, &header, &mut page) {
+            continue;
+        }
+        if count.is_none_or(|address| use_up(flash, address)) {
+            return Some(Start { slot: *slot, header });
+        }
     }
-    verifier.is_whole().then_some(header)
+    None
+}
+
+/// The first bytes of a sector; if it cannot be read, some that are no record.
+fn selector_sector(flash: &mut impl NorFlash, sector: &Region, page: &mut Page) -> [u8; BYTES] {
+    let read = flash.read(sector.start, &mut page.0);
+    let bytes = page.0.first_chunk().filter(|_| read.is_ok());
+    bytes.copied().unwrap_or_default()
+}
+
+/// Reads the header of the image in `slot` to `page`.
+fn header(flash: &mut impl NorFlash, slot: Slot, page: &mut Page) -> Option<Header> {
+    flash.read(slot.region().start, &mut page.0).ok()?;
+    Header::decode(slot, &page.0).ok()
+}
+
+/// Whether the image whose header is in `page` is what its digest says.
+fn is_whole(flash: &mut impl NorFlash, slot: Slot, header: &Header, page: &mut Page) -> bool {
+    let mut verifier = Verifier::new(&page.0);
+    let mut at = slot.region().start + IN_PLACE;
+    let mut left = header.length().saturating_sub(IN_PLACE);
+    while left > 0 {
+        let length = left.min(PAGE);
+        let piece = usize::try_from(length).ok().and_then(|length| page.0.get_mut(..length));
+        let Some(piece) = piece else { return false };
+        if flash.read(at, piece).is_err() {
+            return false;
+        }
+        verifier.update(piece);
+        (at, left) = (at.saturating_add(length), left - length);
+    }
+    verifier.is_whole()
 }
 
 /// Programs a trial word, and looks whether it is blank no more.
 fn use_up(flash: &mut impl NorFlash, address: u32) -> bool {
-    let mut word = Buffer([0; 4]);
+    let mut word = Word([0; 4]);
     let programmed = flash.write(address, &word.0).is_ok();
     programmed && flash.read(address, &mut word.0).is_ok() && word.0 != [0xFF; 4]
 }

@@ -19,7 +19,7 @@ use crate::{paths, process, toolchain};
 pub(super) fn assemble_compiled(assembly: &Assembly, board: Board) -> Result<[PathBuf; 2]> {
     let files = [&assembly.program, &assembly.builtins];
     let texts = [shrunk(files[0], board)?, shrunk(files[1], board)?];
-    let veneers = if board == Board::Esp01 { rom::veneers() } else { String::new() };
+    let veneers = if board.has_mask_rom() { rom::veneers() } else { String::new() };
     let mut near: HashSet<&str> = asm::functions_in_flash(&veneers).into_keys().collect();
     near.extend(texts.iter().flat_map(|text| asm::functions_in_flash(text).into_keys()));
     // The name tells the boards apart, since builds for both share what the compiler wrote of its helpers.
@@ -39,7 +39,7 @@ fn shrunk(file: &Path, board: Board) -> Result<String> {
     let raw = fs::read_to_string(file)
         .with_context(|| format!("cannot read the compiler's output {}", file.display()))?;
     let mut correct = asm::repair(&raw).with_context(|| file.display().to_string())?;
-    if board == Board::Esp01 {
+    if board.has_mask_rom() {
         correct = rom::adapt(&correct);
     }
     Ok(shrink::shrink(&correct))

@@ -30,13 +30,24 @@ pub(crate) enum Board {
     Emulated,
     /// The chip, with Espressif's libraries.
     Esp01,
+    /// The chip, with nothing but its mask ROM.
+    Bootloader,
+    /// QEMU's board, in the place of the chip's mask ROM.
+    Rom,
 }
 
 impl Board {
+    /// Whether the code can call the chip's mask ROM.
+    fn has_mask_rom(self) -> bool {
+        matches!(self, Self::Esp01 | Self::Bootloader)
+    }
+
     fn name(self) -> &'static str {
         match self {
             Self::Emulated => "emulated",
             Self::Esp01 => "esp01",
+            Self::Bootloader => "bootloader",
+            Self::Rom => "rom",
         }
     }
 }
@@ -54,7 +65,7 @@ impl PanicStrategy {
     /// What ships is mute: with the messages of all panics, the node with the SDK passes its limit. What only tests
     /// run says what is wrong.
     fn of(package: &str) -> Self {
-        if package == "node" { Self::ImmediateAbort } else { Self::Abort }
+        if matches!(package, "node" | "boot") { Self::ImmediateAbort } else { Self::Abort }
     }
 }
 
@@ -221,10 +232,16 @@ pub(crate) fn sizes_without(order: &Build, function: &str) -> Result<Sizes> {
 fn link_objects(board: Board, objects: &Objects, elf: &Path) -> Result<()> {
     let all = [objects.handwritten.as_slice(), &objects.compiled].concat();
     match board {
-        Board::Emulated => link::link(&link::Link {
-            script: "emulated.ld",
+        Board::Emulated | Board::Rom => link::link(&link::Link {
+            script: if board == Board::Rom { "rom.ld" } else { "emulated.ld" },
             objects: &all,
             archives: link::Archives::Picolibc,
+            output: elf,
+        }),
+        Board::Bootloader => link::link(&link::Link {
+            script: "boot.ld",
+            objects: &all,
+            archives: link::Archives::Only(&[]),
             output: elf,
         }),
         Board::Esp01 => {
@@ -268,7 +285,7 @@ fn objects(order: &Build) -> Result<Objects> {
     let compiled = link::assemble_compiled(&assembly, order.board)?;
     let sources = [paths::firmware().join("rt"), paths::firmware().join(&order.package)];
     let mut handwritten = link::assemble_sources(&sources, &work)?;
-    if order.board == Board::Esp01 {
+    if order.board.has_mask_rom() {
         handwritten.push(link::assemble_veneers(&work)?);
     }
     Ok(Objects { compiled, handwritten, work, option: assembly.option, rung: assembly.rung })

@@ -2,6 +2,7 @@ use super::{
     DATA_RAM, HEADER, Header, HeaderError, INSTRUCTION_RAM, MAX_SEGMENTS, Segment, Verifier,
 };
 use crate::map::Slot;
+use sha2::{Digest as _, Sha256};
 
 fn header(slot: Slot) -> Header {
     let mut segments = [Segment::default(); MAX_SEGMENTS];
@@ -21,9 +22,7 @@ fn contents() -> [u8; 60] {
 
 fn is_whole(page: &[u8; HEADER], contents: &[u8]) -> bool {
     let mut verifier = Verifier::new(page);
-    let (first, second) = contents.split_at(contents.len() / 3);
-    verifier.update(first);
-    verifier.update(second);
+    verifier.update(contents);
     verifier.is_whole()
 }
 
@@ -91,4 +90,31 @@ fn an_image_may_fill_its_slot_and_no_more() {
     assert_eq!(header.length(), Slot::LENGTH);
     header.segments[0] = Segment { address: DATA_RAM.end - 4, length: 4 };
     assert_eq!(header.check(Slot::B), Err(HeaderError::Length));
+}
+
+// The padding falls into the last block, or into one more; images of each length that matters.
+#[test]
+fn the_digest_is_that_of_sha_256_for_each_rest_of_a_block() {
+    for length in (0..=192).step_by(4) {
+        let contents = &[0xA5; 192][..length];
+        let page = header(Slot::A).encode(contents);
+        assert!(is_whole(&page, contents), "{length}");
+        let mut blank = page;
+        blank[224..].fill(0);
+        let digest = Sha256::new().chain_update(blank).chain_update(contents).finalize();
+        assert_eq!(page[224..], digest[..], "{length}");
+        let mut pieces = Verifier::new(&page);
+        contents.chunks(64).for_each(|piece| pieces.update(piece));
+        assert!(pieces.is_whole(), "{length}");
+    }
+}
+
+#[test]
+fn bytes_behind_the_end_are_damage() {
+    let page = header(Slot::A).encode(&contents());
+    let mut verifier = Verifier::new(&page);
+    verifier.update(&contents());
+    assert!(verifier.clone().is_whole());
+    verifier.update(&[0; 64]);
+    assert!(!verifier.is_whole());
 }

@@ -40,6 +40,7 @@ const ADDRESS_HIGH: Register = register(0x44);
 
 const MODE_RECEIVE: u32 = 1;
 const MODE_TRANSMIT: u32 = 1 << 1;
+const MODE_PROMISCUOUS: u32 = 1 << 5;
 const MODE_RESET: u32 = 1 << 11;
 const MODE_PAD: u32 = 1 << 15;
 
@@ -136,6 +137,11 @@ impl Ethernet {
         INTERRUPT_MASK.write(INTERRUPT_RECEIVED | INTERRUPT_BUSY);
         MODE.write(MODE_PAD | MODE_RECEIVE | MODE_TRANSMIT);
         Self { next_receive: 0 }
+    }
+
+    /// From here on frames to all addresses are received.
+    pub fn hear_all(&mut self) {
+        MODE.write(MODE.read() | MODE_PROMISCUOUS);
     }
 
     /// Clears the card's interrupt. To be called before [`receive`](Self::receive): a frame that comes in

@@ -12,6 +12,8 @@ pub mod cycle_clock;
 pub mod random;
 
 #[cfg(target_arch = "xtensa")]
+pub mod cfi;
+#[cfg(target_arch = "xtensa")]
 pub mod cpu;
 #[cfg(target_arch = "xtensa")]
 pub mod eth;

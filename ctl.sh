@@ -102,13 +102,14 @@ quick() {
     run cargo fmt --all --check
     run cargo fmt --manifest-path firmware/Cargo.toml --all --check
     run cargo clippy --workspace --all-targets --quiet -- -D warnings
-    run cargo clippy --manifest-path firmware/Cargo.toml -p node -p difftest -p qemu -p sdk-sys -p boot --all-targets --quiet -- -D warnings
+    run cargo clippy --manifest-path firmware/Cargo.toml -p node -p difftest -p qemu -p sdk-emu -p sdk-sys -p sdk-test -p boot --all-targets --quiet -- -D warnings
     RUSTDOCFLAGS="-D warnings" run cargo doc --workspace --no-deps --quiet
     run cargo build --release --quiet
     host_tests
-    run cargo test --manifest-path firmware/Cargo.toml --package node --package qemu --lib --quiet
+    run cargo test --manifest-path firmware/Cargo.toml --package node --package qemu --package sdk-emu --lib --quiet
     run cargo xtask purity
     run cargo xtask sdk
+    run cargo xtask sdk-emu
     run cargo xtask difftest
     run cargo xtask rom
     run cargo xtask footprint --check

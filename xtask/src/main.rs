@@ -21,6 +21,7 @@ mod purity;
 mod python;
 mod rom;
 mod sdk;
+mod sdk_emu;
 mod soak;
 mod toolchain;
 
@@ -52,6 +53,7 @@ enum Command {
     Purity(purity::Purity),
     Rom(rom::Rom),
     Sdk(sdk::Sdk),
+    SdkEmu(sdk_emu::SdkEmu),
     Soak(soak::Soak),
 }
 
@@ -87,6 +89,7 @@ fn main() -> ExitCode {
         Command::Purity(command) => command.run(),
         Command::Rom(command) => command.run(),
         Command::Sdk(command) => command.run(),
+        Command::SdkEmu(command) => command.run(),
         Command::Soak(command) => command.run(),
     };
     match done {

@@ -55,7 +55,7 @@ impl Plug {
 }
 
 /// QEMU's end of a cable to the switch, named `id`.
-pub(super) fn dgram(id: &str, own: u16, switch: u16) -> String {
+pub(crate) fn dgram(id: &str, own: u16, switch: u16) -> String {
     let end = |which, port| format!("{which}.type=inet,{which}.host=127.0.0.1,{which}.port={port}");
     format!("dgram,id={id},{},{}", end("local", own), end("remote", switch))
 }

@@ -125,7 +125,7 @@ fn assemble(source: &Path, object: &Path, flags: &[&str]) -> Result<()> {
 /// Archives, of which the members that are needed are linked.
 #[derive(Clone, Copy)]
 pub(crate) enum Archives<'a> {
-    /// Debian's `libgcc` and picolibc.
+    /// Debian's `libgcc` and picolibc: nothing is taken from the mask ROM.
     Picolibc,
     /// These and no others: the SDK brings a `libc` of its own, which leaves out what the mask ROM has.
     Only(&'a [PathBuf]),
@@ -152,6 +152,11 @@ pub(crate) fn link(link: &Link<'_>) -> Result<()> {
     let map = link.output.with_extension("map");
     let mut gcc = Command::new(toolchain::GCC);
     gcc.arg("-nostdlib").arg("-L").arg(&scripts).arg("-T").arg(scripts.join(link.script));
+    // For scripts that include `rom.ld`.
+    gcc.arg("-L").arg(scripts.join(match link.archives {
+        Archives::Picolibc => "no-rom",
+        Archives::Only(_) => "rom",
+    }));
     gcc.args(["-Wl,--gc-sections", "-Wl,-z,noexecstack", "-Wl,--no-warn-rwx-segments"]);
     // Else the linker makes short instructions long again, to align what is branched to.
     gcc.arg("-Wl,--size-opt");

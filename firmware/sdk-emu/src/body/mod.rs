@@ -1,0 +1,144 @@
+//! The running SDK: its start, in the order in which SDK 3.0.6 does things, and its main loop.
+
+mod app;
+mod clock;
+mod fault;
+mod flash;
+mod frames;
+mod local;
+mod memory;
+mod random;
+mod reset;
+mod scan;
+mod tasks;
+mod timers;
+mod wifi;
+
+use core::ptr;
+use core::sync::atomic::{AtomicBool, Ordering};
+
+use sdk_sys::user_interface as sdk;
+
+use qemu::boot_params::{BootParams, command_line};
+use qemu::{fpga, log_line};
+
+use crate::arguments::Arguments;
+use app::App;
+
+/// Checks that functions are what `sdk-sys` declares: an array of both needs one type.
+macro_rules! as_declared {
+    ($module:ident::{$($name:ident),* $(,)?}) => {
+        $(const _: () = { let _ = [$module::$name, $name]; };)*
+    };
+}
+use as_declared;
+
+/// How often the SDK has lwIP look at its clocks.
+const LWIP_US: u64 = 25_000;
+/// Where the stand-in for the mask ROM leaves the address of QEMU's boot parameters.
+const PARAMETERS: *const u32 = ptr::with_exposed_provenance(0x3FF4_0004);
+/// What QEMU has as the board's ROM, which is where it puts them.
+const BOARD_ROM: core::ops::Range<u32> = 0x5000_0000..0x5400_0000;
+
+static RESTART: AtomicBool = AtomicBool::new(false);
+
+/// sdk.S comes here. `parameters` is what register a2 held when the firmware was entered.
+///
+/// # Safety
+/// To be called once, with the table of `link/app.S`.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn sdk_emu_main(table: *const App, parameters: u32) -> ! {
+    clock::start();
+    // SAFETY: the caller vouches for the table.
+    unsafe { app::enter(table) };
+    start(arguments(parameters));
+    clock::start_watchdog();
+    // SAFETY: the firmware's function.
+    unsafe { (app::app().user_init)() };
+    wifi::start();
+    run()
+}
+
+/// Everything before the firmware's own start. Not inlined, so that its locals leave the stack.
+#[inline(never)]
+fn start(line: &'static str) {
+    let arguments = match Arguments::parse(line) {
+        Ok(arguments) => arguments,
+        Err(error) => fault::stop(format_args!("{error}")),
+    };
+    if let Err(hz) = qemu::time::check_clock() {
+        fault::stop(format_args!("the machine runs at {hz} Hz; 40 MHz are expected"));
+    }
+    let resets = reset::begin();
+    random::start(arguments.seed, resets);
+    if resets == 0 {
+        reset::fill_with_noise();
+    }
+    // SAFETY: a struct of ours.
+    let reason = unsafe { (*sdk::system_get_rst_info()).reason };
+    log_line!("SDK start {resets} of machine {}, reset reason {reason}", arguments.id);
+    memory::start();
+    let app = app::app();
+    // SAFETY: the firmware's functions.
+    unsafe {
+        (app.user_pre_init)();
+        (app.lwip_init)();
+        (app.espconn_init)();
+    }
+    flash::check();
+    wifi::prepare(&arguments);
+}
+
+/// The machine's arguments: through the stand-in for the mask ROM, or by QEMU itself.
+fn arguments(parameters: u32) -> &'static str {
+    const FIRST: u32 = 0x7B0B;
+    // SAFETY: ordinary memory of the machine.
+    let left = unsafe { PARAMETERS.read_volatile() };
+    for address in [left, parameters] {
+        if !BOARD_ROM.contains(&address) || !address.is_multiple_of(4) {
+            continue;
+        }
+        let list: BootParams = ptr::with_exposed_provenance(address as usize);
+        // SAFETY: within that memory; QEMU's list begins with this tag.
+        unsafe {
+            if list.read() & 0xFFFF == FIRST {
+                return command_line(list);
+            }
+        }
+    }
+    ""
+}
+
+/// One thing at a time, the most urgent first; then asleep until there is something to do.
+fn run() -> ! {
+    let mut lwip_at = clock::now_us();
+    loop {
+        if RESTART.load(Ordering::Relaxed) {
+            reset::note(sdk::RstInfo { reason: sdk::REASON_SOFT_RESTART, ..reset::NONE });
+            fpga::reset();
+        }
+        clock::feed();
+        let now = clock::now_us();
+        if now >= lwip_at {
+            lwip_at = now + LWIP_US;
+            reset::note_age();
+            // SAFETY: the firmware's function.
+            unsafe { (app::app().sys_check_timeouts)() };
+        }
+        let timer = timers::run_one();
+        let frames = frames::run();
+        let event = wifi::run_one();
+        let task = tasks::run_one();
+        if !(timer || frames || event || task || RESTART.load(Ordering::Relaxed)) {
+            let timer_at = timers::next_in_us().map_or(lwip_at, |in_us| clock::now_us() + in_us);
+            clock::sleep_until(lwip_at.min(timer_at));
+        }
+    }
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn system_restart() {
+    RESTART.store(true, Ordering::Relaxed);
+}
+
+as_declared!(sdk::{system_restart});

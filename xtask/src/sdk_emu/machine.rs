@@ -1,0 +1,166 @@
+//! One machine with a flash file, the stand-in for the SDK, and somebody on the wire who sends frames back.
+
+use std::fs::{self, File};
+use std::net::{Ipv4Addr, UdpSocket};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+
+use super::is_failure;
+use crate::emu::child::Guarded;
+use crate::machine::QEMU;
+use crate::process;
+
+/// What QEMU's board has of flash, in bytes; the first megabyte is the chip's.
+const DRIVE: usize = 4 << 20;
+/// How often output and wire are looked at.
+const POLL: Duration = Duration::from_millis(20);
+/// Lines of QEMU's own messages that are shown when it fails.
+const SHOWN_LINES: usize = 5;
+const SEED: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
+
+/// The content of a flash file.
+pub(super) struct Flash(Vec<u8>);
+
+impl Flash {
+    /// Where the configuration's partition begins.
+    pub(super) const CONFIGURATION: usize = 0xF_3000;
+    /// Where the radio's parameters are.
+    const PHY_DATA: usize = 0xF_C000;
+
+    /// One that was never written to.
+    pub(super) fn blank() -> Self {
+        Self(vec![0xFF; DRIVE])
+    }
+
+    /// What is in a file.
+    pub(super) fn load(file: &Path) -> Result<Self> {
+        let bytes = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+        ensure!(bytes.len() == DRIVE, "{} is no flash file", file.display());
+        Ok(Self(bytes))
+    }
+
+    /// Writes a file.
+    pub(super) fn save(&self, file: &Path) -> Result<()> {
+        fs::write(file, &self.0).with_context(|| format!("cannot write {}", file.display()))
+    }
+
+    /// The beginning of the radio's parameters, which is what the stand-in looks at; or none.
+    pub(super) fn set_phy_data(&mut self, there: bool) {
+        self.put(Self::PHY_DATA, &[if there { 5 } else { 0xFF }]);
+    }
+
+    /// Changes bytes, as no flash does.
+    pub(super) fn put(&mut self, at: usize, bytes: &[u8]) {
+        self.0[at..at + bytes.len()].copy_from_slice(bytes);
+    }
+
+    /// Bytes.
+    pub(super) fn get(&self, at: usize, len: usize) -> &[u8] {
+        &self.0[at..at + len]
+    }
+}
+
+/// What a machine is made of.
+pub(super) struct Machine<'a> {
+    /// The stand-in for the SDK.
+    pub(super) stand_in: &'a Path,
+    /// The firmware.
+    pub(super) program: &'a Path,
+    /// The flash file, which the machine changes.
+    pub(super) flash: &'a Path,
+    /// The chip's number.
+    pub(super) id: u16,
+    /// The networks around it.
+    pub(super) air: &'a str,
+    /// Where its serial line is written to.
+    pub(super) log: PathBuf,
+}
+
+impl Machine<'_> {
+    /// Runs it until a line begins with `last`, or until it has failed more often than it `may_fail`, and returns what it
+    /// has said.
+    ///
+    /// # Errors
+    /// When QEMU does not start or ends by itself, or no such line comes within `patience`.
+    pub(super) fn run_to(&self, last: &str, may_fail: usize, patience: Duration) -> Result<String> {
+        let peer = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).context("cannot open a socket")?;
+        peer.set_read_timeout(Some(POLL)).context("cannot set a timeout")?;
+        let errors = self.log.with_extension("qemu.log");
+        let mut running = self.start(&peer, &errors)?;
+        let started = Instant::now();
+        loop {
+            let ended = running.ended()?;
+            echo(&peer)?;
+            let output = fs::read(&self.log)
+                .with_context(|| format!("cannot read {}", self.log.display()))?;
+            let output = String::from_utf8_lossy(&output).into_owned();
+            let failures: Vec<&str> = output.lines().filter(|line| is_failure(line)).collect();
+            let ends =
+                failures.len() > may_fail || output.lines().any(|line| line.starts_with(last));
+            if output.ends_with('\n') && ends {
+                return Ok(output);
+            }
+            let complaint = || process::tail_of(&errors, SHOWN_LINES);
+            if let Some(status) = ended {
+                bail!("QEMU has ended ({status}): {}", complaint());
+            }
+            ensure!(
+                started.elapsed() < patience,
+                "the machine came no further in {} s than line \"{}\" of {}; failures: {failures:?}\n{}",
+                patience.as_secs(),
+                output.lines().last().unwrap_or(""),
+                self.log.display(),
+                complaint()
+            );
+        }
+    }
+
+    fn start(&self, peer: &UdpSocket, errors: &Path) -> Result<Guarded> {
+        fs::write(&self.log, "").with_context(|| format!("cannot write {}", self.log.display()))?;
+        let error_file =
+            File::create(errors).with_context(|| format!("cannot write {}", errors.display()))?;
+        let port = |socket: &UdpSocket| {
+            socket.local_addr().map(|address| address.port()).context("a socket has no address")
+        };
+        let own = {
+            let free = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).context("cannot open a socket")?;
+            port(&free)?
+        };
+        let wire = crate::emu::machine::dgram("net", own, port(peer)?);
+        let mut arguments = format!("id={} seed={SEED}", self.id);
+        if !self.air.is_empty() {
+            arguments += &format!(" air={}", self.air);
+        }
+        Guarded::start("the emulated machine", QEMU, |qemu| {
+            qemu.args(["-M", "lx60-nommu", "-cpu", "lx106", "-m", "8M"]);
+            qemu.args(["-display", "none", "-monitor", "none", "-serial"]);
+            qemu.arg(format!("file:{}", self.log.display()));
+            qemu.arg("-kernel").arg(self.program);
+            qemu.arg("-device").arg(format!("loader,file={}", self.stand_in.display()));
+            qemu.arg("-drive").arg(format!("if=pflash,format=raw,file={}", self.flash.display()));
+            qemu.args(["-netdev", &wire, "-net", "nic,model=open_eth,netdev=net"]);
+            qemu.args(["-append", &arguments]);
+            qemu.stdin(Stdio::null()).stdout(Stdio::null()).stderr(error_file)
+        })
+    }
+}
+
+/// Sends the frames that have come back to their senders, with the addresses in each other's place.
+fn echo(peer: &UdpSocket) -> Result<()> {
+    let mut frame = [0; 2048];
+    // A frame, or the end of the wait: then the output is looked at.
+    match peer.recv_from(&mut frame) {
+        Ok((len, from)) if len >= 12 => {
+            let (to, sender) = frame[..12].split_at_mut(6);
+            to.swap_with_slice(sender);
+            peer.send_to(&frame[..len], from).context("cannot send a frame back")?;
+        }
+        // A machine that is gone, or nothing yet.
+        Ok(_) | Err(_) => thread::yield_now(),
+    }
+    Ok(())
+}

@@ -14,12 +14,15 @@ const TRANSMIT_EMPTY: u32 = 1 << 5;
 /// Writes to the serial line and waits while the line is busy.
 pub struct Uart;
 
+/// Writes a byte to the serial line, and waits while the line is busy.
+pub fn write_byte(byte: u8) {
+    while LINE_STATUS.read() & TRANSMIT_EMPTY == 0 {}
+    TRANSMIT.write(u32::from(byte));
+}
+
 impl fmt::Write for Uart {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        for byte in text.bytes() {
-            while LINE_STATUS.read() & TRANSMIT_EMPTY == 0 {}
-            TRANSMIT.write(u32::from(byte));
-        }
+        text.bytes().for_each(write_byte);
         Ok(())
     }
 }

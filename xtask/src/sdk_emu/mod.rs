@@ -50,7 +50,7 @@ struct Part {
     checks: usize,
 }
 
-const AIR: &str = "home:secret1234:6;down@12;up@18:11;attic::1:-80";
+const AIR: &str = "home:secret1234:6;down@16;up@22:11;attic::1:-80";
 
 const PARTS: [Part; 4] = [
     Part {
@@ -60,7 +60,7 @@ const PARTS: [Part; 4] = [
         phy_data: true,
         last: END,
         faults: &["FAULT soft watchdog at 0x4", "FAULT cause 15 epc 0x4"],
-        checks: 30,
+        checks: 31,
     },
     Part { name: "wifi", number: 2, air: AIR, phy_data: true, last: END, faults: &[], checks: 24 },
     Part {

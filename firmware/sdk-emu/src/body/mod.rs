@@ -9,6 +9,7 @@ mod local;
 mod memory;
 mod random;
 mod reset;
+mod rom;
 mod scan;
 mod tasks;
 mod timers;

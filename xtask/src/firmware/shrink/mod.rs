@@ -26,10 +26,10 @@ const ROUNDS: usize = 8;
 
 /// Applies the passes that look at one function, given as the lines between its `.type` and its `.size`.
 fn shorten_function(lines: Vec<String>, literals: &HashMap<&str, &str>) -> Vec<String> {
-    let mut lines = peephole::apply(lines);
+    let mut lines = peephole::apply(lines, literals);
     for _ in 0..ROUNDS {
         let Some(shorter) = rewrite::apply(&lines, literals) else { break };
-        lines = peephole::apply(shorter);
+        lines = peephole::apply(shorter, literals);
     }
     lines
 }

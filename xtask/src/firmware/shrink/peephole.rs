@@ -1,5 +1,8 @@
 //! Short runs of instructions with shorter ones that do the same.
 
+use std::collections::HashMap;
+
+use super::constants::literal_number;
 use super::instruction::{Instruction, Registers};
 use super::liveness::{label, live_after};
 
@@ -12,22 +15,22 @@ const ADDMI_STEP: i32 = 256;
 const ADDMI_MAX: i32 = 127 * ADDMI_STEP;
 
 /// Shortens a function, given as the lines between its `.type` and its `.size`.
-pub(super) fn apply(mut lines: Vec<String>) -> Vec<String> {
+pub(super) fn apply(mut lines: Vec<String>, literals: &HashMap<&str, &str>) -> Vec<String> {
     for _ in 0..ROUNDS {
-        let Some(shorter) = round(&lines) else { return lines };
+        let Some(shorter) = round(&lines, literals) else { return lines };
         lines = shorter;
     }
     lines
 }
 
 /// One pass over the function; none if there was nothing to do.
-fn round(lines: &[String]) -> Option<Vec<String>> {
+fn round(lines: &[String], literals: &HashMap<&str, &str>) -> Option<Vec<String>> {
     let live = live_after(lines);
     let mut out = Vec::with_capacity(lines.len());
     let mut at = 0;
     let mut changed = false;
     while at < lines.len() {
-        let window = Window { lines, live: &live, at };
+        let window = Window { lines, live: &live, literals, at };
         if let Some((used, replacement)) = window.shorter() {
             out.extend(replacement);
             at += used;
@@ -48,6 +51,7 @@ type Shorter = Option<(usize, Vec<String>)>;
 struct Window<'a> {
     lines: &'a [String],
     live: &'a [Registers],
+    literals: &'a HashMap<&'a str, &'a str>,
     at: usize,
 }
 
@@ -72,7 +76,7 @@ impl<'a> Window<'a> {
         self.useless(&first)
             .or_else(|| stop(&first))
             .or_else(|| self.stop_before_stop(&first))
-            .or_else(|| self.far_slot(&first))
+            .or_else(|| self.far_offset(&first))
             .or_else(|| self.bit_test(&first))
             .or_else(|| self.copy_of_result(&first))
             .or_else(|| copy_by_addition(&first))
@@ -98,22 +102,33 @@ impl<'a> Window<'a> {
         (is_stop(first) && next.is_some_and(|next| is_stop(&next))).then(|| (1, Vec::new()))
     }
 
-    /// `movi x, n; add x, a1, x; l8ui r, x, 0`: the offset is split between `addmi` and the access.
-    fn far_slot(&self, first: &Instruction<'_>) -> Shorter {
+    /// `movi x, n; add y, b, x; l8ui r, y, 0`: the offset is split between `addmi` and the access.
+    fn far_offset(&self, first: &Instruction<'_>) -> Shorter {
         let (add, access) = (self.instruction(1)?, self.instruction(2)?);
-        let x = first.operand(0);
-        let (offset, more) = (first.number(1)?, access.number(2)?);
-        let is_address = first.name == "movi" && add.name == "add" && add.operands == [x, "a1", x];
-        let is_access =
-            (access.is_load() || access.is_store()) && access.operand(1) == x && more == 0;
-        if !(is_address && is_access) {
+        let offset = match first.name {
+            "movi" => first.number(1)?,
+            "l32r" => literal_number(first, self.literals)?,
+            _ => return None,
+        };
+        let (x, y, value) = (first.operand(0), add.operand(0), access.operand(0));
+        let base = match (add.operand(1), add.operand(2)) {
+            (base, summand) | (summand, base) if summand == x && base != x => base,
+            _ => return None,
+        };
+        let is_access = (access.is_load() || access.is_store()) && access.operand(1) == y;
+        if add.name != "add" || y == "a1" || !is_access {
             return None;
         }
-        let is_overwritten = access.is_load() && access.operand(0) == x;
-        let is_read_as_value = access.is_store() && access.operand(0) == x;
-        if is_read_as_value || !(is_overwritten || self.is_dead_after(2, x)) {
+        // Neither the number nor the sum is there any more.
+        let is_free = |register| {
+            let is_overwritten = access.is_load() && value == register;
+            let is_stored = access.is_store() && value == register;
+            is_overwritten || !is_stored && self.is_dead_after(2, register)
+        };
+        if !is_free(x) || !is_free(y) {
             return None;
         }
+        let offset = offset.checked_add(access.number(2)?)?;
         let low = offset.rem_euclid(ADDMI_STEP);
         let high = offset - low;
         let width = match access.name {
@@ -124,9 +139,9 @@ impl<'a> Window<'a> {
         if !(ADDMI_STEP..=ADDMI_MAX).contains(&high) || low % width != 0 {
             return None;
         }
-        let base = format!("\taddmi\t{x}, a1, {high}");
-        let access = format!("\t{}\t{}, {x}, {low}", access.name, access.operand(0));
-        Some((3, vec![base, access]))
+        let sum = format!("\taddmi\t{y}, {base}, {high}");
+        let access = format!("\t{}\t{value}, {y}, {low}", access.name);
+        Some((3, vec![sum, access]))
     }
 
     /// `extui x, s, 3, 1; beqz x, there`, and nobody needs `x`: the branch can look at the bit, or bits, itself.
@@ -234,7 +249,12 @@ pub(super) fn opposite(name: &str) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    use super::apply;
+    use std::collections::HashMap;
+
+    /// What becomes of the lines of a function.
+    fn apply(lines: Vec<String>) -> Vec<String> {
+        super::apply(lines, &HashMap::from([(".LCPI0_0", "2234"), (".LCPI0_1", "table")]))
+    }
 
     /// What becomes of `code`, followed by a return that reads a2 to a5.
     fn shortened(code: &[&str]) -> Vec<String> {
@@ -270,6 +290,19 @@ mod tests {
         is_unchanged(&["movi\ta8, 290", "add\ta8, a1, a8", "l32i\ta2, a8, 0"]);
         is_unchanged(&["movi\ta8, 290", "add\ta8, a1, a8", "s8i\ta8, a8, 0"]);
         is_unchanged(&["movi\ta8, 290", "add\ta8, a1, a8", "l8ui\ta2, a8, 0", "s8i\ta2, a8, 1"]);
+    }
+
+    #[test]
+    fn a_far_field_is_reached_with_a_split_offset() {
+        let far = ["l32r\ta8, .LCPI0_0", "add\ta9, a3, a8", "l8ui\ta2, a9, 1"];
+        assert_eq!(shortened(&far), ["addmi\ta9, a3, 2048", "l8ui\ta2, a9, 187"]);
+        let store = ["movi\ta8, 1000", "add\ta8, a8, a3", "s32i\ta2, a8, 0"];
+        assert_eq!(shortened(&store), ["addmi\ta8, a3, 768", "s32i\ta2, a8, 232"]);
+        // The number, the sum, or an address that is no number.
+        is_unchanged(&["movi\ta8, 1000", "add\ta9, a3, a8", "s32i\ta8, a9, 0"]);
+        is_unchanged(&["movi\ta8, 1000", "add\ta9, a3, a8", "s32i\ta9, a9, 0"]);
+        is_unchanged(&["movi\ta8, 1000", "add\ta2, a3, a8", "l32i\ta4, a2, 0"]);
+        is_unchanged(&["l32r\ta8, .LCPI0_1", "add\ta9, a3, a8", "l8ui\ta2, a9, 1"]);
     }
 
     #[test]

@@ -10,7 +10,7 @@ usage() {
 Usage: ./ctl.sh COMMAND
 
   setup              install what building and testing need, and say what and why
-  build              build the firmware, and link it for the ESP-01
+  build              build what an ESP-01 is flashed with; --slot a|b|both, --release, --json
   flash [PORT]       write a board over its serial line; --claim makes it yours (flash --help)
   monitor [PORT]     show what a board prints, until Ctrl-C
   test               run all tests of the quick gate (under 20 minutes on 2 cores)
@@ -186,8 +186,8 @@ case "${1-help}" in
     setup) setup ;;
     build)
         setup
-        run cargo xtask firmware build --board emulated
-        run cargo xtask firmware build --board esp01
+        shift
+        run cargo xtask image "$@"
         ;;
     test) shift; test_command "$@" ;;
     # What building needs is not needed here; what is missing is said.

@@ -48,6 +48,7 @@ enum Command {
     Flash(flash::Flash),
     FlashCheck(flash::check::FlashCheck),
     Footprint(footprint::Footprint),
+    Image(image::build::Image),
     Monitor(monitor::Monitor),
     Portal(portal::Portal),
     Purity(purity::Purity),
@@ -64,6 +65,7 @@ fn main() -> ExitCode {
             Ok(code) => return code,
             Err(error) => Err(error),
         },
+        Command::Image(command) => command.run(),
         Command::Monitor(command) => match command.run() {
             Ok(code) => return code,
             Err(error) => Err(error),

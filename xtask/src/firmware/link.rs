@@ -139,6 +139,8 @@ pub(crate) struct Link<'a> {
     pub(crate) objects: &'a [PathBuf],
     /// Where missing symbols are looked up.
     pub(crate) archives: Archives<'a>,
+    /// Symbols that the script asks for.
+    pub(crate) defines: &'a [(&'a str, u32)],
     /// Where the ELF file goes; the map file gets the extension `map` beside it.
     pub(crate) output: &'a Path,
 }
@@ -162,6 +164,7 @@ pub(crate) fn link(link: &Link<'_>) -> Result<()> {
     gcc.arg("-Wl,--size-opt");
     gcc.arg("-Wl,--orphan-handling=warn");
     gcc.arg(format!("-Wl,-Map={}", map.display()));
+    gcc.args(link.defines.iter().map(|(name, value)| format!("-Wl,--defsym,{name}={value:#x}")));
     gcc.args(link.objects).arg("-Wl,--start-group");
     match link.archives {
         Archives::Picolibc => gcc.args(["-lgcc", "-lc"]),

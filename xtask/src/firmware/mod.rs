@@ -18,6 +18,8 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand, ValueEnum};
+use spore_boot::image::IN_PLACE;
+use spore_boot::map::Slot;
 
 use crate::{paths, sdk};
 pub(crate) use compile::LADDER;
@@ -208,11 +210,26 @@ pub(crate) fn build(order: &Build) -> Result<Image> {
     let _lock = lock()?;
     let objects = objects(order)?;
     let elf = objects.work.join(format!("{}-{}.elf", order.package, order.board.name()));
-    link_objects(order.board, &objects, &elf)?;
+    link_objects(order.board, Slot::A, &objects, &elf)?;
     let image = Image { sizes: Sizes::of(&elf)?, option: objects.option, elf };
     println!("  {}", image.sizes);
     println!("  {} in {:.1} s", image.elf.display(), started.elapsed().as_secs_f32());
     Ok(image)
+}
+
+/// Links the node for the ESP-01 once for each of `slots`, and says what it takes.
+///
+/// # Errors
+/// As [`build`].
+pub(crate) fn build_slots(order: &Build, slots: &[Slot]) -> Result<Vec<(Slot, Image)>> {
+    let _lock = lock()?;
+    let objects = objects(order)?;
+    let images = slots.iter().map(|slot| {
+        let elf = objects.work.join(format!("{}-slot-{slot:?}.elf", order.package).to_lowercase());
+        link_objects(order.board, *slot, &objects, &elf)?;
+        Ok((*slot, Image { sizes: Sizes::of(&elf)?, option: objects.option, elf }))
+    });
+    images.collect()
 }
 
 /// What the image of `order` would take without the function of this name (as Rust writes it, with its module), and
@@ -225,23 +242,25 @@ pub(crate) fn sizes_without(order: &Build, function: &str) -> Result<Sizes> {
     let mut objects = objects(order)?;
     objects.compiled[0] = link::assemble_without(&objects.compiled[0], function)?;
     let elf = objects.work.join(format!("{}-{}.without.elf", order.package, order.board.name()));
-    link_objects(order.board, &objects, &elf)?;
+    link_objects(order.board, Slot::A, &objects, &elf)?;
     Sizes::of(&elf)
 }
 
-fn link_objects(board: Board, objects: &Objects, elf: &Path) -> Result<()> {
+fn link_objects(board: Board, slot: Slot, objects: &Objects, elf: &Path) -> Result<()> {
     let all = [objects.handwritten.as_slice(), &objects.compiled].concat();
     match board {
         Board::Emulated | Board::Rom => link::link(&link::Link {
             script: if board == Board::Rom { "rom.ld" } else { "emulated.ld" },
             objects: &all,
             archives: link::Archives::Picolibc,
+            defines: &[],
             output: elf,
         }),
         Board::Bootloader => link::link(&link::Link {
             script: "boot.ld",
             objects: &all,
             archives: link::Archives::Only(&[]),
+            defines: &[],
             output: elf,
         }),
         Board::Esp01 => {
@@ -250,6 +269,7 @@ fn link_objects(board: Board, objects: &Objects, elf: &Path) -> Result<()> {
                 script: "esp01.ld",
                 objects: &all,
                 archives: link::Archives::Only(&sdk::archives()?),
+                defines: &[("slot_start", slot.window() + IN_PLACE)],
                 output: elf,
             })
         }

@@ -1,0 +1,155 @@
+//! `cargo xtask image`: what is flashed, as files, and what is in them.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use clap::{Args, ValueEnum};
+use serde_json::json;
+use spore_boot::map::Slot;
+
+use super::slot::{Label, relocations};
+use super::{Program, owners, slot};
+use crate::firmware::{self, Build};
+use crate::{paths, process, rom, sdk};
+
+/// The board that images are for; its file is in `boards/`.
+const BOARD: &str = "esp-01";
+
+/// Build what an ESP-01 is flashed with: bootloader, and an image for each slot, with ELF and map files.
+#[derive(Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Image {
+    /// The slots to link for.
+    #[arg(long, value_enum, default_value = "both")]
+    slot: Slots,
+    /// For others: the tree must be committed, and the version is that of Cargo.toml, without a mark.
+    #[arg(long)]
+    release: bool,
+    /// Print JSON; the progress goes to stderr.
+    #[arg(long)]
+    json: bool,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  ./ctl.sh build                    both slots
+  ./ctl.sh build --slot a --json    what `./ctl.sh flash` writes, and its sizes for a program
+
+Exit codes: 0 built and within its limits, 1 not, 2 wrong usage.";
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Slots {
+    A,
+    B,
+    Both,
+}
+
+impl Image {
+    /// Builds the files.
+    ///
+    /// # Errors
+    /// When something does not build, passes a limit, or the two slots' images differ in more than addresses.
+    pub(crate) fn run(self) -> Result<()> {
+        let slots = match self.slot {
+            Slots::A => vec![Slot::A],
+            Slots::B => vec![Slot::B],
+            Slots::Both => Slot::BOTH.to_vec(),
+        };
+        let (sequence, version) = version(self.release)?;
+        let label = Label { sequence, board: BOARD, version: &version };
+        let folder = paths::firmware_target().join("esp01");
+        fs::create_dir_all(&folder)
+            .with_context(|| format!("cannot create {}", folder.display()))?;
+        eprintln!("{}", sdk::LICENCE);
+        let (bootloader, elf) = rom::bootloader(false)?;
+        write(&folder, "bootloader.bin", &bootloader)?;
+        copy(&elf, &folder, "bootloader")?;
+        let mut made = Vec::new();
+        let mut owners = Vec::new();
+        for (slot, image) in firmware::build_slots(&Build::esp01(), &slots)? {
+            let name = format!("slot-{slot:?}").to_lowercase();
+            let bytes = slot::image(&Program::read(&image.elf)?, slot, &label)?;
+            write(&folder, &format!("{name}.bin"), &bytes)?;
+            copy(&image.elf, &folder, &name)?;
+            owners = owners::of(&folder.join(format!("{name}.map")))?;
+            made.push((name, bytes, image.sizes));
+        }
+        let moved = match &made[..] {
+            [(_, a, _), (_, b, _)] => Some(relocations(a, b)?.len()),
+            _ => None,
+        };
+        if self.json {
+            let images: Vec<_> = made
+                .iter()
+                .map(|(name, bytes, sizes)| json!({ "name": name, "bytes": bytes.len(), "iram": sizes.iram, "statics": sizes.statics() }))
+                .collect();
+            let owners: Vec<_> = owners
+                .iter()
+                .map(|owner| json!({ "owner": owner.name, "flash": owner.flash, "iram": owner.iram, "dram": owner.dram }))
+                .collect();
+            println!(
+                "{}",
+                json!({ "folder": folder, "version": version, "sequence": sequence, "bootloader": bootloader.len(), "images": images, "words_that_differ": moved, "owners": owners })
+            );
+            return Ok(());
+        }
+        println!("{version}, sequence number {sequence}, in {}", folder.display());
+        println!("  bootloader  {:>7} bytes of 4096", bootloader.len());
+        for (name, bytes, sizes) in &made {
+            println!("  {name}      {:>7} bytes of {}; {sizes}", bytes.len(), Slot::LENGTH);
+        }
+        if let Some(moved) = moved {
+            println!("  the slots differ in {moved} words, all of them addresses");
+        }
+        println!("  {:<22} {:>8} {:>8} {:>8}", "owner", "flash", "IRAM", "DRAM");
+        for owner in &owners {
+            println!("  {:<22} {:>8} {:>8} {:>8}", owner.name, owner.flash, owner.iram, owner.dram);
+        }
+        Ok(())
+    }
+}
+
+/// Sequence number and version: the number of commits, which rises, and the commit.
+fn version(release: bool) -> Result<(u32, String)> {
+    let git = |arguments: &[&str]| {
+        process::run(Command::new("git").arg("-C").arg(paths::repository()).args(arguments))
+            .map(|said| said.trim().to_owned())
+    };
+    let count = git(&["rev-list", "--count", "HEAD"])
+        .context("the image's number is that of the commits")?;
+    let sequence = count.parse().context("git does not tell the number of commits")?;
+    let version = env!("CARGO_PKG_VERSION");
+    if release {
+        let changes = git(&["status", "--porcelain"])?;
+        ensure!(
+            changes.is_empty(),
+            "--release wants a tree without changes; git status shows:\n{changes}"
+        );
+        ensure!(
+            git(&["rev-parse", "--is-shallow-repository"])? == "false",
+            "--release wants the whole history"
+        );
+        return Ok((sequence, version.to_owned()));
+    }
+    Ok((sequence, format!("{version}-{}", git(&["rev-parse", "--short=8", "HEAD"])?)))
+}
+
+fn write(folder: &Path, name: &str, bytes: &[u8]) -> Result<()> {
+    // What is half written must not look like an image.
+    let (part, file) = (folder.join(format!("{name}.part")), folder.join(name));
+    fs::write(&part, bytes)
+        .and_then(|()| fs::rename(&part, &file))
+        .with_context(|| format!("cannot write {}", file.display()))
+}
+
+/// Copies ELF and map.
+fn copy(elf: &Path, folder: &Path, name: &str) -> Result<()> {
+    let files: [(PathBuf, &str); 2] = [(elf.to_owned(), "elf"), (elf.with_extension("map"), "map")];
+    for (from, extension) in files {
+        let to = folder.join(name).with_extension(extension);
+        fs::copy(&from, &to).with_context(|| format!("cannot write {}", to.display()))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,121 @@
+//! Whose the bytes of an image are, by the linker's map.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+
+/// Bytes by owner.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Owner {
+    pub(crate) name: &'static str,
+    /// Code and constants that stay in flash.
+    pub(crate) flash: u64,
+    /// Instruction RAM.
+    pub(crate) iram: u64,
+    /// Data RAM.
+    pub(crate) dram: u64,
+}
+
+/// The owners in a map file, largest in flash first.
+///
+/// # Errors
+/// When it cannot be read, or has nothing in it: then its shape has changed.
+pub(crate) fn of(map: &Path) -> Result<Vec<Owner>> {
+    let text = fs::read_to_string(map).with_context(|| format!("cannot read {}", map.display()))?;
+    let owners = parse(&text);
+    ensure!(!owners.is_empty(), "{} has a shape that xtask does not know", map.display());
+    Ok(owners)
+}
+
+fn parse(text: &str) -> Vec<Owner> {
+    let mut sums: BTreeMap<&'static str, [u64; 3]> = BTreeMap::new();
+    // What was thrown away is listed first, at the address 0.
+    let text = text.split_once("Linker script and memory map").map_or("", |(_, after)| after);
+    let mut section = "";
+    for line in text.lines() {
+        let mut words: Vec<&str> = line.split_whitespace().collect();
+        if line.starts_with(" .") {
+            section = words.remove(0);
+        } else if !line.starts_with("                0x") {
+            continue;
+        }
+        // A long name has its figures on the next line.
+        let [address, size, file, ..] = words[..] else { continue };
+        let number = |text: &str| u64::from_str_radix(text.strip_prefix("0x")?, 16).ok();
+        let (Some(address), Some(size)) = (number(address), number(size)) else { continue };
+        let Some(kind) = memory(address) else { continue };
+        sums.entry(owner(section, file)).or_default()[kind] += size;
+    }
+    let mut owners: Vec<Owner> = sums
+        .into_iter()
+        .map(|(name, [flash, iram, dram])| Owner { name, flash, iram, dram })
+        .collect();
+    owners.sort_by_key(|owner| std::cmp::Reverse((owner.flash, owner.dram)));
+    owners
+}
+
+/// 0 flash, 1 instruction RAM, 2 data RAM.
+fn memory(address: u64) -> Option<usize> {
+    match address {
+        0x4020_0000..0x4030_0000 => Some(0),
+        0x4010_0000..0x4010_8000 => Some(1),
+        0x3FFE_8000..0x3FFF_C000 => Some(2),
+        _ => None,
+    }
+}
+
+/// Who a section of a file belongs to: the SDK by its archives, Rust by the crate that its symbol names.
+fn owner(section: &str, file: &str) -> &'static str {
+    if file.contains(".a(") {
+        return "SDK";
+    }
+    let Some(start) = section.find("_R").or_else(|| section.find("_ZN")) else {
+        return if section.contains("rodata") {
+            "constants without name"
+        } else {
+            "assembler, helpers"
+        };
+    };
+    let name = format!("{:#}", rustc_demangle::demangle(&section[start..]));
+    // `<a::B as c::D>::e` belongs to `a`.
+    let name = name.trim_start_matches(['<', '&', '*', '[', '(']);
+    let end = name.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(name.len());
+    match &name[..end] {
+        "spore_core" => "engine",
+        "spore_node" => "shell",
+        "node" => "firmware",
+        "spore_examples" => "sprockets",
+        "smoltcp" | "embassy_net" | "edge_nal_embassy" => "IP stack",
+        "curve25519_dalek" | "ed25519_dalek" | "sha2" | "chacha20" | "poly1305"
+        | "chacha20poly1305" => "cryptography",
+        "core" | "compiler_builtins" => "Rust's library",
+        _ => "other crates",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Owner, parse};
+
+    #[test]
+    fn bytes_are_counted_for_their_owners_and_what_was_thrown_away_is_not() {
+        let map = "\
+ .text._RNvCs1_10spore_core1x
+                0x40200000     0x9999 /x/node.o
+Linker script and memory map
+ .text._RNvNtCs1_10spore_core1a1f
+                0x40203100       0x10 /x/node.o
+ .text._RNvCs1_7smoltcp1g
+                0x40203110        0x8 /x/node.o
+ .irom0.text    0x40203120       0x20 /sdk/libs/libmain.a(app.o)
+ .text          0x40100000        0x4 /sdk/libs/libpp.a(pp.o)
+ .bss           0x3ffe8000       0x40 /sdk/libs/libpp.a(pp.o)
+";
+        let owner = |name, flash, iram, dram| Owner { name, flash, iram, dram };
+        let expected =
+            [owner("SDK", 0x20, 4, 0x40), owner("engine", 0x10, 0, 0), owner("IP stack", 8, 0, 0)];
+        assert_eq!(parse(map), expected);
+    }
+}

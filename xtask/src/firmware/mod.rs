@@ -250,7 +250,7 @@ fn link_objects(board: Board, slot: Slot, objects: &Objects, elf: &Path) -> Resu
     let all = [objects.handwritten.as_slice(), &objects.compiled].concat();
     match board {
         Board::Emulated | Board::Rom => link::link(&link::Link {
-            script: if board == Board::Rom { "rom.ld" } else { "emulated.ld" },
+            script: if board == Board::Rom { "rom-emu.ld" } else { "emulated.ld" },
             objects: &all,
             archives: link::Archives::Picolibc,
             defines: &[],

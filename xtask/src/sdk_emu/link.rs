@@ -7,6 +7,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 use object::{Object as _, ObjectSymbol as _};
 
+use spore_boot::image::IN_PLACE;
+use spore_boot::map::Slot;
+
 use crate::firmware::link::{Archives, Link, assemble_sources, link};
 use crate::firmware::{self, Build};
 use crate::paths;
@@ -37,6 +40,7 @@ impl StandIn {
             script: "sdk-emu.ld",
             objects: &[objects.handwritten.as_slice(), &objects.compiled].concat(),
             archives: Archives::Picolibc,
+            defines: &[],
             output: &elf,
         })?;
         let symbols = objects.work.join("symbols.ld");
@@ -64,6 +68,7 @@ impl StandIn {
             script: "esp01.ld",
             objects: &all.concat(),
             archives: Archives::Picolibc,
+            defines: &[("slot_start", Slot::A.window() + IN_PLACE)],
             output: &elf,
         })?;
         Ok(elf)

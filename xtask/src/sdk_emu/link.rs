@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use object::{Object as _, ObjectSymbol as _};
-
 use spore_boot::image::IN_PLACE;
 use spore_boot::map::Slot;
 

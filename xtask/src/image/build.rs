@@ -27,7 +27,7 @@ pub(crate) struct Image {
     /// For others: the tree must be committed, and the version is that of Cargo.toml, without a mark.
     #[arg(long)]
     release: bool,
-    /// Print JSON; the progress goes to stderr.
+    /// Print the sizes as JSON: the one line that begins with a brace, after the progress.
     #[arg(long)]
     json: bool,
 }

@@ -7,7 +7,7 @@ use std::process::{Command, Output};
 use anyhow::{Context, Result, bail, ensure};
 
 use super::memory::Memory;
-use super::{Board, Build, PanicStrategy};
+use super::{Build, PanicStrategy, SDK};
 use crate::{paths, process, toolchain};
 
 /// What LLVM 22 says when its register scavenger gives up. A change of its options gets the module through.
@@ -236,7 +236,7 @@ fn cargo_rustc(build: &Build, rungs: Rungs, files: &Assembly) -> Result<Command>
     command.args(common_arguments(build));
     command.arg(format!("-Zbuild-std={std}")).arg("-Zprofile-rustflags");
     command.arg("--config").arg(builtins_flags(build, rungs, files));
-    if build.board == Board::Esp01 {
+    if build.features.iter().any(|feature| feature == SDK) {
         // What the image of QEMU's board has of its own.
         command.arg("--no-default-features");
     }

@@ -8,7 +8,7 @@ mod esptool;
 mod parts;
 mod phy;
 pub(crate) mod port;
-mod settings;
+pub(crate) mod settings;
 
 use std::ffi::OsString;
 use std::fs::{self, OpenOptions};

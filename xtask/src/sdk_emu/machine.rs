@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, UdpSocket};
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -64,6 +64,18 @@ impl Flash {
     }
 }
 
+/// What a machine's network card leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wire {
+    /// Somebody who sends frames back.
+    Echo,
+    /// QEMU's user networking, with a DHCP server. This port of the loopback interface leads to the machine's port 80.
+    Api {
+        /// A TCP port that nobody has.
+        port: u16,
+    },
+}
+
 /// What a machine is made of.
 pub(super) struct Machine<'a> {
     /// The stand-in for the SDK.
@@ -76,6 +88,8 @@ pub(super) struct Machine<'a> {
     pub(super) id: u16,
     /// The networks around it.
     pub(super) air: &'a str,
+    /// What its network card leads to.
+    pub(super) wire: Wire,
     /// Where its serial line is written to.
     pub(super) log: PathBuf,
 }
@@ -90,7 +104,7 @@ impl Machine<'_> {
         let peer = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).context("cannot open a socket")?;
         peer.set_read_timeout(Some(POLL)).context("cannot set a timeout")?;
         let errors = self.log.with_extension("qemu.log");
-        let mut running = self.start(&peer, &errors)?;
+        let mut running = self.start_with_peer(&peer, &errors)?;
         let started = Instant::now();
         loop {
             let ended = running.ended()?;
@@ -119,10 +133,19 @@ impl Machine<'_> {
         }
     }
 
-    fn start(&self, peer: &UdpSocket, errors: &Path) -> Result<Guarded> {
-        fs::write(&self.log, "").with_context(|| format!("cannot write {}", self.log.display()))?;
-        let error_file =
-            File::create(errors).with_context(|| format!("cannot write {}", errors.display()))?;
+    /// Runs it on [`Wire::Api`], until what this returns is dropped.
+    ///
+    /// # Errors
+    /// When QEMU does not start.
+    pub(super) fn run(&self) -> Result<Guarded> {
+        let Wire::Api { port } = self.wire else {
+            bail!("this machine wants somebody on its wire")
+        };
+        let card = format!("user,restrict=on,model=open_eth,hostfwd=tcp:127.0.0.1:{port}-:80");
+        self.start(&self.log.with_extension("qemu.log"), |qemu| qemu.args(["-nic", &card]))
+    }
+
+    fn start_with_peer(&self, peer: &UdpSocket, errors: &Path) -> Result<Guarded> {
         let port = |socket: &UdpSocket| {
             socket.local_addr().map(|address| address.port()).context("a socket has no address")
         };
@@ -131,6 +154,18 @@ impl Machine<'_> {
             port(&free)?
         };
         let wire = crate::emu::machine::dgram("net", own, port(peer)?);
+        let card = "nic,model=open_eth,netdev=net";
+        self.start(errors, |qemu| qemu.args(["-netdev", &wire, "-net", card]))
+    }
+
+    fn start(
+        &self,
+        errors: &Path,
+        network: impl FnOnce(&mut Command) -> &mut Command,
+    ) -> Result<Guarded> {
+        fs::write(&self.log, "").with_context(|| format!("cannot write {}", self.log.display()))?;
+        let error_file =
+            File::create(errors).with_context(|| format!("cannot write {}", errors.display()))?;
         let mut arguments = format!("id={} seed={SEED}", self.id);
         if !self.air.is_empty() {
             arguments += &format!(" air={}", self.air);
@@ -142,7 +177,7 @@ impl Machine<'_> {
             qemu.arg("-kernel").arg(self.program);
             qemu.arg("-device").arg(format!("loader,file={}", self.stand_in.display()));
             qemu.arg("-drive").arg(format!("if=pflash,format=raw,file={}", self.flash.display()));
-            qemu.args(["-netdev", &wire, "-net", "nic,model=open_eth,netdev=net"]);
+            network(qemu);
             qemu.args(["-append", &arguments]);
             qemu.stdin(Stdio::null()).stdout(Stdio::null()).stderr(error_file)
         })

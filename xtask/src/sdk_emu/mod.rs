@@ -1,10 +1,11 @@
 //! `cargo xtask sdk-emu`: the stand-in for Espressif's SDK, held to what the SDK's C interface promises.
 //!
 //! A test program of ours (`firmware/sdk-test`) is linked with the stand-in as a node would be, and run in QEMU with a
-//! flash file. Nothing of Espressif's is needed.
+//! flash file. Then the node's code for the SDK is run so. Nothing of Espressif's is needed.
 
 mod link;
 mod machine;
+mod node;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,7 +17,7 @@ use clap::Args;
 use crate::firmware::Build;
 use crate::paths;
 pub(crate) use link::StandIn;
-use machine::{Flash, Machine};
+use machine::{Flash, Machine, Wire};
 
 /// The program that calls the stand-in.
 const TEST: &str = "sdk-test";
@@ -31,6 +32,9 @@ pub(crate) struct SdkEmu {
     /// Fail if firmware/Cargo.lock would change.
     #[arg(long)]
     locked: bool,
+    /// The program `spore`, which makes the node's settings [default: it is built].
+    #[arg(long)]
+    spore: Option<PathBuf>,
 }
 
 /// One machine, and how it must end.
@@ -109,6 +113,7 @@ impl SdkEmu {
                 flash: &file,
                 id: 258,
                 air: part.air,
+                wire: Wire::Echo,
                 log: file.with_extension("log"),
             };
             let output = machine.run_to(part.last, part.faults.len(), PATIENCE)?;
@@ -121,10 +126,12 @@ impl SdkEmu {
             }
         }
         arguments_are_read(&stand_in, &elf, folder.join("arguments.flash"))?;
+        checks += node::check(&stand_in, &folder, self.locked, self.spore)
+            .context("the node on the stand-in")?;
         println!(
             "sdk-emu: {} checks in {} machines hold ({:.0} s)",
             checks + 1,
-            PARTS.len() + 1,
+            PARTS.len() + 4,
             started.elapsed().as_secs_f32()
         );
         Ok(())
@@ -177,6 +184,7 @@ fn arguments_are_read(stand_in: &StandIn, program: &Path, file: PathBuf) -> Resu
         flash: &file,
         id: 1,
         air: "home:short:6",
+        wire: Wire::Echo,
         log: file.with_extension("log"),
     };
     let output = machine.run_to("BOOT ERROR", 0, PATIENCE)?;

@@ -225,6 +225,7 @@ unsafe extern "C" fn handle(event: *mut SystemEvent) {
             let reason = unsafe { event.event_info.disconnected.reason };
             // That is what an attempt before this one has ended with, at our own wish.
             if reason != REASON_ASSOC_LEAVE {
+                log_line!("WIFI disconnected, reason {reason}");
                 leave();
                 tell(RadioEvent::Disconnected(why(reason, station.joined)));
             }

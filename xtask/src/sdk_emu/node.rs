@@ -1,0 +1,165 @@
+//! The node itself on the stand-in for the SDK: the board code of the ESP-01, in the network of an access point that goes
+//! away and comes back on another channel.
+//!
+//! QEMU's user networking stands behind the access point: its DHCP server gives the address, and a port of this machine
+//! leads to the node's API.
+
+use std::ffi::OsString;
+use std::fs;
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+
+use super::is_failure;
+use super::link::StandIn;
+use super::machine::{Flash, Machine, Wire};
+use crate::e2e::api::Api;
+use crate::firmware::Build;
+use crate::flash::settings;
+
+const NETWORK: &str = "home";
+const PASSWORD: &str = "secret1234";
+/// The network is away for longer than the radio takes to miss it.
+const AIR: &str = "home:secret1234:6;down@25;up@35:11";
+/// The same with another password, so that the node must not get in.
+const OTHER_AIR: &str = "home:another-one:6";
+/// What QEMU's DHCP server gives to the first who asks.
+const ADDRESS: &str = "10.0.2.15";
+const CONNECTED: &str = "NODE network/connected";
+const DISCONNECTED: &str = "NODE network/disconnected";
+const REFUSED: &str = "WIFI disconnected, reason ";
+const PATIENCE: Duration = Duration::from_secs(60);
+const POLL: Duration = Duration::from_millis(100);
+
+/// Boots the node three times on one flash file. Returns how many checks have passed.
+///
+/// # Errors
+/// When something does not build, or the node does not do what it must.
+pub(super) fn check(
+    stand_in: &StandIn,
+    folder: &Path,
+    locked: bool,
+    spore: Option<PathBuf>,
+) -> Result<usize> {
+    let program = stand_in.link(&Build { locked, ..Build::on_stand_in() })?;
+    let flash = folder.join("node.flash");
+    memory(folder, spore)?.save(&flash)?;
+    let port = free_port()?;
+    let start = |air, name: &str| {
+        let log = folder.join(format!("node-{name}.log"));
+        let wire = Wire::Api { port };
+        let stand_in = stand_in.elf.as_path();
+        Machine { stand_in, program: &program, flash: &flash, id: 258, air, wire, log }
+    };
+    let api = Api { name: "the node".to_owned(), address: Ipv4Addr::LOCALHOST, port };
+    let first = roams(&start(AIR, "roams"), &api)?;
+    let second = is_the_same(&start(AIR, "again"), &api)?;
+    ensure!(first == second, "the node had the id {first}, and has {second} after a power cut");
+    stays_out(&start(OTHER_AIR, "refused"))?;
+    Ok(8)
+}
+
+/// A flash file with the settings of a node that is nobody's, and is to join the network.
+fn memory(folder: &Path, spore: Option<PathBuf>) -> Result<Flash> {
+    let (claim, password) = (folder.join("node.settings"), folder.join("node.password"));
+    for file in [&claim, &password] {
+        if file.exists() {
+            fs::remove_file(file).with_context(|| format!("cannot remove {}", file.display()))?;
+        }
+    }
+    write_secret(&password)?;
+    let words = [OsString::from("--wifi"), NETWORK.into(), "--password-file".into()];
+    let options = [&words[..], &[password.into()]].concat();
+    settings::make(&claim, false, &options, spore)?;
+    let bytes = fs::read(&claim).with_context(|| format!("cannot read {}", claim.display()))?;
+    let mut flash = Flash::blank();
+    flash.set_phy_data(true);
+    flash.put(Flash::CONFIGURATION, &bytes);
+    Ok(flash)
+}
+
+/// `spore` takes passwords only from files that nobody else can read.
+fn write_secret(file: &Path) -> Result<()> {
+    use std::io::Write as _;
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let mut options = fs::OpenOptions::new();
+    let opened = options.write(true).create_new(true).mode(0o600).open(file);
+    let mut secret = opened.with_context(|| format!("cannot write {}", file.display()))?;
+    writeln!(secret, "{PASSWORD}").with_context(|| format!("cannot write {}", file.display()))
+}
+
+fn free_port() -> Result<u16> {
+    let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("cannot open a socket")?;
+    Ok(socket.local_addr().context("a socket has no address")?.port())
+}
+
+/// The node joins, answers, loses its network and finds it on another channel. Returns its id.
+fn roams(machine: &Machine<'_>, api: &Api) -> Result<String> {
+    let _running = machine.run()?;
+    wait_for(machine, CONNECTED, 1)?;
+    let (status, network) = (api.get("/api/node/status")?, api.get("/api/network/status")?);
+    expect(&status, "board", "esp01")?;
+    expect(&status, "reset_reason", "power-on")?;
+    expect(&network, "address", ADDRESS)?;
+    expect(&network, "ssid", NETWORK)?;
+    wait_for(machine, DISCONNECTED, 1)?;
+    wait_for(machine, CONNECTED, 2)?;
+    let network = api.get("/api/network/status")?;
+    expect(&network, "state", "connected")?;
+    id_of(&status)
+}
+
+/// The node starts again with what it has kept in flash.
+fn is_the_same(machine: &Machine<'_>, api: &Api) -> Result<String> {
+    let _running = machine.run()?;
+    wait_for(machine, CONNECTED, 1)?;
+    id_of(&api.get("/api/node/status")?)
+}
+
+/// The network has another password: the node keeps trying, and is well.
+fn stays_out(machine: &Machine<'_>) -> Result<()> {
+    let _running = machine.run()?;
+    wait_for(machine, REFUSED, 2)?;
+    ensure!(count(machine, CONNECTED)? == 0, "the node is in a network whose password it has not");
+    Ok(())
+}
+
+fn id_of(status: &Value) -> Result<String> {
+    status["id"].as_str().map(str::to_owned).context("the status has no id")
+}
+
+fn expect(document: &Value, field: &str, expected: &str) -> Result<()> {
+    let found = &document[field];
+    ensure!(found == expected, "{field} is {found}, expected {expected}");
+    Ok(())
+}
+
+/// Waits until a line that begins with `start` is there so often.
+fn wait_for(machine: &Machine<'_>, start: &str, times: usize) -> Result<()> {
+    let began = Instant::now();
+    while count(machine, start)? < times {
+        ensure!(
+            began.elapsed() < PATIENCE,
+            "no line \"{start}\" for the time no. {times} in {} s; see {}",
+            PATIENCE.as_secs(),
+            machine.log.display()
+        );
+        thread::sleep(POLL);
+    }
+    Ok(())
+}
+
+/// How many lines of the log begin with `start`; one that says that something has failed ends the test.
+fn count(machine: &Machine<'_>, start: &str) -> Result<usize> {
+    let log =
+        fs::read(&machine.log).with_context(|| format!("cannot read {}", machine.log.display()))?;
+    let log = String::from_utf8_lossy(&log);
+    if let Some(failure) = log.lines().find(|line| is_failure(line)) {
+        anyhow::bail!("{failure}; see {}", machine.log.display());
+    }
+    Ok(log.lines().filter(|line| line.starts_with(start)).count())
+}

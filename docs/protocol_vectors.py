@@ -151,7 +151,7 @@ def malformed():
     yield "empty", b"", "Truncated"
     yield "kind 0", b"\0" + base[1:], "Kind"
     yield "kind 11", b"\x0b" + base[1:], "Kind"
-    yield "cut within the target", message(MESSAGES[3][2])[:20], "Truncated"
+    yield "cut within the target", message(MESSAGES[4][2])[:20], "Truncated"
     yield "a ping whose sender has left", head(record(news("left", A, 1, 0))), "Sender"
     yield "an announcement whose sender is suspect", b"\x01" + bytes(12) + record(
         news("suspect", A, 1, 0)), "Sender"

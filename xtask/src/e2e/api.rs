@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
-/// How long a node may take to answer.
-const TIMEOUT: Duration = Duration::from_secs(3);
+/// How long a node may take to answer, as promise H2 has it: what TCP loses is sent again after 1 s, 3 s, 7 s.
+const TIMEOUT: Duration = Duration::from_secs(10);
 /// Between two tries with a node that refuses.
 const RETRY_PAUSE: Duration = Duration::from_millis(50);
 

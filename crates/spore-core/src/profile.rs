@@ -36,7 +36,7 @@ impl<T, const N: usize> List<T> for Vec<T, N> {
 /// The capacities of one kind of body.
 pub trait Profile {
     /// The member list, without the node itself. Beyond it the view is partial (see
-    /// [`cluster`](crate::cluster)), which is no error.
+    /// [`cluster`]), which is no error.
     type Members: List<Member>;
     /// Datagrams that wait to be sent. One more is dropped and counted, as if lost on the air.
     type Outgoing: List<Outgoing>;

@@ -210,7 +210,9 @@ fn table(tasks: &[Task], members: &[Member]) -> Table {
     ]);
     for task in tasks {
         let state = match (task.running, task.enabled) {
-            (true, _) => "runs",
+            (true, true) => "runs",
+            // Its last run, or one that was asked for.
+            (true, false) => "paused, runs",
             (false, true) => "on",
             (false, false) => "paused",
         };

@@ -2,9 +2,10 @@
 //!
 //! The row of a publisher is that of its latest boot alone. An event of an earlier one that comes
 //! all the same is not delivered any more, and is reported together with those before it that
-//! nothing was said of. For that the last boots to end are remembered.
+//! nothing was said of. For that the last boots to end are remembered; and boots that the row is to
+//! come to, when the window drops or refuses an event of theirs.
 
-use super::publishers::{FIRST, Publisher};
+use super::publishers::Publisher;
 use crate::wire::{EventKey, NodeId, U24};
 use heapless::Vec;
 
@@ -12,16 +13,24 @@ use heapless::Vec;
 /// more; an event of it that comes after that is reported alone.
 pub const ENDED: usize = 8;
 
-/// A boot of a publisher that is over.
+/// A boot of a publisher that is not, or no longer, that of its row.
 #[derive(Clone, Copy, Debug)]
-struct Boot {
-    id: NodeId,
-    epoch: U24,
+pub(super) struct Boot {
+    pub(super) id: NodeId,
+    pub(super) epoch: U24,
     /// The highest number that was delivered or reported.
-    last: U24,
+    pub(super) last: U24,
+    /// The highest number that was heard of.
+    pub(super) known: U24,
 }
 
-/// The last boots of publishers to end.
+impl Boot {
+    const fn lacks(&self) -> bool {
+        self.known.get() > self.last.get()
+    }
+}
+
+/// The last boots of publishers to end, and those that will follow.
 #[derive(Debug)]
 pub(crate) struct EndedBoots {
     boots: Vec<Boot, ENDED, u8>,
@@ -44,18 +53,23 @@ impl EndedBoots {
 
     /// Remembers how far the events of a boot came that is over at the logical time `clock`.
     pub(super) fn add(&mut self, row: &Publisher, clock: u32) {
-        let Publisher { id, epoch, next, .. } = *row;
+        let Publisher { id, epoch, next, known, .. } = *row;
         // Nothing comes after the highest number there is, which stands for itself.
         let last = U24::new(next.get().saturating_sub(1)).unwrap_or(U24::MAX);
         match self.get_mut(id, epoch) {
-            Some(boot) => boot.last = boot.last.max(last),
-            None => self.push(Boot { id, epoch, last }, clock),
+            Some(boot) => {
+                boot.last = boot.last.max(last);
+                boot.known = boot.known.max(known);
+            }
+            None => self.push(Boot { id, epoch, last, known }, clock),
         }
     }
 
     fn push(&mut self, boot: Boot, clock: u32) {
         if self.boots.is_full() {
-            self.boots.remove(0);
+            // One whose gap is still to be reported goes only if all are such.
+            let told = self.boots.iter().position(|boot| !boot.lacks());
+            self.boots.remove(told.unwrap_or(0));
             self.forget(clock);
         }
         // There is room.
@@ -67,19 +81,40 @@ impl EndedBoots {
         self.forgotten = clock;
     }
 
-    /// An event of a boot that is over has come, at the logical time `clock`. From which number up
-    /// to its own events are to be reported; `None` if that was done.
-    pub(super) fn late(&mut self, key: EventKey, clock: u32) -> Option<U24> {
-        let EventKey { publisher: id, epoch, seq, .. } = key;
-        if let Some(boot) = self.get_mut(id, epoch) {
-            let first = boot.last.next().filter(|first| *first <= seq)?;
-            boot.last = seq;
-            return Some(first);
+    /// There is an event of a boot that is remembered, which may have been delivered.
+    pub(super) fn heard_of(&mut self, key: EventKey) {
+        if let Some(boot) = self.get_mut(key.publisher, key.epoch) {
+            boot.known = boot.known.max(key.seq);
         }
-        let unknown = key.clock <= self.forgotten;
-        self.push(Boot { id, epoch, last: seq }, clock);
+    }
+
+    /// An event of a boot other than the row's has come, at the logical time `clock`, and will not be
+    /// delivered. It is to be reported, with those before it that nothing was said of.
+    pub(super) fn missed(&mut self, key: EventKey, clock: u32) {
+        let EventKey { publisher: id, epoch, seq, .. } = key;
+        if self.get_mut(id, epoch).is_some() {
+            return self.heard_of(key);
+        }
         // Of one that was never heard of nothing was delivered.
-        Some(if unknown { seq } else { FIRST })
+        let unknown = key.clock <= self.forgotten;
+        let before = U24::new(seq.get().saturating_sub(1)).unwrap_or(U24::ZERO);
+        let last = if unknown { before } else { U24::ZERO };
+        self.push(Boot { id, epoch, last, known: seq }, clock);
+    }
+
+    /// What is remembered of a boot, whose events are in the publisher's row from now on.
+    pub(super) fn take(&mut self, id: NodeId, epoch: U24) -> Option<Boot> {
+        let index = self.boots.iter().position(|boot| (boot.id, boot.epoch) == (id, epoch))?;
+        Some(self.boots.remove(index))
+    }
+
+    /// The next gap to report, in one of those boots that `over` holds for: of whose event and up to
+    /// which number. It counts as reported.
+    pub(super) fn report(&mut self, over: impl Fn(&Boot) -> bool) -> Option<(Boot, U24)> {
+        let boot = self.boots.iter_mut().find(|boot| boot.lacks() && over(boot))?;
+        let from = boot.last.next()?;
+        boot.last = boot.known;
+        Some((*boot, from))
     }
 }
 
@@ -101,7 +136,10 @@ mod tests {
     fn late(boots: &mut EndedBoots, id: u8, epoch: u32, seq: u32, clock: u32) -> Option<u32> {
         let [epoch, seq] = [epoch, seq].map(u24);
         let key = EventKey { clock, publisher: NodeId([id; 6]), epoch, seq };
-        boots.late(key, clock.max(1_000)).map(U24::get)
+        boots.missed(key, clock.max(1_000));
+        let (boot, from) = boots.report(|boot| boot.id == NodeId([id; 6]))?;
+        assert_eq!((boot.epoch, boot.last), (epoch, seq));
+        Some(from.get())
     }
 
     #[test]

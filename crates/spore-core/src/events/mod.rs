@@ -110,6 +110,11 @@ struct Own {
     seq: U24,
 }
 
+/// What is to be done with entries that the window drops at the logical time `clock`.
+fn dropped<'p>(publishers: &'p mut Publishers<'_>, clock: u32) -> impl FnMut(&Entry) + 'p {
+    move |entry| publishers.heard_of(entry.key, entry.is_pending(), clock)
+}
+
 /// The events of one node.
 #[derive(Debug)]
 pub(crate) struct Events<'a> {
@@ -249,10 +254,10 @@ impl<'a> Events<'a> {
 
     /// Offers an event to the window. That it is there is known now, also if it is dropped.
     fn offer(&mut self, record: &EventRecord<'_>, arrived: u32) -> Offer {
-        let Self { window, publishers, .. } = self;
-        let offer = window.offer(record, arrived, |entry| publishers.heard_of(entry.key));
+        let Self { window, publishers, clock, .. } = self;
+        let offer = window.offer(record, arrived, dropped(publishers, *clock));
         if offer == Offer::Refused {
-            publishers.heard_of(record.key);
+            publishers.heard_of(record.key, false, *clock);
         }
         offer
     }
@@ -264,12 +269,12 @@ impl<'a> Events<'a> {
             return;
         }
         self.clock = clock;
-        let (now, renewable, own) = (ticks(now), ticks_in(RENEWABLE), self.own);
+        let (at, renewable, own) = (ticks(now), ticks_in(RENEWABLE), self.own);
         let mut renamed = false;
         // Each one renamed goes to the front, and the others keep their order behind it.
         for _ in 0..WINDOW {
             let Some(entry) = self.oldest_untold(own, clock) else { break };
-            if now.saturating_sub(entry.arrived) >= renewable {
+            if at.saturating_sub(entry.arrived) >= renewable {
                 // It stays what it is: old. Later ones are younger, so their order is kept.
                 if let Some(entry) = self.entry_mut(&entry.key) {
                     entry.told();
@@ -281,8 +286,9 @@ impl<'a> Events<'a> {
             renamed = true;
         }
         if renamed {
-            let Self { window, publishers, .. } = self;
-            window.settle(|entry| publishers.heard_of(entry.key));
+            let Self { window, publishers, clock, .. } = self;
+            window.settle(dropped(publishers, *clock));
+            self.check = Some(now);
         }
     }
 
@@ -385,8 +391,8 @@ impl<'a> Events<'a> {
         keys: &[EventKey],
     ) -> (bool, bool) {
         let behind = horizon < self.window.horizon();
-        let Self { window, publishers, .. } = self;
-        window.raise(horizon, |entry| publishers.heard_of(entry.key));
+        let Self { window, publishers, clock, .. } = self;
+        window.raise(horizon, dropped(publishers, *clock));
         self.check = Some(now);
         for entry in self.window.entries_mut() {
             entry.want(!keys.contains(&entry.key));

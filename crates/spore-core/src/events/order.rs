@@ -1,7 +1,7 @@
 //! Order and gaps: what is delivered when, and what is given up.
 
 use super::bus::Bus;
-use super::ended::EndedBoots;
+use super::ended::{Boot, EndedBoots};
 use super::publishers::{Publisher, Since};
 use super::{Events, Phase};
 use crate::node::Event;
@@ -52,6 +52,7 @@ impl Events<'_> {
             }
             self.deliver_one(moment, index, &mut reports, gone);
         }
+        self.report_ended(now, &mut reports);
         if reports > 0 && self.phase == Phase::CaughtUp {
             self.phase = Phase::Settled;
         }
@@ -90,6 +91,25 @@ impl Events<'_> {
                     None => row.rest(),
                 }
             }
+        }
+    }
+
+    /// Reports what was missed of boots that are over, or that the window has nothing of any more: what
+    /// was dropped is older than all that can still come.
+    fn report_ended(&mut self, now: Instant, reports: &mut u8) {
+        let Self { bus, window, publishers, .. } = self;
+        let (rows, ended) = publishers.split_mut();
+        let over = |boot: &Boot| {
+            let of_it = |key: EventKey| (key.publisher, key.epoch) == (boot.id, boot.epoch);
+            let mut entries = window.entries().iter();
+            rows.iter().any(|row| row.id == boot.id && row.epoch > boot.epoch)
+                || !entries.any(|entry| entry.is_pending() && of_it(entry.key))
+        };
+        while *reports > 0 {
+            let Some((boot, from)) = ended.report(over) else { break };
+            let Boot { id: publisher, epoch, last: to, .. } = boot;
+            bus.note(now, Event::EventsMissed { publisher, epoch, from, to });
+            *reports = reports.saturating_sub(1);
         }
     }
 
@@ -158,11 +178,7 @@ impl Bus<'_> {
         reports: &mut u8,
     ) -> Turn {
         if key.epoch < row.epoch {
-            if let Some(from) = ended.late(key, clock) {
-                let EventKey { publisher, epoch, seq: to, .. } = key;
-                self.note(now, Event::EventsMissed { publisher, epoch, from, to });
-                *reports = reports.saturating_sub(1);
-            }
+            ended.missed(key, clock);
             return Turn::Past;
         }
         let ahead = key.epoch > row.epoch || key.seq > row.next;

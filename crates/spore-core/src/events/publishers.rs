@@ -38,6 +38,16 @@ impl Publisher {
         Self { id, epoch, next: FIRST, known: U24::ZERO, waiting: 0 }
     }
 
+    /// One of whom that is known which `ended` has of its boot.
+    fn resume(id: NodeId, epoch: U24, ended: &mut EndedBoots) -> Self {
+        let mut row = Self::new(id, epoch);
+        if let Some(boot) = ended.take(id, epoch) {
+            row.next = boot.last.next().unwrap_or(U24::MAX);
+            row.known = boot.known;
+        }
+        row
+    }
+
     /// Whether there are events that were heard of, and are to come.
     pub(super) fn lacks(&self) -> bool {
         self.next <= self.known && self.next < U24::MAX
@@ -79,7 +89,7 @@ impl Publisher {
     /// those of the boot that is over is remembered in `ended`.
     pub(super) fn reboot(&mut self, epoch: U24, ended: &mut EndedBoots, clock: u32) {
         ended.add(self, clock);
-        *self = Self::new(self.id, epoch);
+        *self = Self::resume(self.id, epoch, ended);
     }
 }
 
@@ -120,10 +130,16 @@ impl<'a> Publishers<'a> {
         self.rows.get_mut(index)
     }
 
-    /// Takes note that there is an event with this key.
-    pub(super) fn heard_of(&mut self, key: EventKey) {
-        if let Some(row) = self.get_mut(key.publisher).filter(|row| row.epoch == key.epoch) {
-            row.known = row.known.max(key.seq);
+    /// Takes note, at the logical time `clock`, that there is an event with this key, which the window
+    /// does not have; and whether it is `undelivered` for certain.
+    pub(super) fn heard_of(&mut self, key: EventKey, undelivered: bool, clock: u32) {
+        let row = self.get_mut(key.publisher);
+        // Of a boot that is still to come nothing was delivered.
+        let later = row.as_ref().is_some_and(|row| row.epoch < key.epoch);
+        match row {
+            Some(row) if row.epoch == key.epoch => row.known = row.known.max(key.seq),
+            _ if undelivered || later => self.ended.missed(key, clock),
+            _ => self.ended.heard_of(key),
         }
     }
 
@@ -138,14 +154,17 @@ impl<'a> Publishers<'a> {
         gone: &impl Fn(NodeId) -> bool,
     ) -> Option<(&mut Publisher, &mut EndedBoots)> {
         if self.position(id).is_err() {
-            let mut row = Publisher::new(id, epoch);
-            if self.rows.is_full() {
+            let full = self.rows.is_full();
+            if full {
                 let Some(index) = self.rows.iter().position(|row| gone(row.id)) else {
                     // Its events are delivered, and nobody remembers it.
                     self.ended.forget(clock);
                     return None;
                 };
                 self.ended.add(&self.rows.remove(index), clock);
+            }
+            let mut row = Publisher::resume(id, epoch, self.ended);
+            if full && row.next == FIRST {
                 row.next = first;
             }
             let index = self.position(id).err()?;
@@ -181,12 +200,44 @@ mod tests {
         // Where those were who had to go is remembered, and that somebody was not enrolled.
         let mut missed = |id: u8, clock| {
             let key = EventKey { clock, publisher: NodeId([id; 6]), epoch: U24::ZERO, seq: seq(4) };
-            ended.late(key, 9).map(U24::get)
+            ended.missed(key, 9);
+            ended.report(|boot| boot.id == key.publisher).map(|(_, from)| from.get())
         };
-        assert_eq!(missed(1, 5), Some(1), "nothing of it was delivered");
+        assert_eq!(missed(2, 5), Some(1), "nothing of it was delivered");
         assert_eq!(missed(7, 5), Some(4), "some may have been");
         assert_eq!(missed(7, 6), None);
         assert_eq!(missed(8, 6), Some(1), "that was later");
+    }
+
+    #[test]
+    fn what_the_window_drops_of_other_boots_than_the_rows_is_kept_in_mind() {
+        let mut rows = heapless::Vec::<Publisher, 2>::new();
+        let mut ended = EndedBoots::NEW;
+        let mut table = Publishers::new(rows.as_mut_view(), &mut ended);
+        let u24 = |n| U24::new(n).unwrap();
+        let id = NodeId([1; 6]);
+        let key =
+            |epoch, seq| EventKey { clock: 9, publisher: id, epoch: u24(epoch), seq: u24(seq) };
+        let enrolled = table.enrol((id, u24(5), u24(1)), 9, &|_| false).is_some();
+        assert!(enrolled);
+        let over = |table: &mut Publishers<'_>, epoch: u32| {
+            let gap = table.ended.report(|boot| boot.epoch == u24(epoch));
+            gap.map(|(boot, from)| (from.get(), boot.last.get()))
+        };
+        table.heard_of(key(4, 3), true, 9);
+        assert_eq!(over(&mut table, 4), Some((1, 3)));
+        table.heard_of(key(4, 2), false, 9);
+        assert_eq!(over(&mut table, 4), None, "reported");
+        table.heard_of(key(4, 9), false, 9);
+        assert_eq!(over(&mut table, 4), Some((4, 9)), "it cannot have been delivered");
+        table.heard_of(key(3, 2), false, 9);
+        assert_eq!(over(&mut table, 3), None, "it may have been delivered");
+        table.heard_of(key(6, 4), false, 9);
+        let (rows, ended) = table.split_mut();
+        rows[0].reboot(u24(6), ended, 9);
+        assert_eq!((rows[0].next, rows[0].known), (u24(1), u24(4)));
+        assert_eq!(over(&mut table, 6), None, "the row has it");
+        assert_eq!(over(&mut table, 5), None, "nothing is known to be missing");
     }
 
     #[test]

@@ -9,8 +9,8 @@ use super::publishers::Publisher;
 use crate::wire::{EventKey, NodeId, U24};
 use heapless::Vec;
 
-/// So many boots that are over are remembered. The one that was added first makes room for one
-/// more; an event of it that comes after that is reported alone.
+/// So many boots that are over are remembered. The one that was added first, of those that have
+/// nothing to report, makes room for one more; an event of it that comes after that is reported alone.
 pub const ENDED: usize = 8;
 
 /// A boot of a publisher that is not, or no longer, that of its row.

@@ -111,7 +111,7 @@ report:
         movi    a0, sdk_emu_fault
         callx0  a0                              // does not return
 
-// --- Entry: a2 points at the table of the firmware (app.rs), a3 is what a2 was at the reset -------------------
+// --- Entry: a2 points at the table of the firmware (app.rs) ------------------------------------
 
         .section .text.start, "ax"
         .global sdk_emu_start

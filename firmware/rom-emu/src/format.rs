@@ -3,9 +3,7 @@
 use core::ffi::c_char;
 use core::fmt::Write as _;
 
-use qemu::uart::Uart;
-
-use crate::put;
+use qemu::uart::{Uart, write_byte as put};
 
 /// What a conversion asks for.
 #[derive(Default)]

@@ -10,19 +10,25 @@ mod flash;
 mod format;
 mod start;
 
-use core::fmt::Write as _;
 use core::panic::PanicInfo;
+use core::ptr;
 use core::sync::atomic::{AtomicU32, Ordering};
 
-use qemu::log_line;
-use qemu::uart::Uart;
+use qemu::boot_params::BootParams;
+use qemu::{log_line, uart};
 
 /// Megahertz that the chip runs at out of reset, as the ROM's functions tell until they are told otherwise.
 const FREQUENCY: u32 = 80;
 
+/// Where the address of QEMU's boot parameters is left for the stand-in of the SDK: a register that holds it after a
+/// reset does not come through bootloader and image.
+const PARAMETERS: *mut BootParams = ptr::with_exposed_provenance_mut(0x3FF4_0000);
+
 /// `rt/start.S` comes here out of reset.
 #[unsafe(no_mangle)]
-extern "C" fn lx106_main(_: *const u32) -> ! {
+extern "C" fn lx106_main(parameters: BootParams) -> ! {
+    // SAFETY: a word that the linker script keeps free.
+    unsafe { PARAMETERS.write_volatile(parameters) };
     start::start()
 }
 
@@ -39,16 +45,10 @@ fn panic(info: &PanicInfo<'_>) -> ! {
     qemu::fpga::reset()
 }
 
-/// One character on the serial line; beyond ASCII it is taken for Latin-1.
-fn put(character: u8) {
-    // The serial line never fails.
-    let _ = Uart.write_char(char::from(character));
-}
-
-/// `ets_write_char`.
+/// `ets_write_char`: a byte, of which more than one may make up a character.
 #[unsafe(no_mangle)]
-extern "C" fn rom_write_char(character: u8) {
-    put(character);
+extern "C" fn rom_write_char(byte: u8) {
+    uart::write_byte(byte);
 }
 
 /// `ets_delay_us`, by the board's own clock.

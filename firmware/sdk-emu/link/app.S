@@ -26,7 +26,6 @@ _\name:
         .literal_position
         .align  4
 enter:
-        mov     a3, a2                          // the parameters of QEMU, if it has come here at once
         movi    a2, table
         movi    a0, sdk_emu_start
         jx      a0

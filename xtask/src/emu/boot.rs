@@ -74,6 +74,14 @@ pub(crate) fn read_key(path: &Path) -> Result<Secret> {
 /// # Errors
 /// When the file cannot be written.
 pub(crate) fn write_key(path: &Path, key: &Secret) -> Result<()> {
+    write_private(path, &to_hex(key))
+}
+
+/// Writes a line to a new file that only its owner can read: `spore` takes secrets from no others.
+///
+/// # Errors
+/// When the file cannot be written.
+pub(crate) fn write_private(path: &Path, line: &str) -> Result<()> {
     use std::io::Write as _;
     use std::os::unix::fs::OpenOptionsExt as _;
     let _ = fs::remove_file(path);
@@ -82,8 +90,8 @@ pub(crate) fn write_key(path: &Path, key: &Secret) -> Result<()> {
         .create_new(true)
         .mode(0o600)
         .open(path)
-        .and_then(|mut file| writeln!(file, "{}", to_hex(key)))
-        .with_context(|| format!("cannot write the cluster key to {}", path.display()))
+        .and_then(|mut file| writeln!(file, "{line}"))
+        .with_context(|| format!("cannot write {}", path.display()))
 }
 
 pub(crate) fn to_hex(bytes: &[u8]) -> String {

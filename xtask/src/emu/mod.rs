@@ -8,6 +8,7 @@ pub(crate) mod boot;
 pub(crate) mod child;
 pub(crate) mod cluster;
 pub(crate) mod crowd;
+pub(crate) mod esp01;
 pub(crate) mod frame;
 pub(crate) mod machine;
 pub(crate) mod switch;

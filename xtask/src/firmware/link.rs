@@ -154,11 +154,6 @@ pub(crate) fn link(link: &Link<'_>) -> Result<()> {
     let map = link.output.with_extension("map");
     let mut gcc = Command::new(toolchain::GCC);
     gcc.arg("-nostdlib").arg("-L").arg(&scripts).arg("-T").arg(scripts.join(link.script));
-    // For scripts that include `rom-functions.ld`.
-    gcc.arg("-L").arg(scripts.join(match link.archives {
-        Archives::Picolibc => "no-rom",
-        Archives::Only(_) => "rom",
-    }));
     gcc.args(["-Wl,--gc-sections", "-Wl,-z,noexecstack", "-Wl,--no-warn-rwx-segments"]);
     // Else the linker makes short instructions long again, to align what is branched to.
     gcc.arg("-Wl,--size-opt");

@@ -111,13 +111,7 @@ impl Build {
         }
     }
 
-    /// A build of the node for the ESP-01, to be linked with the stand-in for the SDK. What the chip has in its mask ROM,
-    /// copies and arithmetic, is ours there.
-    pub(crate) fn on_stand_in() -> Self {
-        Self { board: Board::Emulated, panic: PanicStrategy::Abort, ..Self::esp01() }
-    }
-
-    /// A build of the node for the ESP-01, with Espressif's libraries.
+    /// A build of the node for the ESP-01, to be linked with Espressif's libraries or with what stands in for them.
     pub(crate) fn esp01() -> Self {
         let features = vec![SDK.to_owned()];
         Self { board: Board::Esp01, features, ..Self::emulated("node") }

@@ -5,7 +5,7 @@
 
 pub(crate) mod check;
 mod esptool;
-mod parts;
+pub(crate) mod parts;
 mod phy;
 pub(crate) mod port;
 pub(crate) mod settings;

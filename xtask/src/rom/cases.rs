@@ -3,11 +3,11 @@
 use anyhow::{Context, Result, ensure};
 use fastrand::Rng;
 use spore_boot::map::{CONFIGURATION, FLASH, SELECTOR, Slot};
-use spore_boot::selector::{BYTES, Choice, Record, Selector, Stage};
+use spore_boot::selector::{BYTES, Choice, Selector, Stage};
 
 use crate::image::slot::relocations;
 
-use super::{Parts, file, machine, put};
+use super::{Parts, confirm, file, machine, put};
 
 /// Images with a bit flipped at random, for each slot.
 const FLIPS: u64 = 4;
@@ -175,11 +175,7 @@ fn erase(flash: &mut [u8], slot: Slot) {
 /// The flash with a selector as it is after an update: both sectors say the same.
 fn confirmed(whole: &Whole, slot: Slot) -> Vec<u8> {
     let mut flash = whole.flash.clone();
-    let image = if slot == Slot::A { 1 } else { 2 };
-    let choice = Choice { slot, stage: Stage::Confirmed, image };
-    for (sequence, sector) in (1..).zip(SELECTOR) {
-        put(&mut flash, sector.start, &Record::encode(choice, sequence));
-    }
+    confirm(&mut flash, slot, if slot == Slot::A { 1 } else { 2 });
     flash
 }
 

@@ -9,10 +9,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::emu::child::Guarded;
+use crate::emu::esp01::{self, Esp01};
 use crate::machine::QEMU;
 
-/// What QEMU's board has: the chip's flash is the first quarter of it.
-const BOARD_FLASH: usize = 4 << 20;
 /// No case takes longer, on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(20);
@@ -29,19 +28,16 @@ pub(super) fn boot(
     lines: usize,
     counts: impl Fn(&str) -> bool,
 ) -> Result<(Vec<String>, Vec<u8>)> {
-    let mut bytes = flash.to_vec();
-    bytes.resize(BOARD_FLASH, 0xFF);
-    fs::write(file, bytes).with_context(|| format!("cannot write {}", file.display()))?;
+    esp01::write_flash(file, flash)?;
     let log = file.with_extension("log");
     let errors = file.with_extension("qemu.log");
     fs::write(&log, "").with_context(|| format!("cannot write {}", log.display()))?;
     let error_file =
         File::create(&errors).with_context(|| format!("cannot write {}", errors.display()))?;
     let mut running = Guarded::start("the emulated board", QEMU, |qemu| {
-        qemu.args(["-M", "lx60-nommu", "-cpu", "lx106", "-m", "8M", "-nic", "none"]);
+        Esp01 { rom, sdk: None, flash: file }.set_up(qemu).args(["-nic", "none"]);
         qemu.args(["-display", "none", "-monitor", "none"]).arg("-serial");
-        qemu.arg(format!("file:{}", log.display())).arg("-kernel").arg(rom);
-        qemu.arg("-drive").arg(format!("if=pflash,format=raw,file={}", file.display()));
+        qemu.arg(format!("file:{}", log.display()));
         qemu.stdin(Stdio::null()).stdout(Stdio::null()).stderr(error_file)
     })?;
     let deadline = Instant::now() + PATIENCE;
@@ -74,7 +70,5 @@ pub(super) fn boot(
         thread::sleep(POLL);
     };
     running.kill();
-    let mut after = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
-    after.truncate(flash.len());
-    Ok((said[..lines].to_vec(), after))
+    Ok((said[..lines].to_vec(), esp01::read_flash(file)?))
 }

@@ -12,7 +12,8 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use clap::Args;
 use spore_boot::image::IN_PLACE;
-use spore_boot::map::Slot;
+use spore_boot::map::{SELECTOR, Slot};
+use spore_boot::selector::{Choice, Record, Stage};
 
 use crate::firmware::{self, Board, Build};
 use crate::image::slot::Label;
@@ -56,6 +57,15 @@ pub(crate) fn bootloader(locked: bool) -> Result<(Vec<u8>, PathBuf)> {
     Ok((image::rom::image(&Program::read(&elf)?)?, elf))
 }
 
+/// The stand-in for the mask ROM.
+///
+/// # Errors
+/// When it does not build.
+pub(crate) fn stand_in(locked: bool) -> Result<PathBuf> {
+    let order = Build { board: Board::Rom, locked, ..Build::emulated("rom-emu") };
+    Ok(firmware::build(&order)?.elf)
+}
+
 /// What the flash files are made of.
 struct Parts {
     /// The stand-in for the mask ROM.
@@ -68,8 +78,7 @@ struct Parts {
 impl Parts {
     fn build(locked: bool) -> Result<Self> {
         let (bootloader, _) = bootloader(locked)?;
-        let order = Build { board: Board::Rom, locked, ..Build::emulated("rom-emu") };
-        let rom = firmware::build(&order)?.elf;
+        let rom = stand_in(locked)?;
         let work = paths::firmware_target().join("rom");
         fs::create_dir_all(&work).with_context(|| format!("cannot create {}", work.display()))?;
         Ok(Self { rom, bootloader, work })
@@ -101,8 +110,16 @@ impl Parts {
     }
 }
 
+/// Writes the selector as it is after an update: both sectors say that this image was confirmed.
+pub(crate) fn confirm(flash: &mut [u8], slot: Slot, image: u32) {
+    let choice = Choice { slot, stage: Stage::Confirmed, image };
+    for (sequence, sector) in (1..).zip(SELECTOR) {
+        put(flash, sector.start, &Record::encode(choice, sequence));
+    }
+}
+
 /// Writes `bytes` to a flash file.
-fn put(flash: &mut [u8], at: u32, bytes: &[u8]) {
+pub(crate) fn put(flash: &mut [u8], at: u32, bytes: &[u8]) {
     flash[at as usize..][..bytes.len()].copy_from_slice(bytes);
 }
 

@@ -11,58 +11,15 @@ use anyhow::{Context, Result, bail, ensure};
 
 use super::is_failure;
 use crate::emu::child::Guarded;
+use crate::emu::esp01::Esp01;
 use crate::machine::QEMU;
 use crate::process;
 
-/// What QEMU's board has of flash, in bytes; the first megabyte is the chip's.
-const DRIVE: usize = 4 << 20;
 /// How often output and wire are looked at.
 const POLL: Duration = Duration::from_millis(20);
 /// Lines of QEMU's own messages that are shown when it fails.
 const SHOWN_LINES: usize = 5;
 const SEED: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
-
-/// The content of a flash file.
-pub(super) struct Flash(Vec<u8>);
-
-impl Flash {
-    /// Where the configuration's partition begins.
-    pub(super) const CONFIGURATION: usize = 0xF_3000;
-    /// Where the radio's parameters are.
-    const PHY_DATA: usize = 0xF_C000;
-
-    /// One that was never written to.
-    pub(super) fn blank() -> Self {
-        Self(vec![0xFF; DRIVE])
-    }
-
-    /// What is in a file.
-    pub(super) fn load(file: &Path) -> Result<Self> {
-        let bytes = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
-        ensure!(bytes.len() == DRIVE, "{} is no flash file", file.display());
-        Ok(Self(bytes))
-    }
-
-    /// Writes a file.
-    pub(super) fn save(&self, file: &Path) -> Result<()> {
-        fs::write(file, &self.0).with_context(|| format!("cannot write {}", file.display()))
-    }
-
-    /// The beginning of the radio's parameters, which is what the stand-in looks at; or none.
-    pub(super) fn set_phy_data(&mut self, there: bool) {
-        self.put(Self::PHY_DATA, &[if there { 5 } else { 0xFF }]);
-    }
-
-    /// Changes bytes, as no flash does.
-    pub(super) fn put(&mut self, at: usize, bytes: &[u8]) {
-        self.0[at..at + bytes.len()].copy_from_slice(bytes);
-    }
-
-    /// Bytes.
-    pub(super) fn get(&self, at: usize, len: usize) -> &[u8] {
-        &self.0[at..at + len]
-    }
-}
 
 /// What a machine's network card leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,12 +35,8 @@ pub(super) enum Wire {
 
 /// What a machine is made of.
 pub(super) struct Machine<'a> {
-    /// The stand-in for the SDK.
-    pub(super) stand_in: &'a Path,
-    /// The firmware.
-    pub(super) program: &'a Path,
-    /// The flash file, which the machine changes.
-    pub(super) flash: &'a Path,
+    /// The board, with the firmware in its flash.
+    pub(super) board: Esp01<'a>,
     /// The chip's number.
     pub(super) id: u16,
     /// The networks around it.
@@ -171,12 +124,8 @@ impl Machine<'_> {
             arguments += &format!(" air={}", self.air);
         }
         Guarded::start("the emulated machine", QEMU, |qemu| {
-            qemu.args(["-M", "lx60-nommu", "-cpu", "lx106", "-m", "8M"]);
-            qemu.args(["-display", "none", "-monitor", "none", "-serial"]);
+            self.board.set_up(qemu).args(["-display", "none", "-monitor", "none", "-serial"]);
             qemu.arg(format!("file:{}", self.log.display()));
-            qemu.arg("-kernel").arg(self.program);
-            qemu.arg("-device").arg(format!("loader,file={}", self.stand_in.display()));
-            qemu.arg("-drive").arg(format!("if=pflash,format=raw,file={}", self.flash.display()));
             network(qemu);
             qemu.args(["-append", &arguments]);
             qemu.stdin(Stdio::null()).stdout(Stdio::null()).stderr(error_file)

@@ -13,13 +13,17 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
+use spore_boot::map::Slot;
 
-use super::is_failure;
-use super::link::StandIn;
-use super::machine::{Flash, Machine, Wire};
+use super::link::{self, SEQUENCE, StandIn};
+use super::machine::{Machine, Wire};
+use super::{damage, is_failure};
 use crate::e2e::api::Api;
+use crate::emu::{boot, esp01};
 use crate::firmware::Build;
 use crate::flash::settings;
+use crate::image::slot::relocations;
+use crate::rom;
 
 const NETWORK: &str = "home";
 const PASSWORD: &str = "secret1234";
@@ -35,7 +39,7 @@ const REFUSED: &str = "WIFI disconnected, reason ";
 const PATIENCE: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(100);
 
-/// Boots the node three times on one flash file. Returns how many checks have passed.
+/// Boots the node three times from one flash file, and once from each that is damaged. Returns how many checks have passed.
 ///
 /// # Errors
 /// When something does not build, or the node does not do what it must.
@@ -45,51 +49,39 @@ pub(super) fn check(
     locked: bool,
     spore: Option<PathBuf>,
 ) -> Result<usize> {
-    let program = stand_in.link(&Build { locked, ..Build::on_stand_in() })?;
+    let order = Build { locked, ..Build::esp01() };
+    let [a, b] = [stand_in.image(&order, Slot::A)?, stand_in.image(&order, Slot::B)?];
+    relocations(&a, &b)?;
+    let mut content = link::flash(locked, &a, Some(&settings(folder, spore)?))?;
     let flash = folder.join("node.flash");
-    memory(folder, spore)?.save(&flash)?;
+    esp01::write_flash(&flash, &content)?;
     let port = free_port()?;
     let start = |air, name: &str| {
         let log = folder.join(format!("node-{name}.log"));
         let wire = Wire::Api { port };
-        let stand_in = stand_in.elf.as_path();
-        Machine { stand_in, program: &program, flash: &flash, id: 258, air, wire, log }
+        Machine { board: stand_in.machine(&flash), id: 258, air, wire, log }
     };
     let api = Api { name: "the node".to_owned(), address: Ipv4Addr::LOCALHOST, port };
     let first = roams(&start(AIR, "roams"), &api)?;
     let second = is_the_same(&start(AIR, "again"), &api)?;
     ensure!(first == second, "the node had the id {first}, and has {second} after a power cut");
     stays_out(&start(OTHER_AIR, "refused"))?;
-    Ok(8)
+    rom::put(&mut content, Slot::B.region().start, &b);
+    rom::confirm(&mut content, Slot::A, SEQUENCE);
+    Ok(8 + damage::check(stand_in, folder, &content)?)
 }
 
-/// A flash file with the settings of a node that is nobody's, and is to join the network.
-fn memory(folder: &Path, spore: Option<PathBuf>) -> Result<Flash> {
+/// The settings of a node that is nobody's, and is to join the network.
+fn settings(folder: &Path, spore: Option<PathBuf>) -> Result<PathBuf> {
     let (claim, password) = (folder.join("node.settings"), folder.join("node.password"));
-    for file in [&claim, &password] {
-        if file.exists() {
-            fs::remove_file(file).with_context(|| format!("cannot remove {}", file.display()))?;
-        }
+    if claim.exists() {
+        fs::remove_file(&claim).with_context(|| format!("cannot remove {}", claim.display()))?;
     }
-    write_secret(&password)?;
+    boot::write_private(&password, PASSWORD)?;
     let words = [OsString::from("--wifi"), NETWORK.into(), "--password-file".into()];
     let options = [&words[..], &[password.into()]].concat();
     settings::make(&claim, false, &options, spore)?;
-    let bytes = fs::read(&claim).with_context(|| format!("cannot read {}", claim.display()))?;
-    let mut flash = Flash::blank();
-    flash.set_phy_data(true);
-    flash.put(Flash::CONFIGURATION, &bytes);
-    Ok(flash)
-}
-
-/// `spore` takes passwords only from files that nobody else can read.
-fn write_secret(file: &Path) -> Result<()> {
-    use std::io::Write as _;
-    use std::os::unix::fs::OpenOptionsExt as _;
-    let mut options = fs::OpenOptions::new();
-    let opened = options.write(true).create_new(true).mode(0o600).open(file);
-    let mut secret = opened.with_context(|| format!("cannot write {}", file.display()))?;
-    writeln!(secret, "{PASSWORD}").with_context(|| format!("cannot write {}", file.display()))
+    Ok(claim)
 }
 
 fn free_port() -> Result<u16> {

@@ -1,4 +1,5 @@
-//! The flash chip: what the machine's drive holds. Its functions work in no time, and feed the watchdog as the SDK's do.
+//! The flash chip, through the mask ROM's functions, as in the SDK. They work in no time here; the watchdog is fed as the
+//! SDK does.
 
 use core::ptr;
 
@@ -11,11 +12,11 @@ use sdk_sys::user_interface::{
 };
 use sdk_sys::{Bool, FALSE, TRUE, spi_flash, user_interface as sdk};
 
-use qemu::cfi::{Flash, SECTOR, SIZE};
+use qemu::cfi::{SECTOR, SIZE};
 use qemu::log_line;
 
 use super::local::Local;
-use super::{clock, fault};
+use super::{clock, fault, rom};
 
 /// What the SDK wants to find at the beginning of the radio's parameters.
 const PHY_VERSION: u8 = 5;
@@ -29,8 +30,6 @@ const WANTED: [(u32, u32); 3] = [
 ];
 const WORD: u32 = 4;
 
-// SAFETY: it is the only one.
-static FLASH: Local<Flash> = Local::new(unsafe { Flash::new() });
 static READER: Local<Option<UserSpiFlashRead>> = Local::new(None);
 /// Where the radio's parameters are.
 static PHY_DATA: Local<Option<u32>> = Local::new(None);
@@ -63,17 +62,15 @@ fn is_aligned(at: u32, memory: *const u32, size: u32) -> bool {
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn spi_flash_erase_sector(sector: u16) -> u32 {
-    result(FLASH.with(|flash| flash.erase(u32::from(sector) * SECTOR)).is_ok())
+    result(rom::erase(u32::from(sector)))
 }
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn spi_flash_write(destination: u32, source: *const u32, size: u32) -> u32 {
-    if !is_aligned(destination, source, size) {
-        return result(false);
-    }
     // SAFETY: the caller vouches for its buffer.
-    let words = unsafe { core::slice::from_raw_parts(source, (size / WORD) as usize) };
-    result(FLASH.with(|flash| flash.write(destination, words)).is_ok())
+    result(
+        is_aligned(destination, source, size) && unsafe { rom::write(destination, source, size) },
+    )
 }
 
 #[unsafe(no_mangle)]
@@ -83,12 +80,8 @@ unsafe extern "C" fn spi_flash_read(source: u32, destination: *mut u32, size: u3
         // SAFETY: what the firmware has asked for.
         return unsafe { read(&mut chip, source, destination, size) };
     }
-    if !is_aligned(source, destination, size) {
-        return result(false);
-    }
-    // SAFETY: the caller vouches for its buffer, of which any pattern is valid.
-    let words = unsafe { core::slice::from_raw_parts_mut(destination, (size / WORD) as usize) };
-    result(FLASH.with(|flash| flash.read(source, words)).is_ok())
+    // SAFETY: the caller vouches for its buffer.
+    result(is_aligned(source, destination, size) && unsafe { rom::read(source, destination, size) })
 }
 
 /// The chip of an ESP-01.

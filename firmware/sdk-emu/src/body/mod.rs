@@ -37,22 +37,22 @@ use as_declared;
 /// How often the SDK has lwIP look at its clocks.
 const LWIP_US: u64 = 25_000;
 /// Where the stand-in for the mask ROM leaves the address of QEMU's boot parameters.
-const PARAMETERS: *const u32 = ptr::with_exposed_provenance(0x3FF4_0004);
-/// What QEMU has as the board's ROM, which is where it puts them.
-const BOARD_ROM: core::ops::Range<u32> = 0x5000_0000..0x5400_0000;
+const PARAMETERS: *const BootParams = ptr::with_exposed_provenance(0x3FF4_0000);
 
 static RESTART: AtomicBool = AtomicBool::new(false);
 
-/// sdk.S comes here. `parameters` is what register a2 held when the firmware was entered.
+/// sdk.S comes here.
 ///
 /// # Safety
 /// To be called once, with the table of `link/app.S`.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn sdk_emu_main(table: *const App, parameters: u32) -> ! {
+unsafe extern "C" fn sdk_emu_main(table: *const App) -> ! {
     clock::start();
+    rom::enable_cache();
     // SAFETY: the caller vouches for the table.
     unsafe { app::enter(table) };
-    start(arguments(parameters));
+    // SAFETY: QEMU's list stays as it is.
+    start(unsafe { command_line(PARAMETERS.read_volatile()) });
     clock::start_watchdog();
     // SAFETY: the firmware's function.
     unsafe { (app::app().user_init)() };
@@ -88,26 +88,6 @@ fn start(line: &'static str) {
     }
     flash::check();
     wifi::prepare(&arguments);
-}
-
-/// The machine's arguments: through the stand-in for the mask ROM, or by QEMU itself.
-fn arguments(parameters: u32) -> &'static str {
-    const FIRST: u32 = 0x7B0B;
-    // SAFETY: ordinary memory of the machine.
-    let left = unsafe { PARAMETERS.read_volatile() };
-    for address in [left, parameters] {
-        if !BOARD_ROM.contains(&address) || !address.is_multiple_of(4) {
-            continue;
-        }
-        let list: BootParams = ptr::with_exposed_provenance(address as usize);
-        // SAFETY: within that memory; QEMU's list begins with this tag.
-        unsafe {
-            if list.read() & 0xFFFF == FIRST {
-                return command_line(list);
-            }
-        }
-    }
-    ""
 }
 
 /// One thing at a time, the most urgent first; then asleep until there is something to do.

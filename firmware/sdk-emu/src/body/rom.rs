@@ -1,26 +1,42 @@
-//! Functions of the mask ROM that the firmware itself calls, for firmware that is linked without a ROM.
+//! The mask ROM's functions that the stand-in needs itself, at their addresses (`ld/esp01-rom.ld`).
 
-use core::ffi::c_int;
-
-use sdk_sys::{osapi, unlisted};
-
-use qemu::cycle_clock::CYCLES_PER_US;
-use qemu::{cpu, uart};
-
-#[unsafe(no_mangle)]
-extern "C" fn ets_write_char(character: c_int) {
-    // The line takes bytes, of which more than one may make up a character.
-    let [byte, ..] = character.to_le_bytes();
-    uart::write_byte(byte);
+unsafe extern "C" {
+    /// Shows a megabyte of flash in the processor's window.
+    fn Cache_Read_Enable(odd: u32, megabyte: u32, large: u32);
+    /// Reads whole words of flash; 0 is success.
+    fn SPIRead(from: u32, to: *mut u32, length: u32) -> i32;
+    /// Programs whole words; 0 is success.
+    fn SPIWrite(at: u32, from: *const u32, length: u32) -> i32;
+    /// Erases a sector; 0 is success.
+    fn SPIEraseSector(sector: u32) -> i32;
 }
 
-#[unsafe(no_mangle)]
-extern "C" fn ets_delay_us(microseconds: u32) {
-    let start = cpu::cycles();
-    // The counter comes round after 107 seconds, long after the watchdog has come.
-    let cycles = microseconds.saturating_mul(CYCLES_PER_US);
-    while cpu::cycles().wrapping_sub(start) < cycles {}
+/// From here on the firmware is in the window: the bootloader leaves the cache off.
+pub(super) fn enable_cache() {
+    // SAFETY: the first megabyte, all of it, as SDK 3.0.6 asks for.
+    unsafe { Cache_Read_Enable(0, 0, 1) }
 }
 
-super::as_declared!(osapi::{ets_delay_us});
-super::as_declared!(unlisted::{ets_write_char});
+/// Reads `length` bytes at `from` to `to`, all of them whole words; whether it could.
+///
+/// # Safety
+/// So many bytes at `to` must be the caller's.
+pub(super) unsafe fn read(from: u32, to: *mut u32, length: u32) -> bool {
+    // SAFETY: as promised by the caller.
+    unsafe { SPIRead(from, to, length) == 0 }
+}
+
+/// Clears, at `at`, the bits that are zero in the `length` bytes at `from`, all of them whole words; whether it could.
+///
+/// # Safety
+/// So many bytes at `from` must be readable.
+pub(super) unsafe fn write(at: u32, from: *const u32, length: u32) -> bool {
+    // SAFETY: as promised by the caller.
+    unsafe { SPIWrite(at, from, length) == 0 }
+}
+
+/// Erases a sector, by its number; whether it could.
+pub(super) fn erase(sector: u32) -> bool {
+    // SAFETY: the ROM refuses a sector that is none.
+    unsafe { SPIEraseSector(sector) == 0 }
+}

@@ -12,27 +12,13 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use object::{Object as _, ObjectSymbol as _};
 
+use crate::budgets::Budgets;
 use crate::firmware::{self, Build, Sizes};
-use crate::{paths, toolchain};
+use crate::{budgets, paths, toolchain};
 use table::{Figure, Table};
 
-/// The design's limits for an ESP-01 (section 8), in bytes.
-const STATICS_LIMIT: u64 = 44_900;
-const STACK_LIMIT: u64 = 5_200;
-/// What `firmware/node` takes for its second stack.
-const SECOND_STACK_LIMIT: u64 = 9_216;
-const MEMBER_LIMIT: u64 = 96;
-/// Of an image with all components, without what belongs to updates.
-const COMPONENTS_LIMIT: u64 = 400_000;
-/// Of an image with everything that there will ever be, 475,000, without what is reserved for the dashboard.
-const IMAGE_LIMIT: u64 = 475_000 - DASHBOARD;
-/// What the dashboard may take when it comes.
-const DASHBOARD: u64 = 24_576;
 /// What verifies signatures. Updates need it, and it is there already, since a release key's change does, too.
-const SIGNATURES: &str = "<spore_core::security::release::Succession>::judge";
-const IRAM_LIMIT: u64 = 32_768;
-/// Of the chip's data RAM, what must be left for the SDK's heap.
-const HEAP_MINIMUM: u64 = 12_000;
+pub(crate) const SIGNATURES: &str = "<spore_core::security::release::Succession>::judge";
 
 /// How many of the largest statics are listed.
 const LARGEST: usize = 12;
@@ -89,6 +75,7 @@ fn document() -> PathBuf {
 }
 
 fn measure() -> Result<Table> {
+    let budgets = Budgets::read()?;
     let node = firmware::build(&Build::emulated("node"))?;
     let esp01_order = Build::esp01();
     let esp01 = firmware::build(&esp01_order)?;
@@ -99,20 +86,20 @@ fn measure() -> Result<Table> {
         found.map(|(.., size)| *size).with_context(|| format!("firmware/purity has no {name}"))
     };
     let load = load::measure(&node.elf)?;
-    let mut table = Table::new(toolchain::versions()?);
-    add_node(&mut table, &node.sizes);
+    let mut table = Table::new(toolchain::versions()?, &budgets);
+    add_node(&mut table, &node.sizes, budgets.ram);
     let stack = "emulated: stack, highest mark under load";
-    table.add(Figure::limited(stack, load.stack, STACK_LIMIT).stack());
+    table.add(Figure::limited(stack, load.stack, budgets.stack.first).stack());
     let second = "emulated: second stack, highest mark";
-    table.add(Figure::limited(second, load.second_stack, SECOND_STACK_LIMIT).stack());
+    table.add(Figure::limited(second, load.second_stack, budgets.stack.second).stack());
     table.add(Figure::free("emulated: frames waiting at most", load.frames).of_this_run());
     table.add(Figure::free("emulated: frames dropped", load.dropped).of_this_run());
     let member = size_of("SIZE_OF_MEMBER")?;
-    table.add(Figure::limited("engine: a member", member, MEMBER_LIMIT).exact());
+    table.add(Figure::limited("engine: a member", member, budgets.engine.member).exact());
     table.add(Figure::free("engine: a waiting datagram", size_of("SIZE_OF_OUTGOING")?).exact());
     table.add(Figure::free("engine: `Node` without its storage", size_of("SIZE_OF_NODE")?).exact());
     table.add(Figure::free("engine: `Storage<Esp01>`", size_of("ENGINE_STORAGE")?).exact());
-    add_esp01(&mut table, &esp01.sizes, &unsigned);
+    add_esp01(&mut table, &esp01.sizes, &unsigned, &budgets);
     let mut statics = symbol_sizes(&node.elf)?;
     statics.retain(|(_, address, _)| firmware::DATA_RAM.contains(address));
     let mut statics: Vec<_> = statics.into_iter().map(|(name, _, size)| (name, size)).collect();
@@ -124,35 +111,35 @@ fn measure() -> Result<Table> {
     Ok(table)
 }
 
-fn add_node(table: &mut Table, sizes: &Sizes) {
+fn add_node(table: &mut Table, sizes: &Sizes, limits: budgets::Ram) {
     table.add(Figure::free("emulated: code", sizes.code));
     table.add(Figure::free("emulated: rodata", sizes.rodata));
-    table.add(Figure::limited("emulated: iram", sizes.iram, IRAM_LIMIT));
+    table.add(Figure::limited("emulated: iram", sizes.iram, limits.iram));
     table.add(Figure::free("emulated: data", sizes.data));
     table.add(Figure::free("emulated: bss", sizes.bss));
-    table.add(Figure::limited("emulated: statics (data + bss)", sizes.statics(), STATICS_LIMIT));
+    table.add(Figure::limited("emulated: statics (data + bss)", sizes.statics(), limits.statics));
     table.add(Figure::free("emulated: image", sizes.image()));
 }
 
 /// `unsigned` is the same image without the verification of signatures.
-fn add_esp01(table: &mut Table, sizes: &Sizes, unsigned: &Sizes) {
+fn add_esp01(table: &mut Table, sizes: &Sizes, unsigned: &Sizes, budgets: &Budgets) {
     let signatures = sizes.image() - unsigned.image();
     table
         .add(Figure::free("esp01, with the SDK: flash (code + rodata)", sizes.code + sizes.rodata));
-    table.add(Figure::limited("esp01, with the SDK: iram", sizes.iram, IRAM_LIMIT));
+    table.add(Figure::limited("esp01, with the SDK: iram", sizes.iram, budgets.ram.iram));
     table.add(Figure::free(
         "esp01, with the SDK: data + rodata in RAM",
         sizes.data + sizes.ram_rodata,
     ));
     table.add(Figure::free("esp01, with the SDK: bss", sizes.bss));
-    table.add(Figure::limited("esp01, with the SDK: image", sizes.image(), IMAGE_LIMIT));
+    table.add(Figure::limited("esp01, with the SDK: image", sizes.image(), budgets.image.today()));
     table.add(Figure::free("esp01, of it for verifying signatures", signatures));
     let components = "esp01, image without that";
-    table.add(Figure::limited(components, unsigned.image(), COMPONENTS_LIMIT));
+    table.add(Figure::limited(components, unsigned.image(), budgets.image.components));
     table.add(Figure::minimum(
         "esp01, with the SDK: left for its heap",
         sizes.ram_left(),
-        HEAP_MINIMUM,
+        budgets.ram.heap,
     ));
 }
 

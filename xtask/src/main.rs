@@ -1,6 +1,7 @@
 //! `cargo xtask`: what the repository needs beyond cargo. `cargo xtask help` lists it.
 
 mod api;
+mod budgets;
 mod cost;
 mod difftest;
 mod doctor;

@@ -10,6 +10,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 use super::compile::Assembly;
 use super::{Board, asm, calls, rom, shrink};
+use crate::budgets::Budgets;
 use crate::{paths, process, toolchain};
 
 /// Repairs and assembles what the compiler wrote; returns the object files.
@@ -160,6 +161,8 @@ pub(crate) fn link(link: &Link<'_>) -> Result<()> {
     gcc.arg("-Wl,--orphan-handling=warn");
     gcc.arg(format!("-Wl,-Map={}", map.display()));
     gcc.args(link.defines.iter().map(|(name, value)| format!("-Wl,--defsym,{name}={value:#x}")));
+    let limits = Budgets::read()?.of_linker();
+    gcc.args(limits.map(|(name, value)| format!("-Wl,--defsym,{name}={value}")));
     gcc.args(link.objects).arg("-Wl,--start-group");
     match link.archives {
         Archives::Picolibc => gcc.args(["-lgcc", "-lc"]),

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::load;
+use crate::budgets::{self, Bound, Budgets, grouped};
 
 /// How far a size of code or data may be from the recorded one before it is news.
 const SIZE_TOLERANCE_PERCENT: u64 = 2;
@@ -10,14 +11,6 @@ const SIZE_TOLERANCE_PERCENT: u64 = 2;
 const SIZE_TOLERANCE_BYTES: u64 = 64;
 /// The stack's highest mark depends on when interrupts come.
 const STACK_TOLERANCE_BYTES: u64 = 512;
-
-/// What a figure is held to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Bound {
-    Free,
-    AtMost(u64),
-    AtLeast(u64),
-}
 
 /// How far a figure may be from the recorded one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,22 +42,23 @@ impl Tolerance {
 pub(super) struct Figure {
     name: &'static str,
     value: u64,
-    bound: Bound,
+    /// What it is held to, if to anything.
+    bound: Option<Bound>,
     tolerance: Tolerance,
 }
 
 impl Figure {
     /// A size without a limit.
     pub(super) fn free(name: &'static str, value: u64) -> Self {
-        Self { name, value, bound: Bound::Free, tolerance: Tolerance::Size }
+        Self { name, value, bound: None, tolerance: Tolerance::Size }
     }
 
     pub(super) fn limited(name: &'static str, value: u64, limit: u64) -> Self {
-        Self { bound: Bound::AtMost(limit), ..Self::free(name, value) }
+        Self { bound: Some(Bound::AtMost(limit)), ..Self::free(name, value) }
     }
 
     pub(super) fn minimum(name: &'static str, value: u64, limit: u64) -> Self {
-        Self { bound: Bound::AtLeast(limit), ..Self::free(name, value) }
+        Self { bound: Some(Bound::AtLeast(limit)), ..Self::free(name, value) }
     }
 
     /// The same, compared to the byte.
@@ -83,19 +77,11 @@ impl Figure {
     }
 
     fn holds(&self) -> bool {
-        match self.bound {
-            Bound::AtMost(limit) => self.value <= limit,
-            Bound::AtLeast(limit) => self.value >= limit,
-            Bound::Free => true,
-        }
+        self.bound.is_none_or(|bound| bound.excess(self.value) == 0)
     }
 
     fn limit(&self) -> String {
-        match self.bound {
-            Bound::AtMost(limit) => format!("at most {}", grouped(limit)),
-            Bound::AtLeast(limit) => format!("at least {}", grouped(limit)),
-            Bound::Free => String::new(),
-        }
+        self.bound.map(|bound| bound.to_string()).unwrap_or_default()
     }
 
     fn row(&self) -> String {
@@ -115,12 +101,20 @@ pub(super) struct Table {
     pub(super) image: u64,
     /// Whose the most of that is, largest first.
     pub(super) owners: Vec<(String, u64)>,
+    budgets: Budgets,
 }
 
 impl Table {
     /// A table without figures, of code by these compilers.
-    pub(super) fn new(compilers: String) -> Self {
-        Self { compilers, figures: Vec::new(), largest: Vec::new(), image: 0, owners: Vec::new() }
+    pub(super) fn new(compilers: String, budgets: &Budgets) -> Self {
+        Self {
+            compilers,
+            figures: Vec::new(),
+            largest: Vec::new(),
+            image: 0,
+            owners: Vec::new(),
+            budgets: budgets.clone(),
+        }
     }
 
     pub(super) fn add(&mut self, figure: Figure) {
@@ -143,7 +137,7 @@ impl Table {
 
     /// `docs/footprint.md`.
     pub(super) fn document(&self) -> String {
-        let mut text = introduction(&self.compilers);
+        let mut text = introduction(&self.compilers, self.budgets.image);
         for figure in &self.figures {
             let _ = writeln!(text, "{}", figure.row());
         }
@@ -157,18 +151,12 @@ impl Table {
 
     /// How far the image is from the C++ equivalent's, and what its largest parts are; told and not compared.
     fn image_by_owner(&self) -> String {
-        let [larger, smaller] = [(self.image, CPLUSPLUS), (CPLUSPLUS, self.image)]
-            .map(|(one, other)| one.checked_sub(other).filter(|difference| *difference > 0));
-        let distance = match (larger, smaller) {
-            (Some(more), _) => format!("{} bytes more", grouped(more)),
-            (_, Some(less)) => format!("{} bytes less", grouped(less)),
-            _ => "as many".to_owned(),
-        };
+        let distance = self.budgets.comparison.distance(self.image);
         let mut text = format!(
             "\nThe C++ equivalent, which has far less in it (no signatures, no events in the cluster, no services, \
              no tasks that move), takes {} bytes of flash. The image of the ESP-01 takes {}: {distance}. \
              Its largest parts, by who wrote them:\n\n",
-            grouped(CPLUSPLUS),
+            grouped(self.budgets.comparison.cplusplus),
             grouped(self.image)
         );
         for (owner, size) in &self.owners {
@@ -215,17 +203,15 @@ fn row(line: &str) -> Option<(&str, u64)> {
     Some((name, ungrouped(rest.split(" |").next()?)?))
 }
 
-/// What a node with discovery, member list, status polling, JSON API, upload, events and tasks takes of flash, in bytes,
-/// written in C++ with Arduino's core 3.1.2.
-const CPLUSPLUS: u64 = 347_732;
-
 /// What stands before the compilers' versions.
 const COMPILERS: &str = "Compilers: ";
 
-fn introduction(compilers: &str) -> String {
+fn introduction(compilers: &str, limits: budgets::Image) -> String {
     let load::Extent { boards, crowd, busy_junk, slow_clients, junk, lists, clients } =
         load::EXTENT;
     let seats = slow_clients - 1;
+    let [components, whole, dashboard] =
+        [limits.components, limits.whole, limits.dashboard].map(grouped);
     format!(
         "\
 # Footprint
@@ -240,8 +226,8 @@ what begins with *engine*. Frames are counted for information. With other compil
 
 *emulated* is the firmware on QEMU's board with the chip's limits: it ran. *esp01* is the same node on the
 board of the ESP-01, linked with Espressif's SDK: it was linked, and has not run (decisions/0013).
-Its limits are the design's: 400,000 bytes with all components, 475,000 with dashboard and updates, of which
-24,576 are kept for the dashboard. Verifying signatures (Ed25519 and SHA-512) belongs to updates: what it takes is
+Its limits are the design's: {components} bytes with all components, {whole} with dashboard and updates, of which
+{dashboard} are kept for the dashboard. Verifying signatures (Ed25519 and SHA-512) belongs to updates: what it takes is
 the difference to the same image linked without it (decisions/0008).
 
 The load is {boards} boards in one cluster with {crowd} members that run in the launcher, as many as a board can list,
@@ -272,29 +258,17 @@ The largest statics of the emulated node:
 |---|---|
 ";
 
-/// A number with its thousands apart.
-fn grouped(value: u64) -> String {
-    let digits = value.to_string();
-    let mut text = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
 fn ungrouped(text: &str) -> Option<u64> {
     text.trim().replace(',', "").parse().ok()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Figure, Table, grouped, ungrouped};
+    use super::{Figure, Table, ungrouped};
+    use crate::budgets::{Budgets, grouped};
 
     fn table(code: u64, stack: u64) -> Table {
-        let mut table = Table::new("a 1.2; b 3".to_owned());
+        let mut table = Table::new("a 1.2; b 3".to_owned(), &Budgets::read().unwrap());
         table.add(Figure::free("code", code));
         table.add(Figure::limited("stack", stack, 5_200).stack());
         table.add(Figure::minimum("heap", 12_001, 12_000));
@@ -356,8 +330,6 @@ mod tests {
         let document = table.document();
         assert!(document.contains("takes 400,000: 52,268 bytes more."), "{document}");
         assert!(document.ends_with("\n- spore_core: 98,648\n"), "{document}");
-        table.image = 347_000;
-        assert!(table.document().contains("takes 347,000: 732 bytes less."));
         // It is no row, and so not compared.
         assert!(table.differences(&document).is_empty());
     }

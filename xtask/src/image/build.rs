@@ -9,9 +9,12 @@ use clap::{Args, ValueEnum};
 use serde_json::json;
 use spore_boot::map::Slot;
 
+use super::owners::Owner;
 use super::slot::{Label, relocations};
 use super::{Program, owners, slot};
-use crate::firmware::{self, Build};
+use crate::budgets::{Bound, Budgets, Held, grouped, hold};
+use crate::firmware::{self, Build, Sizes};
+use crate::footprint::SIGNATURES;
 use crate::{paths, process, rom, sdk};
 
 /// The board that images are for; its file is in `boards/`.
@@ -31,6 +34,9 @@ pub(crate) struct Image {
     #[arg(long)]
     json: bool,
 }
+
+/// Characters of a name that are shown: those of generic functions have hundreds.
+const SHOWN_NAME: usize = 100;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -68,11 +74,13 @@ impl Image {
         copy(&elf, &folder, "bootloader")?;
         let mut made = Vec::new();
         let mut owners = Vec::new();
+        let mut elf = PathBuf::new();
         for (slot, image) in firmware::build_slots(&Build::esp01(), &slots)? {
             let name = format!("slot-{slot:?}").to_lowercase();
             let bytes = slot::image(&Program::read(&image.elf)?, slot, &label)?;
             write(&folder, &format!("{name}.bin"), &bytes)?;
             copy(&image.elf, &folder, &name)?;
+            elf = image.elf;
             owners = owners::of(&folder.join(format!("{name}.map")))?;
             made.push((name, bytes, image.sizes));
         }
@@ -80,6 +88,12 @@ impl Image {
             [(_, a, _), (_, b, _)] => Some(relocations(a, b)?.len()),
             _ => None,
         };
+        let (.., sizes) = made.last().context("no slot was asked for")?;
+        let budgets = Budgets::read()?;
+        let unsigned = firmware::sizes_without(&Build::esp01(), SIGNATURES)?;
+        let held = held(&budgets, sizes, &unsigned, &owners);
+        // Said after the report, which shows what is too large.
+        let fits = hold(&held);
         if self.json {
             let images: Vec<_> = made
                 .iter()
@@ -89,11 +103,15 @@ impl Image {
                 .iter()
                 .map(|owner| json!({ "owner": owner.name, "flash": owner.flash, "iram": owner.iram, "dram": owner.dram }))
                 .collect();
+            let held: Vec<_> = held
+                .iter()
+                .map(|(what, value, bound)| json!({ "what": what, "value": value, "bound": bound.to_string() }))
+                .collect();
             println!(
                 "{}",
-                json!({ "folder": folder, "version": version, "sequence": sequence, "bootloader": bootloader.len(), "images": images, "words_that_differ": moved, "owners": owners })
+                json!({ "folder": folder, "version": version, "sequence": sequence, "bootloader": bootloader.len(), "images": images, "words_that_differ": moved, "owners": owners, "limits": held })
             );
-            return Ok(());
+            return fits;
         }
         println!("{version}, sequence number {sequence}, in {}", folder.display());
         println!("  bootloader  {:>7} bytes of 4096", bootloader.len());
@@ -107,8 +125,36 @@ impl Image {
         for owner in &owners {
             println!("  {:<22} {:>8} {:>8} {:>8}", owner.name, owner.flash, owner.iram, owner.dram);
         }
-        Ok(())
+        println!("  the largest items in flash:");
+        for (name, size) in owners::largest_items(&elf)? {
+            println!("  {size:>8}  {}", name.chars().take(SHOWN_NAME).collect::<String>());
+        }
+        for (what, value, bound) in &held {
+            println!("  {what:<32} {:>8}, {bound}", grouped(*value));
+        }
+        println!(
+            "  the C++ equivalent, which has far less in it, takes {}: this image is {}",
+            grouped(budgets.comparison.cplusplus),
+            budgets.comparison.distance(sizes.image())
+        );
+        fits
     }
+}
+
+/// The figures that have limits. `unsigned` is the image without the verification of signatures.
+fn held(budgets: &Budgets, sizes: &Sizes, unsigned: &Sizes, owners: &[Owner]) -> Vec<Held> {
+    let ours = owners.iter().filter(|owner| owner.name != owners::SDK);
+    vec![
+        ("image", sizes.image(), Bound::AtMost(budgets.image.today())),
+        ("image without signatures", unsigned.image(), Bound::AtMost(budgets.image.components)),
+        ("instruction RAM", sizes.iram, Bound::AtMost(budgets.ram.iram)),
+        (
+            "statics without the SDK's",
+            ours.map(|owner| owner.dram).sum(),
+            Bound::AtMost(budgets.ram.statics),
+        ),
+        ("left for the SDK's heap", sizes.ram_left(), Bound::AtLeast(budgets.ram.heap)),
+    ]
 }
 
 /// Sequence number and version: the number of commits, which rises, and the commit.

@@ -5,6 +5,13 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
+use object::{Object as _, ObjectSymbol as _};
+
+/// How many of the largest things are listed.
+const LISTED: usize = 12;
+
+/// Whose Espressif's libraries are.
+pub(crate) const SDK: &str = "SDK";
 
 /// Bytes by owner.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +34,26 @@ pub(crate) fn of(map: &Path) -> Result<Vec<Owner>> {
     let owners = parse(&text);
     ensure!(!owners.is_empty(), "{} has a shape that xtask does not know", map.display());
     Ok(owners)
+}
+
+/// The largest things in flash that have a name of their own, largest first.
+///
+/// # Errors
+/// When the file cannot be read or is no ELF file.
+pub(crate) fn largest_items(elf: &Path) -> Result<Vec<(String, u64)>> {
+    let bytes = fs::read(elf).with_context(|| format!("cannot read {}", elf.display()))?;
+    let file = object::File::parse(&*bytes).context("not an ELF file")?;
+    let in_flash = file.symbols().filter(|symbol| memory(symbol.address()) == Some(0));
+    let mut items: Vec<(String, u64)> = in_flash
+        .filter_map(|symbol| {
+            let name = format!("{:#}", rustc_demangle::demangle(symbol.name().ok()?));
+            Some((name, symbol.size()))
+        })
+        .collect();
+    items.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+    items.dedup();
+    items.truncate(LISTED);
+    Ok(items)
 }
 
 fn parse(text: &str) -> Vec<Owner> {
@@ -69,7 +96,7 @@ fn memory(address: u64) -> Option<usize> {
 /// Who a section of a file belongs to: the SDK by its archives, Rust by the crate that its symbol names.
 fn owner(section: &str, file: &str) -> &'static str {
     if file.contains(".a(") {
-        return "SDK";
+        return SDK;
     }
     let Some(start) = section.find("_R").or_else(|| section.find("_ZN")) else {
         return if section.contains("rodata") {

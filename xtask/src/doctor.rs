@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::Path;
 use std::process::Command;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::Args;
 use serde_json::json;
 
@@ -194,6 +194,33 @@ impl Piece {
         };
         (state, found)
     }
+}
+
+/// What compiling and linking for the LX106 needs, by name.
+const FOR_BUILDING: [&str; 6] =
+    ["rustc", "cargo", "rust-src", "xtensa gcc", "xtensa binutils", "picolibc"];
+
+/// Looks for what building firmware needs, before anything is done.
+///
+/// # Errors
+/// When a piece is missing: the first one, since others may be missing with it only.
+pub(crate) fn check_for_building() -> Result<()> {
+    for piece in PIECES.iter().filter(|piece| FOR_BUILDING.contains(&piece.name)) {
+        let (state, found) = piece.examine();
+        if state == State::Missing {
+            let fault = match found {
+                Found::Useless(fault) => format!("; {fault}"),
+                Found::Version(_) | Found::Nothing => String::new(),
+            };
+            bail!(
+                "firmware needs {} ({}), which is missing{fault}. Repair: {}",
+                piece.name,
+                piece.purpose,
+                piece.repair
+            );
+        }
+    }
+    Ok(())
 }
 
 impl Doctor {

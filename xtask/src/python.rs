@@ -1,10 +1,11 @@
 //! Programs in Python that are not ours, in exact versions, in folders of their own below `target/`.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use crate::{paths, process};
 
@@ -22,8 +23,7 @@ pub(crate) fn environment(name: &str, requirements: &str) -> Result<PathBuf> {
         return Ok(python);
     }
     let _ = fs::remove_dir_all(&environment);
-    process::run(Command::new("python3").args(["-m", "venv"]).arg(&environment))
-        .context("Debian has this in python3-venv")?;
+    create("python3", &environment)?;
     install(&python, &list).with_context(|| {
         format!("cannot install what {requirements} names; is the network there?")
     })?;
@@ -32,8 +32,38 @@ pub(crate) fn environment(name: &str, requirements: &str) -> Result<PathBuf> {
     Ok(python)
 }
 
+/// Makes an empty environment.
+fn create(python: impl AsRef<OsStr>, environment: &Path) -> Result<()> {
+    // What Python says of its missing parts is a page of advice for other systems.
+    let mut venv = Command::new(python);
+    let made = venv.args(["-m", "venv"]).arg(environment).output();
+    ensure!(
+        made.is_ok_and(|made| made.status.success()),
+        "`{} -m venv` cannot make {}. Repair: apt-get install python3-venv",
+        venv.get_program().display(),
+        environment.display()
+    );
+    Ok(())
+}
+
 fn install(python: &Path, list: &Path) -> Result<()> {
     let mut pip = Command::new(python);
     pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"]);
     process::run(pip.arg(list)).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::create;
+    use std::path::Path;
+
+    #[test]
+    fn a_python_that_makes_no_environments_is_told_in_one_line() {
+        for python in ["false", "/nowhere/python3"] {
+            let error = create(python, Path::new("/nowhere/environment")).unwrap_err();
+            let said = format!("{error:#}");
+            assert!(said.contains("apt-get install python3-venv"), "{said}");
+            assert!(said.contains(python) && said.lines().count() == 1, "{said}");
+        }
+    }
 }

@@ -21,7 +21,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use spore_boot::image::IN_PLACE;
 use spore_boot::map::Slot;
 
-use crate::{paths, sdk};
+use crate::{doctor, paths, sdk};
 pub(crate) use compile::LADDER;
 pub(crate) use sizes::{DATA_RAM, Sizes};
 
@@ -290,6 +290,7 @@ pub(crate) fn build_objects(order: &Build) -> Result<Objects> {
 
 /// Compiles and assembles a package without linking it.
 fn objects(order: &Build) -> Result<Objects> {
+    doctor::check_for_building()?;
     println!(
         "firmware: {} for {} ({}), by Debian's rustc",
         order.package,

@@ -9,7 +9,7 @@ use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -120,9 +120,15 @@ fn fetch() -> Result<PathBuf> {
     let mut cargo = toolchain::cargo_for_host();
     cargo.args(["metadata", "--locked", "--format-version=1"]);
     cargo.arg("--manifest-path").arg(manifest);
-    let metadata = process::run(&mut cargo).with_context(|| {
-        format!("cannot fetch the package {PACKAGE}; {FOLDER} may name a local SDK instead")
-    })?;
+    let done = process::output(&mut cargo)?;
+    if !done.status.success() {
+        let said = process::telling_lines(&String::from_utf8_lossy(&done.stderr));
+        bail!(
+            "cannot fetch the package {PACKAGE} ({}): is the network there? {FOLDER} may name a local SDK instead",
+            said.lines().next().unwrap_or("cargo says nothing")
+        );
+    }
+    let metadata = String::from_utf8(done.stdout).context("cargo's metadata is not UTF-8")?;
     let metadata: Value = serde_json::from_str(&metadata).context("cargo's metadata is no JSON")?;
     directory_of(&metadata, PACKAGE)
         .with_context(|| format!("cargo's metadata does not tell where {PACKAGE} is"))

@@ -16,7 +16,7 @@ use nix::unistd::{Pid, geteuid};
 use serde_json::Value;
 use spore_boot::map::{CONFIGURATION, FLASH, Region, Slot};
 
-use super::parts;
+use super::{image_info, parts};
 use crate::emu::child::Guarded;
 use crate::{e2e, paths, process};
 
@@ -64,6 +64,13 @@ impl FlashCheck {
         bench.other_firmware()?;
         bench.an_unclaimed_board()?;
         bench.a_file_instead()?;
+        image_info::check(&bench.folder, |bootloader, flash| {
+            let paths = [bootloader, flash].map(|path| path.to_string_lossy());
+            let options =
+                ["--bootloader", &paths[0], "--to-file", &paths[1], "--claim", "--", "--no-wifi"];
+            bench.flashed(None, &options).map(drop)
+        })?;
+        println!("esptool takes the bootloader, and flash that begins with it, for an image");
         println!("kept settings, an unclaimed board, a file of flash: as they should be");
         let silent = bench.chips_that_are_not_it()?;
         println!(
@@ -154,7 +161,10 @@ impl Bench {
 
     fn flash(&self, port: Option<&Path>, options: &[&str]) -> Result<Output> {
         let mut command = Command::new(&self.xtask);
-        command.arg("flash").args(port).arg("--bootloader").arg(self.file("bootloader.bin"));
+        command.arg("flash").args(port);
+        if !options.contains(&"--bootloader") {
+            command.arg("--bootloader").arg(self.file("bootloader.bin"));
+        }
         command.arg("--image").arg(self.file("image.bin")).arg("--spore").arg(&self.spore);
         process::output(self.at_home(&mut command).args(options))
     }

@@ -5,6 +5,7 @@
 
 pub(crate) mod check;
 mod esptool;
+mod image_info;
 pub(crate) mod parts;
 mod phy;
 pub(crate) mod port;

@@ -47,7 +47,9 @@ pub struct Node<'a> {
     pub(crate) catalogue: Catalogue,
     pub(crate) assets: Assets,
     poller: &'a mut Poller,
-    /// The key for signed requests; `None` while the node is unclaimed.
+    /// Whose the node is was lost.
+    claim_damaged: bool,
+    /// The key for signed requests; `None` while the node is unclaimed, or its claim is damaged.
     pub(crate) signing: Option<SigningKey>,
     pub(crate) request_nonces: &'a mut RequestNonces,
     pub(crate) settings: &'a mut Keeper,
@@ -59,7 +61,7 @@ pub struct Node<'a> {
     pub(crate) sprockets: Sprockets<'a>,
     restart: Option<Instant>,
     refusals: Refusals,
-    /// `None` while the node is unclaimed.
+    /// `None` while the node is unclaimed, or its claim is damaged.
     sealer: Option<Sealer>,
     epochs: Epochs,
     rng: fastrand::Rng,
@@ -81,8 +83,8 @@ impl<'a> Node<'a> {
     ) -> Self {
         let (tokens, mut rng) = seed.split();
         let (epochs, identity) = Epochs::new(Identity::decode(stored.identity), &mut rng);
-        let claim = Claim::decode(stored.claim).unwrap_or_default();
-        let key = claim.key.as_ref().or(config.key.as_ref());
+        let claim = Claim::restore(stored);
+        let key = claim.as_ref().and_then(|claim| claim.key.as_ref().or(config.key.as_ref()));
         let tasks = Scheduler::new(now, config.tasks, stored.tasks, &mut storage.tasks);
         let storages = (&mut storage.cluster, &mut storage.events);
         let peers = stored.peers;
@@ -94,7 +96,7 @@ impl<'a> Node<'a> {
         let poller = storage.poller.put(|| Poller::new(now, rng.fork()));
         let network = storage
             .network
-            .put(|| Network::new(now, (config.radio.as_ref(), &claim), stored.network));
+            .put(|| Network::new(now, (config.radio.as_ref(), claim.as_ref()), stored.network));
         let seen = storage.networks.view();
         seen.clear();
         network.start(&mut Around { now, cluster: &mut cluster, rng: &mut rng, seen });
@@ -109,6 +111,7 @@ impl<'a> Node<'a> {
             catalogue: config.services,
             assets: config.assets,
             poller,
+            claim_damaged: claim.is_none(),
             signing: key.map(SigningKey::derive),
             request_nonces: storage.request_nonces.put(|| RequestNonces::new(seed)),
             settings,

@@ -98,6 +98,8 @@ pub struct Stored<'a> {
     pub sprockets: &'a [u8],
     /// The value of [`Key::Claim`].
     pub claim: &'a [u8],
+    /// Whether there was a claim that is damaged; see [`Claim::restore`](crate::settings::Claim::restore).
+    pub claim_damaged: bool,
 }
 
 impl<'a> Stored<'a> {
@@ -119,14 +121,10 @@ impl<'a> Stored<'a> {
     pub const fn doubt(&mut self, key: Key) {
         match key {
             Key::Settings => self.settings_damaged = true,
+            Key::Claim => self.claim_damaged = true,
             // A body gives no earlier identity; earlier peers and credentials are only tried, and what
-            // was set of tasks and sprockets earlier is as good as none. A claim is written once.
-            Key::Identity
-            | Key::Peers
-            | Key::Network
-            | Key::Tasks
-            | Key::Sprockets
-            | Key::Claim => (),
+            // was set of tasks and sprockets earlier is as good as none.
+            Key::Identity | Key::Peers | Key::Network | Key::Tasks | Key::Sprockets => (),
         }
     }
 }

@@ -199,7 +199,7 @@ fn live(
             stored.doubt(*key);
         }
     }
-    let claim = Claim::decode(stored.claim).unwrap_or_default();
+    let claim = Claim::restore(&stored).unwrap_or_default();
     if claim.key.is_some() && settings.key.is_some() && claim.key != settings.key {
         let name = &settings.hostname;
         warn!("{name}: this node was claimed with another cluster key, which holds");
@@ -207,8 +207,13 @@ fn live(
     let mut sprockets = settings.sprockets.make();
     let crew = Crew::new(roster, &mut *sprockets);
     let shell = Shell::new(&config, &stored, system, &mut storage, crew);
-    if shell.with_node(|node| node.settings().damaged) {
-        warn_of_damage(settings);
+    let (lost, disowned) =
+        shell.with_node(|node| (node.settings().damaged, node.is_claim_damaged()));
+    if lost {
+        warn_of_damage(settings, "settings were lost", "no release key is taken");
+    }
+    if disowned {
+        warn_of_damage(settings, "whose it is was lost", "it joins nobody and takes no orders");
     }
     let goodbye = async {
         stop.requested().await;
@@ -235,11 +240,11 @@ fn live(
     ending
 }
 
-/// Says what follows from damaged settings, and what can be done.
-fn warn_of_damage(settings: &Settings) {
+/// Says `what` was lost, and what follows `until` somebody does what can be done.
+fn warn_of_damage(settings: &Settings, what: &str, until: &str) {
     let name = &settings.hostname;
     let folder = settings.state.as_deref().unwrap_or(Path::new("")).display();
-    warn!("{name}: settings were lost; until `spore repair {folder}`, no release key is taken");
+    warn!("{name}: {what}; until `spore repair {folder}`, {until}");
 }
 
 /// How the life of a node ended.

@@ -73,7 +73,7 @@ impl ModelledRadio {
     /// As the engine must know it.
     pub(crate) fn config(&self) -> RadioConfig {
         let Self { credentials, password, .. } = *self;
-        RadioConfig { kind: Radio::Modelled, password, credentials }
+        RadioConfig { kind: Radio::Modelled, password: Some(password), credentials }
     }
 }
 

@@ -17,7 +17,7 @@ use spore_core::network::RadioConfig;
 use spore_core::profile::Esp01;
 use spore_core::store::MAX_VALUE;
 use spore_core::wire::MAX_DATAGRAM;
-use spore_core::{ClusterKey, Config, Hostname, Key, Storage, Stored};
+use spore_core::{ClusterKey, Config, Hostname, Key, Node, Storage, Stored};
 use spore_node::http::{BODY_MAX, BUFFER_LEN, CONNECTIONS, STREAMS, Server, Timeouts, WORKERS};
 use spore_node::sprocket::Crew;
 use spore_node::{Shell, client};
@@ -141,6 +141,7 @@ pub(crate) fn start_node(
     let made = on_second(|| make_shell(args, system, body));
     let (shell, depth) = made.expect("there is memory for a second stack");
     log_line!("SECOND STACK {depth}");
+    shell.with_node(|node| tell_of_claim(node, args.radio.is_some()));
     let server = make_server(body);
     let tcp: &'static Tcp<'static> = TCP.init_with(|| Tcp::new(network, TCP_BUFFERS.take()));
 
@@ -178,6 +179,16 @@ fn make_shell(args: &Start, system: Body, scratch: &mut [u8; BODY_MAX]) -> &'sta
     }
     let crew = Crew::new(ROSTER, SPROCKETS.take());
     SHELL.init_with(|| Shell::new(&config, &stored, system, STORAGE.take(), crew))
+}
+
+/// Says what the board lacks to be reached.
+fn tell_of_claim(node: &Node<'_>, has_radio: bool) {
+    if node.is_claim_damaged() {
+        log_line!("CLAIM damaged: the board joins nobody until it is flashed with settings");
+    }
+    if has_radio && node.access_point().is_none() {
+        log_line!("WIFI no access point: there is no password for it");
+    }
 }
 
 /// Each value of the board is read into a part of the body buffer of its own.

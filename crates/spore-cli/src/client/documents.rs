@@ -111,6 +111,9 @@ pub(crate) struct NodeStatus {
     pub(crate) flash_size: u32,
     /// Whether it has a cluster key.
     pub(crate) claimed: Option<bool>,
+    /// Whether its claim is damaged.
+    #[serde(default)]
+    pub(crate) claim_damaged: bool,
     #[serde(default)]
     pub(crate) services: Vec<OwnService>,
     pub(crate) endpoints: Vec<Endpoint>,

@@ -50,6 +50,7 @@ impl Status {
 fn text(status: &NodeStatus) -> String {
     let mut text = format!("{} ({})\n", status.hostname, status.id);
     let claimed = match status.claimed {
+        _ if status.claim_damaged => "lost: it joins nobody until somebody at the machine decides",
         Some(true) => "yes",
         Some(false) => "no: it has no cluster key",
         None => "-",

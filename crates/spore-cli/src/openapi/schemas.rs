@@ -148,6 +148,10 @@ fn node_status() -> Value {
         "flash_size": { "type": "integer", "minimum": 0, "description": "Bytes; 0: no flash" },
         "status_version": whole(16),
         "claimed": { "type": "boolean", "description": "Whether it has a cluster key" },
+        "claim_damaged": {
+            "type": "boolean",
+            "description": "Whose it is was lost: it joins nobody, and takes no orders",
+        },
         "services": list(service),
         "datagrams": object(json!({
             "sent": whole(32),

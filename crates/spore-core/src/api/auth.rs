@@ -39,7 +39,7 @@ fn credentials<'r>(
     request: &Request<'r>,
 ) -> Result<(&'r str, Credentials), Error> {
     if node.signing.is_none() {
-        return Err(Error::Unclaimed);
+        return Err(if node.is_claim_damaged() { Error::ClaimDamaged } else { Error::Unclaimed });
     }
     let in_query = Credentials::from_query(request.query);
     let (query, in_query) = in_query.map_err(|_| Error::CredentialsMalformed)?;

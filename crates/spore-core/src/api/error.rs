@@ -28,6 +28,8 @@ pub enum Error {
     NonceStale,
     /// 403: the node has no cluster key, so nobody can sign for it.
     Unclaimed,
+    /// 403: the node's claim is damaged, so nobody can tell whose it is.
+    ClaimDamaged,
     /// 403: there is a release key, and it has not signed the new one.
     ReleaseKeyUnsigned,
     /// 404: there is no such path.
@@ -96,7 +98,7 @@ impl Error {
             | Self::CredentialsMalformed
             | Self::CredentialsInvalid
             | Self::NonceStale => 401,
-            Self::Unclaimed | Self::ReleaseKeyUnsigned => 403,
+            Self::Unclaimed | Self::ClaimDamaged | Self::ReleaseKeyUnsigned => 403,
             Self::NotFound => 404,
             Self::MethodNotAllowed(_) => 405,
             Self::RequestTimeout => 408,
@@ -134,6 +136,7 @@ impl Error {
                 | Self::CredentialsInvalid
                 | Self::NonceStale
                 | Self::Unclaimed
+                | Self::ClaimDamaged
         )
     }
 
@@ -149,6 +152,7 @@ impl Error {
             Self::CredentialsInvalid => "credentials_invalid",
             Self::NonceStale => "nonce_stale",
             Self::Unclaimed => "unclaimed",
+            Self::ClaimDamaged => "claim_damaged",
             Self::ReleaseKeyUnsigned => "release_key_unsigned",
             Self::NotFound => "not_found",
             Self::MethodNotAllowed(_) => "method_not_allowed",
@@ -194,6 +198,7 @@ impl Error {
             }
             Self::NonceStale => "the nonce is unknown, expired or used; get a new one",
             Self::Unclaimed => "this node has no cluster key yet",
+            Self::ClaimDamaged => "whose this node is was lost; see SECURITY.md for how to go on",
             Self::ReleaseKeyUnsigned => "the present release key has not signed the new one",
             Self::NotFound => "there is nothing at this path; /api/node/status lists what there is",
             Self::MethodNotAllowed(_) => "this path has other methods; see the Allow field",

@@ -260,7 +260,8 @@ fn is_open(node: &Node<'_>, policy: Policy, request: &Request<'_>) -> bool {
         Policy::Open => true,
         // Nobody can sign for it yet, and who is on the access point has the board's password.
         Policy::Provisioning => {
-            !node.is_claimed() && matches!(request.entrance, Entrance::AccessPoint(_))
+            let nobodys = !node.is_claimed() && !node.is_claim_damaged();
+            nobodys && matches!(request.entrance, Entrance::AccessPoint(_))
         }
         Policy::Signed | Policy::Declared => false,
     }

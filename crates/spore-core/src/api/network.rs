@@ -30,6 +30,7 @@ pub(super) struct NetworkView<'a> {
     reason: Option<&'static str>,
     /// Whether the credentials are kept, on trial, or those from before, which have returned.
     credentials: Option<&'static str>,
+    /// Null on a wired node, and on one that has no password for it.
     access_point: Option<AccessPointView<'a>>,
 }
 
@@ -69,10 +70,12 @@ pub(super) enum Place {
 impl Piece<'_> {
     /// Writes what the node's network is.
     pub(super) fn network(&mut self, node: &Node<'_>, now: Instant) -> Result<(), Full> {
-        let (ssid, _) = node.access_point();
+        let own = node.access_point();
         let Status { radio, state, lease, since, attempts, reason, rssi, fate, open, clients } =
             node.network.status();
-        let access_point = AccessPointView { open, ssid: ssid.as_str(), clients };
+        let access_point = radio.and(own.as_ref());
+        let access_point =
+            access_point.map(|(ssid, _)| AccessPointView { open, ssid: ssid.as_str(), clients });
         self.json(&NetworkView {
             radio: radio.map(Radio::name),
             state,
@@ -85,7 +88,7 @@ impl Piece<'_> {
             attempts,
             reason: reason.map(Reason::name),
             credentials: fate,
-            access_point: radio.map(|_| access_point),
+            access_point,
         })
     }
 

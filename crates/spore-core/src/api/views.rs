@@ -28,6 +28,8 @@ pub(super) struct NodeView<'a> {
     status_version: u16,
     /// Whether the node has a cluster key.
     claimed: bool,
+    /// Whether it had one at its start before, or another claim, and that is damaged.
+    claim_damaged: bool,
 }
 
 /// `GET /api/node/config`.
@@ -178,6 +180,7 @@ impl<'a> NodeView<'a> {
             flash_size: node.facts.flash_size,
             status_version,
             claimed: node.is_claimed(),
+            claim_damaged: node.is_claim_damaged(),
         }
     }
 }

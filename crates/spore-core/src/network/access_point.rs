@@ -52,7 +52,8 @@ impl Network {
     fn opening(&self) -> Option<Instant> {
         // A trial has not failed yet, and when it has, the old credentials are tried first.
         let returning = self.trial.is_under_way() && self.trial.has_previous();
-        if self.access_point.open || self.lease.is_some() || returning {
+        let barred = self.access_point.open || self.password.is_none();
+        if barred || self.lease.is_some() || returning {
             return None;
         }
         match self.station {

@@ -55,9 +55,9 @@ const STORE_RETRY: Duration = Duration::from_secs(10);
 pub struct RadioConfig {
     /// Which one.
     pub kind: Radio,
-    /// The password of the node's own access point, unless its [`Claim`] has one. An empty one makes
-    /// the access point open, which no product should be.
-    pub password: Password,
+    /// The password of the node's own access point, unless its [`Claim`] has one. Without either there is no access point:
+    /// it is never an open one.
+    pub password: Option<Password>,
     /// What to connect with as long as nothing was set through the API, and the [`Claim`] has nothing.
     pub credentials: Option<Credentials>,
 }
@@ -187,8 +187,8 @@ pub(crate) struct Status {
 pub(crate) struct Network {
     /// `None` on a wired node, which is always connected.
     radio: Option<Radio>,
-    /// The access point's.
-    password: Password,
+    /// The access point's, never an empty one; `None` if there is no access point.
+    password: Option<Password>,
     trial: Trial,
     storing: Storing,
     station: Station,
@@ -280,18 +280,23 @@ impl Commands {
 
 impl Network {
     /// The network manager of a node that starts now. `stored` is the value of
-    /// [`Key::Network`](crate::Key::Network); what was claimed holds before what is configured.
+    /// [`Key::Network`](crate::Key::Network); what was claimed holds before what is configured. Without a `claim`, since
+    /// that is damaged, the access point's password is lost, too.
     pub(crate) fn new(
         now: Instant,
-        (config, claim): (Option<&RadioConfig>, &Claim),
+        (config, claim): (Option<&RadioConfig>, Option<&Claim>),
         stored: &[u8],
     ) -> Self {
-        let initial = claim.wifi.or_else(|| config.and_then(|config| config.credentials));
-        let password = claim.access_point.or_else(|| config.map(|config| config.password));
+        let initial = claim.and_then(|claim| claim.wifi);
+        let initial = initial.or_else(|| config.and_then(|config| config.credentials));
+        let password = claim.and_then(|claim| {
+            let configured = || config.and_then(|config| config.password);
+            claim.access_point.or_else(configured).filter(|it| !it.is_open())
+        });
         let trial = Trial::new(now, stored, initial);
         Self {
             radio: config.map(|config| config.kind),
-            password: password.unwrap_or(Password::OPEN),
+            password,
             trial,
             storing: Storing::Idle,
             station: Station::Off,
@@ -409,9 +414,9 @@ impl Network {
         self.trial.current()
     }
 
-    /// The password of the access point.
-    pub(crate) const fn password(&self) -> &Password {
-        &self.password
+    /// The password of the access point, if there is to be one.
+    pub(crate) const fn password(&self) -> Option<&Password> {
+        self.password.as_ref()
     }
 
     /// Tries other credentials, as soon as the answer had time to leave.

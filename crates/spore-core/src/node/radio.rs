@@ -28,9 +28,10 @@ impl Node<'_> {
 
     /// Name and password of the access point that the radio is to
     /// [open](crate::network::RadioCommand::OpenAccessPoint): `SPORE-` and the last six digits of
-    /// the chip's number.
-    pub fn access_point(&self) -> (Ssid, &Password) {
-        (Ssid::of_access_point(self.facts.chip_id), self.network.password())
+    /// the chip's number. `None` if it has no password: then it is never opened.
+    pub fn access_point(&self) -> Option<(Ssid, &Password)> {
+        let password = self.network.password()?;
+        Some((Ssid::of_access_point(self.facts.chip_id), password))
     }
 
     /// Whether the node is in its network. A wired one always is.

@@ -14,6 +14,12 @@ impl Node<'_> {
         self.sealer.is_some()
     }
 
+    /// Whether the node was claimed, and what was written then is damaged. It has no cluster key then, nor is it to be had
+    /// for the asking as an unclaimed one is.
+    pub fn is_claim_damaged(&self) -> bool {
+        self.claim_damaged
+    }
+
     /// The settings in force.
     pub fn settings(&self) -> &Settings {
         self.settings.current()

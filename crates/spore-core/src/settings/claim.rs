@@ -3,6 +3,7 @@
 use super::field;
 use crate::network::{Credentials, Password};
 use crate::security::ClusterKey;
+use crate::store::Stored;
 use crate::wire::{Full, Reader, Writer};
 
 /// What a node was given before its first start: whose it is, and how it gets into its network. It
@@ -42,6 +43,17 @@ const TAG_WIFI: u8 = 3;
 const WIFI_MAX: usize = 97;
 
 impl Claim {
+    /// The claim of a node that starts; an empty one if it was never claimed. `None` if it was, and what was written is
+    /// damaged or of a newer program: the node is somebody's then, and nobody can tell whose. It joins nobody, and is
+    /// not to be taken over by who comes first; somebody at the machine must decide.
+    pub fn restore(stored: &Stored<'_>) -> Option<Self> {
+        match stored.claim {
+            _ if stored.claim_damaged => None,
+            [] => Some(Self::default()),
+            value => Self::decode(value),
+        }
+    }
+
     /// The claim in a stored value; `None` if it is not one, or not whole.
     pub fn decode(value: &[u8]) -> Option<Self> {
         let mut reader = Reader::new(value);
@@ -102,7 +114,7 @@ impl Claim {
 
 #[cfg(test)]
 mod tests {
-    use super::{Claim, ClusterKey, Credentials, Password};
+    use super::{Claim, ClusterKey, Credentials, Password, Stored};
     use crate::store::MAX_VALUE;
     use std::vec::Vec;
 
@@ -160,6 +172,19 @@ mod tests {
         ] {
             assert_eq!(Claim::decode(&[&[1], wrong].concat()), None, "{what}");
         }
+    }
+
+    #[test]
+    fn a_claim_that_is_lost_is_not_taken_for_none() {
+        let restored = |claim: &[u8], claim_damaged| {
+            Claim::restore(&Stored { claim, claim_damaged, ..Stored::default() })
+        };
+        let value = encoded(&full());
+        assert_eq!(restored(&value, false), Some(full()));
+        assert_eq!(restored(&[], false), Some(Claim::default()), "never claimed");
+        assert_eq!(restored(&[], true), None);
+        assert_eq!(restored(&value, true), None, "of an earlier owner, maybe");
+        assert_eq!(restored(&value[..9], false), None);
     }
 
     #[test]

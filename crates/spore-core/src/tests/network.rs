@@ -34,7 +34,7 @@ pub(super) fn credentials(name: &str) -> Credentials {
 }
 
 pub(super) fn radio(credentials: Option<Credentials>) -> RadioConfig {
-    let password = Password::new(b"the board's own").unwrap();
+    let password = Some(Password::new(b"the board's own").unwrap());
     RadioConfig { kind: Radio::Modelled, password, credentials }
 }
 
@@ -253,6 +253,20 @@ fn an_attempt_that_nothing_is_heard_of_is_given_up() {
 }
 
 #[test]
+fn without_a_password_there_is_no_access_point() {
+    for password in [None, Some(Password::OPEN)] {
+        let mut rig = Rig::new(None);
+        let radio = Some(RadioConfig { password, ..radio(None) });
+        let config = Config { key: None, radio, ..config(1) };
+        rig.node = configured(rig.now, 1, &config, &Stored::default());
+        rig.commands.clear();
+        rig.run(100);
+        assert_eq!(rig.count(RadioCommand::OpenAccessPoint), 0);
+        assert!(rig.node.access_point().is_none() && rig.status()["access_point"].is_null());
+    }
+}
+
+#[test]
 fn the_access_point_opens_after_30_seconds_without_a_network_and_closes_with_one() {
     let mut rig = Rig::new(Some(credentials("old")));
     rig.fail(Reason::NotFound);
@@ -260,7 +274,7 @@ fn the_access_point_opens_after_30_seconds_without_a_network_and_closes_with_one
     assert_eq!(rig.count(RadioCommand::OpenAccessPoint), 0);
     rig.run(1);
     assert_eq!(rig.count(RadioCommand::OpenAccessPoint), 1);
-    let (ssid, password) = rig.node.access_point();
+    let (ssid, password) = rig.node.access_point().unwrap();
     assert_eq!((ssid.as_str(), password.as_str()), ("SPORE-000001", "the board's own"));
     assert_eq!(rig.status()["access_point"]["open"], true);
     assert_eq!(rig.events(), [Event::AccessPointOpened]);

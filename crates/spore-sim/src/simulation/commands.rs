@@ -89,7 +89,7 @@ impl Simulation {
             timing: self.scenario.timing,
             radio: self.scenario.wifi.as_ref().map(|wifi| RadioConfig {
                 kind: Radio::Modelled,
-                password: wifi.password,
+                password: Some(wifi.password),
                 credentials: wifi.credentials,
             }),
         };

@@ -86,7 +86,7 @@ fn node(inputs: &mut Inputs) -> Node<'static> {
         timing: Default::default(),
         radio: Some(RadioConfig {
             kind: Radio::Modelled,
-            password: password(b"of the board"),
+            password: Some(password(b"of the board")),
             credentials: ssid(b"home")
                 .map(|ssid| Credentials { ssid, password: password(b"secret words") }),
         }),
@@ -122,7 +122,8 @@ fn act(node: &mut Node<'_>, now: Instant, trace: &mut Trace<'_>) {
                 trace.text(node.station().map_or("none", |station| station.ssid.as_str()));
             }
             Action::Radio(RadioCommand::OpenAccessPoint) => {
-                trace.text(node.access_point().0.as_str());
+                let (ssid, _) = node.access_point().expect("it has a password");
+                trace.text(ssid.as_str());
             }
             Action::Store(key) => node.handle_completion(now, Completion::Store(key, Ok(()))),
             _ => {}

@@ -20,7 +20,7 @@ use spore_boot::map::{
 };
 use spore_core::Hostname;
 use spore_core::config::DEFAULT_PORT;
-use spore_core::network::{Password, Radio, RadioConfig};
+use spore_core::network::{Radio, RadioConfig};
 use static_cell::StaticCell;
 
 use super::system::{Body, random};
@@ -150,11 +150,7 @@ fn settings() -> Start {
         port: DEFAULT_PORT,
         http_port: 80,
         key: None,
-        radio: Some(RadioConfig {
-            kind: Radio::Esp8266,
-            password: Password::OPEN,
-            credentials: None,
-        }),
+        radio: Some(RadioConfig { kind: Radio::Esp8266, password: None, credentials: None }),
     }
 }
 

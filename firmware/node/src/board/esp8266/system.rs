@@ -67,7 +67,11 @@ impl Body {
         );
         // SAFETY: there is one body, and it is the flash's only user.
         let flash = unsafe { SdkFlash::new() };
-        let store = block_on(Store::open(flash, ESP01_RANGE)).expect("the flash can be read");
+        let mut store = block_on(Store::open(flash, ESP01_RANGE)).expect("the flash can be read");
+        if store.is_foreign() {
+            // Whoever flashes a board writes its settings, so there were some.
+            store.mourn();
+        }
         if store.is_damaged() {
             log_line!("SETTINGS damaged");
         }

@@ -129,10 +129,18 @@ fn a_connection_is_kept_until_it_is_idle() {
 }
 
 #[test]
-fn silence_ends_and_slowness_is_told() {
+fn silence_and_slowness_are_told() {
     let address = start();
     let silent = connect(address);
-    assert!(takes(TIMEOUTS.idle, || read_all(&silent)).is_empty());
+    let replies = takes(TIMEOUTS.idle, || read_all(&silent));
+    assert_eq!(replies.iter().map(|reply| reply.status).collect::<Vec<_>>(), [408]);
+    replies[0].assert_error();
+    assert_eq!(replies[0].field("connection"), Some("close"));
+
+    // Who closes without a question is owed no answer.
+    let gone = connect(address);
+    gone.shutdown(Shutdown::Write).expect("half-closed");
+    assert!(takes(ms(0), || read_all(&gone)).is_empty());
 
     let mut half = connect(address);
     half.write_all(&GET[..20]).expect("sent");

@@ -101,7 +101,7 @@ impl Seat {
 pub(super) enum Stop {
     /// The client is to be told, after which the connection ends.
     Refused(Error),
-    /// Another one needs the seat, and the request has been on its way for long.
+    /// Another one needs the seat, and the request has been on its way, or awaited, for long.
     Displaced,
     /// There is nobody to tell.
     Ended(Ending),
@@ -290,7 +290,7 @@ impl<'c, 'b, S: Read + Write, A: Api> Connection<'c, 'b, S, A> {
         let waits = self.filled == 0;
         self.seat().set_due(if kept && waits { Instant::MIN } else { soon });
         if waits {
-            self.wait().await?;
+            self.wait(kept).await?;
         }
         if kept && waits {
             self.seat().set_due(Instant::now() + self.timeouts.grace);
@@ -320,16 +320,18 @@ impl<'c, 'b, S: Read + Write, A: Api> Connection<'c, 'b, S, A> {
         }
     }
 
-    /// Waits for the first bytes of a request.
-    async fn wait(&mut self) -> Result<(), Stop> {
+    /// Waits for the first bytes of a request. A client that has asked nothing yet is told that it is too late; one whose
+    /// connection was `kept` may be sending its next request just now, and would take that for its answer.
+    async fn wait(&mut self, kept: bool) -> Result<(), Stop> {
         let leave = self.seat().asked_to_leave();
         let read = self.socket.read(&mut self.buf[..HEAD_MAX]);
         let first = select(read, leave);
         let result = with_deadline(Instant::now() + self.timeouts.idle, first).await;
         match result {
-            Ok(Either::First(Ok(0))) | Ok(Either::Second(())) | Err(_) => {
-                Err(Stop::Ended(Ending::Idle))
-            }
+            Ok(Either::First(Ok(0))) => Err(Stop::Ended(Ending::Idle)),
+            Ok(Either::Second(())) | Err(_) if kept => Err(Stop::Ended(Ending::Idle)),
+            Ok(Either::Second(())) => Err(Stop::Displaced),
+            Err(_) => Err(Stop::Refused(Error::RequestTimeout)),
             Ok(Either::First(Ok(read))) => {
                 self.filled = read;
                 Ok(())

@@ -21,7 +21,8 @@
 //! | asks for a stream while there are as many as there may be | 503 and `Retry-After` |
 //! | reads nothing of a stream for [`Timeouts::write`], or half of a piece in [`Timeouts::response`] | a reset |
 //! | speaks another version than HTTP/1.0 or HTTP/1.1 | 505 |
-//! | connects and sends nothing | a closed connection after [`Timeouts::idle`] |
+//! | connects and sends nothing for [`Timeouts::idle`] | 408 |
+//! | sends no further request for [`Timeouts::idle`] after an answer | a closed connection |
 //!
 //! A stack without a queue for connections (smoltcp) resets those that come while every worker is
 //! busy, the refusing one included: its client must try again.
@@ -167,8 +168,8 @@ impl<A: Api + ?Sized> Api for &A {
 /// The reader of a stream keeps its seat for as long as it reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeouts {
-    /// For the first byte of a request, the first one or a later one of the connection. Nothing is
-    /// answered when it ends; a later one also ends when another client needs the seat.
+    /// For the first byte of a request. Then 408 if it would be the first one of the connection; a later
+    /// one gets no answer, and is not awaited any longer either when another client needs the seat.
     pub idle: Duration,
     /// How long a client may take to send a request, or to close after the last answer, when
     /// another one needs its seat: who has taken longest goes first. Then 408, or a reset. Half as

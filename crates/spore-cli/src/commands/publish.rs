@@ -3,11 +3,13 @@
 use crate::client::{Request, Signer, Target};
 use crate::input::Input;
 use crate::key_file::KeyFile;
+use crate::misuse::Misuse;
 use crate::output::print_line;
 use anyhow::{Context as _, Result};
 use clap::Args;
 use serde_json::{Value, json};
 use spore_core::Topic;
+use spore_core::wire::EventRecord;
 
 /// Publish an event, to all members of the cluster.
 ///
@@ -44,7 +46,15 @@ Topics that begin with cluster, events, network, node, ota or tasks are the syst
 Exit codes: 0 it is published, 1 it is not, or nobody knows, 2 wrong usage.";
 
 fn topic(text: &str) -> Result<String, String> {
-    Topic::new(text).map(|topic| topic.as_str().to_owned()).map_err(|error| error.to_string())
+    let topic =
+        Topic::new(text).map_err(|error| format!("{error}; this has {} bytes", text.len()))?;
+    if topic.is_reserved() {
+        return Err(
+            "what begins with cluster, events, network, node, ota or tasks is the system's own"
+                .to_owned(),
+        );
+    }
+    Ok(text.to_owned())
 }
 
 /// What is sent: JSON as it is, and a text as one, without the end of its last line.
@@ -56,13 +66,25 @@ fn payload(bytes: &[u8]) -> Result<Value> {
     Ok(text.strip_suffix('\n').unwrap_or(text).into())
 }
 
+/// The value, if its JSON is no longer than an event may be.
+fn short_enough(value: Value) -> Result<Value> {
+    const MAX: usize = EventRecord::MAX_PAYLOAD;
+    match value.to_string().len() {
+        ..=MAX => Ok(value),
+        len => Err(Misuse::error(format_args!(
+            "what an event says has at most {MAX} bytes of JSON; this has {len}"
+        ))),
+    }
+}
+
 impl Publish {
     pub(crate) fn run(self) -> Result<()> {
         let signer = Signer::new(&self.key)?;
         let bytes = self.payload.as_ref().map(Input::read).transpose()?;
+        let payload = bytes.as_deref().map(payload).transpose()?.map(short_enough).transpose()?;
         let body = json!({
             "topic": self.topic,
-            "payload": bytes.as_deref().map(payload).transpose()?,
+            "payload": payload,
             "scope": if self.local { "local" } else { "cluster" },
             "retained": self.retained,
         });
@@ -75,7 +97,7 @@ impl Publish {
 
 #[cfg(test)]
 mod tests {
-    use super::{payload, topic};
+    use super::{payload, short_enough, topic};
     use serde_json::json;
 
     #[test]
@@ -100,5 +122,15 @@ mod tests {
         for wrong in ["", "a//b", "a/#", "a b"] {
             assert!(topic(wrong).unwrap_err().contains("1 to 48 bytes"), "{wrong}");
         }
+        let long = topic(&"x".repeat(49)).unwrap_err();
+        assert!(long.contains("48") && long.contains("this has 49 bytes"), "{long}");
+        assert!(topic("node/x").unwrap_err().contains("the system's own"));
+    }
+
+    #[test]
+    fn what_is_too_long_is_told_with_its_length() {
+        assert!(short_enough("x".repeat(254).into()).is_ok());
+        let error = short_enough("x".repeat(255).into()).unwrap_err().to_string();
+        assert!(error.contains("at most 256 bytes of JSON; this has 257"), "{error}");
     }
 }

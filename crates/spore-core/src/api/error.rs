@@ -12,11 +12,17 @@ use serde::ser::{SerializeStruct as _, Serializer};
 pub enum Error {
     /// 400: the client's message is not HTTP, or contradicts itself.
     BadRequest,
-    /// 400: the body is not a JSON object.
+    /// 400: the body is not a JSON object, or is nested too deeply.
     InvalidJson,
     /// 400: this field of the body, or parameter of the query, has a wrong type or value.
     InvalidField(&'static str),
-    /// 400: the body has a field that is not known.
+    /// 400: what is to be published has no topic that there can be.
+    InvalidTopic,
+    /// 400: what is to be published has a topic of the system's own.
+    ReservedTopic,
+    /// 400: what is to be published says too much.
+    LongPayload,
+    /// 400: the body has a field, or the query a parameter, that is not known.
     UnknownField(FieldName),
     /// 401: the request is not signed.
     CredentialsMissing,
@@ -68,6 +74,8 @@ pub enum Error {
     StoreFailed,
     /// 500: a service of this node has broken the rules of its answers.
     ServiceBroken,
+    /// 500: the sprocket of the service has panicked over this request, and is stopped. What it has done of it stays done.
+    SprocketFailed,
     /// 501: the method, or the coding of the body, is unknown.
     NotImplemented,
     /// 503: all connections are in use.
@@ -78,7 +86,7 @@ pub enum Error {
     NotReady,
     /// 503: the outcome is not known yet. The request may still be carried out.
     Unfinished,
-    /// 503: the sprocket that the service is of was stopped.
+    /// 503: the sprocket that the service is of was stopped before.
     SprocketStopped,
     /// 504: a service of this node has not answered in time. It may still carry out the request.
     ServiceTimeout,
@@ -93,6 +101,9 @@ impl Error {
             Self::BadRequest
             | Self::InvalidJson
             | Self::InvalidField(_)
+            | Self::InvalidTopic
+            | Self::ReservedTopic
+            | Self::LongPayload
             | Self::UnknownField(_) => 400,
             Self::CredentialsMissing
             | Self::CredentialsMalformed
@@ -115,7 +126,7 @@ impl Error {
             Self::Misdirected => 421,
             Self::TooManyEvents => 429,
             Self::HeadTooLarge => 431,
-            Self::StoreFailed | Self::ServiceBroken => 500,
+            Self::StoreFailed | Self::ServiceBroken | Self::SprocketFailed => 500,
             Self::NotImplemented => 501,
             Self::Busy
             | Self::StreamsBusy
@@ -145,7 +156,10 @@ impl Error {
         match self {
             Self::BadRequest => "bad_request",
             Self::InvalidJson => "invalid_json",
-            Self::InvalidField(_) => "invalid_field",
+            Self::InvalidField(_)
+            | Self::InvalidTopic
+            | Self::ReservedTopic
+            | Self::LongPayload => "invalid_field",
             Self::UnknownField(_) => "unknown_field",
             Self::CredentialsMissing => "credentials_missing",
             Self::CredentialsMalformed => "credentials_malformed",
@@ -165,6 +179,7 @@ impl Error {
             Self::TaskProtected => "task_protected",
             Self::TaskUnderWay => "task_under_way",
             Self::SettingsFull => "settings_full",
+            Self::SprocketFailed => "sprocket_failed",
             Self::SprocketStopped => "sprocket_stopped",
             Self::PayloadTooLarge => "payload_too_large",
             Self::UriTooLong => "uri_too_long",
@@ -186,8 +201,15 @@ impl Error {
     pub const fn message(self) -> &'static str {
         match self {
             Self::BadRequest => "the request is not valid HTTP",
-            Self::InvalidJson => "the body is not a JSON object",
+            Self::InvalidJson => "the body is not a JSON object, or is nested too deeply",
             Self::InvalidField(_) => "this field has a wrong type or value",
+            Self::InvalidTopic => {
+                "a topic has 1 to 48 bytes of printable ASCII, in levels separated by /"
+            }
+            Self::ReservedTopic => {
+                "cluster, events, network, node, ota and tasks are the system's own topics"
+            }
+            Self::LongPayload => "a payload has at most 256 bytes",
             Self::UnknownField(_) => "this field is not known here",
             Self::CredentialsMissing => "this request must be signed with the cluster key",
             Self::CredentialsMalformed => {
@@ -214,6 +236,9 @@ impl Error {
             Self::TaskUnderWay => "the task runs already; try again when it is over",
             Self::SettingsFull => {
                 "there is no room for one more value; set others to their defaults"
+            }
+            Self::SprocketFailed => {
+                "the sprocket of this service has panicked over it and is stopped; the status says why"
             }
             Self::SprocketStopped => {
                 "the sprocket of this service was stopped; the status says why"
@@ -265,6 +290,8 @@ impl Error {
     fn field(&self) -> Option<&str> {
         match self {
             Self::InvalidField(name) => Some(name),
+            Self::InvalidTopic | Self::ReservedTopic => Some("topic"),
+            Self::LongPayload => Some("payload"),
             Self::UnknownField(name) => Some(name.as_str()),
             _ => None,
         }
@@ -274,8 +301,9 @@ impl Error {
 impl From<PublishError> for Error {
     fn from(error: PublishError) -> Self {
         match error {
-            PublishError::Topic => Self::InvalidField("topic"),
-            PublishError::Payload => Self::InvalidField("payload"),
+            PublishError::Topic => Self::InvalidTopic,
+            PublishError::Reserved => Self::ReservedTopic,
+            PublishError::Payload => Self::LongPayload,
             PublishError::Retained => Self::InvalidField("retained"),
             PublishError::Unclaimed => Self::Unclaimed,
             PublishError::NotReady => Self::NotReady,

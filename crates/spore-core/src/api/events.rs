@@ -2,7 +2,7 @@
 
 use super::body::{Full, Piece};
 use super::publication::{self, Publication};
-use super::{Body, Error, Request, Response, query_parameter};
+use super::{Body, Error, Request, Response, check_parameters, query_parameter};
 use crate::events::{Delivery, Filter, Topic};
 use crate::node::Node;
 use crate::time::Instant;
@@ -18,8 +18,16 @@ pub(super) enum Place {
         after: u32,
         until: u32,
     },
+    /// It gets all that match with higher numbers than this, and has yet to hear how many of those are gone already: once,
+    /// however they lie between the others.
+    Behind(u32),
     /// Of those with higher numbers it gets all that match.
-    After(u32),
+    After {
+        /// The number of the one that was looked at last.
+        after: u32,
+        /// So many that are gone it has been told of in advance.
+        told: u32,
+    },
 }
 
 /// An event, without what it says.
@@ -61,6 +69,7 @@ pub(super) fn publish(
 
 /// `GET /api/events`.
 pub(super) fn stream(node: &Node<'_>, request: &Request<'_>) -> Result<Response, Error> {
+    check_parameters(request.query, &["topic", "after"])?;
     let mut text = [0; Topic::MAX];
     filter(request.query, &mut text)?;
     let asked = match query_parameter(request.query, "after")? {
@@ -70,7 +79,7 @@ pub(super) fn stream(node: &Node<'_>, request: &Request<'_>) -> Result<Response,
     // Who reconnects by itself asks with its first query, and with the last event that it has seen.
     let seen = request.last_event_id.map(|id| after(node, id).unwrap_or(0));
     let place = match seen.or(asked) {
-        Some(after) => Place::After(after),
+        Some(after) => Place::Behind(after),
         None => Place::Retained { after: 0, until: node.last_event() },
     };
     Ok(Response::stream(Body::events(place)))
@@ -117,6 +126,15 @@ fn decode<'t>(encoded: &str, text: &'t mut [u8; Topic::MAX]) -> Option<&'t str> 
         len = len.saturating_add(1);
     }
     str::from_utf8(text.get(..len)?).ok()
+}
+
+/// How many events behind number `after` this node has no more.
+fn gone(node: &Node<'_>, after: u32) -> u32 {
+    let (mut last, mut gone) = (after, 0u32);
+    while let Some(delivery) = node.next_event(last, Filter::ALL) {
+        (last, gone) = (delivery.seq, gone.saturating_add(delivery.lost));
+    }
+    gone.saturating_add(node.last_event().saturating_sub(last))
 }
 
 /// Whether an event is retained, and the newest of its topic that is.
@@ -170,15 +188,19 @@ impl Piece<'_> {
     ) -> Result<Option<Place>, Full> {
         // All are looked at, so that a number that is missing is not just one that does not match.
         let (after, until) = match place {
-            Place::Retained { after, until } => (after, Some(until)),
-            Place::After(after) => (after, None),
+            Place::Retained { after, until } => (after, until),
+            Place::Behind(after) => {
+                let told = gone(node, after);
+                if told > 0 {
+                    self.lost(told)?;
+                }
+                return Ok(Some(Place::After { after, told }));
+            }
+            Place::After { after, told } => return self.live_event(node, filter, (after, told)),
         };
         let delivery = node.next_event(after, Filter::ALL);
-        let Some(until) = until else {
-            return self.live_event(node, filter, after, delivery);
-        };
         let Some(delivery) = delivery.filter(|delivery| delivery.seq <= until) else {
-            return Ok(Some(Place::After(until)));
+            return Ok(Some(Place::After { after: until, told: 0 }));
         };
         if filter.matches(delivery.topic) && is_current(node, &delivery) {
             self.delivery(node, &delivery)?;
@@ -190,25 +212,27 @@ impl Piece<'_> {
         &mut self,
         node: &Node<'_>,
         filter: Filter<'_>,
-        after: u32,
-        delivery: Option<Delivery<'_>>,
+        (after, told): (u32, u32),
     ) -> Result<Option<Place>, Full> {
         let last = node.last_event();
-        let Some(delivery) = delivery else {
-            if last <= after {
-                return Ok(None);
-            }
-            self.lost(last.saturating_sub(after))?;
-            return Ok(Some(Place::After(last)));
+        let delivery = node.next_event(after, Filter::ALL);
+        // Those before the next one, or before whatever comes next.
+        let (lost, before) = match &delivery {
+            Some(delivery) => (delivery.lost, delivery.seq.saturating_sub(1)),
+            None => (last.saturating_sub(after), last),
         };
-        if delivery.lost > 0 {
-            self.lost(delivery.lost)?;
-            return Ok(Some(Place::After(delivery.seq.saturating_sub(1))));
+        if lost > 0 {
+            let new = lost.saturating_sub(told);
+            if new > 0 {
+                self.lost(new)?;
+            }
+            return Ok(Some(Place::After { after: before, told: told.saturating_sub(lost) }));
         }
+        let Some(delivery) = delivery else { return Ok(None) };
         if filter.matches(delivery.topic) {
             self.delivery(node, &delivery)?;
         }
-        Ok(Some(Place::After(delivery.seq)))
+        Ok(Some(Place::After { after: delivery.seq, told }))
     }
 
     /// Events were gone before the reader got them, whatever topics they had.

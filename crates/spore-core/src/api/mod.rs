@@ -314,6 +314,23 @@ fn note(node: &mut Node<'_>, now: Instant, response: &Response) {
     }
 }
 
+/// Whether the query has these parameters alone, each with a value. What is misspelt is no wish for all there is.
+///
+/// # Errors
+///
+/// [`Error::UnknownField`] or [`Error::InvalidField`], which name the first other one.
+fn check_parameters(query: &str, known: &[&'static str]) -> Result<(), Error> {
+    for parameter in query.split('&').filter(|parameter| !parameter.is_empty()) {
+        let (name, value) = parameter
+            .split_once('=')
+            .map_or((parameter, None), |(name, value)| (name, Some(value)));
+        let name =
+            known.iter().find(|known| **known == name).ok_or_else(|| Error::unknown_field(name))?;
+        value.ok_or(Error::InvalidField(name))?;
+    }
+    Ok(())
+}
+
 /// The value of a parameter of the query. Nothing is decoded, since no parameter takes a text.
 ///
 /// # Errors

@@ -136,8 +136,10 @@ impl Reader {
             (Token::End, _) => self.depth = self.depth.saturating_sub(1),
             _ if self.depth != 1 => (),
             (Token::Key(name), _) => self.begin(name)?,
-            (Token::Text(Some(text)), Some(Field::Topic)) => {
-                self.good = self.found.topic.push_str(text).is_ok();
+            (Token::Text(text), Some(Field::Topic)) => {
+                let text = text.ok_or(Error::InvalidTopic)?;
+                self.found.topic.push_str(text).map_err(|_| Error::InvalidTopic)?;
+                self.good = true;
             }
             (Token::Text(Some("cluster")), Some(Field::Scope)) => self.good = true,
             (Token::Text(Some("local")), Some(Field::Scope)) => {
@@ -165,7 +167,7 @@ impl Reader {
     fn keep(&mut self, byte: u8) -> Result<(), Error> {
         match self.field {
             Some(Field::Payload) => {
-                self.found.payload.push(byte).map_err(|_| Field::Payload.error())?;
+                self.found.payload.push(byte).map_err(|_| Error::LongPayload)?;
             }
             // Of the words that JSON has, the first letter tells.
             Some(Field::Retained) if !self.good && self.depth == 1 => {

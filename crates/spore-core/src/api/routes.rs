@@ -1,8 +1,8 @@
 //! The route table.
 
 use super::{
-    Body, Error, Method, Methods, Pending, Request, Response, call, events, network,
-    query_parameter, sprockets, tasks,
+    Body, Error, Method, Methods, Pending, Request, Response, call, check_parameters, events,
+    network, query_parameter, sprockets, tasks,
 };
 use crate::node::Node;
 use crate::services::Catalogue;
@@ -103,6 +103,7 @@ pub static ROUTES: &[Route] = &[
         policy: Policy::Open,
         summary: "What has happened lately; ?after=SEQ leaves out what is known",
         handler: |_, _, request| {
+            check_parameters(request.query, &["after"])?;
             let after = match query_parameter(request.query, "after")? {
                 Some(number) => Some(number.parse().map_err(|_| Error::InvalidField("after"))?),
                 None => None,

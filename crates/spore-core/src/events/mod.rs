@@ -75,8 +75,10 @@ fn ticks_in(span: Duration) -> u32 {
 /// Why an event was not published. Nothing was changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PublishError {
-    /// The topic is none, or one of the system's own.
+    /// The topic is none.
     Topic,
+    /// The topic is one of the system's own.
+    Reserved,
     /// The payload has more than [`EventRecord::MAX_PAYLOAD`] bytes.
     Payload,
     /// A local event cannot be retained.

@@ -38,7 +38,7 @@ impl Node<'_> {
     ) -> Result<u32, PublishError> {
         let topic = Topic::new(topic).map_err(|_| PublishError::Topic)?;
         if topic.is_reserved() {
-            return Err(PublishError::Topic);
+            return Err(PublishError::Reserved);
         }
         if payload.len() > EventRecord::MAX_PAYLOAD {
             return Err(PublishError::Payload);

@@ -182,9 +182,14 @@ fn what_cannot_be_published_is_refused_and_changes_nothing() {
     let node = world.node(1);
     assert_eq!(node.publish(now, CLUSTER, "a", b"", false), Err(PublishError::NotReady));
     act(node, now);
-    for topic in ["", "a//b", "a/+", "cluster/member/joined", "node", "events/x"] {
-        for scope in [CLUSTER, Scope::Local] {
-            assert_eq!(node.publish(now, scope, topic, b"", false), Err(PublishError::Topic));
+    let reserved = ["cluster/member/joined", "node", "events/x"];
+    for (topics, error) in
+        [(["", "a//b", "a/+"], PublishError::Topic), (reserved, PublishError::Reserved)]
+    {
+        for topic in topics {
+            for scope in [CLUSTER, Scope::Local] {
+                assert_eq!(node.publish(now, scope, topic, b"", false), Err(error), "{topic}");
+            }
         }
     }
     assert_eq!(node.publish(now, CLUSTER, "a", &[0; 257], false), Err(PublishError::Payload));

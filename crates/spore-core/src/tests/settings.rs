@@ -362,7 +362,7 @@ fn the_log_tells_what_happened_and_a_flood_of_refusals_is_one_line() {
     assert_eq!(all[1]["uptime_ms"], 23_000);
     assert!(all[0]["member"].is_string() && all[1]["member"].is_null());
     assert_eq!(log(node, "after=1"), json!([all[1]]));
-    assert_eq!(log(node, "x=y&after=3"), json!([]));
+    assert_eq!(log(node, "&after=3"), json!([]));
     assert_eq!(log(node, "after=4294967295"), json!([]));
     for query in ["after=-1", "after=1&after=2", "after=1&x=y&after=1"] {
         let request = Request { query, ..Request::new(Method::Get, "/api/node/log") };

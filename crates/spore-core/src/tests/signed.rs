@@ -31,7 +31,7 @@ fn body(path: &str) -> &'static [u8] {
     }
 }
 
-const QUERY: &str = "a=b";
+const QUERY: &str = "after=0";
 
 fn key() -> SigningKey {
     SigningKey::derive(&ClusterKey::from_bytes([7; 32]))

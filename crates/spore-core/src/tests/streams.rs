@@ -231,6 +231,58 @@ fn who_reads_too_slowly_is_told_how_many_are_gone() {
 }
 
 #[test]
+fn what_is_gone_before_a_stream_begins_is_told_once_and_what_goes_later_as_it_does() {
+    let mut world = World::new(1);
+    world.run(100);
+    let now = world.now;
+    let node = world.node(1);
+    let publish = |node: &mut Node<'_>, topic, count: usize, retained| {
+        for _ in 0..count {
+            let scope = if retained { Scope::Cluster } else { Scope::Local };
+            node.publish(now, scope, topic, b"1", retained).unwrap();
+        }
+    };
+    // Retained ones stay, and the local ones between them go: two holes.
+    publish(node, "a", 1, true);
+    publish(node, "x", 1_000, false);
+    publish(node, "b", 1, true);
+    publish(node, "x", 1_000, false);
+    let mut reader = Reader::open(node, now, "after=0", None);
+    let holes = {
+        let (mut after, mut holes) = (0, Vec::new());
+        while let Some(delivery) = node.next_event(after, crate::events::Filter::ALL) {
+            after = delivery.seq;
+            holes.extend(Some(delivery.lost).filter(|lost| *lost > 0));
+        }
+        holes
+    };
+    assert_eq!(holes.len(), 2, "{holes:?}");
+    let frames = reader.poll(node).unwrap();
+    let lost: Vec<_> = frames.iter().filter(|(_, name, _)| name == "events/lost").collect();
+    assert_eq!(lost.len(), 1, "{frames:?}");
+    let gone: u32 = holes.iter().sum();
+    assert_eq!((&frames[0].1, &frames[0].2), (&"events/lost".into(), &json!({ "count": gone })));
+    assert_eq!(usize::try_from(gone).unwrap() + frames.len() - 1, 2_002);
+    // From now on it is as with any other reader.
+    publish(node, "x", 1_000, false);
+    let frames = reader.poll(node).unwrap();
+    let later = frames[0].2["count"].as_u64().unwrap();
+    assert_eq!((&*frames[0].1, later), ("events/lost", 1_001 - frames.len() as u64));
+
+    // What goes between the sum and its events is told on top of it.
+    let mut reader = Reader::open(node, now, "after=0", None);
+    let mut buf = [0; STREAM_PIECE];
+    let first = node.poll_stream("after=0", &mut reader.response.body, &mut buf).unwrap();
+    let first = String::from_utf8(buf[..first].to_vec()).unwrap();
+    publish(node, "x", 1_000, false);
+    let rest = reader.poll(node).unwrap();
+    let all: Vec<Frame> = first.split_terminator("\n\n").map(frame).chain(rest).collect();
+    let (lost, shown): (Vec<_>, Vec<_>) = all.iter().partition(|frame| frame.1 == "events/lost");
+    let gone: u64 = lost.iter().map(|frame| frame.2["count"].as_u64().unwrap()).sum();
+    assert_eq!((lost.len(), gone + shown.len() as u64), (2, 4_002), "{all:?}");
+}
+
+#[test]
 fn a_stream_ends_with_the_node_and_tells_why() {
     let mut world = World::new(1);
     world.run(100);
@@ -263,19 +315,34 @@ fn what_cannot_be_published_or_followed_is_refused_by_name() {
     world.run(100);
     let now = world.now;
     let node = world.node(1);
-    for (body, field) in [
-        (json!({ "topic": "a b" }), "topic"),
-        (json!({ "topic": "cluster/member/died" }), "topic"),
-        (json!({ "topic": "a", "payload": "x".repeat(255) }), "payload"),
-        (json!({ "topic": "a", "scope": "local", "retained": true }), "retained"),
+    for (body, field, says) in [
+        (json!({ "topic": "a b" }), "topic", "printable ASCII"),
+        (json!({ "topic": "x".repeat(49) }), "topic", "1 to 48 bytes"),
+        (json!({ "topic": "cluster/member/died" }), "topic", "the system's own"),
+        (json!({ "topic": "a", "payload": "x".repeat(255) }), "payload", "at most 256 bytes"),
+        (json!({ "topic": "a", "scope": "local", "retained": true }), "retained", "wrong"),
     ] {
         let (status, answer) = post(node, now, &body);
         assert_eq!((status, &answer["error"]["code"]), (400, &json!("invalid_field")), "{body}");
         assert_eq!(answer["error"]["field"], field, "{body}");
+        assert!(answer["error"]["message"].as_str().unwrap().contains(says), "{answer}");
     }
-    for query in ["topic=a//b", "topic=%", "after=7", "after=x-1-2", "after=0&after=0"] {
+    for (query, field) in [
+        ("topic=a//b", "topic"),
+        ("topic=%", "topic"),
+        ("topic", "topic"),
+        ("after=7", "after"),
+        ("after=x-1-2", "after"),
+        ("after=0&after=0", "after"),
+        ("topics=a", "topics"),
+        ("topic=a&all", "all"),
+        ("=a", ""),
+    ] {
         let request = Request { query, ..Request::new(Method::Get, "/api/events") };
-        assert_eq!(ask(node, now, &request).status, 400, "{query}");
+        let response = ask(node, now, &request);
+        assert_eq!(response.status, 400, "{query}");
+        let answer: Value = serde_json::from_str(&read(node, now, response)).unwrap();
+        assert_eq!(answer["error"]["field"], field, "{query}");
     }
     // The cluster carries no more than its window.
     let body = json!({ "topic": "a", "payload": 1 });

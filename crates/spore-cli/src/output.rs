@@ -5,7 +5,7 @@
 
 use anyhow::{Context as _, Result};
 use std::fmt::Display;
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind, IsTerminal as _, Write};
 
 /// Writes `text` to stdout as it is. If nobody reads any more, that is `Ok` too.
 pub(crate) fn print(text: impl Display) -> Result<()> {
@@ -29,6 +29,14 @@ pub(crate) fn tell(text: impl Display) -> Result<bool> {
 /// Writes `bytes` to stdout as they are. If nobody reads any more, that is `Ok` too.
 pub(crate) fn print_bytes(bytes: &[u8]) -> Result<()> {
     write(&mut io::stdout().lock(), bytes)
+}
+
+/// As [`print_bytes`]; people, who read a terminal, get the end of a line, too.
+pub(crate) fn print_answer(bytes: &[u8]) -> Result<()> {
+    let open = bytes.last().is_some_and(|last| *last != b'\n');
+    let mut out = io::stdout().lock();
+    write(&mut out, bytes)?;
+    if open && out.is_terminal() { write(&mut out, b"\n") } else { Ok(()) }
 }
 
 /// Writes `text` and the end of a line to stderr, if that goes; there is nobody else to tell.

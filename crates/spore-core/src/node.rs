@@ -100,9 +100,9 @@ impl<'a> Node<'a> {
         let seen = storage.networks.view();
         seen.clear();
         network.start(&mut Around { now, cluster: &mut cluster, rng: &mut rng, seen });
-        cluster.offer(tasks::offered(config.services, &tasks));
+        let sprockets = Sprockets::new(config.sprockets, stored.sprockets, &mut storage.sprockets);
+        cluster.offer(tasks::offered(config.services, &tasks, &sprockets));
         tasks::pace_system(now, &tasks, &mut cluster, poller);
-        let sprockets = &mut storage.sprockets;
         Self {
             facts,
             resources: Resources::default(),
@@ -119,7 +119,7 @@ impl<'a> Node<'a> {
             seen,
             tasks,
             answers: Answers::default(),
-            sprockets: Sprockets::new(config.sprockets, stored.sprockets, sprockets),
+            sprockets,
             restart: None,
             refusals: Refusals::default(),
             sealer: key.map(Sealer::new),
@@ -219,7 +219,7 @@ impl<'a> Node<'a> {
     /// Offers these services from now on, in place of others. The other members are told.
     pub fn set_services(&mut self, catalogue: Catalogue) {
         self.catalogue = catalogue;
-        self.cluster.set_services(tasks::offered(catalogue, &self.tasks));
+        self.cluster.set_services(tasks::offered(catalogue, &self.tasks, &self.sprockets));
     }
 
     /// Writes the bytes that `key` is to have into `buf`, which must hold

@@ -3,7 +3,7 @@
 use crate::ServiceReply;
 use crate::client::{self, Limits};
 use crate::http::Api;
-use crate::sprocket::{Call, Caller, Crew, Handler, Reply};
+use crate::sprocket::{Call, Caller, Crew, Entered, Handler, Reply};
 use crate::system::{Named, System};
 use core::cell::{Cell, RefCell};
 use core::future::poll_fn;
@@ -256,8 +256,8 @@ impl<'a, S: System> Shell<'a, S> {
         true
     }
 
-    /// Has the sprocket at `place` do something, if it is running: whether it was done.
-    fn enter(&self, place: usize, run: Option<RunId>, handler: Handler<'_>) -> bool {
+    /// Has the sprocket at `place` do something, if it is running.
+    fn enter(&self, place: usize, run: Option<RunId>, handler: Handler<'_>) -> Entered {
         self.crew.enter(&mut self.node.borrow_mut(), (place, run), self, handler)
     }
 
@@ -350,13 +350,14 @@ impl<S: System> Api for Shell<'_, S> {
                 return ServiceReply::error(Error::NotFound, reply);
             };
             let (call, mut answer) = (Call::new(service.name(), request), Reply::new(reply));
-            let done = self
+            let entered = self
                 .enter(place, None, &mut |sprocket, node| sprocket.call(&call, node, &mut answer));
             self.changed.signal(());
-            if done {
-                return answer.end();
-            }
-            return ServiceReply::error(Error::SprocketStopped, reply);
+            return match entered {
+                Entered::Done => answer.end(),
+                Entered::Failed => ServiceReply::error(Error::SprocketFailed, reply),
+                Entered::Stopped => ServiceReply::error(Error::SprocketStopped, reply),
+            };
         }
         // The node cannot be lent out while the service works.
         let Some(hostname) = self.node.borrow().hostname().cloned() else {

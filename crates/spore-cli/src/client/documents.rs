@@ -116,6 +116,8 @@ pub(crate) struct NodeStatus {
     pub(crate) claim_damaged: bool,
     #[serde(default)]
     pub(crate) services: Vec<OwnService>,
+    #[serde(default)]
+    pub(crate) sprockets: Vec<OwnSprocket>,
     pub(crate) endpoints: Vec<Endpoint>,
 }
 
@@ -127,6 +129,15 @@ pub(crate) struct OwnService {
     pub(crate) policy: String,
     #[serde(default)]
     pub(crate) summary: String,
+}
+
+/// A sprocket of a node, and how it is.
+#[derive(Debug, Deserialize)]
+pub(crate) struct OwnSprocket {
+    pub(crate) name: String,
+    pub(crate) state: String,
+    /// What it said when it panicked.
+    pub(crate) message: Option<String>,
 }
 
 /// One route of a node.

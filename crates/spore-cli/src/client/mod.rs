@@ -8,7 +8,7 @@ mod signed;
 mod stream;
 
 pub(crate) use documents::{Member, MemberList, NodeStatus, Provider, Service, ServiceList};
-pub(crate) use http::{Answer, BUSY_PAUSE, Client, Request};
+pub(crate) use http::{Answer, BUSY_PAUSE, Client, Request, Unanswered};
 pub(crate) use signed::Signer;
 pub(crate) use stream::{Frame, Stream};
 

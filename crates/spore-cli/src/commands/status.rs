@@ -6,7 +6,7 @@ use crate::table::{bytes, span};
 use anyhow::{Context as _, Result};
 use clap::Args;
 
-/// Show a node's resources, versions, services and endpoints.
+/// Show a node's resources, versions, services, sprockets and endpoints.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Status {
@@ -75,9 +75,17 @@ fn text(status: &NodeStatus) -> String {
         let line = format!("  {:<20} {:<8} {}", service.name, service.policy, service.summary);
         text.push_str(&format!("{}\n", line.trim_end()));
     }
+    if !status.sprockets.is_empty() {
+        text.push_str("sprockets\n");
+    }
+    for sprocket in &status.sprockets {
+        let says = sprocket.message.as_deref().unwrap_or_default();
+        let line = format!("  {:<20} {:<11} {says}", sprocket.name, sprocket.state);
+        text.push_str(&format!("{}\n", line.trim_end()));
+    }
     text.push_str("endpoints\n");
     for endpoint in &status.endpoints {
-        let line = format!("  {:<6} {:<28} {}", endpoint.method, endpoint.path, endpoint.policy);
+        let line = format!("  {:<6} {:<29} {}", endpoint.method, endpoint.path, endpoint.policy);
         text.push_str(&format!("{line}\n"));
     }
     text
@@ -88,12 +96,16 @@ mod tests {
     use super::text;
 
     #[test]
-    fn services_and_endpoints_are_listed_under_the_resources() {
+    fn services_sprockets_and_endpoints_are_listed_under_the_resources() {
         let status = serde_json::json!({
             "id": "0123", "hostname": "a", "address": "10.0.0.1", "http_port": 80, "board": "esp01",
             "version": "1.2.3", "chip_id": 255, "reset_reason": "power_on", "uptime_ms": 61_000,
             "free_memory": 20_000, "flash_size": 1_048_576, "claimed": false,
             "services": [{ "name": "relay", "policy": "signed", "summary": "A switch" }],
+            "sprockets": [
+                { "name": "relay", "state": "running", "message": null, "runs": 7 },
+                { "name": "door", "state": "failed", "message": "stuck", "runs": 1 },
+            ],
             "endpoints": [{ "method": "GET", "path": "/api/node/status", "policy": "open" }],
         });
         let text = text(&serde_json::from_value(status).unwrap());
@@ -101,7 +113,9 @@ mod tests {
             "  board        esp01, chip 000000ff",
             "  claimed      no: it has no cluster key",
             "  relay                signed   A switch",
-            "  GET    /api/node/status             open",
+            "  relay                running",
+            "  door                 failed      stuck",
+            "  GET    /api/node/status              open",
         ] {
             assert!(text.lines().any(|is| is == line), "{line}: {text}");
         }

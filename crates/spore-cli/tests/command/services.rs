@@ -157,6 +157,26 @@ fn what_may_have_been_done_is_not_done_again_elsewhere() {
 }
 
 #[test]
+fn a_request_that_nobody_answers_does_not_go_round() {
+    let corner = Corner::new();
+    // As if it ended whoever takes it: to read twice is to read once, and three times is enough.
+    let silent: Vec<_> = (0..4)
+        .map(|_| {
+            Canned::start(|_| {
+                std::thread::sleep(std::time::Duration::from_secs(5));
+                refusal(500, "too_late")
+            })
+        })
+        .collect();
+    let entries: Vec<_> =
+        silent.iter().enumerate().map(|(n, node)| node.entry(&n.to_string(), "active")).collect();
+    let node = directory(&entries);
+    let output = corner.run(&["call", "relay", "--timeout", "0.5", "--node", &node.api]);
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(silent.iter().map(|node| node.asked().len()).sum::<usize>(), 2);
+}
+
+#[test]
 fn all_are_asked_and_one_that_does_not_do_it_is_a_failure() {
     let corner = Corner::new();
     let (a, b) = (provider("a:"), provider("b:"));
@@ -197,6 +217,7 @@ fn a_service_for_holders_of_the_key_is_called_with_a_signature() {
     let line = ["call", "relay", "on", "--path", "x?y=z", "--node", &node.api];
     let answer = text(&corner.run(&line));
     assert_eq!(answer, "POST /api/services/relay/x?y=z text/plain; charset=utf-8 on");
+    assert_eq!(a.asked().len(), 1, "nothing of it was refused first");
     let output = corner.run(&[&line[..], &["--key-file", "none.key"]].concat());
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains("wants POST"), "{}", stderr(&output));

@@ -103,7 +103,8 @@ impl Project {
         let arguments = ["--bind", &bind, "--port", &port, "--http-port", &port];
         let printed = fs::File::create(self.corner.path().join(n.to_string())).unwrap();
         let mut command = self.corner.program(&program, &arguments);
-        Running { child: command.stdout(printed).spawn().unwrap() }
+        let child = command.stdout(printed).spawn().unwrap();
+        Running { child, first_line: String::new() }
     }
 }
 
@@ -167,6 +168,7 @@ fn a_new_project_builds_and_so_does_the_tutorial_and_misbehaviour_ends_where_it_
     project.cargo(&["test"]);
     project.cargo(&["build"]);
     ringing(&project);
+    panicking(&project);
     misbehaving(&project);
 }
 
@@ -191,6 +193,35 @@ fn ringing(project: &Project) {
     node.kill();
 }
 
+/// A call that makes a sprocket panic ends it where it is, and nowhere else.
+fn panicking(project: &Project) {
+    let corner = &project.corner;
+    let _nodes = [project.start("naughty", 1), project.start("naughty", 2)];
+    let tell = |what: &str| corner.run(&["call", "naughty", what, "--node", &corner.api(1)]);
+    let providers = |n: u8| {
+        let list = corner.json(&["services", "--json", "--node", &corner.api(n)]);
+        let services = list["services"].as_array().unwrap();
+        let naughty = services.iter().find(|service| service["name"] == "naughty");
+        naughty.map_or(0, |service| service["providers"].as_array().unwrap().len())
+    };
+    wait("both offer it", SOON, || {
+        corner.run(&["services", "--node", &corner.api(1)]).status.success() && providers(1) == 2
+    });
+    let told = tell("panic");
+    assert_eq!(told.status.code(), Some(1));
+    assert!(stderr(&told).contains("(500, sprocket_failed)"), "{}", stderr(&told));
+    let states = [1, 2].map(|n| sprocket(corner, n, "naughty")["state"].clone());
+    assert_eq!(states.iter().filter(|state| *state == "running").count(), 1, "{states:?}");
+    // Also before the other one knows of it.
+    for _ in 0..6 {
+        assert!(tell("flood").status.success());
+    }
+    wait("one offers it", SOON, || (1..=2).all(|n| providers(n) == 1));
+    let failed = if states[0] == "failed" { 1 } else { 2 };
+    let status = text(corner, &["status", "--node", &corner.api(failed)]);
+    assert!(status.contains("  naughty              failed      as I was told\n"), "{status}");
+}
+
 fn misbehaving(project: &Project) {
     let corner = &project.corner;
     let api = corner.api(1);
@@ -206,7 +237,7 @@ fn misbehaving(project: &Project) {
 
     // It panics: the rest goes on.
     let told = tell("panic");
-    assert!(stderr(&told).contains("sprocket_stopped"), "{}", stderr(&told));
+    assert!(stderr(&told).contains("sprocket_failed"), "{}", stderr(&told));
     let (failed, bell) = (state(), sprocket(corner, 1, "doorbell"));
     assert_eq!((&failed["state"], &failed["message"]), (&json!("failed"), &json!("as I was told")));
     assert_eq!(bell["state"], "running");
@@ -235,7 +266,7 @@ fn misbehaving(project: &Project) {
     let status = corner.json(&["status", "--json", "--node", &api]);
     assert_eq!(status["reset_reason"], "watchdog");
     let refused = tell("flood");
-    assert!(stderr(&refused).contains("sprocket_stopped"), "{}", stderr(&refused));
+    assert!(stderr(&refused).contains("nobody who offers"), "{}", stderr(&refused));
 }
 
 /// The task `name` of node `n`; null while the node does not answer.

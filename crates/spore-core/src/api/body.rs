@@ -314,7 +314,10 @@ impl<'a> Piece<'a> {
                 NodeStatus::Service(0)
             }
             NodeStatus::Service(index) => {
-                let Some(service) = node.catalogue.services().get(index) else {
+                let offered = node.offered();
+                let services = node.catalogue.services().iter();
+                let mut services = services.filter(|service| offered.contains(&service.id()));
+                let Some(service) = services.nth(index) else {
                     self.text("]")?;
                     return Ok(Place::NodeStatus(NodeStatus::Traffic));
                 };

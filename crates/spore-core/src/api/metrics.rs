@@ -3,6 +3,7 @@
 use super::body::{Full, Piece};
 use crate::cluster::Status;
 use crate::node::{Node, Traffic};
+use crate::sprockets::State;
 use crate::tasks::TaskState;
 use crate::time::Instant;
 
@@ -21,6 +22,8 @@ pub(super) enum Metric {
     TaskRuns(u8),
     /// Its missed due times.
     TasksMissed(u8),
+    /// Whether the sprocket at this place runs.
+    Sprockets(u8),
 }
 
 impl Metric {
@@ -37,7 +40,8 @@ impl Metric {
             Self::Datagrams => Some(Self::Requests),
             Self::Requests => Some(Self::TaskRuns(0)),
             Self::TaskRuns(_) => Some(Self::TasksMissed(0)),
-            Self::TasksMissed(_) => None,
+            Self::TasksMissed(_) => Some(Self::Sprockets(0)),
+            Self::Sprockets(_) => None,
         }
     }
 }
@@ -91,6 +95,11 @@ impl Piece<'_> {
                 let (name, help) = ("spore_task_missed_total", "Due times of tasks missed.");
                 if self.of_task(node, index, name, help, TaskState::missed)? {
                     return Ok(Some(Metric::TasksMissed(index.saturating_add(1))));
+                }
+            }
+            Metric::Sprockets(index) => {
+                if self.sprocket_runs(node, index)? {
+                    return Ok(Some(Metric::Sprockets(index.saturating_add(1))));
                 }
             }
         }
@@ -169,6 +178,19 @@ impl Piece<'_> {
             self.family(name, "counter", help)?;
         }
         self.sample(name, "task", task.name(), u64::from(figure(state)))?;
+        Ok(true)
+    }
+
+    /// Whether one sprocket runs. False if there is no such sprocket.
+    fn sprocket_runs(&mut self, node: &Node<'_>, index: u8) -> Result<bool, Full> {
+        let Some((manifest, state, _)) = node.sprockets.get(usize::from(index)) else {
+            return Ok(false);
+        };
+        let name = "spore_sprocket_running";
+        if index == 0 {
+            self.family(name, "gauge", "1 if the sprocket runs, 0 if it was stopped.")?;
+        }
+        self.sample(name, "sprocket", manifest.name(), u64::from(state == State::Running))?;
         Ok(true)
     }
 

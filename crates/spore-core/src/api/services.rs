@@ -67,9 +67,9 @@ impl Piece<'_> {
 
 /// The service with the lowest id above `after` that a live member or this node offers.
 fn next_service(node: &Node<'_>, mut after: Option<ServiceId>) -> Option<ServiceId> {
-    let own = node.catalogue.ids();
+    let own = node.offered();
     loop {
-        let own = own.as_slice().iter().copied().find(|id| after.is_none_or(|after| *id > after));
+        let own = own.iter().copied().find(|id| after.is_none_or(|after| *id > after));
         let others = node.cluster.directory.next_service(after);
         // Tasks are no services; they follow them.
         let id = own.into_iter().chain(others).min().filter(|id| !id.is_task())?;
@@ -94,7 +94,7 @@ fn next_provider<'n>(
             None => before = Some(id),
         }
     };
-    let offered = node.catalogue.name(service).is_some();
+    let offered = node.offered().contains(&service);
     let own = Some(node.own()).filter(|own| offered && after.is_none_or(|after| own.id > after));
     match (own, other) {
         (Some(own), other) if other.is_none_or(|other| own.id < other.id()) => {

@@ -6,6 +6,7 @@ use crate::cluster::Cluster;
 use crate::services::poller::Poller;
 use crate::services::{Catalogue, ServiceIds};
 use crate::settings::commit::Ticket;
+use crate::sprockets::Sprockets;
 use crate::tasks::change::TaskChange;
 use crate::tasks::scheduler::{Begun, Scheduler, Task};
 use crate::tasks::system::System;
@@ -99,7 +100,7 @@ impl Node<'_> {
 
     /// Tells the others what this node offers and carries, if they do not know it.
     pub(crate) fn offer(&mut self) {
-        let ids = offered(self.catalogue, &self.tasks);
+        let ids = offered(self.catalogue, &self.tasks, &self.sprockets);
         self.cluster.offer(ids);
     }
 
@@ -163,10 +164,18 @@ pub(super) fn pace_system(
     poller.pace(enabled, interval);
 }
 
-/// The ids of all that a node offers and carries. Tasks come after the services, as long as there is
-/// room.
-pub(super) fn offered(catalogue: Catalogue, tasks: &Scheduler<'_>) -> ServiceIds {
-    let mut ids = catalogue.ids();
+/// The ids of all that a node offers and carries: not what is of a sprocket that was stopped. Tasks come after the
+/// services, as long as there is room.
+pub(super) fn offered(
+    catalogue: Catalogue,
+    tasks: &Scheduler<'_>,
+    sprockets: &Sprockets<'_>,
+) -> ServiceIds {
+    let mut ids = ServiceIds::EMPTY;
+    for service in catalogue.services().iter().filter(|service| !sprockets.has_stopped(service)) {
+        // They are different, and there is room for as many.
+        ids.insert(service.id());
+    }
     for spec in tasks.carried() {
         ids.insert(spec.id());
     }

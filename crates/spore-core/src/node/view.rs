@@ -53,9 +53,17 @@ impl Node<'_> {
         self.cluster.member(id)
     }
 
-    /// What this node offers.
+    /// The services of this node's program.
     pub fn services(&self) -> Catalogue {
         self.catalogue
+    }
+
+    /// The ids that this node tells the others: of what it offers now, and of the tasks that it carries.
+    pub(crate) fn offered(&self) -> &[ServiceId] {
+        match &self.own().rumor {
+            Rumor::Alive { services, .. } => services.as_slice(),
+            Rumor::Suspect | Rumor::Dead | Rumor::Left => &[],
+        }
     }
 
     /// The active members that offer a service, in the order of their ids, this node last if it does: each
@@ -72,7 +80,7 @@ impl Node<'_> {
             .filter_map(|id| self.member(id))
             .filter(|member| member.status() == Status::Active)
             .map(|member| (member.id(), member.api()));
-        let offered = self.catalogue.name(id).is_some();
+        let offered = self.offered().contains(&id);
         others.chain(Some((self.own().id, self.cluster.own_api())).filter(|_| offered))
     }
 

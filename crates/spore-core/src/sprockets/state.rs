@@ -6,6 +6,7 @@ use super::settings::{Full, Values};
 use super::{MAX_SPROCKETS, Value};
 use crate::api::Error;
 use crate::place::Place;
+use crate::services::Service;
 use crate::settings::commit::{Commit, Ticket};
 use crate::time::{Duration, Instant};
 
@@ -184,6 +185,14 @@ impl<'a> Sprockets<'a> {
     pub(crate) fn get(&self, index: usize) -> Option<(&'static Manifest, State, Counters)> {
         let row = self.kept.rows.get(index)?;
         Some((self.manifests.get(index)?, row.state(), row.counters()))
+    }
+
+    /// Whether `service` is of a sprocket that is not running.
+    pub(crate) fn has_stopped(&self, service: &Service) -> bool {
+        let mut all = self.manifests.iter().zip(&self.kept.rows);
+        all.any(|(manifest, row)| {
+            row.state() != State::Running && manifest.services.contains(service)
+        })
     }
 
     /// The place of the sprocket that is called `name`.

@@ -77,7 +77,7 @@ impl Node<'_> {
     /// [`MAX_RESTARTS`](super::MAX_RESTARTS), it is not called any more.
     pub fn blame_sprocket(&mut self, place: usize, restarts: u8) {
         if self.sprockets.blamed(place, restarts) {
-            self.stop_tasks(place);
+            self.stop_all(place);
         }
     }
 
@@ -85,11 +85,11 @@ impl Node<'_> {
     /// at most [`State::MESSAGE_MAX`] bytes.
     pub fn fail_sprocket(&mut self, place: usize, message: &'static str) {
         self.sprockets.failed(place, message);
-        self.stop_tasks(place);
+        self.stop_all(place);
     }
 
-    /// Its tasks are not run any more, and others take over those that are clustered.
-    fn stop_tasks(&mut self, place: usize) {
+    /// Its services are offered no more, its tasks are not run, and others take over those that are clustered.
+    fn stop_all(&mut self, place: usize) {
         let Some((manifest, ..)) = self.sprockets.get(place) else { return };
         for task in manifest.tasks() {
             self.tasks.stop(task.name());

@@ -2,16 +2,18 @@
 
 use super::settings::{ask, read};
 use super::world::{act, config, facts};
-use crate::api::{Method, Request};
+use crate::api::{Method, Methods, Policy, Request};
 use crate::node::StoreFailed;
 use crate::profile::Host;
+use crate::services::{Catalogue, IDENTIFY, Service};
 use crate::sprockets::{Manifest, Setting, Value};
 use crate::store::MAX_VALUE;
 use crate::time::{Duration, Instant};
+use crate::wire::Rumor;
 use crate::{Action, Completion, Config, Key, Node, Seed, Storage, Stored};
 use serde_json::{Value as Json, json};
 use std::boxed::Box;
-use std::string::ToString as _;
+use std::string::{String, ToString as _};
 use std::vec::Vec;
 
 static DOOR: Manifest = Manifest::new("door").has(&[
@@ -179,6 +181,62 @@ fn the_status_says_how_sprockets_are() {
     let door = json!({"name": "door", "state": "failed", "message": "index out of bounds",
         "runs": 2, "slow": 1, "longest_us": 101_000, "refused": 0, "restarts": 2});
     assert_eq!(sprockets, json!([light, door]));
+}
+
+/// The names of the services that the node lists: in its status, and in the cluster.
+fn offered(node: &mut Node<'_>) -> [Vec<String>; 2] {
+    let names = |list: &Json| {
+        let services = list["services"].as_array().unwrap().iter();
+        services.map(|service| service["name"].as_str().unwrap().into()).collect()
+    };
+    let all = Request::new(Method::Get, "/api/cluster/services");
+    let all = node.handle_request(NOW, &all);
+    let all = serde_json::from_str(&read(node, NOW, all)).unwrap();
+    [names(&status(node)), names(&all)]
+}
+
+#[test]
+fn what_a_stopped_sprocket_offers_is_offered_no_more_and_seen_in_the_metrics() {
+    static SERVICES: [Service; 2] = [
+        match Service::new("bell", Policy::Open, Methods::NONE.with(Method::Get), "") {
+            Ok(service) => service,
+            Err(_) => panic!(),
+        },
+        IDENTIFY,
+    ];
+    static BELL: Manifest = Manifest::new("bell").offers(SERVICES.split_at(1).0);
+    static ALL: [&Manifest; 2] = [&LIGHT, &BELL];
+    let start = |stop: fn(&mut Node<'_>)| {
+        let storage = Box::leak(Box::new(Storage::<Host>::NEW));
+        let services = Catalogue::new(&SERVICES).unwrap();
+        let config = Config { sprockets: &ALL, services, ..config(1) };
+        let stored = Stored::default();
+        let mut node = Node::new(NOW, &config, facts(), &stored, &Seed([5; 32]), storage);
+        act(&mut node, NOW);
+        let (bell, version) = (SERVICES[0].id(), status(&mut node)["status_version"].clone());
+        let mut both = offered(&mut node);
+        both.iter_mut().for_each(|names| names.sort());
+        assert_eq!(both, [["bell", "identify"]; 2]);
+        assert_eq!(node.providers(bell).count(), 1);
+        stop(&mut node);
+        assert_eq!(offered(&mut node), [["identify"]; 2]);
+        assert_eq!(node.providers(bell).count(), 0);
+        let Rumor::Alive { services, .. } = &node.own().rumor else { panic!() };
+        assert!(!services.contains(bell), "others are told");
+        assert_ne!(status(&mut node)["status_version"], version);
+        // Who calls it nevertheless hears why, from the sprocket's shell.
+        let call = node.handle_request(NOW, &Request::new(Method::Get, "/api/services/bell"));
+        assert!(call.service_call().is_some());
+        let metrics = node.handle_request(NOW, &Request::new(Method::Get, "/metrics"));
+        let metrics = read(&node, NOW, metrics);
+        assert!(metrics.contains("spore_sprocket_running{sprocket=\"light\"} 1\n"), "{metrics}");
+        assert!(metrics.contains("spore_sprocket_running{sprocket=\"bell\"} 0\n"), "{metrics}");
+        node
+    };
+    start(|node| node.fail_sprocket(1, "stuck"));
+    let mut node = start(|node| node.blame_sprocket(1, 3));
+    node.set_services(Catalogue::new(&SERVICES).unwrap());
+    assert_eq!(offered(&mut node)[0], ["identify"], "it stays so");
 }
 
 #[test]

@@ -66,29 +66,39 @@ pub(crate) trait Caller {
 /// What is done with a sprocket.
 pub(crate) type Handler<'h> = &'h mut dyn FnMut(&mut dyn AnySprocket, &mut NodeContext<'_>);
 
+/// What became of something that a sprocket was to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Entered {
+    /// It was done.
+    Done,
+    /// It has panicked over it, and is stopped from now on.
+    Failed,
+    /// It was stopped before, and not asked.
+    Stopped,
+}
+
 impl Crew<'_> {
-    /// Has the sprocket at `place` do something, if it is running: whether it was done.
+    /// Has the sprocket at `place` do something, if it is running.
     pub(crate) fn enter(
         &self,
         node: &mut Node<'_>,
         (place, run): (usize, Option<RunId>),
         caller: &dyn Caller,
         handler: Handler<'_>,
-    ) -> bool {
+    ) -> Entered {
         let mut set = self.set.borrow_mut();
         let (Some(manifest), Some(sprocket)) = (node.running_sprocket(place), set.get(place))
         else {
-            return false;
+            return Entered::Stopped;
         };
         let begun = caller.now();
         let mut context = NodeContext { engine: node, place, now: begun, run };
         let named = Named { place, name: manifest.name() };
         let outcome = caller.guard(named, &mut || handler(sprocket, &mut context));
         node.handle_sprocket(place, caller.now().since(begun));
-        if let Err(message) = outcome {
-            node.fail_sprocket(place, message);
-        }
-        outcome.is_ok()
+        let Err(message) = outcome else { return Entered::Done };
+        node.fail_sprocket(place, message);
+        Entered::Failed
     }
 
     /// Hands the events that have come since the last call to those who subscribed to them.

@@ -23,7 +23,7 @@ pub use bench::{Answer, Bench, Memory};
 pub use call::{Call, Reply};
 pub use context::NodeContext;
 pub use crew::Crew;
-pub(crate) use crew::{Caller, Handler};
+pub(crate) use crew::{Caller, Entered, Handler};
 pub use event::Event;
 pub use spore_core::api::{Method, Methods, Policy};
 pub use spore_core::sprockets::{Manifest, Roster, SLOW, Setting, Value};

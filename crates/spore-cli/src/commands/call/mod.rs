@@ -3,11 +3,11 @@
 mod providers;
 
 use self::providers::Shuffled;
-use crate::client::{Answer, Client, Provider, Request, Signer, Target};
+use crate::client::{Answer, Client, Provider, Request, Signer, Target, Unanswered};
 use crate::input::{self, Input};
 use crate::key_file::KeyFile;
 use crate::misuse::Misuse;
-use crate::output::{note, print, print_bytes, print_line};
+use crate::output::{note, print, print_answer, print_bytes, print_line};
 use anyhow::{Result, anyhow, bail};
 use clap::Args;
 use serde_json::{Value, json};
@@ -17,7 +17,8 @@ use std::thread;
 ///
 /// One of those who offer it is chosen at random; where it does not answer, or has another service
 /// with the same id, the next one is tried. A request that may have been carried out is not sent
-/// again if that could do something twice (POST, PATCH).
+/// again if that could do something twice (POST, PATCH), and no request goes on after two have not
+/// answered it, or after one has failed over it.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Call {
@@ -69,15 +70,21 @@ struct Calling<'a> {
     request: Request<'a>,
     /// No method was chosen, and there is no body: where there is no GET, POST is meant.
     or_post: bool,
-    key: &'a KeyFile,
+    /// Who has the key signs at once, whether the service asks for it or not: else each call of one that does
+    /// would begin with a refusal, which the node counts and tells of.
+    signer: Result<Signer>,
 }
 
 /// What became of a call to one provider.
 enum Outcome {
     /// It was done.
     Answered(Answer),
-    /// It was not done, and could be elsewhere.
-    Elsewhere(anyhow::Error),
+    /// It could be done elsewhere.
+    Elsewhere {
+        error: anyhow::Error,
+        /// Whether the provider has got it, and not answered: it may have done it, and once more is no harm.
+        sent: bool,
+    },
     /// It was refused, or nobody knows whether it was done.
     Failed(anyhow::Error),
 }
@@ -96,7 +103,7 @@ impl Call {
                 content_type: body.as_deref().map(input::media_type),
             },
             or_post: self.method.is_none() && body.is_none(),
-            key: &self.key,
+            signer: Signer::new(&self.key),
         };
         let providers = providers::of(&self.target, &self.name, self.provider.as_deref())?;
         if self.all {
@@ -106,7 +113,7 @@ impl Call {
         if self.target.json {
             return print_line(document(&provider, &answer));
         }
-        print_bytes(&answer.body)
+        print_answer(&answer.body)
     }
 
     /// The path of the service, and what is below it.
@@ -139,12 +146,15 @@ impl Call {
         calling: &Calling<'_>,
         providers: Vec<Provider>,
     ) -> Result<(Provider, Answer)> {
-        let mut last = None;
+        let (mut last, mut silenced) = (None, false);
         for provider in Shuffled::new(providers)? {
             match calling.ask(&provider) {
                 Outcome::Answered(answer) => return Ok((provider, answer)),
                 Outcome::Failed(error) => return Err(error),
-                Outcome::Elsewhere(error) => {
+                // One may be gone by chance. A request that ends whoever takes it must not go round.
+                Outcome::Elsewhere { error, sent: true } if silenced => return Err(error),
+                Outcome::Elsewhere { error, sent } => {
+                    silenced |= sent;
                     if let Some(error) = last.replace(error) {
                         note(format_args!("spore: {error:#}"));
                     }
@@ -171,7 +181,7 @@ impl Call {
                         documents.push(document(provider, &answer));
                     }
                     Outcome::Answered(answer) => show(provider, &answer)?,
-                    Outcome::Elsewhere(error) | Outcome::Failed(error) => {
+                    Outcome::Elsewhere { error, .. } | Outcome::Failed(error) => {
                         failed += 1;
                         note(format_args!("spore: {}: {error:#}", provider.hostname));
                         let error = format!("{error:#}");
@@ -191,44 +201,46 @@ impl Call {
 }
 
 impl Calling<'_> {
-    /// Calls one provider; signs if the service is for holders of the key alone.
+    fn exchange(&self, node: &str, request: &Request<'_>) -> Result<Answer, Unanswered> {
+        match &self.signer {
+            Ok(signer) => self.client.exchange_signed(node, request, signer),
+            Err(_) => self.client.exchange(node, request, None),
+        }
+    }
+
+    /// Calls one provider.
     fn ask(&self, provider: &Provider) -> Outcome {
         let (node, mut request) = (provider.api(), self.request);
-        let mut answered = self.client.exchange(&node, &request, None);
+        let mut answered = self.exchange(&node, &request);
         let refused = |code| move |answer: &Answer| answer.is_refusal(code);
         if self.or_post && answered.as_ref().is_ok_and(refused("method_not_allowed")) {
             request.method = "POST";
-            answered = self.client.exchange(&node, &request, None);
+            answered = self.exchange(&node, &request);
         }
         let request = &request;
-        let mut signer = None;
-        // A refused request has changed nothing.
-        if answered.as_ref().is_ok_and(refused("credentials_missing")) {
-            match Signer::new(self.key) {
-                Ok(key) => {
-                    let key = signer.insert(key);
-                    answered = self.client.exchange_signed(&node, request, key);
-                }
-                Err(error) => {
-                    return Outcome::Failed(
-                        error.context(format!("{node} wants {request} signed")),
-                    );
-                }
-            }
-        }
         match answered {
             Ok(answer) if answer.is_success() => Outcome::Answered(answer),
-            Ok(answer) => {
-                let error = match &signer {
-                    Some(signer) => signer.error(&answer, &node, request),
-                    None => answer.error(&node, request),
-                };
-                // 404: it offers something else whose name has the same id. 503: it has no time.
-                let elsewhere = matches!(answer.status, 404 | 503);
-                if elsewhere { Outcome::Elsewhere(error) } else { Outcome::Failed(error) }
-            }
-            Err(unanswered) if !unanswered.sent || request.is_idempotent() => {
-                Outcome::Elsewhere(unanswered.error)
+            Ok(answer) => match &self.signer {
+                Err(missing) if answer.is_refusal("credentials_missing") => Outcome::Failed(
+                    anyhow!("{missing:#}").context(format!("{node} wants {request} signed")),
+                ),
+                signer => {
+                    let error = match signer {
+                        Ok(signer) => signer.error(&answer, &node, request),
+                        Err(_) => answer.error(&node, request),
+                    };
+                    // 404: it offers something else whose name has the same id. 503: it has no time, or what
+                    // the service is of was stopped before.
+                    let elsewhere = matches!(answer.status, 404 | 503);
+                    if elsewhere {
+                        Outcome::Elsewhere { error, sent: false }
+                    } else {
+                        Outcome::Failed(error)
+                    }
+                }
+            },
+            Err(Unanswered { sent, error }) if !sent || request.is_idempotent() => {
+                Outcome::Elsewhere { error, sent }
             }
             Err(unanswered) => Outcome::Failed(unanswered.error.context(format!(
                 "{} may have done it, so nobody else was asked",

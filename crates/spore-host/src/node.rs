@@ -22,7 +22,7 @@ use spore_core::profile::Host;
 use spore_core::settings::Claim;
 use spore_core::sprockets::Roster;
 use spore_core::wire::MAX_DATAGRAM;
-use spore_core::{ClusterKey, Config, Hostname, Seed, Storage, Stored};
+use spore_core::{ClusterKey, Config, Hostname, Key, Seed, Storage, Stored};
 use spore_node::http::{BODY_MAX, BUFFER_LEN, Server, Timeouts};
 use spore_node::provision::PAGE;
 use spore_node::sprocket::Crew;
@@ -106,6 +106,14 @@ impl HostNode {
             },
         };
         Ok(Self { settings, sockets, memory, roster })
+    }
+
+    /// The node's name: the one that was set through its API, or else the configured one.
+    pub fn hostname(&self) -> Hostname {
+        let stored = self.memory.look(Key::Settings);
+        let stored = Stored { settings: &stored.value, ..Stored::default() };
+        let set = spore_core::settings::Settings::restore(&stored).hostname;
+        set.unwrap_or_else(|| self.settings.hostname.clone())
     }
 
     /// Runs the node on this thread until `stop` is requested; then it leaves the cluster, for

@@ -38,6 +38,14 @@ pub(crate) enum Memory {
 }
 
 impl Memory {
+    /// As [`load`](Self::load), for who does not say what is damaged.
+    pub(crate) fn look(&self, key: Key) -> Found {
+        match self {
+            Self::Folder(folder) => folder.look(key),
+            Self::Process(_) => self.load(key),
+        }
+    }
+
     /// Reads the value of `key`.
     pub(crate) fn load(&self, key: Key) -> Found {
         match self {
@@ -152,18 +160,24 @@ impl StateFolder {
         }
     }
 
-    /// Reads the value of `key`.
+    /// Reads the value of `key`, and says so if it is damaged.
     pub(crate) fn load(&self, key: Key) -> Found {
+        let found = self.look(key);
+        if found.damaged {
+            let instead = if found.value.is_empty() { "doing without" } else { "an older one" };
+            warn!("{}: {} damaged; {instead}", self.path.display(), key.name());
+        }
+        found
+    }
+
+    /// Reads the value of `key`.
+    fn look(&self, key: Key) -> Found {
         let mut buf = [0; MAX_VALUE];
         let load = async { self.store.lock().await.load(key.number(), &mut buf).await };
         let loaded = block_on(load).unwrap_or_else(|error| {
             warn!("{}: cannot read: {}", self.path.display(), describe(error));
             Loaded::Damaged
         });
-        if loaded.is_damaged() {
-            let instead = if loaded.is_empty() { "doing without" } else { "an older one" };
-            warn!("{}: {} damaged; {instead}", self.path.display(), key.name());
-        }
         Found { value: buf[..loaded.len()].to_vec(), damaged: loaded.is_damaged() }
     }
 

@@ -94,7 +94,7 @@ enum Action {
         /// Only the public part of the release key
         #[arg(long)]
         public: bool,
-        /// Where to
+        /// Where to; - for stdout
         #[arg(long, value_name = "FILE", required_unless_present = "stdout")]
         output: Option<PathBuf>,
         /// To stdout, where others may be looking on
@@ -199,7 +199,7 @@ impl Key {
             (Kind::Release, false) => keys::Key::Release(self.release.read()?),
         };
         let text = key.to_text();
-        let Some(path) = to else {
+        let Some(path) = to.filter(|path| *path != Path::new("-")) else {
             return if self.json { print_line(json!({ "text": text })) } else { print(text) };
         };
         // No folder is made: a stick that is not mounted is not written to, and is not missed later.

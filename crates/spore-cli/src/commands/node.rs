@@ -102,7 +102,7 @@ impl Options {
         let services = Services::new(self.services.clone()).map_err(Misuse::error)?;
         let tasks = CommandTasks::new(self.tasks.clone()).map_err(Misuse::error)?;
         let settings = Settings {
-            hostname: hostname.clone(),
+            hostname,
             address: self.bind,
             port: self.port,
             http_port: self.http_port,
@@ -119,6 +119,7 @@ impl Options {
             error => error.into(),
         })?;
         let api = format!("{}:{}", self.bind, self.http_port);
+        let hostname = node.hostname();
         print_line(format_args!("{hostname}: http://{api}/api/node/status"))?;
         let stop = Stop::default();
         let request = stop.clone();

@@ -66,6 +66,20 @@ fn a_node_that_is_killed_is_dead_for_all_others_and_returns_as_the_same_member()
 }
 
 #[test]
+fn a_node_that_was_given_a_name_starts_under_it() {
+    let corner = Corner::new();
+    assert!(corner.run(&["key", "new"]).status.success());
+    let node = corner.node(1, &["--hostname", "first"]);
+    assert_eq!(node.first_line, format!("first: http://{}/api/node/status\n", corner.api(1)));
+    let set = corner.run(&["config", "set", "hostname=attic", "--node", &corner.api(1)]);
+    assert!(set.status.success(), "{}", stderr(&set));
+    node.kill();
+    let node = corner.node(1, &["--hostname", "first"]);
+    assert!(node.first_line.starts_with("attic: http://"), "{}", node.first_line);
+    assert_eq!(corner.members(1), [("attic".to_owned(), "active".to_owned())]);
+}
+
+#[test]
 fn a_member_that_is_dead_is_called_that_when_it_cannot_be_asked() {
     let corner = Corner::new();
     let _up = corner.up(2);

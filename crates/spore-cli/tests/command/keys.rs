@@ -32,6 +32,8 @@ fn keys_go_to_another_machine_and_are_the_same_there() {
         assert!(stderr(&again).contains("--force"), "{}", stderr(&again));
         let on_screen = run(&here, &["key", "export", kind, "--stdout"]);
         assert_eq!(on_screen, fs::read_to_string(file).unwrap());
+        assert_eq!(run(&here, &["key", "export", kind, "--output", "-"]), on_screen);
+        assert!(!here.path().join("-").exists());
 
         run(&there, &["key", "import", file]);
         assert_eq!(there.json(&show)[name], here.json(&show)[name]);

@@ -69,9 +69,9 @@ fn a_cluster_and_a_node_run_on_without_anybody_who_reads() {
         (corner.address(1).to_string(), corner.address(9).to_string(), corner.port.to_string());
     let ports = ["--port", &port, "--http-port", &port, "-v"];
     let up = [&["up", "--nodes", "2", "--base", &base][..], &ports].concat();
-    let mut up = Running { child: start(corner.command(&up)) };
+    let mut up = Running { child: start(corner.command(&up)), first_line: String::new() };
     let node = [&["node", "--bind", &bind][..], &ports].concat();
-    let mut node = Running { child: start(corner.command(&node)) };
+    let mut node = Running { child: start(corner.command(&node)), first_line: String::new() };
     let listed = |n: u8| {
         let output = corner.run(&["members", "--json", "--node", &corner.api(n)]);
         output.status.success() && corner.members(n).len() == 3

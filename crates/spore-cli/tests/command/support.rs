@@ -49,6 +49,8 @@ impl Corner {
             .env_remove("SPORE_WIFI")
             .env_remove("SPORE_WIFI_PASSWORD")
             .env_remove("RUST_LOG")
+            // To make one takes longer than some tests wait.
+            .env_remove("RUST_BACKTRACE")
             .stdin(Stdio::null());
         command
     }
@@ -100,6 +102,8 @@ impl Corner {
 /// A process that is killed when the test is done with it.
 pub(crate) struct Running {
     pub(crate) child: Child,
+    /// What it has printed first.
+    pub(crate) first_line: String,
 }
 
 impl Running {
@@ -111,7 +115,7 @@ impl Running {
         out.read_line(&mut first_line).unwrap();
         // What else it prints must not block it.
         thread::spawn(move || std::io::copy(&mut out, &mut std::io::sink()));
-        Self { child }
+        Self { child, first_line }
     }
 
     pub(crate) fn signal(&self, name: &str) {

@@ -110,10 +110,7 @@ impl HostNode {
 
     /// The node's name: the one that was set through its API, or else the configured one.
     pub fn hostname(&self) -> Hostname {
-        let stored = self.memory.look(Key::Settings);
-        let stored = Stored { settings: &stored.value, ..Stored::default() };
-        let set = spore_core::settings::Settings::restore(&stored).hostname;
-        set.unwrap_or_else(|| self.settings.hostname.clone())
+        hostname(&self.settings, &self.memory)
     }
 
     /// Runs the node on this thread until `stop` is requested; then it leaves the cluster, for
@@ -159,6 +156,14 @@ impl HostNode {
     }
 }
 
+/// What the node is called in a life that begins now.
+fn hostname(settings: &Settings, memory: &Memory) -> Hostname {
+    let stored = memory.look(Key::Settings);
+    let stored = Stored { settings: &stored.value, ..Stored::default() };
+    let set = spore_core::settings::Settings::restore(&stored).hostname;
+    set.unwrap_or_else(|| settings.hostname.clone())
+}
+
 /// One life, until the node is to stop or wants to be restarted.
 fn live(
     settings: &Settings,
@@ -185,16 +190,16 @@ fn live(
     let restart = Rc::new(Signal::new());
     let radio = settings.radio.as_ref().map(|radio| Driver::new(radio, settings.address));
     let radio = radio.map(Rc::new);
+    let name = hostname(settings, memory);
     let system = HostSystem {
-        hostname: settings.hostname.to_string(),
+        hostname: name.to_string(),
         address: settings.address,
         memory: Rc::clone(memory),
         seed: Seed(seed),
         reason,
         services: settings.services.clone(),
         tasks: settings.tasks.clone(),
-        watchdog: (!roster.sprockets().is_empty())
-            .then(|| Watchdog::start(settings.hostname.as_str())),
+        watchdog: (!roster.sprockets().is_empty()).then(|| Watchdog::start(name.as_str())),
         restart: Rc::clone(&restart),
         radio: radio.clone(),
     };
@@ -209,7 +214,6 @@ fn live(
     }
     let claim = Claim::restore(&stored).unwrap_or_default();
     if claim.key.is_some() && settings.key.is_some() && claim.key != settings.key {
-        let name = &settings.hostname;
         warn!("{name}: this node was claimed with another cluster key, which holds");
     }
     let mut sprockets = settings.sprockets.make();
@@ -218,10 +222,14 @@ fn live(
     let (lost, disowned) =
         shell.with_node(|node| (node.settings().damaged, node.is_claim_damaged()));
     if lost {
-        warn_of_damage(settings, "settings were lost", "no release key is taken");
+        warn_of_damage((&name, settings), "settings were lost", "no release key is taken");
     }
     if disowned {
-        warn_of_damage(settings, "whose it is was lost", "it joins nobody and takes no orders");
+        warn_of_damage(
+            (&name, settings),
+            "whose it is was lost",
+            "it joins nobody and takes no orders",
+        );
     }
     let goodbye = async {
         stop.requested().await;
@@ -249,8 +257,7 @@ fn live(
 }
 
 /// Says `what` was lost, and what follows `until` somebody does what can be done.
-fn warn_of_damage(settings: &Settings, what: &str, until: &str) {
-    let name = &settings.hostname;
+fn warn_of_damage((name, settings): (&Hostname, &Settings), what: &str, until: &str) {
     let folder = settings.state.as_deref().unwrap_or(Path::new("")).display();
     warn!("{name}: {what}; until `spore repair {folder}`, {until}");
 }

@@ -2,6 +2,7 @@
 
 use crate::client::{self, Request, Signer, Target};
 use crate::key_file::KeyFile;
+use crate::misuse::Misuse;
 use crate::output::{print, print_line};
 use crate::table::Table;
 use anyhow::{Context as _, Result, bail};
@@ -67,6 +68,17 @@ struct Setting {
     summary: String,
 }
 
+impl Setting {
+    /// The values that it can have, in words.
+    fn takes(&self) -> String {
+        match (self.least, self.most, &self.default) {
+            (Some(least), Some(most), _) => format!("a whole number from {least} to {most}"),
+            (_, _, Value::Bool(_)) => "true or false".to_owned(),
+            _ => "a text of at most 32 characters of ASCII, without \" and \\".to_owned(),
+        }
+    }
+}
+
 impl Sprockets {
     pub(crate) fn run(self) -> Result<()> {
         let (client, node) = (self.target.client(), self.target.node());
@@ -79,18 +91,48 @@ impl Sprockets {
             let Status { sprockets } = client::parse(&body)?;
             return print(list(&sprockets).to_string());
         };
+        if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+        {
+            return Err(Misuse::error(format_args!("{name:?} is no sprocket's name")));
+        }
         let signer = Signer::new(&self.key)?;
         let path = format!("/api/sprockets/{name}/config");
-        let mut body = client.send_signed(&node, &Request::get(&path), &signer)?.body;
-        if !self.settings.is_empty() {
-            let changes = serde_json::to_vec(&changes(&config(&body)?, &self.settings)?)?;
+        let request = Request::get(&path);
+        let mut answer = client.exchange_signed(&node, &request, &signer)?;
+        if answer.is_refusal("not_found") {
+            bail!(
+                "{node} has no sprocket {name:?}; `spore sprockets --node {node}` lists those it has"
+            );
+        }
+        if answer.is_success() && !self.settings.is_empty() {
+            let config = config(&answer.body)?;
+            let changes = serde_json::to_vec(&changes(&config, &self.settings)?)?;
             let request = Request::with_json("PUT", &path, &changes);
-            body = client.send_signed(&node, &request, &signer)?.body;
+            answer = client.exchange_signed(&node, &request, &signer)?;
+            if !answer.is_success() {
+                let error = signer.error(&answer, &node, &request);
+                let field = answer.refusal().and_then(|refusal| refusal.field);
+                let blamed =
+                    config.settings.iter().find(|setting| Some(&setting.name) == field.as_ref());
+                return Err(match blamed {
+                    Some(setting) => {
+                        error.context(format!("{} takes {}", setting.name, setting.takes()))
+                    }
+                    None => error,
+                });
+            }
+        }
+        if !answer.is_success() {
+            return Err(signer.error(&answer, &node, &request));
         }
         if self.target.json {
-            return print_line(String::from_utf8_lossy(&body));
+            return print_line(answer.text());
         }
-        print(table(&config(&body)?).to_string())
+        let config = config(&answer.body)?;
+        if config.settings.is_empty() {
+            return print_line(format_args!("{name} has nothing that can be set."));
+        }
+        print(table(&config).to_string())
     }
 }
 
@@ -103,7 +145,9 @@ fn changes(config: &Config, wanted: &[String]) -> Result<Map<String, Value>> {
     let mut changes = Map::new();
     for text in wanted {
         let Some((name, text)) = text.split_once('=') else {
-            bail!("{text}: a setting is NAME=VALUE, such as limit=25");
+            return Err(Misuse::error(format_args!(
+                "{text}: a setting is NAME=VALUE, such as limit=25"
+            )));
         };
         let setting = config.settings.iter().find(|setting| setting.name == name);
         let value = match setting.map(|setting| &setting.default) {
@@ -112,7 +156,7 @@ fn changes(config: &Config, wanted: &[String]) -> Result<Map<String, Value>> {
             _ => text.parse().unwrap_or_else(|_| json!(text)),
         };
         if changes.insert(name.to_owned(), value).is_some() {
-            bail!("{name} is set twice");
+            return Err(Misuse::error(format_args!("{name} is set twice")));
         }
     }
     Ok(changes)

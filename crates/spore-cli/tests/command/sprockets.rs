@@ -58,7 +58,12 @@ fn the_examples_run_are_called_and_are_set_and_what_was_set_stays() {
         assert!(stderr(&output).contains(code), "{}", stderr(&output));
     }
     let nobody = corner.run(&["sprockets", "door", "--node", &api]);
-    assert!(stderr(&nobody).contains("not_found"), "{}", stderr(&nobody));
+    assert!(stderr(&nobody).contains("has no sprocket \"door\""), "{}", stderr(&nobody));
+    assert_eq!(corner.run(&["sprockets", "a/b", "--node", &api]).status.code(), Some(2));
+    let nothing = text(&corner, &["sprockets", "relay", "--node", &api]);
+    assert_eq!(nothing, "relay has nothing that can be set.\n");
+    let refused = stderr(&set("limit=warm"));
+    assert!(refused.contains("limit takes a whole number from -100 to 1000"), "{refused}");
     node.kill();
     let _node = corner.node(1, &all);
     let again = corner.json(&["sprockets", "sensor", "--json", "--node", &api]);

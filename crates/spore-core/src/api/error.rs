@@ -243,11 +243,13 @@ impl Error {
             Self::SprocketStopped => {
                 "the sprocket of this service was stopped; the status says why"
             }
-            Self::PayloadTooLarge => "the body is too large",
-            Self::UriTooLong => "the request line is too long",
+            Self::PayloadTooLarge => {
+                "the body is larger than there is room for; 2,048 bytes are the most"
+            }
+            Self::UriTooLong => "the target has more than 512 bytes",
             Self::Misdirected => "through its access point a node answers to its address only",
             Self::TooManyEvents => "more events than the cluster can carry; try again later",
-            Self::HeadTooLarge => "the request head is too large or has too many fields",
+            Self::HeadTooLarge => "the request head has more than 1,024 bytes or 32 fields",
             Self::StoreFailed => "the change could not be stored; the old settings hold",
             Self::ServiceBroken => "the service's answer is not as it must be",
             Self::ServiceTimeout => "the service has not answered in time",

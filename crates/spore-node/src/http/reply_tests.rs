@@ -6,6 +6,7 @@ use std::vec;
 use spore_core::api::{Asset, Error, Method, Methods};
 
 use super::*;
+use crate::http::{BODY_MAX, HEAD_MAX, HEADERS_MAX, TARGET_MAX};
 
 /// The answer of a refusal, made the way in which a connection with a buffer makes it.
 fn rendered(error: Error) -> vec::Vec<u8> {
@@ -20,6 +21,23 @@ fn rendered(error: Error) -> vec::Vec<u8> {
 #[test]
 fn the_ready_made_refusal_is_what_would_be_made() {
     assert_eq!(BUSY.escape_ascii().to_string(), rendered(Error::Busy).escape_ascii().to_string());
+}
+
+#[test]
+fn refusals_say_the_limits_that_there_are() {
+    for (error, limit) in [
+        (Error::PayloadTooLarge, BODY_MAX),
+        (Error::UriTooLong, TARGET_MAX),
+        (Error::HeadTooLarge, HEAD_MAX),
+        (Error::HeadTooLarge, HEADERS_MAX),
+    ] {
+        let limit = match limit {
+            1000.. => std::format!("{},{:03}", limit / 1000, limit % 1000),
+            _ => limit.to_string(),
+        };
+        let message = error.message();
+        assert!(message.split([' ', ';']).any(|word| word == limit), "{limit}: {message}");
+    }
 }
 
 #[test]

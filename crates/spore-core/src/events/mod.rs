@@ -385,7 +385,8 @@ impl<'a> Events<'a> {
 
     /// Joins the horizon of another window, and compares its keys with those of this one: whether
     /// that has something new for this one, and whether this one has something for that. What it
-    /// has is marked as wanted.
+    /// has is marked as wanted. That there are such events is known from now on: the others may drop them
+    /// before this node gets them, and nobody may tell of them again.
     pub(crate) fn match_keys(
         &mut self,
         now: Instant,
@@ -395,6 +396,9 @@ impl<'a> Events<'a> {
         let behind = horizon < self.window.horizon();
         let Self { window, publishers, clock, .. } = self;
         window.raise(horizon, dropped(publishers, *clock));
+        for key in core::iter::once(&horizon).chain(keys).filter(|key| !window.contains(key)) {
+            publishers.told_of(*key, *clock);
+        }
         self.check = Some(now);
         for entry in self.window.entries_mut() {
             entry.want(!keys.contains(&entry.key));

@@ -143,6 +143,15 @@ impl<'a> Publishers<'a> {
         }
     }
 
+    /// Takes note, at the logical time `clock`, that somebody knows of an event with this key, which the
+    /// window does not have. Of a boot that is still to come it says nothing: the event may yet come, and
+    /// be delivered.
+    pub(super) fn told_of(&mut self, key: EventKey, clock: u32) {
+        if self.get(key.publisher).is_some_and(|row| row.epoch >= key.epoch) {
+            self.heard_of(key, false, clock);
+        }
+    }
+
     /// The row of a publisher, which is made if there is none, for its boot `epoch` at the logical
     /// time `clock`; and the boots that are over. When the table is full one makes room that `gone` holds for; if there is none, the answer is `None`. Of a
     /// publisher that comes when the table is full it is not known whether it had a row before. So

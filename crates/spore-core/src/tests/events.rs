@@ -346,6 +346,39 @@ fn a_late_event_of_a_boot_that_is_over_tells_the_whole_gap_before_it_once() {
 }
 
 #[test]
+fn an_event_of_which_only_the_key_is_told_before_all_have_dropped_it_is_reported() {
+    let mut world = World::new(2);
+    world.run(3_000);
+    publish(&mut world, 1, "count", &[1]).unwrap();
+    world.run(1_000);
+    let own = world.node(1).own().clone();
+    let epoch = own.incarnation.epoch;
+    world.kill(1);
+    let mut missed = |horizon: EventKey, keys: &[EventKey]| {
+        let now = world.now;
+        world.node(2).cluster.events.match_keys(now, horizon, keys);
+        world.run(12_000);
+        let events: Vec<_> = std::iter::from_fn(|| world.node(2).poll_event()).collect();
+        let missed = events.into_iter().filter_map(|event| match event {
+            Event::EventsMissed { epoch, from, to, .. } => Some([epoch, from, to].map(U24::get)),
+            _ => None,
+        });
+        missed.collect::<Vec<_>>()
+    };
+    let key = |boots: u32, clock, seq| EventKey {
+        clock,
+        publisher: own.id,
+        epoch: U24::new(epoch.get() + boots).unwrap(),
+        seq: U24::new(seq).unwrap(),
+    };
+    let (this, none) = (epoch.get(), EventKey::LEAST);
+    assert_eq!(missed(none, &[key(0, 100, 3)]), [[this, 2, 3]], "another one has it");
+    assert_eq!(missed(key(0, 101, 4), &[]), [[this, 4, 4]], "another one had it");
+    assert_eq!(missed(none, &[key(0, 100, 3)]), [[0; 3]; 0], "it was said");
+    assert_eq!(missed(none, &[key(1, 102, 2)]), [[0; 3]; 0], "it may yet come, and be delivered");
+}
+
+#[test]
 fn events_that_were_recorded_change_nothing_and_those_of_a_stranger_are_not_believed() {
     let mut world = World::new(3);
     world.run(3_000);

@@ -60,8 +60,8 @@ impl Simulation {
         }
     }
 
-    /// Whether one of these datagrams brings an event to a node, or tells it that there was one: the
-    /// records of its publisher say how many there are. A node believes nobody who has not proved
+    /// Whether one of these datagrams brings an event to a node, or tells it that there was one: by its
+    /// key, or in the records of its publisher, which say how many there are. A node believes nobody who has not proved
     /// to be fresh in that boot, which only an ack can do.
     fn tells(&self, node: usize, inbox: &Inbox, (publisher, epoch, seq): Name) -> bool {
         let sealer = Sealer::new(&self.key);
@@ -83,7 +83,7 @@ impl Simulation {
             if !member.is_some_and(|it| it.has_proved(boot)) && !proved.contains(&(sender, boot)) {
                 return false;
             }
-            let mut keys = message.events().map(|event| event.key);
+            let mut keys = message.events().map(|event| event.key).chain(message.keys());
             keys.any(|key| (key.publisher, key.epoch, key.seq) == (publisher, epoch, seq))
                 || counts(&message.own)
                 || message.records().any(|record| counts(&record))

@@ -4,7 +4,7 @@
 //! out of its publisher's order, and that it reports all that it leaves out: see
 //! [`ledger`](spore_sim::ledger).
 
-use crate::{heals, lossy, scenario, secs, whole};
+use crate::{heals, is_chosen, lossy, scenario, secs, whole};
 use fastrand::Rng;
 use spore_core::wire::EventKey;
 use spore_core::{Filter, PublishError};
@@ -295,8 +295,8 @@ fn kills(seed: u64, nodes: usize, span: Duration) -> (Heard, u32) {
 }
 
 fn kill_many(seeds: std::ops::Range<u64>, nodes: usize, span: Duration) {
-    let count = seeds.end - seeds.start;
-    let (mut all, mut killed) = (Heard::default(), 0);
+    let seeds: Vec<_> = seeds.filter(|seed| is_chosen(*seed)).collect();
+    let (mut all, mut killed, count) = (Heard::default(), 0, seeds.len());
     for seed in seeds {
         let (heard, kills) = self::kills(seed, nodes, span);
         if heard.excused + heard.open > 0 {

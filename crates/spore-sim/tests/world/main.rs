@@ -35,6 +35,11 @@ const fn secs(secs: u64) -> Duration {
     Duration::from_secs(secs)
 }
 
+/// Whether a sweep is to run this seed: all of them, or the one that `SEED` in the environment names.
+fn is_chosen(seed: u64) -> bool {
+    std::env::var("SEED").map_or(true, |chosen| chosen == seed.to_string())
+}
+
 /// A network that loses this share of all unicasts, and half of all broadcasts, as an ESP8266
 /// does.
 fn lossy(unicast: f64) -> Conditions {

@@ -49,7 +49,8 @@ use window::{Entry, Offer};
 /// For so long a node that has started waits for a window that is equal to another one.
 pub const CATCHING_UP: Duration = Duration::from_secs(3);
 
-/// An event that came less than so long ago is not pushed out by one that is published here.
+/// An event that came less than so long ago is not pushed out by one that is published here: others
+/// may not have it yet. Of those that came as this node started, that holds for the newer half alone.
 pub const GUARDED: Duration = Duration::from_secs(4);
 
 /// So many of this node's own events may be younger than that.
@@ -221,7 +222,9 @@ impl<'a> Events<'a> {
     ) -> Result<u32, PublishError> {
         let (topic, payload, retained) = event;
         let (arrived, guarded) = (ticks(now), ticks_in(GUARDED));
-        let young = |entry: &Entry| arrived.saturating_sub(entry.arrived) < guarded;
+        let young = |entry: &Entry| {
+            arrived.saturating_sub(entry.arrived) < guarded && !self.window.is_old(entry)
+        };
         let own = |entry: &&Entry| entry.key.publisher == self.own.id && young(entry);
         let mine = self.window.entries().iter().filter(own).count();
         let room = self.window.has_room(retained, topic.as_str(), payload.len(), young);
@@ -313,9 +316,13 @@ impl<'a> Events<'a> {
             return false;
         }
         let own = (key.publisher, key.epoch) == (self.own.id, self.own.epoch);
+        let replayed = matches!(self.phase, Phase::CatchingUp(_));
         if let Some(entry) = self.entry_mut(&key) {
             entry.news = news;
             entry.told();
+            if replayed {
+                entry.replayed();
+            }
             if own {
                 // Delivered when it was published.
                 entry.pass_over();

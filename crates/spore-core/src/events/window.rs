@@ -40,6 +40,8 @@ const IS_TOLD: u8 = 2;
 const IS_WANTED: u8 = 4;
 /// Of an entry: it came too late to be delivered in order, and was reported as missed.
 const IS_PASSED: u8 = 8;
+/// Of an entry: it came when this node had just started, so how old it is says nothing here.
+const IS_REPLAYED: u8 = 16;
 
 /// An event, without its bytes.
 #[derive(Clone, Copy, Debug)]
@@ -110,6 +112,10 @@ impl Entry {
 
     pub(super) fn pass_over(&mut self) {
         self.flags |= IS_PASSED;
+    }
+
+    pub(super) const fn replayed(&mut self) {
+        self.flags |= IS_REPLAYED;
     }
 }
 
@@ -260,6 +266,18 @@ impl Window {
             }
         }
         places
+    }
+
+    /// Whether the event is of the older half of a replay: with the newer ones of it, it does not fit
+    /// into half a window. Even in a cluster as busy as can be it is two seconds old, then, though when it
+    /// came says nothing of its age.
+    pub(super) fn is_old(&self, entry: &Entry) -> bool {
+        let half = self.entries.iter().filter(|other| other.key >= entry.key);
+        let half = half.filter(|other| other.has(IS_REPLAYED));
+        let (count, bytes) = half.fold((0_usize, 0_usize), |(count, bytes), other| {
+            (count.saturating_add(1), bytes.saturating_add(other.size()))
+        });
+        entry.has(IS_REPLAYED) && (count > ORDINARY / 2 || bytes > ORDINARY_BYTES / 2)
     }
 
     /// Whether an event that is newer than all others could be taken in without dropping one that

@@ -175,6 +175,40 @@ fn more_events_than_the_cluster_can_carry_are_refused() {
     }
 }
 
+/// How many events a joiner can publish as soon as it has the full window of a cluster in which one
+/// event of so many bytes was published each `pause` milliseconds.
+fn room_of_a_joiner(pause: u64, payload: usize) -> usize {
+    let mut world = World::new(3);
+    world.run(3_000);
+    for n in 0..14 {
+        publish(&mut world, 1 + n % 3, "tick", &std::vec![n; payload]).unwrap();
+        world.run(pause);
+    }
+    let now = world.now;
+    world.nodes.push((4, node(now, 4, None)));
+    let digest = world.node(1).window_digest();
+    while world.node(4).window_digest() != digest {
+        assert!(world.now.since(now) < Duration::from_secs(1), "it has no window yet");
+        world.run(10);
+    }
+    let hello = std::vec![1; payload];
+    let room = (0..20).take_while(|_| publish(&mut world, 4, "hello", &hello).is_ok()).count();
+    assert_eq!(publish(&mut world, 4, "hello", &hello), Err(PublishError::TooMany));
+    world.run(2_000);
+    for n in 1..=4 {
+        assert_eq!(payloads(&mut world, n, "hello").len(), room, "on {n}");
+        assert!(payloads(&mut world, n, "tick").contains(&13), "the youngest is there, on {n}");
+    }
+    room
+}
+
+#[test]
+fn a_joiner_of_a_busy_cluster_has_room_for_half_a_window_at_once() {
+    assert_eq!(room_of_a_joiner(400, 1), 6);
+    assert_eq!(room_of_a_joiner(10_000, 1), 6, "it cannot know that these are old");
+    assert_eq!(room_of_a_joiner(1_100, 256), 2, "half of the bytes");
+}
+
 #[test]
 fn what_cannot_be_published_is_refused_and_changes_nothing() {
     let mut world = World::new(1);

@@ -1,6 +1,10 @@
 //! Warm start: a node remembers some members over restarts, and tries them by unicast when it
 //! starts, since broadcasts get lost.
 //!
+//! They are stored soon after the first ones were met, again when there are more and fewer than
+//! [`MAX`] are remembered, and later when half of them have gone. Those of the first seconds are
+//! drawn anew once: all nodes of a new cluster would remember those that started first.
+//!
 //! What it remembers proves nothing: a peer that has gone does not answer, one that has got a new
 //! id answers and is met as any other node, and who has a peer's address now does not open the
 //! ping unless he has the key.
@@ -16,11 +20,18 @@ use heapless::Vec;
 /// The most peers that are remembered.
 const MAX: usize = 8;
 
-/// Between two looks at whether other peers should be remembered, and before the first one.
+/// Between two looks at whether other peers should be remembered.
 const LOOK: Duration = Duration::from_secs(30);
 
-/// No sooner is something stored again: flash wears out.
-const REST: Duration = Duration::from_secs(600);
+/// So long after a member was met: others will be met meanwhile.
+const SETTLING: Duration = Duration::from_secs(1);
+
+/// No sooner is something stored again, the first time in a boot; then each time twice as long…
+const REST: Duration = Duration::from_secs(2);
+/// …up to so many times that, 512 s: flash wears out. Even if peers came and went so that each rest
+/// ended with a storing, those 62,000 a year would erase each of a board's 8 sectors 600 times, of
+/// the 10,000 that it bears (docs/decisions/0005-settings.md, with three full values to keep).
+const REST_MAX: u16 = 256;
 
 /// How long to wait after a failed attempt to store them.
 const RETRY: Duration = Duration::from_secs(30);
@@ -50,6 +61,14 @@ pub(super) struct Peers {
     list: Vec<Peer, MAX, u8>,
     storing: Storing,
     look: Instant,
+    /// From then on, whoever starts with this node has been met.
+    settled: Instant,
+    /// Whether some were drawn before that.
+    early: bool,
+    /// No look before that.
+    rested: Instant,
+    /// How long to rest after the next storing, in [`REST`].
+    rest: u16,
     /// When to call the next one; `None` if there is nobody to call, or somebody has answered.
     call: Option<Instant>,
     /// Which one that is.
@@ -65,7 +84,18 @@ impl Peers {
     pub(super) fn new(now: Instant, value: &[u8]) -> Self {
         let list = Self::decode(value).unwrap_or_default();
         let call = (!list.is_empty()).then_some(now);
-        Self { list, storing: Storing::Idle, look: now + LOOK, call, turn: 0, backoff: 1 }
+        Self {
+            list,
+            storing: Storing::Idle,
+            look: now + LOOK,
+            settled: now + LOOK,
+            early: false,
+            rested: now,
+            rest: 1,
+            call,
+            turn: 0,
+            backoff: 1,
+        }
     }
 
     fn decode(value: &[u8]) -> Option<Vec<Peer, MAX, u8>> {
@@ -98,6 +128,11 @@ impl Peers {
     pub(super) fn call_again(&mut self, now: Instant) {
         self.call = (!self.list.is_empty()).then_some(now);
         (self.turn, self.backoff) = (0, 1);
+    }
+
+    /// A member was met.
+    pub(super) fn met(&mut self, now: Instant) {
+        self.look = self.look.min((now + SETTLING).max(self.rested));
     }
 
     pub(super) fn next(&self) -> Instant {
@@ -144,12 +179,18 @@ impl Cluster<'_> {
         self.peers.call = Some(now + self.jitter(CALL));
     }
 
-    /// Looks whether other peers should be remembered: at most half of those are that could be.
+    /// Looks whether other peers should be remembered: more than there are, or instead of half of
+    /// them.
     pub(super) fn review_peers(&mut self, now: Instant) {
         if now < self.peers.look {
             return;
         }
         self.peers.look = now + LOOK;
+        let early = now < self.peers.settled;
+        if self.peers.early && !early {
+            self.peers.early = false;
+            self.peers.list.clear();
+        }
         let rows = self.table.rows();
         let possible = rows.iter().filter(|row| row.is_reliable()).count().min(MAX);
         let table = &self.table;
@@ -158,7 +199,8 @@ impl Cluster<'_> {
             row.is_some_and(|row| row.address == peer.address)
         };
         let good = self.peers.list.iter().filter(|peer| kept(peer)).count();
-        if possible == 0 || good.saturating_mul(2) > possible {
+        let enough = self.peers.list.len() >= possible;
+        if possible == 0 || enough && good.saturating_mul(2) > possible {
             return;
         }
         self.peers.list.retain(kept);
@@ -170,8 +212,11 @@ impl Cluster<'_> {
             // There is room for as many as are possible.
             let _ = self.peers.list.push(Peer { id: row.id, address: row.address });
         }
+        self.peers.early |= early;
         self.peers.storing.want();
-        self.peers.look = now + REST;
+        self.peers.rested = now + REST.times(self.peers.rest.into());
+        self.peers.rest = self.peers.rest.saturating_mul(2).min(REST_MAX);
+        self.peers.look = self.peers.look.max(self.peers.rested);
     }
 
     /// Whether the peers are to be stored now.

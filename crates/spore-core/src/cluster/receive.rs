@@ -109,6 +109,7 @@ impl Cluster<'_> {
                 let window = ReplayWindow::starting_at(header.epoch, header.counter);
                 member.seen = Some(Seen { last: now, window });
                 member.doubted = false;
+                self.peers.met(now);
                 return Ok(());
             }
             Kind::Ack(_) | Kind::IndirectAck { .. } => (),

@@ -7,6 +7,7 @@ mod events;
 mod network;
 mod pair;
 mod past;
+mod peers;
 mod pieces;
 mod portal;
 mod services;

@@ -41,11 +41,24 @@ fn a_cluster_is_whole_again_after_a_power_cut_without_any_broadcast() {
 }
 
 #[test]
-fn a_cluster_that_was_not_whole_for_long_enough_remembers_nobody() {
-    // The test of the tests above and below: without memory there is no way.
-    let mut sim = dark(4, 1, 5, Flash::default());
-    start(&mut sim, 0..4);
+fn who_has_forgotten_its_peers_finds_nobody_without_broadcasts() {
+    // The test of the tests around it: without memory there is no way.
+    let mut sim = dark(4, 1, 60, Flash::default());
+    for node in 0..4 {
+        sim.apply(Command::Restart(node, Memory::Lost)).expect("it exists");
+    }
     assert_eq!(sim.run_until_complete(sim.now() + secs(120)), None);
+}
+
+#[test]
+fn peers_are_remembered_from_the_first_seconds_on() {
+    for nodes in [2, 16] {
+        for seed in 0..10 {
+            let mut sim = dark(nodes, seed, 3, Flash::default());
+            start(&mut sim, 0..nodes);
+            heals(&mut sim, secs(60), &format!("seed {seed} of {nodes}"));
+        }
+    }
 }
 
 #[test]

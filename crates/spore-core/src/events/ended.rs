@@ -89,14 +89,15 @@ impl EndedBoots {
     }
 
     /// An event of a boot other than the row's has come, at the logical time `clock`, and will not be
-    /// delivered. It is to be reported, with those before it that nothing was said of.
-    pub(super) fn missed(&mut self, key: EventKey, clock: u32) {
+    /// delivered. It is to be reported, with those before it that nothing was said of: if that boot is still
+    /// `to_come`, all of them.
+    pub(super) fn missed(&mut self, key: EventKey, to_come: bool, clock: u32) {
         let EventKey { publisher: id, epoch, seq, .. } = key;
         if self.get_mut(id, epoch).is_some() {
             return self.heard_of(key);
         }
         // Of one that was never heard of nothing was delivered.
-        let unknown = key.clock <= self.forgotten;
+        let unknown = !to_come && key.clock <= self.forgotten;
         let before = U24::new(seq.get().saturating_sub(1)).unwrap_or(U24::ZERO);
         let last = if unknown { before } else { U24::ZERO };
         self.push(Boot { id, epoch, last, known: seq }, clock);
@@ -136,7 +137,7 @@ mod tests {
     fn late(boots: &mut EndedBoots, id: u8, epoch: u32, seq: u32, clock: u32) -> Option<u32> {
         let [epoch, seq] = [epoch, seq].map(u24);
         let key = EventKey { clock, publisher: NodeId([id; 6]), epoch, seq };
-        boots.missed(key, clock.max(1_000));
+        boots.missed(key, false, clock.max(1_000));
         let (boot, from) = boots.report(|boot| boot.id == NodeId([id; 6]))?;
         assert_eq!((boot.epoch, boot.last), (epoch, seq));
         Some(from.get())

@@ -178,7 +178,7 @@ impl Bus<'_> {
         reports: &mut u8,
     ) -> Turn {
         if key.epoch < row.epoch {
-            ended.missed(key, clock);
+            ended.missed(key, false, clock);
             return Turn::Past;
         }
         let ahead = key.epoch > row.epoch || key.seq > row.next;

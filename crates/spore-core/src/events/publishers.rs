@@ -138,7 +138,7 @@ impl<'a> Publishers<'a> {
         let later = row.as_ref().is_some_and(|row| row.epoch < key.epoch);
         match row {
             Some(row) if row.epoch == key.epoch => row.known = row.known.max(key.seq),
-            _ if undelivered || later => self.ended.missed(key, clock),
+            _ if undelivered || later => self.ended.missed(key, later, clock),
             _ => self.ended.heard_of(key),
         }
     }
@@ -209,7 +209,7 @@ mod tests {
         // Where those were who had to go is remembered, and that somebody was not enrolled.
         let mut missed = |id: u8, clock| {
             let key = EventKey { clock, publisher: NodeId([id; 6]), epoch: U24::ZERO, seq: seq(4) };
-            ended.missed(key, 9);
+            ended.missed(key, false, 9);
             ended.report(|boot| boot.id == key.publisher).map(|(_, from)| from.get())
         };
         assert_eq!(missed(2, 5), Some(1), "nothing of it was delivered");
@@ -241,6 +241,7 @@ mod tests {
         assert_eq!(over(&mut table, 4), Some((4, 9)), "it cannot have been delivered");
         table.heard_of(key(3, 2), false, 9);
         assert_eq!(over(&mut table, 3), None, "it may have been delivered");
+        table.ended.forget(9);
         table.heard_of(key(6, 4), false, 9);
         let (rows, ended) = table.split_mut();
         rows[0].reboot(u24(6), ended, 9);

@@ -118,17 +118,18 @@ quick() {
     run cargo xtask soak --nodes 8 --minutes 0.5
     isolated portal
     isolated e2e
+    isolated e2e --resets 1 --boards 3 --hosts 3
 }
 
 # A test that makes networks of its own, where that is allowed.
 isolated() {
     local code=0
-    say cargo xtask "$1"
-    cargo xtask "$1" || code=$?
+    say cargo xtask "$@"
+    cargo xtask "$@" || code=$?
     case $code in
         0) ;;
-        77) fail "everything before it passed, but cargo xtask $1 could NOT be run; see above" ;;
-        *) fail "cargo xtask $1 failed" ;;
+        77) fail "everything before it passed, but cargo xtask $* could NOT be run; see above" ;;
+        *) fail "cargo xtask $* failed" ;;
     esac
 }
 
@@ -138,7 +139,7 @@ shard_1() {
 }
 
 # Power cuts at any operation; a node under load and under siege; every way to compile the firmware; the scheduler's cost and punctuality on a board; ten minutes of
-# real nodes killed under bad radio; licences and sources of all dependencies.
+# real nodes killed under bad radio, and of boards reset at random; licences and sources of all dependencies.
 shard_2() {
     run timeout "$shard_limit" cargo test --release --package spore-sim --test flash -- --ignored --nocapture
     run timeout "$shard_limit" cargo test --release --package spore-boot --test flash -- --ignored --nocapture
@@ -146,6 +147,7 @@ shard_2() {
     run timeout "$shard_limit" cargo xtask difftest --every-option
     run timeout "$shard_limit" cargo xtask cost
     run timeout "$shard_limit" cargo xtask soak
+    run timeout "$shard_limit" cargo xtask e2e --resets 10
     if ! cargo deny --version >/dev/null 2>&1; then
         run cargo install cargo-deny --locked
     fi

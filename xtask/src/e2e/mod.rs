@@ -1,4 +1,4 @@
-//! `cargo xtask e2e`: three Linux nodes and two emulated boards on one network, end to end.
+//! `cargo xtask e2e`: Linux nodes and emulated boards, which start from flash files, on one network, end to end.
 //!
 //! The network is the test's own: [`run`](E2e::run) starts this program again in fresh network,
 //! mount and process namespaces (with `unshare`), and everything else happens in there: a bridge,
@@ -6,8 +6,11 @@
 //! and when the inner process ends, however it does, the kernel removes all of it.
 
 pub(crate) mod api;
+mod board;
+mod cluster;
 pub(crate) mod junk;
 pub(crate) mod network;
+mod resets;
 mod scenario;
 pub(crate) mod signed;
 mod sniffer;
@@ -16,27 +19,44 @@ use std::fs;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
+use spore_boot::map::Slot;
 
-use crate::{emu, firmware, paths, process, toolchain};
+use crate::emu::esp01::{self, Esp01};
+use crate::firmware::Build;
+use crate::sdk_emu::{self, StandIn};
+use crate::{emu, paths, process, toolchain};
+use board::Files;
+use cluster::Plan;
 
 /// Exit code when this system allows no namespaces, so that the test could not be run at all.
 /// Test runners know 77 as "skipped".
 pub(crate) const CANNOT_RUN: u8 = 77;
 
-/// Test three Linux nodes and two emulated boards together on a network of their own.
+/// Test three Linux nodes and two emulated boards together on a network of their own; or ten and six, of which the boards
+/// are reset at random moments.
 #[derive(Args)]
 pub(crate) struct E2e {
     /// Where the nodes' output goes [default: target/e2e].
     #[arg(long, value_name = "DIR")]
     log_dir: Option<PathBuf>,
-    /// Start of the random numbers that the junk is made of.
+    /// Start of the random numbers that the junk is made of, and the moments of resets.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// The inner run: firmware, `spore`, and a name for what is made.
-    #[arg(long, hide = true, num_args = 3, value_names = ["ELF", "SPORE", "NAME"])]
+    /// Reset boards at random moments for so many minutes.
+    #[arg(long, value_name = "MINUTES", value_parser = minutes)]
+    resets: Option<Duration>,
+    /// How many boards [default: 2, with --resets 6].
+    #[arg(long, value_parser = clap::value_parser!(u8).range(1..=16))]
+    boards: Option<u8>,
+    /// How many Linux nodes [default: 3, with --resets 10].
+    #[arg(long, value_parser = clap::value_parser!(u8).range(1..=10))]
+    hosts: Option<u8>,
+    /// The inner run: what the boards are made of, `spore`, and a name for what is made.
+    #[arg(long, hide = true, num_args = 5, value_names = ["ROM", "SDK", "FLASH", "SPORE", "NAME"])]
     inside: Option<Vec<String>>,
 }
 
@@ -48,43 +68,56 @@ impl E2e {
     pub(crate) fn run(self) -> Result<ExitCode> {
         let logs = self.log_dir.clone().unwrap_or_else(|| paths::repository().join("target/e2e"));
         if let Some(inside) = &self.inside {
-            let [elf, spore, name] = inside.as_slice() else {
-                bail!("--inside takes three values")
+            let [rom, sdk, flash, spore, name] = inside.as_slice() else {
+                bail!("--inside takes five values")
             };
-            scenario::run(&scenario::Plan {
-                elf: Path::new(elf),
+            let files = Files { rom: Path::new(rom), sdk: Path::new(sdk), flash: Path::new(flash) };
+            let plan = Plan {
+                hosts: self.hosts.unwrap_or(if self.resets.is_some() { 10 } else { 3 }),
+                boards: self.boards.unwrap_or(if self.resets.is_some() { 6 } else { 2 }),
+                files,
                 spore: Path::new(spore),
                 name,
                 logs: &logs,
                 seed: self.seed,
-            })?;
+            };
+            match self.resets {
+                Some(length) => resets::run(&plan, length)?,
+                None => scenario::run(&plan)?,
+            }
             return Ok(ExitCode::SUCCESS);
         }
         let Some(isolation) = isolation()? else { return Ok(ExitCode::from(CANNOT_RUN)) };
         fs::create_dir_all(&logs).with_context(|| format!("cannot create {}", logs.display()))?;
-        let image = firmware::build(&firmware::Build::emulated("node"))?;
+        let stand_in = StandIn::build(false)?;
+        let image = stand_in.image(&Build::esp01(), Slot::A)?;
+        let flash = logs.join("firmware.flash");
+        esp01::write_flash(&flash, &sdk_emu::flash(false, &image, None)?)?;
         let spore = build_spore()?;
-        self.run_inside(isolation, &image.elf, &spore, &logs)
+        let Esp01 { rom, sdk, flash } = stand_in.machine(&flash);
+        let inside = [Some(rom), sdk, Some(flash), Some(&spore)];
+        run_inside(isolation, inside.into_iter().flatten())
     }
+}
 
-    /// Starts this program again, isolated, and waits for its end.
-    fn run_inside(
-        &self,
-        isolation: &[&str],
-        elf: &Path,
-        spore: &Path,
-        logs: &Path,
-    ) -> Result<ExitCode> {
-        let own = std::env::current_exe().context("cannot find this program's own file")?;
-        let name = format!("spore{}", std::process::id());
-        let seed = self.seed.to_string();
-        let interrupted = emu::interruption()?;
-        let mut inner = emu::child::Guarded::start("the test", "unshare", |command| {
-            command.args(isolation).arg("--").arg(own).args(["e2e", "--seed", &seed]);
-            command.arg("--log-dir").arg(logs);
-            command.arg("--inside").arg(elf).arg(spore).arg(&name)
-        })?;
-        wait(&mut inner, &interrupted)
+/// Starts this program again with what it was asked for, isolated, and waits for its end.
+fn run_inside<'p>(isolation: &[&str], files: impl Iterator<Item = &'p Path>) -> Result<ExitCode> {
+    let own = std::env::current_exe().context("cannot find this program's own file")?;
+    let name = format!("spore{}", std::process::id());
+    let interrupted = emu::interruption()?;
+    let mut inner = emu::child::Guarded::start("the test", "unshare", |command| {
+        command.args(isolation).arg("--").arg(own).args(std::env::args_os().skip(1));
+        command.arg("--inside").args(files).arg(&name)
+    })?;
+    wait(&mut inner, &interrupted)
+}
+
+/// A time in minutes, of which there may be parts.
+fn minutes(text: &str) -> Result<Duration, String> {
+    let minutes = text.parse().map(|minutes: f64| Duration::try_from_secs_f64(minutes * 60.0));
+    match minutes {
+        Ok(Ok(length)) => Ok(length),
+        _ => Err("must be a number of minutes".into()),
     }
 }
 

@@ -1,17 +1,19 @@
-//! The test's network: a bridge, Linux nodes behind cables, boards behind TAPs.
+//! The test's network: a bridge, Linux nodes behind cables, boards behind TAPs, a DHCP server for them.
 //!
 //! All of it is made in the network namespace that this process is alone in, so nothing needs to
 //! be removed: the kernel does that with the namespace.
 
 use std::net::Ipv4Addr;
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::process;
+use crate::emu::child::Guarded;
+use crate::{emu, process};
 
 /// Bits of the network 10.0.1.0.
-pub(super) const PREFIX_LEN: u8 = 24;
+const PREFIX_LEN: u8 = 24;
 
 /// Where this process is, on the bridge.
 pub(super) const OBSERVER: Ipv4Addr = Ipv4Addr::new(10, 0, 1, 1);
@@ -21,10 +23,8 @@ pub(super) fn host_address(number: u8) -> Ipv4Addr {
     Ipv4Addr::new(10, 0, 1, 10 + number)
 }
 
-/// The address of board `number`.
-pub(super) fn board_address(number: u8) -> Ipv4Addr {
-    Ipv4Addr::new(10, 0, 1, 20 + number)
-}
+/// The first address that a board gets, from who answers them.
+const FIRST_BOARD: Ipv4Addr = Ipv4Addr::new(10, 0, 1, 21);
 
 /// The network, as far as it must be named.
 pub(super) struct Network {
@@ -63,6 +63,15 @@ impl Network {
         ip(&format!("-n {namespace} link set lo up"))?;
         ip(&format!("-n {namespace} link set eth0 up"))?;
         Ok(format!("/run/netns/{namespace}"))
+    }
+
+    /// Starts the DHCP server at the bridge, which gives each board the same address again.
+    ///
+    /// # Errors
+    /// When there is no TAP for it, or QEMU does not start.
+    pub(super) fn add_gateway(&self, log: &Path) -> Result<Guarded> {
+        let inside = format!("tap,id=inside,ifname={},script=no,downscript=no", self.add_tap(0)?);
+        emu::cluster::gateway(&format!(",dhcpstart={FIRST_BOARD}"), &inside, log)
     }
 
     /// Makes a TAP at the bridge for board `number`, and returns its name.

@@ -1,42 +1,21 @@
 //! What happens in the test, from inside its namespaces.
 
-use std::collections::BTreeSet;
-use std::fs::File;
-use std::path::Path;
-use std::process::{Command, Stdio};
-use std::sync::mpsc::{self, Receiver};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 
 use super::api::{self, Api, Members};
+use super::cluster::{CLUSTER_PORT, Cluster, POLL, Plan};
 use super::junk::Junk;
-use super::network::{self, Network};
-use super::sniffer::Sniffer;
-use crate::emu::boot::{self, Boot, Secret};
-use crate::emu::child::Guarded;
-use crate::emu::machine::{Event, Machine, Plug, Report};
-use crate::machine::Pace;
 use crate::process;
 
-const HOSTS: u8 = 3;
-const BOARDS: u8 = 2;
-
-const CLUSTER_PORT: u16 = spore_core::config::DEFAULT_PORT;
-const HOST_HTTP_PORT: u16 = 8080;
-const BOARD_HTTP_PORT: u16 = crate::emu::cluster::HTTP_PORT;
-
-/// How long all may take to know each other, with the start of the processes on a busy machine.
-const AGREE_LIMIT: Duration = Duration::from_secs(30);
 /// How long the death of a node may stay unknown to the others.
 const DEATH_LIMIT: Duration = Duration::from_secs(15);
 /// How long the cluster may take to be whole again after the junk.
 const RECOVERY_LIMIT: Duration = Duration::from_secs(10);
 /// How long a board may take to switch its relay, and until two values of sensors were heard.
 const SPROCKETS_LIMIT: Duration = Duration::from_secs(20);
-/// Between two looks at a view.
-const POLL: Duration = Duration::from_millis(100);
-
 /// How long a node may refuse connections.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -48,28 +27,13 @@ const SAMPLES_MIN: usize = 5;
 /// a host name of at least 1, tag 16.
 const ACK_MIN: usize = 13 + 1 + 14 + 4 + 22 + 1 + 16;
 
-/// What is tested, and where the rest goes.
-pub(super) struct Plan<'a> {
-    /// The boards' firmware.
-    pub(super) elf: &'a Path,
-    /// The `spore` command.
-    pub(super) spore: &'a Path,
-    /// Part of the names of what is made.
-    pub(super) name: &'a str,
-    /// Where the nodes' output goes.
-    pub(super) logs: &'a Path,
-    /// Start of the random numbers.
-    pub(super) seed: u64,
-}
-
 /// Runs the test.
 ///
 /// # Errors
 /// What was not as it must be. Whatever happens, nothing is left running.
 pub(super) fn run(plan: &Plan<'_>) -> Result<()> {
     let mut cluster = Cluster::start(plan)?;
-    let everyone: Vec<Api> = cluster.apis().cloned().collect();
-    cluster.expect_agreement(&everyone)?;
+    cluster.expect_agreement()?;
     cluster.expect_sprockets(plan)?;
     let survivors = cluster.expect_deaths_noticed()?;
     cluster.expect_junk_survived(&survivors, plan.seed)?;
@@ -77,76 +41,7 @@ pub(super) fn run(plan: &Plan<'_>) -> Result<()> {
     Ok(())
 }
 
-struct Cluster {
-    hosts: Vec<(Guarded, Api)>,
-    boards: Vec<(Machine, Api)>,
-    events: Receiver<Event>,
-    /// The boards that have booted; none may do so again.
-    booted: BTreeSet<u16>,
-    key: Secret,
-    sniffer: Sniffer,
-}
-
-impl Cluster {
-    fn start(plan: &Plan<'_>) -> Result<Self> {
-        let network = Network::new(plan.name)?;
-        let sniffer = Sniffer::new(CLUSTER_PORT, network::OBSERVER)?;
-        let key = boot::random_secret()?;
-        let key_file = plan.logs.join("cluster.key");
-        boot::write_key(&key_file, &key)?;
-
-        let mut hosts = Vec::new();
-        for number in 1..=HOSTS {
-            hosts.push(start_host(plan, &network, number, &key_file)?);
-        }
-        let (sender, events) = mpsc::channel();
-        let mut boards = Vec::new();
-        for number in 1..=BOARDS {
-            let boot = Boot {
-                id: number.into(),
-                address: network::board_address(number),
-                prefix_len: network::PREFIX_LEN,
-                hostname: format!("board-{number}"),
-                key,
-                port: CLUSTER_PORT,
-            };
-            let plug = Plug::Tap(network.add_tap(number)?);
-            let log = plan.logs.join(format!("board-{number}.log"));
-            let machine = Machine::start(plan.elf, &boot, &plug, Pace::Host, log, sender.clone())?;
-            let api = Api { name: boot.hostname, address: boot.address, port: BOARD_HTTP_PORT };
-            boards.push((machine, api));
-        }
-        Ok(Self { hosts, boards, events, booted: BTreeSet::new(), key, sniffer })
-    }
-
-    fn apis(&self) -> impl Iterator<Item = &Api> {
-        self.hosts.iter().map(|(_, api)| api).chain(self.boards.iter().map(|(_, api)| api))
-    }
-
-    /// All views must show all nodes as active, under their addresses and the same ids.
-    fn expect_agreement(&mut self, everyone: &[Api]) -> Result<()> {
-        let start = Instant::now();
-        loop {
-            self.check_health(&[])?;
-            match agreement(everyone) {
-                Ok(()) => break,
-                Err(reason) if start.elapsed() > AGREE_LIMIT => {
-                    return Err(reason.context(format!(
-                        "the nodes did not agree within {} s",
-                        AGREE_LIMIT.as_secs()
-                    )));
-                }
-                Err(_) => std::thread::sleep(POLL),
-            }
-        }
-        println!(
-            "e2e: {} member lists agree {:.1} s after the start",
-            everyone.len(),
-            start.elapsed().as_secs_f32()
-        );
-        Ok(())
-    }
-
+impl Cluster<'_> {
     /// The relay of a board is switched over HTTP, and what the boards' sensors measure is heard of on a Linux node.
     fn expect_sprockets(&mut self, plan: &Plan<'_>) -> Result<()> {
         let (host, board) = (&self.hosts[0].1, &self.boards[0].1);
@@ -168,7 +63,7 @@ impl Cluster {
         }
         let said = String::from_utf8_lossy(&done.stdout);
         ensure!(said.trim() == r#"{"on":true}"#, "the relay of {} said {said:?}", board.name);
-        let log = plan.logs.join(format!("{}.log", board.name));
+        let log = self.boards[0].0.log();
         let shown = || {
             let log = std::fs::read(&log).unwrap_or_default();
             String::from_utf8_lossy(&log).contains("PIN relay high")
@@ -180,7 +75,7 @@ impl Cluster {
         let heard = spore(&["sub", "sensor/value", "--json", "--count", "2"])?;
         let heard = String::from_utf8_lossy(&heard.stdout).into_owned();
         ensure!(heard.lines().count() == 2, "{} has heard of no sensor: {heard:?}", host.name);
-        self.check_health(&[])?;
+        self.expect_no_restart()?;
         println!("e2e: a board switched its relay, and a Linux node heard: {}", heard.trim());
         Ok(())
     }
@@ -190,7 +85,7 @@ impl Cluster {
         let (mut host, dead_host) = self.hosts.pop().context("no Linux node to kill")?;
         let (mut board, dead_board) = self.boards.pop().context("no board to kill")?;
         host.kill();
-        board.kill();
+        board.switch_off();
         let start = Instant::now();
         let dead = [dead_host.name.as_str(), dead_board.name.as_str()];
         println!("e2e: killed {} and {}", dead[0], dead[1]);
@@ -198,7 +93,7 @@ impl Cluster {
         let survivors: Vec<Api> = self.apis().cloned().collect();
         let mut blind: Vec<&Api> = survivors.iter().collect();
         while !blind.is_empty() {
-            self.check_health(&[board.id()])?;
+            self.expect_no_restart()?;
             for index in (0..blind.len()).rev() {
                 let api = blind[index];
                 let shown = match api.members() {
@@ -254,11 +149,11 @@ impl Cluster {
                 "{} has restarted: its uptime was {uptime:?}, and {passed:?} later it is {now:?}",
                 api.name
             );
-            self.check_health(&[u16::from(BOARDS)])?;
+            self.expect_no_restart()?;
         }
         let start = Instant::now();
         loop {
-            self.check_health(&[u16::from(BOARDS)])?;
+            self.expect_no_restart()?;
             match wholeness(survivors) {
                 Ok(()) => break,
                 Err(reason) if start.elapsed() > RECOVERY_LIMIT => {
@@ -286,79 +181,6 @@ impl Cluster {
         );
         Ok(heard().map(|one| one.bytes.clone()).collect())
     }
-
-    /// Fails if a node has ended, or a board's firmware has failed or started twice; the boards
-    /// with the ids `killed` may have ended.
-    fn check_health(&mut self, killed: &[u16]) -> Result<()> {
-        self.sniffer.listen()?;
-        for (process, api) in &mut self.hosts {
-            if let Some(status) = process.ended()? {
-                bail!("{} has ended ({status})", api.name);
-            }
-        }
-        for (id, report) in self.events.try_iter() {
-            match report {
-                Report::Failed(line) => bail!("board-{id}: {line}"),
-                Report::Ended if !killed.contains(&id) => bail!("board-{id} has ended"),
-                Report::Booted => {
-                    ensure!(self.booted.insert(id), "board-{id} has restarted");
-                }
-                Report::Ended => {}
-            }
-        }
-        Ok(())
-    }
-}
-
-fn start_host(
-    plan: &Plan<'_>,
-    network: &Network,
-    number: u8,
-    key_file: &Path,
-) -> Result<(Guarded, Api)> {
-    let name = format!("host-{number}");
-    let address = network::host_address(number);
-    let namespace = network.add_host(number)?;
-    let log = plan.logs.join(format!("{name}.log"));
-    let file = File::create(&log).with_context(|| format!("cannot create {}", log.display()))?;
-    let errors = file.try_clone().context("cannot share the log file")?;
-    let process = Guarded::start(name.as_str(), "nsenter", |command| {
-        command
-            .arg(format!("--net={namespace}"))
-            .args(["--".as_ref(), plan.spore.as_os_str()])
-            .args(["-v", "node", "--forget", "--hostname", &name])
-            .args(["--bind", &address.to_string(), "--port", &CLUSTER_PORT.to_string()])
-            .args(["--http-port", &HOST_HTTP_PORT.to_string()])
-            .arg("--key-file")
-            .arg(key_file)
-            .stdin(Stdio::null())
-            .stdout(file)
-            .stderr(errors)
-    })?;
-    Ok((process, Api { name, address, port: HOST_HTTP_PORT }))
-}
-
-/// Whether every node has the same view, in which everyone is active.
-fn agreement(everyone: &[Api]) -> Result<()> {
-    let mut first: Option<Members> = None;
-    for api in everyone {
-        let members = api.members()?;
-        let names: Vec<&String> = members.keys().collect();
-        ensure!(members.len() == everyone.len(), "{} lists {names:?}", api.name);
-        for other in everyone {
-            let member = members.get(&other.name);
-            let member = member.with_context(|| format!("{} lists {names:?}", api.name))?;
-            ensure!(
-                member.status == "active" && member.address == other.address.to_string(),
-                "{} lists {} as {member:?}",
-                api.name,
-                other.name
-            );
-        }
-        let seen = first.get_or_insert_with(|| members.clone());
-        ensure!(*seen == members, "{} differs from {}", api.name, everyone[0].name);
-    }
-    Ok(())
 }
 
 fn shows_dead(members: &Members, names: &[&str]) -> bool {

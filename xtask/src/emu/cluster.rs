@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, TcpListener};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
@@ -124,7 +124,10 @@ impl Cluster {
             };
             let plug = Plug::Switch { own: at.port(), switch: switch_port };
             let log = plan.logs.join(format!("node-{id}.log"));
-            machines.push(Machine::start(plan.elf, &boot, &plug, plan.pace, log, sender.clone())?);
+            let (name, arguments) = ((id, boot.hostname.as_str()), boot.arguments()?);
+            let board = |qemu: &mut Command| machine::loaded(qemu, plan.elf, &arguments);
+            let told = (log, sender.clone());
+            machines.push(Machine::start(name, &plug, plan.pace, told, board)?);
         }
         let base_port = plan.base_port;
         let crowd = None;
@@ -237,21 +240,31 @@ pub(crate) fn free_base_port(nodes: u16) -> Result<u16> {
 /// A QEMU without a board, whose user-mode network forwards ports of 127.0.0.1 to the machines,
 /// and nothing from the machines to anywhere.
 fn start_gateway(plan: &Plan<'_>, own: u16, switch: u16, log: &Path) -> Result<Guarded> {
-    let [a, b, c] = NETWORK;
-    let mut user = format!(
-        "user,id=outside,restrict=on,net={a}.{b}.{c}.0/{PREFIX_LEN},host={a}.{b}.{c}.{GATEWAY}"
-    );
+    let mut options = String::new();
     for id in 1..=plan.nodes {
         let (port, address) = (plan.base_port + id, address(id));
-        user.push_str(&format!(",hostfwd=tcp:127.0.0.1:{port}-{address}:{HTTP_PORT}"));
+        options.push_str(&format!(",hostfwd=tcp:127.0.0.1:{port}-{address}:{HTTP_PORT}"));
     }
+    gateway(&options, &machine::dgram("inside", own, switch), log)
+}
+
+/// A QEMU without a board, whose user-mode network is at its other end the network `inside`, from where nothing gets out.
+/// Who asks there by DHCP gets an address.
+///
+/// # Errors
+/// When it does not start, or there can be no log.
+pub(crate) fn gateway(options: &str, inside: &str, log: &Path) -> Result<Guarded> {
+    let [a, b, c] = NETWORK;
+    let user = format!(
+        "user,id=outside,restrict=on,net={a}.{b}.{c}.0/{PREFIX_LEN},host={a}.{b}.{c}.{GATEWAY}{options}"
+    );
     let file =
         std::fs::File::create(log).with_context(|| format!("cannot create {}", log.display()))?;
     Guarded::start("gateway", QEMU, |command| {
         command
             .args(["-M", "none", "-display", "none", "-monitor", "none", "-serial", "none"])
             .args(["-netdev", &user, "-netdev", "hubport,id=plug1,hubid=0,netdev=outside"])
-            .args(["-netdev", &machine::dgram("inside", own, switch)])
+            .args(["-netdev", inside])
             .args(["-netdev", "hubport,id=plug2,hubid=0,netdev=inside"])
             .stdin(Stdio::null())
             .stdout(Stdio::null())

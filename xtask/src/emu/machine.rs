@@ -3,19 +3,23 @@
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::sync::mpsc::Sender;
 use std::thread::JoinHandle;
 
 use anyhow::{Context, Result};
 
-use super::boot::Boot;
 use super::child::Guarded;
 use crate::machine::{Pace, QEMU};
 
-/// Machine, core and memory. The firmware keeps to the chip's memory by its linker script; the
+/// Machine, core and memory of firmware that is not in a flash. It keeps to the chip's memory by its linker script; the
 /// rest is what QEMU wants for its board.
 const BOARD: [&str; 6] = ["-M", "kc705-nommu", "-cpu", "lx106", "-m", "8M"];
+
+/// Gives QEMU the firmware `elf`, and what it is told.
+pub(crate) fn loaded(qemu: &mut Command, elf: &Path, arguments: &str) {
+    qemu.args(BOARD).arg("-kernel").arg(elf).args(["-append", arguments]);
+}
 
 /// Nothing but the serial line, and that on our pipe.
 const HEADLESS: [&str; 8] = [
@@ -84,30 +88,25 @@ pub(crate) struct Machine {
 }
 
 impl Machine {
-    /// Starts a machine. Its serial line goes to the file `log`, and what must be known at once
-    /// to `events`.
+    /// Starts the machine `id` under this name; `board` gives QEMU the board and what runs there. Its serial line goes to the
+    /// file `log`, and what must be known at once to `events`.
     ///
     /// # Errors
     /// When the emulator or the log cannot be set up.
     pub(crate) fn start(
-        elf: &Path,
-        boot: &Boot,
+        (id, name): (u16, &str),
         plug: &Plug,
         pace: Pace,
-        log: PathBuf,
-        events: Sender<Event>,
+        (log, events): (PathBuf, Sender<Event>),
+        board: impl FnOnce(&mut Command),
     ) -> Result<Self> {
         let file =
             File::create(&log).with_context(|| format!("cannot create {}", log.display()))?;
         let errors = file.try_clone().context("cannot share the log file")?;
-        let arguments = boot.arguments()?;
-        let mut process = Guarded::start(boot.hostname.as_str(), QEMU, |command| {
+        let mut process = Guarded::start(name, QEMU, |command| {
+            board(command);
             command
-                .args(BOARD)
                 .args(HEADLESS)
-                .arg("-kernel")
-                .arg(elf)
-                .args(["-append", &arguments])
                 .args(plug.arguments())
                 .args(pace.arguments())
                 .stdin(Stdio::null())
@@ -115,7 +114,6 @@ impl Machine {
                 .stderr(errors)
         })?;
         let serial = process.child_mut().stdout.take().context("the emulator has no output")?;
-        let id = boot.id;
         let listener = std::thread::Builder::new()
             .name(format!("serial {id}"))
             .spawn(move || listen(id, serial, file, &events))
@@ -141,6 +139,14 @@ impl Machine {
     /// Its process id.
     pub(crate) fn process_id(&self) -> u32 {
         self.process.id()
+    }
+
+    /// Whether QEMU has ended by itself.
+    ///
+    /// # Errors
+    /// When the system does not tell.
+    pub(crate) fn has_ended(&mut self) -> Result<bool> {
+        Ok(self.process.ended()?.is_some())
     }
 
     /// Ends it as a power cut would.

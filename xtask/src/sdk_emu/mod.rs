@@ -19,8 +19,7 @@ use spore_boot::map::{CONFIGURATION, PHY_DATA, Region, Slot};
 use crate::emu::esp01;
 use crate::firmware::{Board, Build};
 use crate::paths;
-pub(crate) use link::StandIn;
-use link::flash;
+pub(crate) use link::{StandIn, flash};
 use machine::{Machine, Wire};
 
 /// The program that calls the stand-in.

@@ -139,7 +139,7 @@ shard_1() {
 }
 
 # Power cuts at any operation; a node under load and under siege; every way to compile the firmware; the scheduler's cost and punctuality on a board; ten minutes of
-# real nodes killed under bad radio, and of boards reset at random; licences and sources of all dependencies.
+# real nodes killed under bad radio, and of boards reset at random; boards whose flash is damaged; licences and sources of all dependencies.
 shard_2() {
     run timeout "$shard_limit" cargo test --release --package spore-sim --test flash -- --ignored --nocapture
     run timeout "$shard_limit" cargo test --release --package spore-boot --test flash -- --ignored --nocapture
@@ -147,6 +147,7 @@ shard_2() {
     run timeout "$shard_limit" cargo xtask difftest --every-option
     run timeout "$shard_limit" cargo xtask cost
     run timeout "$shard_limit" cargo xtask soak
+    run timeout "$shard_limit" cargo xtask sdk-emu --flips 50
     run timeout "$shard_limit" cargo xtask e2e --resets 10
     if ! cargo deny --version >/dev/null 2>&1; then
         run cargo install cargo-deny --locked

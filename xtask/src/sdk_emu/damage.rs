@@ -11,8 +11,6 @@ use super::machine::{Machine, Wire};
 use super::{PATIENCE, range};
 use crate::emu::esp01;
 
-/// Flash files with a bit flipped at random, for each part of the flash.
-const FLIPS: usize = 2;
 /// The node has its memory and is about to run.
 const STARTED: &str = "SECOND STACK";
 /// What the bootloader says when it has nothing to start.
@@ -21,12 +19,17 @@ const LAST_RESORT: &str = "boot: no image.";
 /// How a start ends: the slot that is started, or the last resort.
 type End = Option<Slot>;
 
-/// Starts flash files that are damaged; returns how many there were. `flash` has image 1 in slot A and image 2 in slot B, and
-/// slot A is confirmed.
+/// Starts flash files that are damaged, so many of them with a wrong bit in each part; returns how many there were. `flash` has
+/// image 1 in slot A and image 2 in slot B, and slot A is confirmed.
 ///
 /// # Errors
 /// When one ends otherwise than it should, or not in time.
-pub(super) fn check(stand_in: &StandIn, folder: &Path, flash: &[u8]) -> Result<usize> {
+pub(super) fn check(
+    stand_in: &StandIn,
+    folder: &Path,
+    flash: &[u8],
+    flips: usize,
+) -> Result<usize> {
     let mut rng = Rng::with_seed(5);
     let [a, b] = Slot::BOTH.map(Slot::region);
     let parts: [(&str, &[Region], End, End); 4] = [
@@ -39,7 +42,7 @@ pub(super) fn check(stand_in: &StandIn, folder: &Path, flash: &[u8]) -> Result<u
     let mut cases: Vec<(String, Vec<u8>, End)> = Vec::new();
     for (name, regions, erased, flipped) in parts {
         cases.push((format!("{name} erased"), erase(flash, regions), erased));
-        for number in 1..=FLIPS {
+        for number in 1..=flips {
             let damaged = flip(flash, regions, &mut rng);
             cases.push((format!("bit {number} flipped in {name}"), damaged, flipped));
         }

@@ -38,6 +38,9 @@ pub(crate) struct SdkEmu {
     /// The program `spore`, which makes the node's settings [default: it is built].
     #[arg(long)]
     spore: Option<PathBuf>,
+    /// How many flash files of a node with a wrong bit at random, for each part of the flash.
+    #[arg(long, default_value_t = 2)]
+    flips: usize,
 }
 
 /// One machine, and how it must end.
@@ -129,8 +132,7 @@ impl SdkEmu {
             }
         }
         arguments_are_read(&stand_in, &whole, folder.join("arguments.flash"))?;
-        checks += node::check(&stand_in, &folder, self.locked, self.spore)
-            .context("the node on the stand-in")?;
+        checks += node::check(&stand_in, &folder, &self).context("the node on the stand-in")?;
         println!("sdk-emu: {} checks hold ({:.0} s)", checks + 1, started.elapsed().as_secs_f32());
         Ok(())
     }

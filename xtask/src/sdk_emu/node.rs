@@ -17,7 +17,7 @@ use spore_boot::map::Slot;
 
 use super::link::{self, SEQUENCE, StandIn};
 use super::machine::{Machine, Wire};
-use super::{damage, is_failure};
+use super::{SdkEmu, damage, is_failure};
 use crate::e2e::api::Api;
 use crate::emu::{boot, esp01};
 use crate::firmware::Build;
@@ -43,16 +43,11 @@ const POLL: Duration = Duration::from_millis(100);
 ///
 /// # Errors
 /// When something does not build, or the node does not do what it must.
-pub(super) fn check(
-    stand_in: &StandIn,
-    folder: &Path,
-    locked: bool,
-    spore: Option<PathBuf>,
-) -> Result<usize> {
-    let order = Build { locked, ..Build::esp01() };
+pub(super) fn check(stand_in: &StandIn, folder: &Path, asked: &SdkEmu) -> Result<usize> {
+    let order = Build { locked: asked.locked, ..Build::esp01() };
     let [a, b] = [stand_in.image(&order, Slot::A)?, stand_in.image(&order, Slot::B)?];
     relocations(&a, &b)?;
-    let mut content = link::flash(locked, &a, Some(&settings(folder, spore)?))?;
+    let mut content = link::flash(asked.locked, &a, Some(&settings(folder, asked.spore.clone())?))?;
     let flash = folder.join("node.flash");
     esp01::write_flash(&flash, &content)?;
     let port = free_port()?;
@@ -68,7 +63,7 @@ pub(super) fn check(
     stays_out(&start(OTHER_AIR, "refused"))?;
     rom::put(&mut content, Slot::B.region().start, &b);
     rom::confirm(&mut content, Slot::A, SEQUENCE);
-    Ok(8 + damage::check(stand_in, folder, &content)?)
+    Ok(8 + damage::check(stand_in, folder, &content, asked.flips)?)
 }
 
 /// The settings of a node that is nobody's, and is to join the network.

@@ -228,4 +228,6 @@ for family in families:
         samples.add(one)
         if family.type == "counter":
             assert sample.name.endswith("_total") and sample.value >= 0, sample
+runs = {s.labels["sprocket"]: s.value for f in families for s in f.samples if "sprocket" in s.labels}
+assert runs == {"sensor": 1}, runs
 print(f"api check: {tried} of {tried} wrong credentials refused, {len(samples)} metrics read")

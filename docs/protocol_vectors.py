@@ -131,6 +131,9 @@ MESSAGES = [
     ("a node tells its last events", 11,
      {"kind": "events", "members": 0, "window": 0, "clock": 9, "own": news("left", A, 1, 0, 4),
       "events": [published(9, A, 1, 4, False, "door", b"\xff")]}),
+    ("a node tells of its crash", 12,
+     {"kind": "events", "members": 0, "window": 0, "clock": 2, "own": OWN,
+      "events": [published(2, A, 1, 1, False, "node/crashed", b'{"cause":"panic","pc":null}')]}),
     ("a node says that it goes", 6,
      {"kind": "announce", "members": 0, "window": 0, "clock": 0, "own": news("left", A, 1, 0), "records": []}),
 ]

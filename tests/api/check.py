@@ -48,6 +48,7 @@ BODIES = {
     ("GET", "/api/node/config"): b"",
     ("PUT", "/api/node/config"): b'{"hostname":"intruder"}',
     ("POST", "/api/node/restart"): b"",
+    ("GET", "/api/node/crash"): b"",
     ("PATCH", "/api/tasks/{name}"): b'{"enabled":false}',
     ("GET", "/api/sprockets/{name}/config"): b"",
     ("PUT", "/api/sprockets/{name}/config"): b'{"limit":99}',

@@ -31,6 +31,7 @@
 //! | [`network`] | the WiFi: station, access point, credentials on trial |
 //! | [`log`] | what happened lately |
 //! | [`store`] | what a node remembers over restarts |
+//! | [`crash`] | the record of its last crash |
 //! | [`node`] | [`Node`], which ties them together behind the verbs |
 //! | [`config`], [`profile`] | what an operator sets; what is fixed when the program is built |
 #![no_std]
@@ -53,6 +54,7 @@ extern crate std;
 pub mod api;
 pub mod cluster;
 pub mod config;
+pub mod crash;
 pub mod events;
 pub mod log;
 pub mod network;

@@ -1,5 +1,6 @@
 //! [`Node`]: the engine behind its verbs.
 
+mod crash;
 mod events;
 mod radio;
 mod requests;
@@ -25,6 +26,7 @@ use crate::tasks::system::System;
 use crate::time::Instant;
 use crate::wire::Message;
 use core::net::SocketAddrV4;
+use crash::Crashes;
 use events::Refusals;
 use heapless::VecView;
 
@@ -59,6 +61,7 @@ pub struct Node<'a> {
     pub(crate) tasks: Scheduler<'a>,
     pub(crate) answers: Answers,
     pub(crate) sprockets: Sprockets<'a>,
+    pub(crate) crashes: Crashes,
     restart: Option<Instant>,
     refusals: Refusals,
     /// `None` while the node is unclaimed, or its claim is damaged.
@@ -120,6 +123,7 @@ impl<'a> Node<'a> {
             tasks,
             answers: Answers::default(),
             sprockets,
+            crashes: Crashes::new(stored),
             restart: None,
             refusals: Refusals::default(),
             sealer: key.map(Sealer::new),
@@ -199,6 +203,7 @@ impl<'a> Node<'a> {
             Completion::Store(Key::Peers, result) => self.cluster.stored_peers(now, result.is_ok()),
             Completion::Store(Key::Network, result) => self.network.stored(now, result.is_ok()),
             Completion::Store(Key::Tasks, result) => self.stored_tasks(now, result.is_ok()),
+            Completion::Store(Key::Crash, result) => self.crashes.stored(now, result.is_ok()),
             // Nobody is asked to.
             Completion::Store(Key::Claim, _) => (),
             Completion::Ran(index) => self.ran(now, index),
@@ -223,7 +228,8 @@ impl<'a> Node<'a> {
     }
 
     /// Writes the bytes that `key` is to have into `buf`, which must hold
-    /// [`MAX_VALUE`](crate::store::MAX_VALUE) bytes. Returns how many there are.
+    /// [`MAX_VALUE`](crate::store::MAX_VALUE) bytes. Returns how many there are: none of
+    /// [`Key::Crash`], of which the body has them.
     pub fn value(&self, key: Key, buf: &mut [u8]) -> usize {
         match key {
             Key::Identity => self.epochs.to_store().map_or(0, |identity| identity.encode(buf)),
@@ -232,7 +238,7 @@ impl<'a> Node<'a> {
             Key::Sprockets => self.sprockets.value(buf),
             Key::Settings => self.settings.to_store().map_or(0, |settings| settings.encode(buf)),
             Key::Tasks => self.tasks.encode(buf),
-            Key::Claim => 0,
+            Key::Claim | Key::Crash => 0,
         }
     }
 
@@ -269,8 +275,9 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// Lets the poller see what has changed.
+    /// Lets the poller see what has changed, and others hear what is to be told.
     fn notice(&mut self, now: Instant) {
+        self.tell_of_crash(now);
         let (directory, members) = self.cluster.directory();
         self.poller.notice(now, directory, members);
     }
@@ -292,7 +299,8 @@ impl<'a> Node<'a> {
         let (epochs, network) = (self.epochs.poll_timeout(), self.network.poll_timeout());
         let tasks = self.tasks.poll_timeout().filter(|_| !self.cluster.is_leaving());
         let sprockets = self.sprockets.poll_timeout();
-        [cluster, epochs, poller, restart, settings, network, tasks, sprockets]
+        let crashes = self.crashes.poll_timeout();
+        [cluster, epochs, poller, restart, settings, network, tasks, sprockets, crashes]
             .into_iter()
             .flatten()
             .min()
@@ -339,6 +347,9 @@ impl<'a> Node<'a> {
         }
         if self.network.poll_store(now) {
             return Some(Action::Store(Key::Network));
+        }
+        if self.crashes.poll_store(now) {
+            return Some(Action::Store(Key::Crash));
         }
         if let Some(command) = self.network.poll_command() {
             return Some(Action::Radio(command));

@@ -34,11 +34,13 @@ pub enum Key {
     /// What was written when the node was claimed at the desk: at most 199 bytes, see
     /// [`Claim`](crate::settings::Claim). The engine reads it and never stores it.
     Claim,
+    /// The last crash: at most 210 bytes, see [`CrashRecord`](crate::crash::CrashRecord). Its bytes are the body's.
+    Crash,
 }
 
 impl Key {
     /// All keys.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Identity,
         Self::Settings,
         Self::Peers,
@@ -46,6 +48,7 @@ impl Key {
         Self::Network,
         Self::Sprockets,
         Self::Claim,
+        Self::Crash,
     ];
 
     /// The key as a number, which never changes.
@@ -58,6 +61,7 @@ impl Key {
             Self::Tasks => 4,
             Self::Sprockets => 6,
             Self::Claim => 7,
+            Self::Crash => 0,
         }
     }
 
@@ -71,6 +75,7 @@ impl Key {
             Self::Tasks => "tasks",
             Self::Sprockets => "settings of sprockets",
             Self::Claim => "claim",
+            Self::Crash => "crash record",
         }
     }
 }
@@ -100,6 +105,11 @@ pub struct Stored<'a> {
     pub claim: &'a [u8],
     /// Whether there was a claim that is damaged; see [`Claim::restore`](crate::settings::Claim::restore).
     pub claim_damaged: bool,
+    /// The value of [`Key::Crash`]: the last crash that was stored.
+    pub crash: &'a [u8],
+    /// The record of the crash that this start follows, which nobody has stored yet; empty if there was none. The
+    /// body keeps it for [`Action::Store`](crate::Action::Store).
+    pub crashed: &'a [u8],
 }
 
 impl<'a> Stored<'a> {
@@ -113,6 +123,7 @@ impl<'a> Stored<'a> {
             Key::Tasks => self.tasks = value,
             Key::Sprockets => self.sprockets = value,
             Key::Claim => self.claim = value,
+            Key::Crash => self.crash = value,
         }
     }
 
@@ -123,8 +134,13 @@ impl<'a> Stored<'a> {
             Key::Settings => self.settings_damaged = true,
             Key::Claim => self.claim_damaged = true,
             // A body gives no earlier identity; earlier peers and credentials are only tried, and what
-            // was set of tasks and sprockets earlier is as good as none.
-            Key::Identity | Key::Peers | Key::Network | Key::Tasks | Key::Sprockets => (),
+            // was set of tasks and sprockets earlier is as good as none. An earlier crash is one, too.
+            Key::Identity
+            | Key::Peers
+            | Key::Network
+            | Key::Tasks
+            | Key::Sprockets
+            | Key::Crash => (),
         }
     }
 }

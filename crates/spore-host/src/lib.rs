@@ -5,6 +5,7 @@
 //! each on a thread and an address of its own.
 
 mod claim;
+mod crash;
 mod faults;
 mod flash;
 mod memory;

@@ -1,5 +1,6 @@
 //! One node on Linux.
 
+use crate::crash::Scene;
 use crate::faults::{Faults, Faulty, Hears};
 use crate::net::{BindError, Sockets};
 use crate::portal::AccessPoint;
@@ -18,6 +19,7 @@ use futures_lite::future::{block_on, or};
 use log::{error, warn};
 use spore_core::api::{Assets, Entrance};
 use spore_core::config::Timing;
+use spore_core::crash::{Cause, CrashRecord};
 use spore_core::profile::Host;
 use spore_core::settings::Claim;
 use spore_core::sprockets::Roster;
@@ -123,9 +125,16 @@ impl HostNode {
     pub fn run(self, stop: &Stop) {
         let Self { settings, mut sockets, memory, roster } = self;
         let memory = Rc::new(memory);
-        let mut reason = if has_bitten() { Reason::Watchdog } else { Reason::Start };
-        while live(&settings, sockets, &memory, (roster, reason), stop) == Ending::Restarted {
-            reason = Reason::Restart;
+        let crashed = memory.scene().map_or_else(Vec::new, |scene| scene.take());
+        let reason = match CrashRecord::decode(&crashed) {
+            _ if has_bitten() => Reason::Watchdog,
+            Some(CrashRecord { cause: Cause::Watchdog, .. }) => Reason::Watchdog,
+            Some(_) => Reason::Panic,
+            None => Reason::Start,
+        };
+        let mut start = (reason, crashed);
+        while live(&settings, sockets, &memory, (roster, start), stop) == Ending::Restarted {
+            start = (Reason::Restart, Vec::new());
             match Self::bind_again(&settings, stop) {
                 Some(bound) => sockets = bound,
                 None => return,
@@ -169,9 +178,11 @@ fn live(
     settings: &Settings,
     sockets: Sockets,
     memory: &Rc<Memory>,
-    (roster, reason): (&'static Roster, Reason),
+    (roster, (reason, crashed)): (&'static Roster, (Reason, Vec<u8>)),
     stop: &Stop,
 ) -> Ending {
+    let scene = memory.scene();
+    let _watched = scene.clone().map(Scene::watch);
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).expect("the operating system gives entropy");
     let config = Config {
@@ -197,15 +208,16 @@ fn live(
         memory: Rc::clone(memory),
         seed: Seed(seed),
         reason,
+        crashed: crashed.clone(),
         services: settings.services.clone(),
         tasks: settings.tasks.clone(),
-        watchdog: (!roster.sprockets().is_empty()).then(|| Watchdog::start(name.as_str())),
+        watchdog: (!roster.sprockets().is_empty()).then(|| Watchdog::start(name.as_str(), scene)),
         restart: Rc::clone(&restart),
         radio: radio.clone(),
     };
     let mut storage = Box::new(Storage::<Host>::NEW);
     let values = system.load();
-    let mut stored = Stored::default();
+    let mut stored = Stored { crashed: &crashed, ..Stored::default() };
     for (key, found) in &values {
         stored.set(*key, &found.value);
         if found.damaged {

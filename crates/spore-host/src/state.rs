@@ -1,5 +1,6 @@
 //! What a node remembers: in its folder, or in the process.
 
+use crate::crash::{self, Scene};
 use crate::flash::{FileFlash, LEN, OpenError, sync_directory};
 use embassy_sync::blocking_mutex::raw::NoopRawMutex;
 use embassy_sync::mutex::Mutex;
@@ -43,6 +44,14 @@ impl Memory {
         match self {
             Self::Folder(folder) => folder.look(key),
             Self::Process(_) => self.load(key),
+        }
+    }
+
+    /// Where the crash of a node that starts now is to be written down; `None` where nothing outlives it.
+    pub(crate) fn scene(&self) -> Option<Scene> {
+        match self {
+            Self::Folder(folder) => Some(Scene::new(folder.path.with_file_name(crash::FILE))),
+            Self::Process(_) => None,
         }
     }
 

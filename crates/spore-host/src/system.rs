@@ -28,6 +28,8 @@ pub(crate) struct HostSystem {
     pub(crate) seed: Seed,
     /// Why the node starts.
     pub(crate) reason: Reason,
+    /// The record of the crash that it starts after; empty if there was none.
+    pub(crate) crashed: Vec<u8>,
     pub(crate) services: Services,
     pub(crate) tasks: CommandTasks,
     /// Watches the sprockets, if there are any.
@@ -47,6 +49,8 @@ pub(crate) enum Reason {
     Restart,
     /// A sprocket did not return.
     Watchdog,
+    /// It panicked.
+    Panic,
 }
 
 impl Reason {
@@ -55,6 +59,7 @@ impl Reason {
             Self::Start => "start",
             Self::Restart => "restart",
             Self::Watchdog => "watchdog",
+            Self::Panic => "panic",
         }
     }
 }
@@ -81,6 +86,16 @@ impl System for HostSystem {
 
     async fn store(&self, key: Key, value: &[u8]) -> Result<(), StoreFailed> {
         self.memory.store(key, value).await
+    }
+
+    async fn recall(&self, key: Key, buf: &mut [u8]) -> usize {
+        // A store that is under way never waits with the lock held, so neither does this.
+        let value = self.memory.look(key).value;
+        put(&value, buf)
+    }
+
+    fn crashed(&self, buf: &mut [u8]) -> usize {
+        put(&self.crashed, buf)
     }
 
     fn verify(&self, succession: &Succession) -> Verdict {
@@ -166,6 +181,13 @@ impl HostSystem {
     pub(crate) fn load(&self) -> [(Key, Found); Key::ALL.len()] {
         Key::ALL.map(|key| (key, self.memory.load(key)))
     }
+}
+
+/// Writes `value` into `buf`; its length, or 0 if there is no room.
+fn put(value: &[u8], buf: &mut [u8]) -> usize {
+    let Some(place) = buf.get_mut(..value.len()) else { return 0 };
+    place.copy_from_slice(value);
+    value.len()
 }
 
 fn name(node: &Node<'_>, id: NodeId) -> String {

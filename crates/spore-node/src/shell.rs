@@ -17,6 +17,7 @@ use embassy_sync::signal::Signal;
 use embassy_sync::waitqueue::MultiWakerRegistration;
 use embassy_time::{Duration, Timer};
 use spore_core::api::{Body, Error, Request, Response, ServiceRequest};
+use spore_core::crash::CrashRecord;
 use spore_core::network::RadioEvent;
 use spore_core::security::Verdict;
 use spore_core::store::MAX_VALUE;
@@ -263,9 +264,24 @@ impl<'a, S: System> Shell<'a, S> {
 
     /// Has the body keep a value, which is written to `scratch`.
     async fn store(&self, key: Key, scratch: &mut [u8]) -> Completion {
-        let len = self.node.borrow().value(key, scratch);
+        let len = match key {
+            Key::Crash => self.system.crashed(scratch),
+            key => self.node.borrow().value(key, scratch),
+        };
         let value = scratch.get(..len).unwrap_or_default();
         Completion::Store(key, self.system.store(key, value).await)
+    }
+
+    /// The record of the last crash, also if it could not be stored.
+    async fn crash(&self, reply: &mut [u8]) -> ServiceReply {
+        let mut len = self.system.crashed(reply);
+        if len == 0 {
+            len = self.system.recall(Key::Crash, reply).await;
+        }
+        match CrashRecord::value_to_json(reply, len) {
+            Some(len) => ServiceReply { status: 200, content_type: ServiceReply::JSON, len },
+            None => ServiceReply::error(Error::NoCrash, reply),
+        }
     }
 
     async fn transmit(&self, socket: &mut impl UdpSend, broadcast: SocketAddrV4, buf: &mut [u8]) {
@@ -344,6 +360,9 @@ impl<S: System> Api for Shell<'_, S> {
     }
 
     async fn call(&self, request: &ServiceRequest<'_>, reply: &mut [u8]) -> ServiceReply {
+        if request.is_for_crash() {
+            return self.crash(reply).await;
+        }
         let roster = self.crew.roster();
         if let Some(place) = roster.whose_service(request.service) {
             let Some(service) = roster.catalogue().services().get(request.service) else {

@@ -38,6 +38,21 @@ pub trait System {
     /// and all others. A body that cannot remember returns `Ok`.
     async fn store(&self, key: Key, value: &[u8]) -> Result<(), StoreFailed>;
 
+    /// Reads the value of `key` into `buf`, of at least [`MAX_VALUE`](spore_core::store::MAX_VALUE) bytes. Its length; 0 if
+    /// there is none. Only [`Key::Crash`] is asked for.
+    async fn recall(&self, key: Key, buf: &mut [u8]) -> usize {
+        let _ = (key, buf);
+        0
+    }
+
+    /// Writes the [record](spore_core::crash::CrashRecord) of the crash that this start follows into `buf`, of at least
+    /// [`MAX_VALUE`](spore_core::store::MAX_VALUE) bytes: what was [`Stored::crashed`](spore_core::Stored::crashed). Its length; 0 if there
+    /// was none.
+    fn crashed(&self, buf: &mut [u8]) -> usize {
+        let _ = buf;
+        0
+    }
+
     /// Whether the new release key may be taken: what [`Succession::judge`] says, where there is the
     /// stack for it.
     fn verify(&self, succession: &Succession) -> Verdict;

@@ -1,12 +1,15 @@
 //! `spore logs`.
 
+use super::crash;
 use crate::client::{Target, parse};
+use crate::key_file::KeyFile;
 use crate::output::{note, print_line};
 use crate::table::span;
 use anyhow::Result;
 use clap::Args;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
@@ -25,6 +28,14 @@ pub(crate) struct Logs {
     /// How many of the last events to show [default: all that the node remembers]
     #[arg(short = 'n', long, value_name = "COUNT")]
     lines: Option<usize>,
+    /// Show what is on record of the node's last crash instead, for holders of the cluster key
+    #[arg(long, conflicts_with_all = ["follow", "lines"])]
+    crash: bool,
+    /// The ELF file of the program that crashed: addresses get the names of functions
+    #[arg(long, value_name = "FILE", requires = "crash")]
+    elf: Option<PathBuf>,
+    #[command(flatten)]
+    key: KeyFile,
     #[command(flatten)]
     target: Target,
 }
@@ -33,7 +44,9 @@ const EXAMPLES: &str = "\
 Examples:
   spore logs                   all that the node remembers
   spore logs node-3 -n 5       the last five events of another member
-  spore logs --follow --json   one line of JSON for each event, as they come";
+  spore logs --follow --json   one line of JSON for each event, as they come
+  spore logs node-3 --crash --elf node.elf
+                               where it was when it crashed";
 
 /// How often to look for what is new.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -72,6 +85,9 @@ impl Logs {
             Some(name) => self.target.locate(name)?.api,
             None => self.target.node(),
         };
+        if self.crash {
+            return crash::show(&self.target, &self.key, &node, self.elf.as_deref());
+        }
         let mut shown = self.fetch(&node)?;
         let first = shown.len().saturating_sub(self.lines.unwrap_or(usize::MAX));
         shown.drain(..first);

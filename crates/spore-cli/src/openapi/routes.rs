@@ -102,6 +102,10 @@ static DETAILS: &[Details] = &[
         ..get("/api/node/log", "getNodeLog", &[json(200, "Log", "The last events, oldest first")])
     },
     Details {
+        refusals: &[404],
+        ..get("/api/node/crash", "getNodeCrash", &[json(200, "Crash", "The last crash")])
+    },
+    Details {
         method: "POST",
         body: Some("Publication"),
         refusals: &[429],
@@ -258,7 +262,7 @@ static REFUSALS: &[Refusal] = &[
     refusal(400, "BadRequest", "Not valid HTTP, or a field or parameter that is not as it must be"),
     refusal_with(401, "Unauthorized", "Not signed, or not as it must be", "WWW-Authenticate"),
     refusal(403, "Forbidden", "The node has no cluster key, or a release key is not vouched for"),
-    refusal(404, "NotFound", "There is nothing at this path"),
+    refusal(404, "NotFound", "There is nothing at this path, or no crash on record"),
     refusal_with(405, "MethodNotAllowed", "The path has other methods", "Allow"),
     refusal(408, "RequestTimeout", "The request did not arrive in time"),
     refusal(

@@ -23,6 +23,7 @@ pub(super) fn all() -> Map<String, Value> {
         ("Config", config()),
         ("ConfigChange", config_change()),
         ("Log", log()),
+        ("Crash", crash()),
         ("NetworkStatus", network_status()),
         ("NetworkScan", network_scan()),
         ("WifiChange", wifi_change()),
@@ -342,6 +343,20 @@ fn log() -> Value {
     }));
     entry["required"] = json!(["seq", "uptime_ms", "event", "member"]);
     object(json!({ "log": list(entry) }))
+}
+
+fn crash() -> Value {
+    let place = || json!({ "type": "string", "pattern": "^0x[0-9a-f]{8}$" });
+    object(json!({
+        "cause": one_of(&["panic", "exception", "watchdog"]),
+        "exception": or_null(whole(8)),
+        "pc": or_null(place()),
+        "address": or_null(place()),
+        "uptime_ms": or_null(whole(64)),
+        "version": text(),
+        "message": or_null(text()),
+        "stack": { "type": "array", "items": place(), "maxItems": 12 },
+    }))
 }
 
 fn task() -> Value {

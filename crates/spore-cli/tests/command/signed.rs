@@ -28,11 +28,47 @@ fn node(key: ClusterKey, release_key: Value) -> Canned {
         ("PUT", "/api/node/config") => {
             check(asked, &key).err().unwrap_or_else(|| put(&document, asked))
         }
+        ("GET", "/api/node/crash") => {
+            check(asked, &key).err().unwrap_or_else(|| said(200, &crash()))
+        }
         ("POST", "/api/node/restart") => {
             check(asked, &key).err().unwrap_or_else(|| said(202, &json!({ "restarting": true })))
         }
         _ => refusal(404, "not_found"),
     })
+}
+
+fn crash() -> Value {
+    json!({
+        "cause": "exception", "exception": 29, "pc": "0x40212345", "address": "0x00000000",
+        "uptime_ms": 7000, "version": "0.1.0", "message": null, "stack": ["0x40201234"],
+    })
+}
+
+#[test]
+fn the_record_of_a_crash_is_shown_and_a_file_that_is_no_program_is_refused_before_anybody_is_asked()
+{
+    let corner = Corner::new();
+    let node = node(key(&corner), Value::Null);
+    let shown = corner.run(&["logs", "--crash", "--node", &node.api]);
+    assert!(shown.status.success(), "{}", stderr(&shown));
+    assert_eq!(
+        String::from_utf8_lossy(&shown.stdout),
+        "cause    exception 29: store prohibited\nat       0x40212345\naddress  0x00000000\n\
+         uptime   7.0 s\nversion  0.1.0\nstack    0x40201234\n"
+    );
+    assert_eq!(corner.json(&["logs", "--crash", "--json", "--node", &node.api]), crash());
+    let asked = node.asked().len();
+    std::fs::write(corner.path().join("no.elf"), "no program").unwrap();
+    for file in ["no.elf", "none.elf"] {
+        let refused = corner.run(&["logs", "--crash", "--elf", file, "--node", &node.api]);
+        assert!(
+            !refused.status.success() && stderr(&refused).contains(file),
+            "{}",
+            stderr(&refused)
+        );
+    }
+    assert_eq!(node.asked().len(), asked);
 }
 
 fn put(document: &Mutex<Value>, asked: &Asked) -> Said {

@@ -156,6 +156,9 @@ impl Sprocket for Naughty {
 
 fn main() -> ExitCode {
     spore_cli::node(HostSprockets::new(|| {
+        if std::env::var_os("NAUGHTY").is_some() {
+            panic!("not \"made\"");
+        }
         (Naughty, Doorbell { lamp: PrintedPin::new("lamp"), left: 0 })
     }))
 }
@@ -227,9 +230,15 @@ fn panicking(project: &Project) {
     assert!(status.contains("  naughty              failed      as I was told\n"), "{status}");
 }
 
+/// What is on record of the last crash of node 1.
+fn crash(corner: &Corner) -> Value {
+    corner.json(&["logs", "--crash", "--json", "--node", &corner.api(1)])
+}
+
 fn misbehaving(project: &Project) {
     let corner = &project.corner;
     let api = corner.api(1);
+    crashing(project);
     let _node = project.start("naughty", 1);
     let tell =
         |what: &str| corner.run(&["call", "naughty", what, "--node", &api, "--timeout", "1"]);
@@ -270,8 +279,62 @@ fn misbehaving(project: &Project) {
     assert_eq!(sprocket(corner, 1, "doorbell")["state"], "running");
     let status = corner.json(&["status", "--json", "--node", &api]);
     assert_eq!(status["reset_reason"], "watchdog");
+    let found = crash(corner);
+    assert_eq!(
+        (&found["cause"], &found["message"]),
+        (&json!("watchdog"), &json!("naughty does not return"))
+    );
     let refused = tell("flood");
     assert!(stderr(&refused).contains("nobody who offers"), "{}", stderr(&refused));
+}
+
+/// A panic outside of its sprockets ends the node. The next run has it on record, and so have those after it.
+fn crashing(project: &Project) {
+    let corner = &project.corner;
+    let (bind, port) = (corner.address(1).to_string(), corner.port.to_string());
+    let program = target().join("debug/naughty");
+    let arguments = ["--bind", &bind, "--port", &port, "--http-port", &port];
+    let watcher = corner.node(3, &["--forget"]);
+    let crash_at_start = || {
+        let output = corner.program(&program, &arguments).env("NAUGHTY", "").output().unwrap();
+        assert_eq!(output.status.code(), Some(101), "{}", stderr(&output));
+    };
+    let answers = || corner.run(&["status", "--node", &corner.api(1)]).status.success();
+    let mut told =
+        corner.command(&["sub", "node/crashed", "-n", "1", "--json", "--node", &corner.api(3)]);
+    let told = told.stdout(Stdio::piped()).spawn().unwrap();
+
+    let node = project.start("naughty", 1);
+    wait("it answers", SOON, answers);
+    let none = corner.run(&["logs", "--crash", "--node", &corner.api(1)]);
+    assert!(stderr(&none).contains("no crash"), "{}", stderr(&none));
+    assert_eq!(none.status.code(), Some(1));
+    node.kill();
+
+    crash_at_start();
+    let node = project.start("naughty", 1);
+    wait("it answers again", SOON, answers);
+    let found = crash(corner);
+    let message = found["message"].as_str().unwrap();
+    assert!(message.contains("naughty.rs:") && message.ends_with(": not ?made?"), "{found}");
+    assert_eq!(found["cause"], "panic");
+    assert!(found["uptime_ms"].as_u64().is_some_and(|ms| ms < 60_000), "{found}");
+    let status = corner.json(&["status", "--json", "--node", &corner.api(1)]);
+    assert_eq!(status["reset_reason"], "panic");
+    let event: Value = serde_json::from_slice(&told.wait_with_output().unwrap().stdout).unwrap();
+    assert_eq!(event["payload"], json!({ "cause": "panic", "pc": null }), "{event}");
+    assert_eq!(event["publisher"], status["id"]);
+    let text = text(corner, &["logs", "--crash", "--node", &corner.api(1)]);
+    assert!(text.starts_with("cause    panic\nmessage  "), "{text}");
+    node.kill();
+
+    let node = project.start("naughty", 1);
+    wait("it answers once more", SOON, answers);
+    assert_eq!(crash(corner), found);
+    let status = corner.json(&["status", "--json", "--node", &corner.api(1)]);
+    assert_eq!(status["reset_reason"], "start");
+    node.kill();
+    watcher.kill();
 }
 
 /// The task `name` of node `n`; null while the node does not answer.

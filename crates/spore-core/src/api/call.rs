@@ -34,6 +34,10 @@ pub struct ServiceRequest<'a> {
 }
 
 impl Call {
+    /// The record of the last crash is not the engine's to read: the shell makes a document of it
+    /// ([`CrashRecord::value_to_json`](crate::crash::CrashRecord::value_to_json)).
+    pub(super) const CRASH: Self = Self { service: u8::MAX, query: 0 };
+
     /// What the service sees of `request`, the one that was answered with this call.
     pub fn request<'r>(self, request: &Request<'r>) -> ServiceRequest<'r> {
         let (_, path) = split(request.path).unwrap_or_default();
@@ -44,6 +48,13 @@ impl Call {
             query: request.query.get(..usize::from(self.query)).unwrap_or(request.query),
             body: request.body,
         }
+    }
+}
+
+impl ServiceRequest<'_> {
+    /// Whether it is not for a service, but for the record of the last crash.
+    pub fn is_for_crash(&self) -> bool {
+        self.service == usize::from(Call::CRASH.service)
     }
 }
 
@@ -78,11 +89,11 @@ pub(super) fn call(node: &Node<'_>, request: &Request<'_>) -> Result<Response, E
 }
 
 impl Response {
-    const fn call(call: Call) -> Self {
+    pub(super) const fn call(call: Call) -> Self {
         Self { outcome: super::Outcome::Call(call), ..Self::error(Error::Unfinished) }
     }
 
-    /// The call of a service that makes the answer. The shell has it carried out, sends what the
+    /// The call of a service, or of the shell itself, that makes the answer. The shell has it carried out, sends what the
     /// service says, and reports its status with [`Node::handle_called`].
     pub const fn service_call(&self) -> Option<Call> {
         match self.outcome {

@@ -40,6 +40,8 @@ pub enum Error {
     ReleaseKeyUnsigned,
     /// 404: there is no such path.
     NotFound,
+    /// 404: no crash is on record.
+    NoCrash,
     /// 405: the path is there, but not with this method. These are the methods that it has.
     MethodNotAllowed(Methods),
     /// 408: the client took too long to send its request.
@@ -110,7 +112,7 @@ impl Error {
             | Self::CredentialsInvalid
             | Self::NonceStale => 401,
             Self::Unclaimed | Self::ClaimDamaged | Self::ReleaseKeyUnsigned => 403,
-            Self::NotFound => 404,
+            Self::NotFound | Self::NoCrash => 404,
             Self::MethodNotAllowed(_) => 405,
             Self::RequestTimeout => 408,
             Self::VersionConflict
@@ -169,6 +171,7 @@ impl Error {
             Self::ClaimDamaged => "claim_damaged",
             Self::ReleaseKeyUnsigned => "release_key_unsigned",
             Self::NotFound => "not_found",
+            Self::NoCrash => "no_crash",
             Self::MethodNotAllowed(_) => "method_not_allowed",
             Self::RequestTimeout => "request_timeout",
             Self::VersionConflict => "version_conflict",
@@ -223,6 +226,7 @@ impl Error {
             Self::ClaimDamaged => "whose this node is was lost; see SECURITY.md for how to go on",
             Self::ReleaseKeyUnsigned => "the present release key has not signed the new one",
             Self::NotFound => "there is nothing at this path; /api/node/status lists what there is",
+            Self::NoCrash => "no crash of this node is on record",
             Self::MethodNotAllowed(_) => "this path has other methods; see the Allow field",
             Self::RequestTimeout => "the request did not arrive in time",
             Self::VersionConflict => "the settings have another version; read them again",

@@ -1,7 +1,7 @@
 //! The route table.
 
 use super::{
-    Body, Error, Method, Methods, Pending, Request, Response, call, check_parameters, events,
+    Body, Call, Error, Method, Methods, Pending, Request, Response, call, check_parameters, events,
     network, query_parameter, sprockets, tasks,
 };
 use crate::node::Node;
@@ -109,6 +109,15 @@ pub static ROUTES: &[Route] = &[
                 None => None,
             };
             Ok(Response::ok(Body::log(after)))
+        },
+    },
+    Route {
+        method: Method::Get,
+        path: "/api/node/crash",
+        policy: Policy::Signed,
+        summary: "The last crash of this node: cause, place, stack",
+        handler: |node, _, _| {
+            if node.crashes.known { Ok(Response::call(Call::CRASH)) } else { Err(Error::NoCrash) }
         },
     },
     Route {

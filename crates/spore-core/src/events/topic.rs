@@ -38,7 +38,13 @@ impl core::error::Error for InvalidFilter {}
 /// First levels that the system's own events have. Nobody else publishes under them.
 const RESERVED: [&str; 6] = ["cluster", "events", "network", "node", "ota", "tasks"];
 
+/// The system's own topic under which nodes tell the cluster of a crash.
+const CRASHED: &str = "node/crashed";
+
 impl<'a> Topic<'a> {
+    /// Under which the cluster is told that a node has crashed.
+    pub const CRASHED: Topic<'static> = Topic(CRASHED);
+
     /// The most bytes of a topic, and of a filter.
     pub const MAX: usize = 48;
 
@@ -51,6 +57,11 @@ impl<'a> Topic<'a> {
     /// The text.
     pub const fn as_str(self) -> &'a str {
         self.0
+    }
+
+    /// Whether events for the cluster may have it: the system's own are of one node, with one exception.
+    pub fn is_for_cluster(self) -> bool {
+        !self.is_reserved() || self.0 == CRASHED
     }
 
     /// Whether only the system's own events are published under it.
@@ -127,6 +138,9 @@ mod tests {
     fn what_the_system_publishes_is_its_own() {
         let reserved = |text| Topic::new(text).unwrap().is_reserved();
         assert!(reserved("cluster") && reserved("node/restart/asked") && reserved("ota/x"));
+        let travels = |text| Topic::new(text).unwrap().is_for_cluster();
+        assert!(reserved("node/crashed") && travels("node/crashed") && travels("kitchen/node"));
+        assert!(!travels("node/crashed/x") && !travels("node") && !travels("cluster/member/died"));
         assert!(!reserved("clusters/x") && !reserved("kitchen/node") && !reserved("nod"));
     }
 

@@ -32,7 +32,8 @@ pub struct Transmit {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
     /// Remember over restarts the [`value`](Node::value) of this key, in place of any earlier one.
-    /// A body without such memory reports success at once.
+    /// A body without such memory reports success at once. That of [`Key::Crash`] is what the body has
+    /// brought as [`Stored::crashed`](crate::Stored::crashed).
     ///
     /// Until [`Key::Identity`] is stored, the node sends nothing; a body that does not keep it is
     /// given a new id at each start.

@@ -1,6 +1,7 @@
 //! Tests of several parts of the engine together, in virtual time.
 
 mod claim;
+mod crash;
 mod document;
 mod epochs;
 mod events;

@@ -89,7 +89,7 @@ impl<'a> EventRecord<'a> {
         let len = usize::from(reader.u16()?);
         let payload = reader.slice(len)?;
         let known = flags & !RETAINED == 0 && key.seq != U24::ZERO;
-        if !known || topic.is_reserved() || len > Self::MAX_PAYLOAD {
+        if !known || !topic.is_for_cluster() || len > Self::MAX_PAYLOAD {
             return Err(Malformed::Event);
         }
         Ok(Self { key, retained: flags & RETAINED != 0, topic, payload })

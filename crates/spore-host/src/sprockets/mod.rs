@@ -7,6 +7,7 @@ pub use pins::{PrintedPin, RandomWalk, ReadFile};
 pub(crate) use watchdog::{Watchdog, has_bitten, restarts};
 
 use spore_node::sprocket::{AnySprocket, Manifest, SprocketSet, Sprockets};
+use std::cell::Cell;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -65,13 +66,25 @@ impl SprocketSet for Chosen {
     }
 }
 
+thread_local! {
+    static GUARDED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether a panic of this thread ends a sprocket alone.
+pub(crate) fn is_guarded() -> bool {
+    GUARDED.get()
+}
+
 /// The most bytes that are kept of what a panic says.
 const MESSAGE_MAX: usize = spore_core::sprockets::State::MESSAGE_MAX;
 
 /// Calls `handler`; what it said when it panicked.
 pub(crate) fn catch(handler: &mut dyn FnMut()) -> Result<(), &'static str> {
+    let before = GUARDED.replace(true);
     // The sprocket is not called again, and the engine's verbs do not panic.
-    catch_unwind(AssertUnwindSafe(handler)).map_err(|payload| {
+    let ended = catch_unwind(AssertUnwindSafe(handler));
+    GUARDED.set(before);
+    ended.map_err(|payload| {
         let text = payload.downcast_ref::<&str>().copied();
         let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
         let plain = |c: char| if matches!(c, ' '..='~') && c != '"' && c != '\\' { c } else { '?' };

@@ -6,7 +6,9 @@
 //! is gone when the process ends: so it is forgotten when the node is stopped, as a board forgets it when it is switched
 //! off.
 
+use crate::crash::Scene;
 use log::error;
+use spore_core::crash::Cause;
 use spore_node::Named;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Command, abort};
@@ -71,8 +73,8 @@ pub(crate) struct Watchdog {
 }
 
 impl Watchdog {
-    /// Watches the node `hostname`, which starts now.
-    pub(crate) fn start(hostname: &str) -> Self {
+    /// Watches the node `hostname`, which starts now. If it bites, that is written down at the `scene`.
+    pub(crate) fn start(hostname: &str, scene: Option<Scene>) -> Self {
         let (alive, end) = mpsc::channel();
         let running = Running::default();
         let (watched, hostname) = (Arc::clone(&running), hostname.to_owned());
@@ -82,6 +84,9 @@ impl Watchdog {
                 let found = *lock(&watched);
                 if let Some((name, _)) = found.filter(|(_, since)| since.elapsed() > PATIENCE) {
                     error!("{hostname}: the sprocket {name} does not return; starting again");
+                    if let Some(scene) = &scene {
+                        scene.record(Cause::Watchdog, &format!("{name} does not return"));
+                    }
                     start_again(name, started.elapsed() > HEALTHY);
                 }
             }
@@ -138,7 +143,7 @@ mod tests {
 
     #[test]
     fn what_returns_is_let_live() {
-        let watchdog = Watchdog::start("node");
+        let watchdog = Watchdog::start("node", None);
         for _ in 0..3 {
             let watched = watchdog.watch("blink");
             std::thread::sleep(std::time::Duration::from_millis(150));

@@ -100,6 +100,10 @@ impl Body {
     pub(crate) fn node(&self) -> Option<&Node<'_>> {
         self.life.as_ref().map(|life| life.engine.node())
     }
+
+    pub(crate) fn stands_still(&self) -> bool {
+        self.life.as_ref().is_some_and(|life| life.stall.is_some())
+    }
 }
 
 impl Running {

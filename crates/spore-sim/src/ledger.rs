@@ -56,6 +56,8 @@ pub struct Ledger {
     receivers: Vec<Receiver>,
     /// By node: its present life.
     present: HashMap<usize, usize>,
+    /// Which lives are excused for which events.
+    excuses: Vec<(usize, Name)>,
 }
 
 /// What became of some publications in all lives that should have got them.
@@ -120,6 +122,7 @@ impl Ledger {
     pub(crate) fn ended(&mut self, now: Duration, node: usize) {
         if let Some(life) = self.present.remove(&node) {
             self.receivers[life].ended = Some(now);
+            self.excuses.retain(|(other, _)| *other != life);
         }
     }
 
@@ -141,8 +144,26 @@ impl Ledger {
 
     /// A node stood still when an event was published, and can learn of it from nobody any more.
     pub(crate) fn excuse(&mut self, node: usize, name: Name) {
-        let Some(index) = self.by_name.get(&name) else { return };
-        self.publications[*index].excused.extend(self.present.get(&node));
+        let (Some(index), Some(life)) = (self.by_name.get(&name), self.present.get(&node)) else {
+            return;
+        };
+        self.publications[*index].excused.push(*life);
+        self.excuses.push((*life, name));
+    }
+
+    /// The events that a node is excused for in its present life.
+    pub(crate) fn excused(&self, node: usize) -> Vec<Name> {
+        let Some(life) = self.present.get(&node) else { return Vec::new() };
+        self.excuses.iter().filter(|(other, _)| other == life).map(|(_, name)| *name).collect()
+    }
+
+    /// A node is not excused for an event any more.
+    pub(crate) fn hold_to(&mut self, node: usize, name: Name) {
+        let Some(life) = self.present.get(&node) else { return };
+        self.excuses.retain(|excuse| *excuse != (*life, name));
+        if let Some(index) = self.by_name.get(&name) {
+            self.publications[*index].excused.retain(|other| other != life);
+        }
     }
 
     /// A node has delivered something, after `lost` things that nobody could see. What is wrong with
@@ -283,5 +304,22 @@ mod tests {
         ledger.excuse(2, names[0]);
         let excused: Vec<_> = ledger.publications().iter().map(|it| it.excused.clone()).collect();
         assert_eq!(excused, [vec![], vec![2], vec![]]);
+    }
+
+    #[test]
+    fn who_is_told_after_all_is_excused_no_more() {
+        let mut ledger = Ledger::default();
+        ledger.started(NOW, 0);
+        let (mine, other) = (key(1, 1), key(1, 2));
+        let names = [mine, other].map(|key| (key.publisher, key.epoch, key.seq));
+        [mine, other].into_iter().for_each(|key| ledger.published(NOW, 0, key));
+        names.into_iter().for_each(|name| ledger.excuse(0, name));
+        assert_eq!(ledger.excused(0), names);
+        ledger.hold_to(0, names[0]);
+        assert_eq!(ledger.excused(0), names[1..]);
+        assert_eq!(ledger.publications()[0].excused, []);
+        assert_eq!(ledger.publications()[1].excused, [0]);
+        ledger.ended(NOW, 0);
+        assert_eq!(ledger.excused(0), []);
     }
 }

@@ -143,9 +143,9 @@ impl Simulation {
         self.bodies[node].node()
     }
 
-    /// The engines of all nodes that run, those that stand still among them.
-    pub(crate) fn nodes(&self) -> impl Iterator<Item = &Node<'_>> {
-        self.bodies.iter().filter_map(Body::node)
+    /// The engines of all nodes that run and do not stand still.
+    pub(crate) fn awake(&self) -> impl Iterator<Item = &Node<'_>> {
+        self.bodies.iter().filter(|body| !body.stands_still()).filter_map(Body::node)
     }
 
     /// What was published for the cluster, and what became of it.
@@ -317,6 +317,8 @@ impl Simulation {
         body.traffic.received += 1;
         body.traffic.received_bytes += bytes.len() as u64;
         self.log.add(self.now, &Entry::Delivered { from, to, bytes });
+        self.hold_to(to, bytes);
+        let Some(life) = &mut self.bodies[to].life else { return };
         life.receive(self.now, from, bytes);
         self.settle(to);
     }

@@ -49,13 +49,23 @@ impl Simulation {
 
     /// Notes which events a node that goes on can learn of from nobody any more: they were
     /// published while it stood still, their publisher's boot is over, they are in the window of no
-    /// node that runs, and nothing that waits for it tells of them.
+    /// node that runs and does not stand still itself, and nothing that waits for it tells of them.
     fn excuse(&mut self, node: usize, since: Duration, inbox: &Inbox) {
         for name in self.ledger.ended_since(since) {
             let is_it = |key: EventKey| (key.publisher, key.epoch, key.seq) == name;
-            let is_kept = self.nodes().any(|node| node.window_keys().any(is_it));
-            if !is_kept && !self.tells(node, inbox, name) {
+            let is_kept = self.awake().any(|node| node.window_keys().any(is_it));
+            if !is_kept && !self.tells(node, inbox.iter().map(|(_, bytes)| bytes), name) {
                 self.ledger.excuse(node, name);
+            }
+        }
+    }
+
+    /// A node is about to get a datagram. If it tells of events that the node is excused for, since a
+    /// node that stood still as well had kept them, it is so no more.
+    pub(super) fn hold_to(&mut self, node: usize, bytes: &Rc<[u8]>) {
+        for name in self.ledger.excused(node) {
+            if self.tells(node, [bytes].into_iter(), name) {
+                self.ledger.hold_to(node, name);
             }
         }
     }
@@ -63,14 +73,19 @@ impl Simulation {
     /// Whether one of these datagrams brings an event to a node, or tells it that there was one: by its
     /// key, or in the records of its publisher, which say how many there are. A node believes nobody who has not proved
     /// to be fresh in that boot, which only an ack can do.
-    fn tells(&self, node: usize, inbox: &Inbox, (publisher, epoch, seq): Name) -> bool {
+    fn tells<'b>(
+        &self,
+        node: usize,
+        mut datagrams: impl Iterator<Item = &'b Rc<[u8]>>,
+        (publisher, epoch, seq): Name,
+    ) -> bool {
         let sealer = Sealer::new(&self.key);
         let counts = |record: &Record| {
             let known = (record.id, record.incarnation.epoch) == (publisher, epoch);
             known && record.published >= seq
         };
         let mut proved = HashSet::new();
-        inbox.iter().any(|(_, bytes)| {
+        datagrams.any(|bytes| {
             let mut bytes = bytes.to_vec();
             let Ok((Header { sender, epoch: boot, .. }, bytes)) = sealer.open(&mut bytes) else {
                 return false;

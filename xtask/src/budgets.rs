@@ -49,6 +49,7 @@ pub(crate) struct Ram {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Stack {
     pub(crate) first: u64,
+    pub(crate) callback: u64,
     pub(crate) second: u64,
 }
 

@@ -11,7 +11,7 @@ use spore_boot::map::Slot;
 
 use super::owners::Owner;
 use super::slot::{Label, relocations};
-use super::{Program, owners, slot};
+use super::{Program, check, owners, slot};
 use crate::budgets::{Bound, Budgets, Held, grouped, hold};
 use crate::firmware::{self, Build, Sizes};
 use crate::footprint::SIGNATURES;
@@ -91,7 +91,9 @@ impl Image {
         let (.., sizes) = made.last().context("no slot was asked for")?;
         let budgets = Budgets::read()?;
         let unsigned = firmware::sizes_without(&Build::esp01(), SIGNATURES)?;
-        let held = held(&budgets, sizes, &unsigned, &owners);
+        let report = check::esp01(&elf, &budgets)?;
+        let mut held = held(&budgets, sizes, &unsigned, &owners);
+        held.extend(&report.figures);
         // Said after the report, which shows what is too large.
         let fits = hold(&held);
         if self.json {
@@ -109,7 +111,7 @@ impl Image {
                 .collect();
             println!(
                 "{}",
-                json!({ "folder": folder, "version": version, "sequence": sequence, "bootloader": bootloader.len(), "images": images, "words_that_differ": moved, "owners": owners, "limits": held })
+                json!({ "folder": folder, "version": version, "sequence": sequence, "bootloader": bootloader.len(), "images": images, "words_that_differ": moved, "owners": owners, "limits": held, "not_checked": report.open })
             );
             return fits;
         }
@@ -129,6 +131,15 @@ impl Image {
         for (name, size) in owners::largest_items(&elf)? {
             println!("  {size:>8}  {}", name.chars().take(SHOWN_NAME).collect::<String>());
         }
+        println!("  the deepest ways down the stacks, each function with its bytes:");
+        print!("{}", report.ways);
+        for open in &report.open {
+            println!("  NOT CHECKED: {open}");
+        }
+        let (followed, dark) = report.functions;
+        println!(
+            "  {followed} functions followed; {dark} of them run, or may, while flash cannot be read"
+        );
         for (what, value, bound) in &held {
             println!("  {what:<32} {:>8}, {bound}", grouped(*value));
         }

@@ -1,6 +1,7 @@
 //! From linked ELF files to what is written to a board's flash: the bootloader in the mask ROM's format, and a slot.
 
 pub(crate) mod build;
+pub(crate) mod check;
 mod owners;
 pub(crate) mod rom;
 pub(crate) mod slot;

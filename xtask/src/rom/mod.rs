@@ -15,6 +15,7 @@ use spore_boot::image::IN_PLACE;
 use spore_boot::map::{SELECTOR, Slot};
 use spore_boot::selector::{Choice, Record, Stage};
 
+use crate::budgets::{Budgets, hold};
 use crate::firmware::{self, Board, Build};
 use crate::image::slot::Label;
 use crate::image::{self, Program};
@@ -54,6 +55,7 @@ impl Rom {
 pub(crate) fn bootloader(locked: bool) -> Result<(Vec<u8>, PathBuf)> {
     let order = Build { board: Board::Bootloader, locked, ..Build::emulated("boot") };
     let elf = firmware::build(&order)?.elf;
+    hold(&image::check::bootloader(&elf, &Budgets::read()?)?.figures)?;
     Ok((image::rom::image(&Program::read(&elf)?)?, elf))
 }
 

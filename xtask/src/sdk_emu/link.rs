@@ -96,8 +96,6 @@ impl StandIn {
 /// A flash as `./ctl.sh flash` leaves it: the bootloader as it ships, this image in slot A, and these settings if there are
 /// any.
 ///
-/// Compilers share no crate between what ships and what is for tests only: build the latter before.
-///
 /// # Errors
 /// When the bootloader does not build, or something is not what it should be.
 pub(crate) fn flash(locked: bool, image: &[u8], settings: Option<&Path>) -> Result<Vec<u8>> {

@@ -13,9 +13,9 @@ use object::{Object, ObjectSection, ObjectSymbol};
 
 use crate::firmware::{self, Build};
 
-const PACKAGE: &str = "purity";
+pub(crate) const PACKAGE: &str = "purity";
 /// A feature of the package that calls the outside on purpose.
-const CANARY: &str = "canary";
+pub(crate) const CANARY: &str = "canary";
 /// The symbol that the canary leaves undefined.
 const CANARY_SYMBOL: &str = "outside";
 /// The least number of verbs that must be in the object, else nothing was proved.

@@ -79,7 +79,7 @@ pub(super) struct Rungs {
 /// When the code does not compile (with the compiler's message), or crashes the compiler on every rung.
 pub(super) fn compile(build: &Build, work: &Path) -> Result<Assembly> {
     let first = Rungs { program: build.first_rung, builtins: 0 };
-    let memory = Memory::of(build, &flags_for_all(build)?, work)?;
+    let memory = Memory::of(build, &flags_for_all()?, work)?;
     let mut remembered = memory.recall();
     let mut rungs = remembered.unwrap_or(first);
     let mut forgotten = false;
@@ -236,6 +236,13 @@ fn cargo_rustc(build: &Build, rungs: Rungs, files: &Assembly) -> Result<Command>
     command.args(common_arguments(build));
     command.arg(format!("-Zbuild-std={std}")).arg("-Zprofile-rustflags");
     command.arg("--config").arg(builtins_flags(build, rungs, files));
+    if build.panic == PanicStrategy::ImmediateAbort {
+        // As a setting of the profile: by those cargo tells apart what it builds, but not by flags among which paths are
+        // remapped. Crates that panic in another way would overwrite these, and `core` with all above it be compiled
+        // at each change between them.
+        command.arg("-Zpanic-immediate-abort");
+        command.arg("--config").arg(format!("profile.{}.panic='immediate-abort'", build.profile));
+    }
     if build.features.iter().any(|feature| feature == SDK) {
         // What the image of QEMU's board has of its own.
         command.arg("--no-default-features");
@@ -245,7 +252,7 @@ fn cargo_rustc(build: &Build, rungs: Rungs, files: &Assembly) -> Result<Command>
     }
     // A window of 512 bytes has few places for gaps, and each that smoltcp can remember takes eight bytes a socket.
     command.env("SMOLTCP_ASSEMBLER_MAX_SEGMENT_COUNT", "1");
-    command.env("CARGO_ENCODED_RUSTFLAGS", flags_for_all(build)?.join("\x1f"));
+    command.env("CARGO_ENCODED_RUSTFLAGS", flags_for_all()?.join("\x1f"));
     command.arg("--").arg(format!("--emit=asm={}", files.program.display()));
     if rungs.program > 0 {
         command.arg(format!("-Cllvm-args={}", LADDER[rungs.program]));
@@ -267,12 +274,9 @@ fn builtins_flags(build: &Build, rungs: Rungs, files: &Assembly) -> String {
 ///
 /// Paths are remapped, since panic messages hold the names of source files:
 /// without it the size of the image would depend on where the repository is.
-fn flags_for_all(build: &Build) -> Result<Vec<String>> {
+fn flags_for_all() -> Result<Vec<String>> {
     let mut flags = vec!["-Cforce-unwind-tables=no".to_owned()];
     flags.extend(SMALL.map(|option| format!("-Cllvm-args={option}")));
-    if build.panic == PanicStrategy::ImmediateAbort {
-        flags.extend(["-Zunstable-options".into(), "-Cpanic=immediate-abort".into()]);
-    }
     let mut remap = |from: &Path, to: &str| {
         flags.push(format!("--remap-path-prefix={}={to}", from.display()));
     };

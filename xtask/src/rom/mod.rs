@@ -53,7 +53,7 @@ impl Rom {
 /// # Errors
 /// When it does not build or does not fit.
 pub(crate) fn bootloader(locked: bool) -> Result<(Vec<u8>, PathBuf)> {
-    let order = Build { board: Board::Bootloader, locked, ..Build::emulated("boot") };
+    let order = Build { locked, ..Build::bootloader() };
     let elf = firmware::build(&order)?.elf;
     hold(&image::check::bootloader(&elf, &Budgets::read()?)?.figures)?;
     Ok((image::rom::image(&Program::read(&elf)?)?, elf))

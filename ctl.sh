@@ -81,11 +81,48 @@ remove it (apt-get remove $name), and use rustup from https://rustup.rs"
     DEBIAN_FRONTEND=noninteractive sh -c "$install" >/dev/null
 }
 
+# The program behind `cargo xtask`, when it was built with everything else. On its own, it would be compiled with other
+# features of what it shares with the rest, which would then be compiled twice.
+xtask=
+
+# Runs a command as a reader would type it.
+execute() {
+    if [ -n "$xtask" ] && [ "$1 ${2-}" = "cargo xtask" ]; then
+        shift 2
+        "$xtask" "$@"
+    else
+        "$@"
+    fi
+}
+
 run() {
     say "$*"
     local start=$SECONDS
-    "$@"
+    execute "$@"
     printf '   (%s s)\n' $((SECONDS - start))
+}
+
+# Starts a command beside what comes after it, until `joined`. What it prints comes then, in one piece.
+aside() {
+    say "$* (beside what follows)"
+    aside_log=$(mktemp)
+    # With a process group of its own.
+    set -m
+    execute "$@" >"$aside_log" 2>&1 &
+    set +m
+    aside_pid=$!
+    # Whatever ends us ends it, with all that it has started.
+    trap 'kill -- "-$aside_pid" 2>/dev/null || :; rm -f "$aside_log"' EXIT
+}
+
+joined() {
+    local code=0
+    say "what was started beside"
+    wait "$aside_pid" || code=$?
+    cat "$aside_log"
+    trap - EXIT
+    rm -f "$aside_log"
+    [ "$code" -eq 0 ] || fail "it failed"
 }
 
 host_tests() {
@@ -93,20 +130,26 @@ host_tests() {
         run cargo nextest run --workspace
         run cargo test --workspace --doc --quiet
     else
-        run cargo test --workspace --quiet
+        # More than there are cores: most tests of the commands wait for nodes.
+        RUST_TEST_THREADS=4 run cargo test --workspace --quiet
     fi
 }
 
 quick() {
-    run cargo xtask doctor
     run cargo fmt --all --check
     run cargo fmt --manifest-path firmware/Cargo.toml --all --check
+    run cargo build --workspace --quiet
+    xtask=${CARGO_TARGET_DIR:-target}/debug/xtask
+    run cargo xtask doctor
+    # Most of its time the firmware's compiler uses one core.
+    aside cargo xtask firmware images
     run cargo clippy --workspace --all-targets --quiet -- -D warnings
     run cargo clippy --manifest-path firmware/Cargo.toml -p node -p difftest -p qemu -p sdk-emu -p sdk-sys -p sdk-test -p boot --all-targets --quiet -- -D warnings
     RUSTDOCFLAGS="-D warnings" run cargo doc --workspace --no-deps --quiet
-    run cargo build --release --quiet
-    host_tests
+    run cargo test --workspace --no-run --quiet
     run cargo test --manifest-path firmware/Cargo.toml --package node --package qemu --package sdk-emu --lib --quiet
+    joined
+    host_tests
     run cargo xtask purity
     run cargo xtask sdk
     run cargo xtask sdk-emu
@@ -125,9 +168,10 @@ quick() {
 isolated() {
     local code=0
     say cargo xtask "$@"
-    cargo xtask "$@" || code=$?
+    local start=$SECONDS
+    execute cargo xtask "$@" || code=$?
     case $code in
-        0) ;;
+        0) printf '   (%s s)\n' $((SECONDS - start)) ;;
         77) fail "everything before it passed, but cargo xtask $* could NOT be run; see above" ;;
         *) fail "cargo xtask $* failed" ;;
     esac
@@ -138,9 +182,10 @@ shard_1() {
     run timeout "$shard_limit" cargo test --release --package spore-sim --test world -- --ignored --nocapture
 }
 
-# Power cuts at any operation; a node under load and under siege; every way to compile the firmware; the scheduler's cost and punctuality on a board; ten minutes of
-# real nodes killed under bad radio, and of boards reset at random; boards whose flash is damaged; licences and sources of all dependencies.
+# The command as people build it; power cuts at any operation; a node under load and under siege; every way to compile the firmware; the scheduler's cost and punctuality
+# on a board; ten minutes of real nodes killed under bad radio, and of boards reset at random; boards whose flash is damaged; licences and sources of all dependencies.
 shard_2() {
+    run timeout "$shard_limit" cargo build --release --quiet
     run timeout "$shard_limit" cargo test --release --package spore-sim --test flash -- --ignored --nocapture
     run timeout "$shard_limit" cargo test --release --package spore-boot --test flash -- --ignored --nocapture
     run timeout "$shard_limit" cargo test --package spore-cli --test command -- --ignored --nocapture --test-threads 1

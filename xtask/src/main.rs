@@ -7,6 +7,8 @@ mod difftest;
 mod doctor;
 mod e2e;
 mod emu;
+#[cfg(test)]
+mod features;
 mod firmware;
 mod flash;
 mod footprint;

@@ -10,7 +10,7 @@ pub(super) fn all() -> Vec<Build> {
     let engine_that_calls_out =
         Build { features: vec![purity::CANARY.to_owned()], ..Build::emulated(purity::PACKAGE) };
     vec![
-        // What ships: on its own, and on the stand-in for the SDK.
+        // What ships: with the SDK, and with its stand-in.
         Build::esp01(),
         // The node on QEMU's board.
         Build::emulated("node"),

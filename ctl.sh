@@ -10,7 +10,8 @@ usage() {
 Usage: ./ctl.sh COMMAND
 
   setup              install what building and testing need, and say what and why
-  build              build what an ESP-01 is flashed with; --slot a|b|both, --release, --json
+  build              build what an ESP-01 is flashed and updated with, signed if there is a release
+                     key; --slot a|b|both, --release, --json
   flash [PORT]       write a board over its serial line; --claim makes it yours (flash --help)
   monitor [PORT]     show what a board prints, until Ctrl-C
   test               run all tests of the quick gate (under 20 minutes on 2 cores)
@@ -230,12 +231,24 @@ test_command() {
     say "all passed in $((SECONDS / 60)) min $((SECONDS % 60)) s"
 }
 
+# Signs the container of the build, if there is one and a release key.
+sign_image() {
+    local container=firmware/target/esp01/esp-01.spore
+    if [ -e "$container" ]; then
+        run cargo run --release --quiet -- image sign --if-key "$container"
+    fi
+}
+
 case "${1-help}" in
     setup) setup ;;
     build)
         setup
         shift
         run cargo xtask image "$@"
+        case " $* " in
+            *" --help "* | *" -h "*) ;;
+            *) sign_image ;;
+        esac
         ;;
     test) shift; test_command "$@" ;;
     # What building needs is not needed here; what is missing is said.

@@ -105,15 +105,35 @@ impl Header {
         if format != FORMAT {
             return Err(HeaderError::Format);
         }
+        let header = Self::take(&mut reader);
+        header.check(slot)?;
+        Ok(header)
+    }
+
+    /// Reads the fields between the format and the zeros, unchecked. The head of a container has them as well.
+    // A part of its one caller in the bootloader, which has four kilobytes.
+    #[inline(always)]
+    pub fn take(reader: &mut Reader<'_>) -> Self {
         let (sequence, entry, in_place) = (reader.word(), reader.word(), reader.word());
         let (board, version) = (reader.take(), reader.take());
         let mut segments = [Segment::default(); MAX_SEGMENTS];
         for segment in &mut segments {
             *segment = Segment { address: reader.word(), length: reader.word() };
         }
-        let header = Self { sequence, entry, in_place, board, version, segments };
-        header.check(slot)?;
-        Ok(header)
+        Self { sequence, entry, in_place, board, version, segments }
+    }
+
+    /// Writes the fields that [`take`](Self::take) reads.
+    pub fn put(&self, writer: &mut Writer<'_>) {
+        writer.word(self.sequence);
+        writer.word(self.entry);
+        writer.word(self.in_place);
+        writer.put(&self.board);
+        writer.put(&self.version);
+        for segment in self.segments {
+            writer.word(segment.address);
+            writer.word(segment.length);
+        }
     }
 
     /// Whether it can stand in `slot`.
@@ -156,22 +176,20 @@ impl Header {
 
     /// The page for flash, with the digest of `contents`: all that follows the header.
     pub fn encode(&self, contents: &[u8]) -> [u8; HEADER] {
+        let blank = self.page(&[0; DIGEST]);
+        let digest = Sha256::new().chain_update(blank).chain_update(contents).finalize();
+        self.page(&digest.into())
+    }
+
+    /// The page for flash, with a digest that is known.
+    pub fn page(&self, digest: &[u8; DIGEST]) -> [u8; HEADER] {
         let mut bytes = [0; HEADER];
         let mut writer = Writer(&mut bytes);
         writer.put(&MAGIC);
         writer.put(&[FORMAT, 0, 0, 0]);
-        writer.word(self.sequence);
-        writer.word(self.entry);
-        writer.word(self.in_place);
-        writer.put(&self.board);
-        writer.put(&self.version);
-        for segment in self.segments {
-            writer.word(segment.address);
-            writer.word(segment.length);
-        }
-        let digest = Sha256::new().chain_update(bytes).chain_update(contents).finalize();
+        self.put(&mut writer);
         if let Some(room) = bytes.get_mut(COVERED..) {
-            Writer(room).put(&digest);
+            Writer(room).put(digest);
         }
         bytes
     }

@@ -12,6 +12,7 @@
 //! | [`image`] | what a slot must hold to be started |
 //! | [`decision`] | which slots to try, one after the other |
 //! | [`start`] | the bootloader's work, over any flash |
+//! | [`bytes`] | fields, read and written in order |
 #![no_std]
 #![cfg_attr(
     not(test),
@@ -23,7 +24,7 @@
     )
 )]
 
-mod bytes;
+pub mod bytes;
 pub mod decision;
 pub mod image;
 pub mod map;

@@ -96,9 +96,19 @@ impl Slot {
         Region { start, length: Self::LENGTH }
     }
 
+    /// The part of it that is kept for the manifest of its image.
+    pub const fn manifest(self) -> Region {
+        Region { start: self.region().end() - MANIFEST, length: MANIFEST }
+    }
+
     /// Where the processor sees its first byte.
     pub const fn window(self) -> u32 {
         WINDOW + self.region().start
+    }
+
+    /// Whether the processor sees a byte of it at `address`.
+    pub const fn in_window(self, address: u32) -> bool {
+        self.window() <= address && address - self.window() < Self::LENGTH
     }
 
     /// The other one.
@@ -110,6 +120,10 @@ impl Slot {
         }
     }
 }
+
+/// Bytes at the end of a slot that are kept for the manifest of the image in it, so that the node can give the image on as
+/// it was signed.
+pub const MANIFEST: u32 = 3 * SECTOR;
 
 /// All regions with their names, in the order of their addresses: they fill the flash.
 pub const REGIONS: [(&str, Region); 9] = [

@@ -66,6 +66,11 @@ impl ReleaseKey {
         self.0.sign(&[REPLACEMENT, new].concat()).to_bytes()
     }
 
+    /// The signature that makes nodes take the image with this head.
+    pub(crate) fn sign_image(&self, head: &spore_image::Head) -> [u8; 64] {
+        self.0.sign(&head.message()).to_bytes()
+    }
+
     /// A public key of 64 hexadecimal digits; one of small order would take anyone's signature.
     pub(crate) fn parse_public(text: &str) -> Result<[u8; 32]> {
         let bytes = digits(text)

@@ -73,6 +73,7 @@ enum Command {
     Claim(commands::claim::Claim),
     Repair(commands::repair::Repair),
     Key(commands::key::Key),
+    Image(commands::image::Image),
     Sign(commands::sign::Sign),
     Sim(commands::sim::Sim),
     #[command(name = "openapi")]
@@ -133,6 +134,7 @@ pub fn main() -> ExitCode {
         Command::Claim(claim) => claim.run(),
         Command::Repair(repair) => repair.run(),
         Command::Key(key) => key.run(),
+        Command::Image(image) => image.run(),
         Command::Sign(sign) => sign.run(),
         Command::Sim(sim) => sim.run(),
         Command::OpenApi(openapi) => openapi.run(),

@@ -10,8 +10,8 @@ use serde_json::json;
 use spore_boot::map::Slot;
 
 use super::owners::Owner;
-use super::slot::{Label, relocations};
-use super::{Program, check, owners, slot};
+use super::slot::Label;
+use super::{Program, check, container, owners, slot};
 use crate::budgets::{Bound, Budgets, Held, grouped, hold};
 use crate::firmware::{self, Build, Sizes};
 use crate::footprint::SIGNATURES;
@@ -20,7 +20,8 @@ use crate::{paths, process, rom, sdk};
 /// The board that images are for; its file is in `boards/`.
 const BOARD: &str = "esp-01";
 
-/// Build what an ESP-01 is flashed with: bootloader, and an image for each slot, with ELF and map files.
+/// Build what an ESP-01 is flashed with: bootloader, an image for each slot with ELF and map files, and the
+/// container of both that nodes are updated with.
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Image {
@@ -84,10 +85,16 @@ impl Image {
             owners = owners::of(&folder.join(format!("{name}.map")))?;
             made.push((name, bytes, image.sizes));
         }
-        let moved = match &made[..] {
-            [(_, a, _), (_, b, _)] => Some(relocations(a, b)?.len()),
+        let name = format!("{BOARD}.spore");
+        let container = match &made[..] {
+            [(_, a, _), (_, b, _)] => Some(container::of(a, b)?),
             _ => None,
         };
+        match &container {
+            Some(container) => write(&folder, &name, &container.bytes)?,
+            // That of another build must not lie beside these.
+            None => remove(&folder.join(&name))?,
+        }
         let (.., sizes) = made.last().context("no slot was asked for")?;
         let budgets = Budgets::read()?;
         let unsigned = firmware::sizes_without(&Build::esp01(), SIGNATURES)?;
@@ -111,7 +118,7 @@ impl Image {
                 .collect();
             println!(
                 "{}",
-                json!({ "folder": folder, "version": version, "sequence": sequence, "bootloader": bootloader.len(), "images": images, "words_that_differ": moved, "owners": owners, "limits": held, "not_checked": report.open })
+                json!({ "folder": folder, "version": version, "sequence": sequence, "bootloader": bootloader.len(), "images": images, "words_that_differ": container.as_ref().map(|it| it.moved), "container": container.map(|it| it.bytes.len()), "owners": owners, "limits": held, "not_checked": report.open })
             );
             return fits;
         }
@@ -120,8 +127,14 @@ impl Image {
         for (name, bytes, sizes) in &made {
             println!("  {name}      {:>7} bytes of {}; {sizes}", bytes.len(), Slot::LENGTH);
         }
-        if let Some(moved) = moved {
-            println!("  the slots differ in {moved} words, all of them addresses");
+        if let Some(container::Made { bytes, moved, manifest }) = container {
+            println!(
+                "  {name} {:>7} bytes, of which {manifest} are its manifest: one for both slots",
+                bytes.len()
+            );
+            println!(
+                "  the slots differ in {moved} words, all of them addresses; each was made from the other"
+            );
         }
         println!("  {:<22} {:>8} {:>8} {:>8}", "owner", "flash", "IRAM", "DRAM");
         for owner in &owners {
@@ -199,6 +212,16 @@ fn write(folder: &Path, name: &str, bytes: &[u8]) -> Result<()> {
     fs::write(&part, bytes)
         .and_then(|()| fs::rename(&part, &file))
         .with_context(|| format!("cannot write {}", file.display()))
+}
+
+/// Removes a file, if it is there.
+fn remove(file: &Path) -> Result<()> {
+    match fs::remove_file(file) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot remove {}", file.display()))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Copies ELF and map.

@@ -75,40 +75,12 @@ fn text<const N: usize>(text: &str) -> Result<[u8; N]> {
     Ok(bytes)
 }
 
-/// The words in which the images of slot A and B differ, as bytes from the start of the slot; header not included.
-///
-/// # Errors
-/// When the images differ in anything but whole words that point into the slot: then one cannot be made of the other.
-pub(crate) fn relocations(a: &[u8], b: &[u8]) -> Result<Vec<u32>> {
-    ensure!(a.len() == b.len(), "the slots' images have {} and {} bytes", a.len(), b.len());
-    let distance = Slot::B.window() - Slot::A.window();
-    let mut moved = Vec::new();
-    let words = |image: &[u8]| -> Vec<u32> {
-        let words = image.chunks_exact(4);
-        words
-            .map(|word| word.iter().rev().fold(0, |sum, byte| sum << 8 | u32::from(*byte)))
-            .collect()
-    };
-    for (index, (a, b)) in words(a).into_iter().zip(words(b)).enumerate().skip(HEADER / 4) {
-        if a == b {
-            continue;
-        }
-        ensure!(
-            a.wrapping_add(distance) == b,
-            "the word at {:#x} of the slot is {a:#010x} in A and {b:#010x} in B, which is no address that moved",
-            index * 4
-        );
-        moved.push(u32::try_from(index * 4)?);
-    }
-    Ok(moved)
-}
-
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::Piece;
     use super::*;
 
-    fn program(slot: Slot) -> Program {
+    pub(crate) fn program(slot: Slot) -> Program {
         let start = slot.window() + IN_PLACE;
         let code = [start.to_le_bytes(), [1, 2, 3, 4], (start + 4).to_le_bytes()].concat();
         Program {
@@ -121,7 +93,7 @@ mod tests {
         }
     }
 
-    const LABEL: Label<'_> = Label { sequence: 3, board: "esp-01", version: "0.1.0" };
+    pub(crate) const LABEL: Label<'_> = Label { sequence: 3, board: "esp-01", version: "0.1.0" };
 
     #[test]
     fn an_image_holds_the_part_in_place_and_then_the_segments() {
@@ -130,17 +102,6 @@ mod tests {
         assert_eq!((header.sequence, header.in_place, header.length()), (3, 12, 256 + 24));
         assert_eq!(header.board, *b"esp-01\0\0\0\0\0\0\0\0\0\0");
         assert_eq!(image[256 + 12 + 4..], [7; 8]);
-    }
-
-    #[test]
-    fn words_that_point_into_the_slot_are_listed_and_others_must_be_equal() {
-        let of = |slot| image(&program(slot), slot, &LABEL).unwrap();
-        let (a, mut b) = (of(Slot::A), of(Slot::B));
-        assert_eq!(relocations(&a, &b).unwrap(), [256, 256 + 8, 256 + 12]);
-        b[256 + 4] ^= 1;
-        let error = relocations(&a, &b).unwrap_err().to_string();
-        assert!(error.contains("0x104") && error.contains("no address that moved"), "{error}");
-        assert!(relocations(&a, &b[4..]).is_err());
     }
 
     #[test]

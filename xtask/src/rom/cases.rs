@@ -5,7 +5,7 @@ use fastrand::Rng;
 use spore_boot::map::{CONFIGURATION, FLASH, SELECTOR, Slot};
 use spore_boot::selector::{BYTES, Choice, Selector, Stage};
 
-use crate::image::slot::relocations;
+use crate::image::container;
 
 use super::{Parts, confirm, file, machine, put};
 
@@ -128,9 +128,9 @@ fn damage(whole: &Whole, case: &mut Case<'_>, [a, b]: [&str; 2]) -> Result<()> {
 /// The payload's images differ as a node's do: in addresses that point into the slot, and nothing else.
 fn relocated(parts: &Parts) -> Result<()> {
     let [a, b] = [parts.payload(Slot::A, 1, None)?, parts.payload(Slot::B, 1, None)?];
-    let moved = relocations(&a, &b)?;
+    let container::Made { moved, .. } = container::of(&a, &b)?;
     // The address of its code in place, and that of its header.
-    ensure!(moved.len() == 2, "the payload has {} words that point into its slot", moved.len());
+    ensure!(moved == 2, "the payload has {moved} words that point into its slot");
     Ok(())
 }
 

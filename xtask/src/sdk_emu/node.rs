@@ -22,7 +22,7 @@ use crate::e2e::api::Api;
 use crate::emu::{boot, esp01};
 use crate::firmware::Build;
 use crate::flash::settings;
-use crate::image::slot::relocations;
+use crate::image::container;
 use crate::rom;
 
 const NETWORK: &str = "home";
@@ -46,7 +46,7 @@ const POLL: Duration = Duration::from_millis(100);
 pub(super) fn check(stand_in: &StandIn, folder: &Path, asked: &SdkEmu) -> Result<usize> {
     let order = Build { locked: asked.locked, ..Build::esp01() };
     let [a, b] = [stand_in.image(&order, Slot::A)?, stand_in.image(&order, Slot::B)?];
-    relocations(&a, &b)?;
+    container::of(&a, &b)?;
     let mut content = link::flash(asked.locked, &a, Some(&settings(folder, asked.spore.clone())?))?;
     let flash = folder.join("node.flash");
     esp01::write_flash(&flash, &content)?;

@@ -1,21 +1,20 @@
 //! A board: a flash, the bootloader, and a node that takes one update.
 
 use embassy_futures::block_on;
-use embedded_storage_async::nor_flash::{NorFlash as _, ReadNorFlash as _};
-use spore_boot::image::{
-    DATA_RAM, HEADER, Header, IN_PLACE, INSTRUCTION_RAM, MAX_SEGMENTS, Segment,
-};
+use embedded_storage_async::nor_flash::{NorFlash, ReadNorFlash as _};
+use spore_boot::image::{DATA_RAM, Header, IN_PLACE, INSTRUCTION_RAM, MAX_SEGMENTS, Segment};
 use spore_boot::map::{CONFIGURATION, FLASH, SECTOR, SELECTOR};
 use spore_boot::selector::BYTES;
-use spore_boot::{Choice, Selector, Slot, Stage, Start, Verifier, Write, choose};
+use spore_boot::{Choice, Selector, Slot, Stage, Start, Write, choose};
+use spore_image::{Head, Refusal, SignatureError, Target, build};
 use spore_sim::flash::{FlashError, NorChip};
 
+/// The name of the board.
+pub(crate) const BOARD: &str = "esp-01";
 /// Sequence number of the image that the board is made with.
 pub(crate) const OLD: u32 = 1;
 /// That of the update.
 pub(crate) const NEW: u32 = 2;
-/// Bytes that are programmed at once while an image is installed.
-const PIECE: usize = 1024;
 /// Where the node notes that the update did not pass its trial: a word that is not blank.
 const QUARANTINE: u32 = CONFIGURATION.start;
 
@@ -88,18 +87,28 @@ impl embedded_storage::nor_flash::NorFlash for Blocking<'_> {
     }
 }
 
-/// The bytes of an image for a slot: 5 KB, which differ by slot and sequence number.
+/// The bytes of an image for a slot: 5 KB, which differ by sequence number, and by slot in each seventh word.
 pub(crate) fn image(slot: Slot, sequence: u32) -> Vec<u8> {
     let mut segments = [Segment::default(); MAX_SEGMENTS];
     segments[0] = Segment { address: INSTRUCTION_RAM.start, length: 1000 };
     segments[1] = Segment { address: DATA_RAM.start, length: 120 };
     let entry = slot.window() + IN_PLACE;
-    let header =
-        Header { sequence, entry, in_place: 4000, board: [0; 16], version: [0; 24], segments };
+    let (mut board, mut version) = ([0; 16], [0; 24]);
+    board[..BOARD.len()].copy_from_slice(BOARD.as_bytes());
+    version[0] = b'1';
+    let header = Header { sequence, entry, in_place: 4000, board, version, segments };
     header.check(slot).expect("the image fits");
-    let mut rng = fastrand::Rng::with_seed(u64::from(sequence) << 32 | u64::from(entry));
-    let contents: Vec<u8> = (0..header.length() - IN_PLACE).map(|_| rng.u8(..)).collect();
+    let mut rng = fastrand::Rng::with_seed(u64::from(sequence));
+    let word = |at| if at % 7 == 0 { slot.window() + at } else { rng.u32(..) };
+    let contents = (0..(header.length() - IN_PLACE) / 4).map(word);
+    let contents: Vec<u8> = contents.flat_map(u32::to_le_bytes).collect();
     [header.encode(&contents).as_slice(), &contents].concat()
+}
+
+/// The container of that image, not signed.
+pub(crate) fn container(sequence: u32) -> Vec<u8> {
+    let [a, b] = Slot::BOTH.map(|slot| image(slot, sequence));
+    build::from_slots(&a, &b).expect("the images are of one program")
 }
 
 /// A flash as it leaves the desk: the old image in slot A, and nothing else.
@@ -136,30 +145,27 @@ fn settle(chip: &mut NorChip) -> Result<(), FlashError> {
 }
 
 /// Confirms what is running, and what it says in one sector it says in both.
-fn confirm(chip: &mut NorChip, start: &Start) -> Result<(), FlashError> {
+pub(crate) fn confirm(chip: &mut NorChip, start: &Start) -> Result<(), FlashError> {
     let choice = Choice { slot: start.slot, stage: Stage::Confirmed, image: start.header.sequence };
     let confirmation = selector(chip)?.write(choice);
     write(chip, confirmation)?;
     settle(chip)
 }
 
-/// Writes an image, its header last, once the rest was read back.
-fn install(chip: &mut NorChip, slot: Slot, image: &[u8]) -> Result<(), FlashError> {
-    let region = slot.region();
-    let end = region.start + (image.len() as u32).next_multiple_of(SECTOR);
-    block_on(chip.erase(region.start, end))?;
-    let mut at = region.start + IN_PLACE;
-    for piece in image[HEADER..].chunks(PIECE) {
-        block_on(chip.write(at, piece))?;
-        at += piece.len() as u32;
-    }
-    let mut read = vec![0; image.len() - HEADER];
-    block_on(chip.read(region.start + IN_PLACE, &mut read))?;
-    let header = image.first_chunk().expect("an image has a header");
-    let mut verifier = Verifier::new(header);
-    verifier.update(&read);
-    assert!(verifier.is_whole(), "what was written is not what was read");
-    block_on(chip.write(region.start, header))
+/// What a node asks of an update for the slot that does not run.
+pub(crate) fn target(start: &Start) -> Target<'static> {
+    let (slot, floor) = (start.slot.other(), start.header.sequence);
+    Target { board: BOARD, slot, floor, quarantined: None, length: None }
+}
+
+/// Takes an update from `source`. A power cut has nothing to do with signatures, which take long.
+pub(crate) fn install(
+    chip: &mut impl NorFlash,
+    mut source: &[u8],
+    target: &Target<'_>,
+    verify: impl FnOnce(&Head) -> Result<(), SignatureError>,
+) -> Result<Head, Refusal> {
+    block_on(spore_image::install(chip, &mut source, target, verify))
 }
 
 /// What a node does after it was started: it knows nothing but what is in flash, and which slot it runs in.
@@ -186,10 +192,9 @@ pub(crate) fn run(chip: &mut NorChip, start: &Start, update: Update) -> Result<E
     if start.header.sequence >= NEW || quarantine != [0xFF; 4] {
         return Ok(End::Idle);
     }
-    let slot = start.slot.other();
-    install(chip, slot, &image(slot, NEW))?;
-    let trial = Choice { slot, stage: Stage::Trial, image: NEW };
-    let trial = selector(chip)?.write(trial);
-    write(chip, trial)?;
-    Ok(End::Restart)
+    match install(chip, &container(NEW), &target(start), |_| Ok(())) {
+        Ok(_) => Ok(End::Restart),
+        Err(Refusal::Flash | Refusal::Selector) if chip.is_off() => Err(FlashError::Off),
+        Err(refusal) => panic!("a good update is refused: {refusal:?}"),
+    }
 }

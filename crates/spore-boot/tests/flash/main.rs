@@ -1,5 +1,5 @@
-//! A board's flash and its bootloader under power cuts and damage: promises O1, O2 and O3, as far as slots, selector and
-//! bootloader go.
+//! A board's flash and its bootloader under power cuts and damage: promises O1 to O4, as far as
+//! slots, selector, bootloader and installation go.
 //!
 //! The bootloader is [`spore_boot::choose`]; the node is `board.rs`, which knows of each step only what flash tells.
 //! Figures are printed: add `--no-capture`. What takes longer ends in `_long` and is ignored.
@@ -7,3 +7,5 @@
 mod board;
 mod cuts;
 mod damage;
+mod hostile;
+mod install;

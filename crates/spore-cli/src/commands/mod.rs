@@ -4,6 +4,7 @@ pub(crate) mod call;
 pub(crate) mod claim;
 pub(crate) mod config;
 mod crash;
+pub(crate) mod image;
 pub(crate) mod key;
 pub(crate) mod logs;
 pub(crate) mod man;

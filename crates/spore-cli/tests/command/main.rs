@@ -6,6 +6,7 @@ mod claim;
 mod cluster;
 mod damaged;
 mod events;
+mod image;
 mod junk;
 mod keys;
 mod load;

@@ -128,6 +128,10 @@ _start:
         rsync
         ret
 
+        function lx106_epc3                     // -> a2
+        rsr     a2, epc3
+        ret
+
         function lx106_call_on                  // a2 = top of a stack, a3 = function, a4 = its argument
         addi    a2, a2, -16                     // stays aligned to 16, as the ABI wants it
         s32i    a0, a2, 0

@@ -102,6 +102,8 @@ report:
         rsr     a4, excvaddr
         rsr     a5, excsave1
         rsr     a6, depc
+        mov     a7, a1
+        wsr     a3, epc3                        // as if the watchdog was in the radio's interrupt
         movi    a1, fault_stack                 // the firmware's may be what is broken
         movi    a0, 0
         wsr     a0, intenable

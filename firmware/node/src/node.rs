@@ -20,7 +20,8 @@ use spore_core::wire::MAX_DATAGRAM;
 use spore_core::{ClusterKey, Config, Hostname, Key, Node, Storage, Stored};
 use spore_node::http::{BODY_MAX, BUFFER_LEN, CONNECTIONS, STREAMS, Server, Timeouts, WORKERS};
 use spore_node::sprocket::Crew;
-use spore_node::{Shell, client};
+use spore_node::store::Loaded;
+use spore_node::{Shell, System as _, client};
 use static_cell::{ConstStaticCell, StaticCell};
 
 use crate::board::{Body, on_second};
@@ -170,13 +171,19 @@ fn make_shell(args: &Start, system: Body, scratch: &mut [u8; BODY_MAX]) -> &'sta
         radio: args.radio.clone(),
     };
     let mut stored = Stored::default();
-    for (key, value) in Key::ALL.into_iter().zip(scratch.as_chunks_mut::<MAX_VALUE>().0) {
-        let loaded = system.load(key, value);
-        stored.set(key, &value[..loaded.len()]);
+    let mut rest = &mut scratch[..];
+    for key in Key::ALL {
+        let loaded = rest.first_chunk_mut().map_or(Loaded::Damaged, |room| system.load(key, room));
+        let (value, behind) = core::mem::take(&mut rest).split_at_mut(loaded.len());
+        rest = behind;
+        stored.set(key, value);
         if loaded.is_damaged() {
             stored.doubt(key);
         }
     }
+    // Values are shorter than they may be, so there is room.
+    let len = system.crashed(rest);
+    stored.crashed = &rest[..len];
     let crew = Crew::new(ROSTER, SPROCKETS.take());
     SHELL.init_with(|| Shell::new(&config, &stored, system, STORAGE.take(), crew))
 }
@@ -191,7 +198,7 @@ fn tell_of_claim(node: &Node<'_>, has_radio: bool) {
     }
 }
 
-/// Each value of the board is read into a part of the body buffer of its own.
+/// All values of the board are read into the body buffer, one behind the other.
 const _: () = assert!(Key::ALL.len() * MAX_VALUE <= BODY_MAX);
 
 #[inline(never)]

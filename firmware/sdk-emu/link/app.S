@@ -34,7 +34,7 @@ enter:
         .section .rodata.app_table, "a"
         .align  4
 table:
-        .word   0x53504B31                      // "1KPS": this order
+        .word   0x53504B32                      // "2KPS": this order
         .word   _bss_start, _bss_end, _heap_start
         .word   user_pre_init, user_init
         .word   lwip_init, espconn_init, sys_check_timeouts
@@ -43,6 +43,7 @@ table:
         .word   pbuf_alloc, pbuf_free, pbuf_ref, pbuf_copy
         .word   ethernet_input, etharp_output, ethbroadcast
         .word   dhcp_start, dhcp_stop, dhcp_release, dhcp_cleanup, dhcps_start, dhcps_stop
+        .word   system_restart_hook
         .word   sdk_emu_statics                 // so that the linker keeps them
 
 // The SDK's statics without lwIP's (measured on SDK 3.0.6), so that as much is left of RAM as on the chip.

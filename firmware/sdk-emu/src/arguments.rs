@@ -1,10 +1,11 @@
-//! The machine's arguments (QEMU's `-append`): `id=7 seed=<64 hex digits> air=home:secret1234:6`.
+//! The machine's arguments (QEMU's `-append`): `id=7 seed=<64 hex digits> air=home:secret1234:6 poke=…`.
 //!
 //! They tell what a chip and its surroundings are, not what the firmware is to do: that is in its flash.
 
 use core::fmt;
 
 use crate::air::{Air, AirError};
+use crate::pokes::Pokes;
 
 /// What the machine is.
 #[derive(Clone)]
@@ -15,12 +16,14 @@ pub struct Arguments<'a> {
     pub seed: [u8; 32],
     /// `air`: the networks around it; none if not given.
     pub air: Air<'a>,
+    /// `poke`: what breaks in its program; nothing if not given.
+    pub pokes: Pokes<'a>,
 }
 
 /// Why the arguments cannot be used: the fault is with who started the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ArgumentsError<'a> {
-    /// A word that is none of `id=`, `seed=`, `air=`, or is there twice.
+    /// A word that is none of `id=`, `seed=`, `air=`, `poke=`, or is there twice.
     Unknown(&'a str),
     /// `id` or `seed` is missing or not as it must be.
     Invalid {
@@ -37,7 +40,7 @@ impl fmt::Display for ArgumentsError<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unknown(word) => {
-                write!(f, "'{word}' is none of id=, seed= and air=, each of them once")
+                write!(f, "'{word}' is none of id=, seed=, air= and poke=, each of them once")
             }
             Self::Invalid { name, expected } => write!(f, "{name}= must be {expected}"),
             Self::Air(error) => write!(f, "{error}"),
@@ -51,12 +54,13 @@ impl<'a> Arguments<'a> {
     /// # Errors
     /// The first thing that is not as it must be.
     pub fn parse(line: &'a str) -> Result<Self, ArgumentsError<'a>> {
-        let (mut id, mut seed, mut air) = (None, None, None);
+        let (mut id, mut seed, mut air, mut pokes) = (None, None, None, None);
         for word in line.split(' ').filter(|word| !word.is_empty()) {
             let place = match word.split_once('=') {
                 Some(("id", value)) => id.replace(value),
                 Some(("seed", value)) => seed.replace(value),
                 Some(("air", value)) => air.replace(value),
+                Some(("poke", value)) => pokes.replace(value),
                 _ => Some(word),
             };
             if place.is_some() {
@@ -68,6 +72,9 @@ impl<'a> Arguments<'a> {
             id: id.and_then(number).ok_or(invalid("id", "a number from 1 to 65535"))?,
             seed: seed.and_then(hex).ok_or(invalid("seed", "64 hexadecimal digits"))?,
             air: air.map_or(Ok(Air::SILENT), Air::parse).map_err(ArgumentsError::Air)?,
+            pokes: pokes
+                .map_or(Some(Pokes::NONE), Pokes::parse)
+                .ok_or(invalid("poke", "SECONDS:ADDRESS:BYTES, the last two hexadecimal"))?,
         })
     }
 
@@ -142,6 +149,7 @@ mod tests {
         }
         assert!(error(&format!("id=1 id=1 seed={SEED}")).contains("'id=1'"));
         assert!(error(&format!("id=1 seed={SEED} ip=10.0.0.1")).contains("'ip=10.0.0.1'"));
+        assert!(error(&format!("id=1 seed={SEED} poke=3:0:0")).contains("poke= must be"));
         assert!(error(&format!("id=1 seed={SEED} air=home")).contains("'home' in air="));
     }
 }

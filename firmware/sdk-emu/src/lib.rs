@@ -15,6 +15,7 @@
 pub mod air;
 pub mod arguments;
 pub mod heap;
+pub mod pokes;
 pub mod station;
 
 #[cfg(target_arch = "xtensa")]

@@ -90,7 +90,7 @@ impl E2e {
         let Some(isolation) = isolation()? else { return Ok(ExitCode::from(CANNOT_RUN)) };
         fs::create_dir_all(&logs).with_context(|| format!("cannot create {}", logs.display()))?;
         let stand_in = StandIn::build(false)?;
-        let image = stand_in.image(&Build::esp01(), Slot::A)?;
+        let image = stand_in.image(&Build::esp01(), Slot::A)?.0;
         let flash = logs.join("firmware.flash");
         esp01::write_flash(&flash, &sdk_emu::flash(false, &image, None)?)?;
         let spore = build_spore()?;

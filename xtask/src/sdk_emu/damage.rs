@@ -69,7 +69,7 @@ fn start(stand_in: &StandIn, folder: &Path, (name, flash): (&str, &[u8]), end: E
     esp01::write_flash(&file, flash)?;
     let log = file.with_extension("log");
     let board = stand_in.machine(&file);
-    let machine = Machine { board, id: 258, air: "", wire: Wire::Echo, log };
+    let machine = Machine { board, id: 258, air: "", pokes: "", wire: Wire::Echo, log };
     let last = if end.is_some() { STARTED } else { LAST_RESORT };
     let output = machine.run_to(last, 0, PATIENCE)?;
     let is_last = output.lines().any(|line| line.starts_with(last));

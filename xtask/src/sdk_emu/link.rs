@@ -64,11 +64,11 @@ impl StandIn {
         Esp01 { rom: &self.rom, sdk: Some(&self.sdk), flash }
     }
 
-    /// Builds a package as firmware for the chip, and links it for a slot: what the slot holds.
+    /// Builds a package as firmware for the chip, and links it for a slot: what the slot holds, and the ELF file.
     ///
     /// # Errors
     /// When it does not compile or link, or does not fit.
-    pub(crate) fn image(&self, order: &Build, slot: Slot) -> Result<Vec<u8>> {
+    pub(crate) fn image(&self, order: &Build, slot: Slot) -> Result<(Vec<u8>, PathBuf)> {
         ensure!(order.board == Board::Esp01, "what a slot holds is for the chip");
         let objects = firmware::build_objects(order)?;
         let glue =
@@ -89,7 +89,7 @@ impl StandIn {
         })?;
         let sequence = SEQUENCE + u32::from(slot == Slot::B);
         let label = Label { sequence, board: BOARD, version: env!("CARGO_PKG_VERSION") };
-        image::slot::image(&Program::read(&elf)?, slot, &label)
+        Ok((image::slot::image(&Program::read(&elf)?, slot, &label)?, elf))
     }
 }
 

@@ -41,6 +41,8 @@ pub(super) struct Machine<'a> {
     pub(super) id: u16,
     /// The networks around it.
     pub(super) air: &'a str,
+    /// What breaks in its program (`firmware/sdk-emu/src/pokes.rs`); nothing if this is empty.
+    pub(super) pokes: &'a str,
     /// What its network card leads to.
     pub(super) wire: Wire,
     /// Where its serial line is written to.
@@ -122,6 +124,9 @@ impl Machine<'_> {
         let mut arguments = format!("id={} seed={SEED}", self.id);
         if !self.air.is_empty() {
             arguments += &format!(" air={}", self.air);
+        }
+        if !self.pokes.is_empty() {
+            arguments += &format!(" poke={}", self.pokes);
         }
         Guarded::start("the emulated machine", QEMU, |qemu| {
             self.board.set_up(qemu).args(["-display", "none", "-monitor", "none", "-serial"]);

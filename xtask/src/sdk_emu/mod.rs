@@ -3,6 +3,7 @@
 //! A test program of ours (`firmware/sdk-test`) is linked with the stand-in as a node would be, and started in QEMU from a
 //! flash file, by the bootloader that ships. Then the node is run so. Nothing of Espressif's is needed.
 
+mod crash;
 mod damage;
 mod link;
 mod machine;
@@ -70,7 +71,7 @@ const PARTS: [Part; 4] = [
         phy_data: true,
         last: END,
         faults: &["FAULT soft watchdog at 0x4", "FAULT cause 15 epc 0x4"],
-        checks: 31,
+        checks: 32,
     },
     Part { name: "wifi", number: 2, air: AIR, phy_data: true, last: END, faults: &[], checks: 24 },
     Part {
@@ -102,7 +103,7 @@ impl SdkEmu {
         let started = Instant::now();
         let stand_in = StandIn::build(self.locked)?;
         let order = Build { board: Board::Esp01, locked: self.locked, ..Build::emulated(TEST) };
-        let whole = flash(self.locked, &stand_in.image(&order, Slot::A)?, None)?;
+        let whole = flash(self.locked, &stand_in.image(&order, Slot::A)?.0, None)?;
         let folder = paths::firmware_target().join("sdk-emu");
         fs::create_dir_all(&folder)
             .with_context(|| format!("cannot create {}", folder.display()))?;
@@ -119,6 +120,7 @@ impl SdkEmu {
                 board: stand_in.machine(&file),
                 id: 258,
                 air: part.air,
+                pokes: "",
                 wire: Wire::Echo,
                 log: file.with_extension("log"),
             };
@@ -180,6 +182,7 @@ fn arguments_are_read(stand_in: &StandIn, flash: &[u8], file: PathBuf) -> Result
         board: stand_in.machine(&file),
         id: 1,
         air: "home:short:6",
+        pokes: "",
         wire: Wire::Echo,
         log: file.with_extension("log"),
     };

@@ -6,12 +6,13 @@ use sdk_sys::ip_addr::{IpAddr, IpInfo};
 use sdk_sys::lwip::err::ErrT;
 use sdk_sys::lwip::netif::{Netif, NetifInitFn, NetifInputFn, NetifOutputFn};
 use sdk_sys::lwip::pbuf::Pbuf;
+use sdk_sys::user_interface::RstInfo;
 
 use super::fault;
 use super::local::Local;
 
 /// Says that the table has the order of [`App`].
-const MARK: u32 = 0x5350_4B31;
+const MARK: u32 = 0x5350_4B32;
 
 type Procedure = unsafe extern "C" fn();
 type OfNetif = unsafe extern "C" fn(netif: *mut Netif);
@@ -64,6 +65,8 @@ pub(super) struct App {
     dhcp_cleanup: OfNetif,
     pub(super) dhcps_start: unsafe extern "C" fn(info: *mut IpInfo),
     pub(super) dhcps_stop: Procedure,
+    /// Weak in the SDK: there it does nothing.
+    pub(super) system_restart_hook: unsafe extern "C" fn(info: *mut RstInfo),
 }
 
 static APP: Local<Option<App>> = Local::new(None);
@@ -91,9 +94,14 @@ pub(super) unsafe fn enter(table: *const App) {
     APP.with(|place| *place = Some(app));
 }
 
+/// The firmware, if its table was read.
+pub(super) fn find() -> Option<App> {
+    APP.with(|app| *app)
+}
+
 /// The firmware.
 pub(super) fn app() -> App {
-    match APP.with(|app| *app) {
+    match find() {
         Some(app) => app,
         None => fault::misuse(format_args!("there is no firmware")),
     }

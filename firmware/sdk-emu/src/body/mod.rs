@@ -21,10 +21,12 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use sdk_sys::user_interface as sdk;
 
 use qemu::boot_params::{BootParams, command_line};
-use qemu::{fpga, log_line};
+use qemu::log_line;
 
 use crate::arguments::Arguments;
+use crate::pokes::Pokes;
 use app::App;
+use local::Local;
 
 /// Checks that functions are what `sdk-sys` declares: an array of both needs one type.
 macro_rules! as_declared {
@@ -34,10 +36,14 @@ macro_rules! as_declared {
 }
 use as_declared;
 
+const SECOND_US: u64 = 1_000_000;
 /// How often the SDK has lwIP look at its clocks.
 const LWIP_US: u64 = 25_000;
 /// Where the stand-in for the mask ROM leaves the address of QEMU's boot parameters.
 const PARAMETERS: *const BootParams = ptr::with_exposed_provenance(0x3FF4_0000);
+
+/// What is to break in the program.
+static POKES: Local<Pokes<'static>> = Local::new(Pokes::NONE);
 
 static RESTART: AtomicBool = AtomicBool::new(false);
 
@@ -70,6 +76,7 @@ fn start(line: &'static str) {
     if let Err(hz) = qemu::time::check_clock() {
         fault::stop(format_args!("the machine runs at {hz} Hz; 40 MHz are expected"));
     }
+    POKES.with(|pokes| *pokes = arguments.pokes);
     let resets = reset::begin();
     random::start(arguments.seed, resets);
     if resets == 0 {
@@ -92,17 +99,18 @@ fn start(line: &'static str) {
 
 /// One thing at a time, the most urgent first; then asleep until there is something to do.
 fn run() -> ! {
-    let mut lwip_at = clock::now_us();
+    let (mut lwip_at, mut age_secs) = (clock::now_us(), reset::age_us() / SECOND_US);
     loop {
         if RESTART.load(Ordering::Relaxed) {
-            reset::note(sdk::RstInfo { reason: sdk::REASON_SOFT_RESTART, ..reset::NONE });
-            fpga::reset();
+            fault::restart_as_asked();
         }
         clock::feed();
         let now = clock::now_us();
         if now >= lwip_at {
             lwip_at = now + LWIP_US;
             reset::note_age();
+            let before = core::mem::replace(&mut age_secs, reset::age_us() / SECOND_US);
+            poke(before, age_secs);
             // SAFETY: the firmware's function.
             unsafe { (app::app().sys_check_timeouts)() };
         }
@@ -113,6 +121,17 @@ fn run() -> ! {
         if !(timer || frames || event || task || RESTART.load(Ordering::Relaxed)) {
             let timer_at = timers::next_in_us().map_or(lwip_at, |in_us| clock::now_us() + in_us);
             clock::sleep_until(lwip_at.min(timer_at));
+        }
+    }
+}
+
+/// Breaks what is to break between these ages of the machine, in seconds.
+fn poke(from: u64, to: u64) {
+    for poke in POKES.with(|pokes| *pokes).between(from, to) {
+        log_line!("SDK poke at {:#010x}", poke.address);
+        for (address, byte) in (poke.address..).zip(poke.bytes()) {
+            // SAFETY: none: whoever starts the machine wants its program to break.
+            unsafe { ptr::with_exposed_provenance_mut::<u8>(address).write_volatile(byte) };
         }
     }
 }

@@ -25,7 +25,7 @@ use static_cell::StaticCell;
 
 use super::system::{Body, random};
 use super::task_local::TaskLocal;
-use super::{lwip, time, wifi};
+use super::{crash, lwip, time, wifi};
 use crate::log_line;
 use crate::net::dhcp::Change;
 use crate::net::driver::Identity;
@@ -97,6 +97,7 @@ extern "C" fn user_spi_flash_dio_to_qio_pre_init() {}
 unsafe extern "C" fn run(message: *mut ETSEvent) {
     // SAFETY: the SDK's message lives until this returns.
     if unsafe { (*message).sig } == START {
+        crash::expect_none();
         RUNNING.set(Some(start()));
     }
     let Some((executor, link)) = RUNNING.get() else { return };

@@ -11,12 +11,13 @@
 //! | `lwip` | the 23 symbols of lwIP that the SDK's libraries call, down to frames |
 //! | `wifi` | the radio's commands and events |
 //! | `flash` | the settings' flash |
-//! | `rtc` | what outlives a reset |
+//! | `rtc`, `crash` | what outlives a reset; the record of a crash is a part of it |
 //! | `stack` | a second stack, from the SDK's heap |
 //! | `system` | the body of the node |
 
 mod console;
 mod cpu;
+mod crash;
 mod entry;
 mod flash;
 mod lwip;

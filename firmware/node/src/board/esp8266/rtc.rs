@@ -3,10 +3,14 @@
 use core::ptr;
 
 use sdk_sys::user_interface::{
-    REASON_DEFAULT_RST, REASON_EXCEPTION_RST, REASON_SOFT_RESTART, REASON_SOFT_WDT_RST,
-    REASON_WDT_RST, RstInfo, system_get_rst_info, system_rtc_mem_read, system_rtc_mem_write,
+    REASON_DEFAULT_RST, REASON_SOFT_RESTART, RstInfo, system_get_rst_info, system_rtc_mem_read,
+    system_rtc_mem_write,
 };
+use spore_core::crash::Cause;
 use spore_core::sprockets::MAX_SPROCKETS;
+
+use super::crash;
+use crate::log_line;
 
 /// The first block of four bytes that is the application's.
 const BLOCK: u8 = 64;
@@ -55,18 +59,34 @@ impl Record {
 }
 
 /// FNV-1a over all words but the last: after power-on the memory holds anything.
-fn checksum(words: &[u32; WORDS]) -> u32 {
-    words[..WORDS - 1].iter().fold(0x811C_9DC5, |sum, word| (sum ^ word).wrapping_mul(0x0100_0193))
+pub(super) fn checksum<const N: usize>(words: &[u32; N]) -> u32 {
+    words[..N - 1].iter().fold(0x811C_9DC5, |sum, word| (sum ^ word).wrapping_mul(0x0100_0193))
 }
 
-/// Begins a run: returns what the SDK knows of the reset, and because of which sprockets there were resets in a row. To be
-/// called once per start.
-pub(super) fn begin() -> (&'static RstInfo, Restarts) {
+/// Why the chip has started.
+pub(super) struct Start {
+    /// In the words of the API.
+    pub(super) reason: &'static str,
+    /// Whether it was a crash, of which there is a [record](crash::load).
+    pub(super) crashed: bool,
+    /// Because of which sprockets there were resets in a row.
+    pub(super) restarts: Restarts,
+}
+
+/// Begins a run. To be called once per start.
+pub(super) fn begin() -> Start {
     // SAFETY: it is never null, stays, and nobody writes it after the start.
     let info = unsafe { &*system_get_rst_info() };
     let mut record = Record::load();
-    let ours = matches!(info.reason, REASON_WDT_RST | REASON_EXCEPTION_RST | REASON_SOFT_WDT_RST);
-    if !ours {
+    let crash = crash::begin(info);
+    log_line!(
+        "BOOT {} cause {} epc1 {:#010x} address {:#010x}",
+        crash.map_or(reason(info), Cause::name),
+        info.exccause,
+        info.epc1,
+        info.excvaddr
+    );
+    if crash.is_none() {
         // Whoever switches it off and on, or asks for a restart, gives all of them another chance.
         record.restarts = Record::EMPTY.restarts;
     } else if let Some(place) = record.running.checked_sub(1)
@@ -75,15 +95,17 @@ pub(super) fn begin() -> (&'static RstInfo, Restarts) {
         *restarts = restarts.saturating_add(1);
     }
     Record { running: 0, ..record }.store();
-    (info, record.restarts)
+    Start {
+        reason: crash.map_or(reason(info), Cause::name),
+        crashed: crash.is_some(),
+        restarts: record.restarts,
+    }
 }
 
-/// The reason of a reset in the words of the API.
-pub(super) fn reason(info: &RstInfo) -> &'static str {
+/// The reason of a reset that was no crash, in the words of the API.
+fn reason(info: &RstInfo) -> &'static str {
     match info.reason {
         REASON_DEFAULT_RST => "power-on",
-        REASON_WDT_RST | REASON_SOFT_WDT_RST => "watchdog",
-        REASON_EXCEPTION_RST => "exception",
         REASON_SOFT_RESTART => "restart",
         _ => "external",
     }

@@ -6,7 +6,7 @@ use embassy_futures::block_on;
 use embassy_time::{Duration, Instant};
 use sdk_sys::osapi::os_get_random;
 use sdk_sys::user_interface::{
-    RstInfo, system_get_chip_id, system_get_free_heap_size, system_restart, system_soft_wdt_feed,
+    system_get_chip_id, system_get_free_heap_size, system_restart, system_soft_wdt_feed,
 };
 use spore_core::api::ServiceRequest;
 use spore_core::network::RadioCommand;
@@ -19,8 +19,8 @@ use spore_node::store::{ESP01_RANGE, Loaded, Store};
 use spore_node::{Named, ServiceReply, System};
 
 use super::flash::SdkFlash;
-use super::rtc::{self, Restarts};
-use super::{stack, wifi};
+use super::rtc::{self, Start};
+use super::{crash, stack, wifi};
 use crate::board::told;
 use crate::log_line;
 
@@ -32,10 +32,8 @@ const HEALTHY: Duration = Duration::from_secs(600);
 
 /// The board.
 pub struct Body {
-    reset: &'static RstInfo,
+    start: Start,
     store: RefCell<Store<SdkFlash>>,
-    /// The resets in a row that were because of each sprocket.
-    restarts: Restarts,
 }
 
 /// A word from the hardware's generator.
@@ -57,14 +55,7 @@ impl Body {
     ///
     /// If the flash cannot be read.
     pub(super) fn new() -> Self {
-        let (reset, restarts) = rtc::begin();
-        log_line!(
-            "BOOT {} cause {} epc1 {:#010x} address {:#010x}",
-            rtc::reason(reset),
-            reset.exccause,
-            reset.epc1,
-            reset.excvaddr
-        );
+        let start = rtc::begin();
         // SAFETY: there is one body, and it is the flash's only user.
         let flash = unsafe { SdkFlash::new() };
         let mut store = block_on(Store::open(flash, ESP01_RANGE)).expect("the flash can be read");
@@ -75,7 +66,7 @@ impl Body {
         if store.is_damaged() {
             log_line!("SETTINGS damaged");
         }
-        Self { reset, store: RefCell::new(store), restarts }
+        Self { start, store: RefCell::new(store) }
     }
 
     /// Reads the value of `key` into `buf`.
@@ -92,7 +83,7 @@ impl System for Body {
             version: env!("CARGO_PKG_VERSION"),
             chip_id: system_get_chip_id(),
             flash_size: FLASH_SIZE,
-            reset_reason: rtc::reason(self.reset),
+            reset_reason: self.start.reason,
         }
     }
 
@@ -109,6 +100,14 @@ impl System for Body {
         block_on(self.store.borrow_mut().store(key.number(), value)).map_err(|_| StoreFailed)
     }
 
+    async fn recall(&self, key: Key, buf: &mut [u8]) -> usize {
+        block_on(self.store.borrow_mut().load(key.number(), buf)).map_or(0, Loaded::len)
+    }
+
+    fn crashed(&self, buf: &mut [u8]) -> usize {
+        if self.start.crashed { crash::load(buf) } else { 0 }
+    }
+
     fn verify(&self, succession: &Succession) -> Verdict {
         match stack::on_second(|| succession.judge()) {
             Some((verdict, depth)) => {
@@ -123,6 +122,7 @@ impl System for Body {
     }
 
     async fn restart(&self) -> ! {
+        crash::expect_restart();
         system_restart();
         // The SDK does it soon, in a timer of its own.
         core::future::pending().await
@@ -154,7 +154,7 @@ impl System for Body {
     }
 
     fn restarts(&self, sprocket: Named) -> u8 {
-        told::restarts(&self.restarts, sprocket)
+        told::restarts(&self.start.restarts, sprocket)
     }
 
     fn report(&self, event: Event, node: &Node<'_>) {

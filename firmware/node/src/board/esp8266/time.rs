@@ -34,6 +34,14 @@ impl Clock {
     }
 }
 
+/// Seconds since the start; `None` within a question for the time.
+pub(super) fn uptime_secs() -> Option<u32> {
+    let now = critical_section::with(|cs| {
+        DRIVER.0.borrow(cs).try_borrow_mut().ok().map(|mut clock| clock.now())
+    });
+    now.and_then(|now| u32::try_from(now / 1_000_000).ok())
+}
+
 struct SdkDriver(Mutex<RefCell<Clock>>);
 
 impl SdkDriver {

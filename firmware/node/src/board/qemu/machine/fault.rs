@@ -6,11 +6,15 @@ use core::panic::PanicInfo;
 
 use qemu::{fpga, log_line, time};
 
+use spore_core::crash::{Cause, CrashRecord, Words};
+
 use super::retained::{self, ResetReason};
 
 /// Between the message and the reset, so that a machine that fails at every start does not fill
 /// the log.
 const PAUSE_MS: u32 = 500;
+
+const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 #[panic_handler]
 fn panic(info: &PanicInfo<'_>) -> ! {
@@ -18,6 +22,7 @@ fn panic(info: &PanicInfo<'_>) -> ! {
         Some(place) => log_line!("PANIC {}:{}: {}", place.file(), place.line(), info.message()),
         None => log_line!("PANIC {}", info.message()),
     }
+    retained::keep_crash(&CrashRecord::new(Cause::Panic, VERSION));
     reset(ResetReason::Panic)
 }
 
@@ -28,7 +33,15 @@ fn panic(info: &PanicInfo<'_>) -> ! {
 #[unsafe(no_mangle)]
 extern "C" fn lx106_fault(cause: u32, epc: u32, address: u32, a0: u32) -> ! {
     log_line!("FAULT cause {cause} epc {epc:#010x} address {address:#010x} a0 {a0:#010x}");
-    reset(ResetReason::Fault)
+    // A panic without a message is an illegal instruction.
+    let (cause, reason) = match cause {
+        0 => (Cause::Panic, ResetReason::Panic),
+        number => (Cause::Exception(number.to_le_bytes()[0]), ResetReason::Fault),
+    };
+    let stack = [a0.to_be_bytes()];
+    let (pc, stack, new) = (Some(epc), Words(&stack), CrashRecord::new(cause, VERSION));
+    retained::keep_crash(&CrashRecord { pc, address, stack, ..new });
+    reset(reason)
 }
 
 fn reset(reason: ResetReason) -> ! {

@@ -6,7 +6,14 @@
 
 use core::ptr;
 
+use spore_core::crash::CrashRecord;
 use spore_core::sprockets::MAX_SPROCKETS;
+use spore_core::store::MAX_VALUE;
+
+/// Where the record of a crash lies: its length, a check, and its bytes.
+const CRASH: *mut Crash = ptr::with_exposed_provenance_mut(0x3FF4_0040);
+
+type Crash = (u32, u32, [u8; MAX_VALUE]);
 
 /// Where it lies; seven words of the chip's 192.
 const MEMORY: *mut [u32; WORDS] = ptr::with_exposed_provenance_mut(0x3FF4_0000);
@@ -144,6 +151,28 @@ pub fn enter(place: usize, healthy: bool) {
 /// Notes that the handler has ended.
 pub fn leave() {
     Record { running: 0, ..Record::load().unwrap_or(Record::EMPTY) }.store();
+}
+
+/// Keeps the record of a crash for the next start.
+pub fn keep_crash(record: &CrashRecord<'_>) {
+    let mut value = [0; MAX_VALUE];
+    let len = record.encode(&mut value) as u32;
+    // SAFETY: as in `load`.
+    unsafe { CRASH.write_volatile((len, len ^ MAGIC, value)) }
+}
+
+/// Writes the record that was kept last into `buf`; its length, or 0 if there is none or no room.
+pub fn load_crash(buf: &mut [u8]) -> usize {
+    // SAFETY: as in `load`.
+    let (len, check, value) = unsafe { CRASH.read_volatile() };
+    let value = value.get(..len as usize).filter(|_| check == len ^ MAGIC);
+    match (value, buf.get_mut(..len as usize)) {
+        (Some(value), Some(place)) => {
+            place.copy_from_slice(value);
+            value.len()
+        }
+        _ => 0,
+    }
 }
 
 /// Notes why the machine is about to be reset.

@@ -95,6 +95,15 @@ impl System for EmulatedSystem {
         block_on(self.store.borrow_mut().store(key.number(), value)).map_err(|_| StoreFailed)
     }
 
+    async fn recall(&self, key: Key, buf: &mut [u8]) -> usize {
+        block_on(self.store.borrow_mut().load(key.number(), buf)).map_or(0, Loaded::len)
+    }
+
+    fn crashed(&self, buf: &mut [u8]) -> usize {
+        let crashed = matches!(self.reset_reason, ResetReason::Panic | ResetReason::Fault);
+        if crashed { retained::load_crash(buf) } else { 0 }
+    }
+
     fn verify(&self, succession: &Succession) -> Verdict {
         // SAFETY: what is called makes no such call.
         let (verdict, depth) = unsafe { stack::on_second(|| succession.judge()) };

@@ -12,8 +12,9 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use object::{Object as _, ObjectSymbol as _};
 
-use crate::budgets::Budgets;
+use crate::budgets::{Budgets, hold};
 use crate::firmware::{self, Build, Sizes};
+use crate::image::check;
 use crate::{budgets, paths, toolchain};
 use table::{Figure, Table};
 
@@ -80,6 +81,10 @@ fn measure() -> Result<Table> {
     let esp01_order = Build::esp01();
     let esp01 = firmware::build(&esp01_order)?;
     let unsigned = firmware::sizes_without(&esp01_order, SIGNATURES)?;
+    // Whoever builds an image is told what its checks could not follow; here nothing may be left.
+    let report = check::esp01(&esp01.elf, &budgets)?;
+    hold(&report.figures)?;
+    ensure!(report.open.is_empty(), "not checked: {}", report.open.join("\n"));
     let engine = symbol_sizes(firmware::build_objects(&Build::emulated("purity"))?.program())?;
     let size_of = |name: &str| {
         let found = engine.iter().find(|(symbol, ..)| symbol == name);

@@ -161,6 +161,7 @@ quick() {
     run cargo xtask flash-check
     run cargo xtask soak --nodes 8 --minutes 0.5
     isolated portal
+    isolated portal --board
     isolated e2e
     isolated e2e --resets 1 --boards 3 --hosts 3
 }

@@ -1,14 +1,15 @@
 """Joins a node's access point as a phone does: DHCP, DNS, the probes, and the page in a browser.
 
-    check.py FOLDER AIR
+    check.py FOLDER [board]
 
-Runs in a network namespace in which the access point is all that there is, behind `wlan0`. `AIR` is the file with the networks
-that the node hears; see `cargo xtask portal`, which makes all of it.
+Runs in a network namespace in which the access point is all that there is, behind `wlan0`; see `cargo xtask portal`, which makes
+all of it. The node is one on Linux, or a board on the stand-in for the SDK.
 """
 
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 
@@ -17,6 +18,10 @@ from browser import Browser, until
 OWN = "192.168.4.1"
 PAGE = f"http://{OWN}/"
 HOSTILE = "<img src=x onerror=alert(1)>\"'&"
+BOARD = sys.argv[2:] == ["board"]
+# What the node hears, and where it is when it has joined.
+LISTED = ["home", "guest (open)"] + ([] if BOARD else [HOSTILE])
+ADDRESS = "10.0.2.15" if BOARD else "127.42.0.6"
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 # Who asks what, to learn whether a network leads anywhere.
@@ -99,7 +104,7 @@ def fill_in(browser):
     assert browser.run("return location.href") == PAGE
     names = "return [...document.querySelectorAll('#list button')].map(item => item.textContent)"
     listed = until(lambda: browser.run(names), 10, "a list of networks")
-    assert sorted(listed) == sorted(["home", "guest (open)", HOSTILE]), listed
+    assert sorted(listed) == sorted(LISTED), listed
     assert browser.run("return document.images.length") == 0
     wide = browser.run("return document.documentElement.scrollWidth")
     assert wide <= 320, f"{wide} pixels wide"
@@ -115,7 +120,7 @@ def fill_in(browser):
     browser.picture("wrong")
     browser.run("document.getElementById('password').value = ''; document.getElementById('password').focus()")
     browser.press("home-password", "enter")
-    print("page:", until(lambda: said("Connected. Address: 127.42.0.6."), 30, "a connection"))
+    print("page:", until(lambda: said(f"Connected. Address: {ADDRESS}."), 30, "a connection"))
     browser.picture("connected")
     now = status()
     assert (now["state"], now["ssid"], now["credentials"]) == ("connected", "home", "kept"), now
@@ -123,6 +128,22 @@ def fill_in(browser):
     complaints = [entry["message"] for entry in browser.complaints()
                   if "favicon" not in entry["message"]]
     assert not complaints, complaints
+
+
+def leave():
+    """Tells the stand-in that this client leaves, in place of a frame of 802.11, and is silent from then on."""
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as raw:
+        raw.bind(("wlan0", 0))
+        raw.send(b"\xff" * 6 + raw.getsockname()[4] + b"\x88\xb6" + bytes(46))
+    subprocess.run(["ip", "link", "set", "wlan0", "down"], check=True)
+
+
+def in_network():
+    """What the board says in the network that it has joined."""
+    code, _, body = curl("http://127.0.0.1:8080/api/network/status")
+    if code != 200:
+        raise OSError(f"it answers {code}")
+    return json.loads(body)
 
 
 def main():
@@ -139,6 +160,11 @@ def main():
         # It gives the address back.
         client.terminate()
         client.wait()
+    if BOARD:
+        leave()
+        until(lambda: not in_network()["access_point"]["open"], 30, "the access point closed")
+        print("the access point is closed")
+        return
     subprocess.run(["ip", "addr", "add", "192.168.4.9/24", "dev", "wlan0"], check=True)
     until(lambda: curl(PAGE)[0] == 0, 20, "the access point closed")
     print("the access point is closed")

@@ -310,7 +310,7 @@ async fn drive(
     });
     let server = Server::<CONNECTIONS>::new(seats, &mut [], STREAMS, Timeouts::STANDARD);
     let workers = std::array::from_fn::<_, { CONNECTIONS + 1 }, _>(|_| {
-        server.worker(&sockets.http, Entrance::Network, shell)
+        server.worker(&sockets.http, |_| Entrance::Network, shell)
     });
 
     let (mut out, mut own) = ([0; MAX_DATAGRAM], [0; MAX_DATAGRAM]);

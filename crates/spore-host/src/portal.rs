@@ -99,12 +99,13 @@ impl AccessPoint {
         radio: &Driver,
     ) {
         let own = self.address;
-        let mut leases = Leases::new(own);
+        let mut leases = Leases::new(own, || embassy_time::Instant::now().as_secs());
         let (mut messages, mut questions) = ([0; DHCP_BUFFER_LEN], [0; DNS_BUFFER_LEN]);
         let told = |count| radio.set_clients(count);
         let entrance = Entrance::AccessPoint(self.host);
-        let workers =
-            std::array::from_fn::<_, WORKERS, _>(|_| server.worker(&sockets.http, entrance, shell));
+        let workers = std::array::from_fn::<_, WORKERS, _>(|_| {
+            server.worker(&sockets.http, |_| entrance, shell)
+        });
         join3(
             lease_addresses(&mut leases, own, &sockets.dhcp, told, &mut messages),
             answer_names(own, &sockets.dns, &mut questions),

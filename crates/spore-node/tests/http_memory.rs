@@ -126,7 +126,7 @@ fn serve_with(client: &Client, room: usize) -> Vec<u8> {
         }
     };
     let serving = async {
-        server.worker(&client, ENTRANCE, &stub).await;
+        server.worker(&client, |_| ENTRANCE, &stub).await;
     };
     block_on(or(serving, until_closed));
     client.received.take()

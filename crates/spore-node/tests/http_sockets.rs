@@ -324,7 +324,7 @@ fn workers_are_small() {
     let mut shared = [0; BODY_MAX];
     let server = Server::<1>::new([&mut buf], &mut shared, 1, TIMEOUTS);
     let stub = Stub::default();
-    let size = size_of_val(&server.worker(&acceptor, Entrance::Network, &stub));
+    let size = size_of_val(&server.worker(&acceptor, |_| Entrance::Network, &stub));
     println!("{size} bytes a worker, {} the server", size_of_val(&server));
     assert!(size <= 1_024, "{size} bytes");
 }

@@ -73,7 +73,7 @@ impl UdpSend for Silent {
 #[test]
 fn the_futures_are_small() {
     let (mut messages, mut questions) = ([0; DHCP_BUFFER_LEN], [0; DNS_BUFFER_LEN]);
-    let mut leases = Leases::new(OWN);
+    let mut leases = Leases::new(OWN, || embassy_time::Instant::now().as_secs());
     let table = size_of_val(&leases);
     let addresses = size_of_val(&lease_addresses(&mut leases, OWN, Silent, |_| (), &mut messages));
     let names = size_of_val(&answer_names(OWN, Silent, &mut questions));

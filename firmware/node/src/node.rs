@@ -19,6 +19,7 @@ use spore_core::store::MAX_VALUE;
 use spore_core::wire::MAX_DATAGRAM;
 use spore_core::{ClusterKey, Config, Hostname, Key, Node, Storage, Stored};
 use spore_node::http::{BODY_MAX, BUFFER_LEN, CONNECTIONS, STREAMS, Server, Timeouts, WORKERS};
+use spore_node::provision::PAGE;
 use spore_node::sprocket::Crew;
 use spore_node::store::Loaded;
 use spore_node::{Shell, System as _, client};
@@ -26,6 +27,7 @@ use static_cell::{ConstStaticCell, StaticCell};
 
 use crate::board::{Body, on_second};
 use crate::log_line;
+use crate::net::access_point::AccessPoint;
 use crate::net::arp::{Neighbors, Seconds};
 use crate::net::datagrams::WithoutOversize;
 use crate::net::driver::{Identity, LinkDriver, NEIGHBORS};
@@ -108,7 +110,10 @@ pub(crate) fn link() -> &'static NodeLink {
 /// The network interface of a board that is `identity`, or that is to get an address as long as that has none. To be called
 /// once.
 pub(crate) fn interface(identity: Identity) -> &'static Interface {
-    INTERFACE.init_with(|| Interface::new(identity, milliseconds))
+    INTERFACE.init_with(|| {
+        let seconds = || Instant::now().as_secs();
+        Interface::new(identity, AccessPoint::new(seconds), milliseconds)
+    })
 }
 
 /// Starts the IP stack over `link`, with random numbers from `seed`. To be called once.
@@ -132,7 +137,7 @@ pub(crate) fn start_network(
 #[inline(never)]
 pub(crate) fn start_node(
     spawner: Spawner,
-    network: Stack<'static>,
+    (network, interface): (Stack<'static>, &'static Interface),
     args: &Start,
     system: Body,
 ) -> &'static NodeShell {
@@ -149,7 +154,8 @@ pub(crate) fn start_node(
     spawner.spawn(run_cluster(shell, network, args.port).expect(SPAWNED_ONCE));
     spawner.spawn(run_client(shell, network).expect(SPAWNED_ONCE));
     for _ in 0..WORKERS {
-        spawner.spawn(run_worker(server, shell, tcp, args.http_port).expect(SPAWNED_ONCE));
+        let entrance = (interface, args.http_port);
+        spawner.spawn(run_worker(server, shell, tcp, entrance).expect(SPAWNED_ONCE));
     }
     shell
 }
@@ -164,7 +170,7 @@ fn make_shell(args: &Start, system: Body, scratch: &mut [u8; BODY_MAX]) -> &'sta
         http_port: args.http_port,
         key: args.key.clone(),
         services: ROSTER.catalogue(),
-        assets: Assets::NONE,
+        assets: Assets { everywhere: &[], access_point: PAGE },
         tasks: ROSTER.tasks(),
         sprockets: ROSTER.sprockets(),
         timing: Timing::DEFAULT,
@@ -254,9 +260,14 @@ async fn run_worker(
     server: &'static NodeServer,
     shell: &'static NodeShell,
     tcp: &'static Tcp<'static>,
-    port: u16,
+    place: (&'static Interface, u16),
 ) -> ! {
+    let (interface, port) = place;
     let local = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
     let acceptor = tcp.bind(local).await.expect(BOUND_ONCE);
-    server.worker(&acceptor, Entrance::Network, shell).await
+    let entrance = |client: SocketAddr| match client {
+        SocketAddr::V4(client) => interface.access_point().entrance(*client.ip()),
+        SocketAddr::V6(_) => Entrance::Network,
+    };
+    server.worker(&acceptor, entrance, shell).await
 }

@@ -23,7 +23,7 @@ const SEED: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccdd
 
 /// What a machine's network card leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Wire {
+pub(crate) enum Wire {
     /// Somebody who sends frames back.
     Echo,
     /// QEMU's user networking, with a DHCP server. This port of the loopback interface leads to the machine's port 80.
@@ -31,22 +31,29 @@ pub(super) enum Wire {
         /// A TCP port that nobody has.
         port: u16,
     },
+    /// A cable of ours: UDP ports of the loopback interface, at its two ends.
+    Plug {
+        /// The card's.
+        own: u16,
+        /// The other's.
+        peer: u16,
+    },
 }
 
 /// What a machine is made of.
-pub(super) struct Machine<'a> {
+pub(crate) struct Machine<'a> {
     /// The board, with the firmware in its flash.
-    pub(super) board: Esp01<'a>,
+    pub(crate) board: Esp01<'a>,
     /// The chip's number.
-    pub(super) id: u16,
+    pub(crate) id: u16,
     /// The networks around it.
-    pub(super) air: &'a str,
+    pub(crate) air: &'a str,
     /// What breaks in its program (`firmware/sdk-emu/src/pokes.rs`); nothing if this is empty.
-    pub(super) pokes: &'a str,
+    pub(crate) pokes: &'a str,
     /// What its network card leads to.
-    pub(super) wire: Wire,
+    pub(crate) wire: Wire,
     /// Where its serial line is written to.
-    pub(super) log: PathBuf,
+    pub(crate) log: PathBuf,
 }
 
 impl Machine<'_> {
@@ -55,7 +62,7 @@ impl Machine<'_> {
     ///
     /// # Errors
     /// When QEMU does not start or ends by itself, or no such line comes within `patience`.
-    pub(super) fn run_to(&self, last: &str, may_fail: usize, patience: Duration) -> Result<String> {
+    pub(crate) fn run_to(&self, last: &str, may_fail: usize, patience: Duration) -> Result<String> {
         let peer = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).context("cannot open a socket")?;
         peer.set_read_timeout(Some(POLL)).context("cannot set a timeout")?;
         let errors = self.log.with_extension("qemu.log");
@@ -88,16 +95,21 @@ impl Machine<'_> {
         }
     }
 
-    /// Runs it on [`Wire::Api`], until what this returns is dropped.
+    /// Runs it on [`Wire::Api`] or [`Wire::Plug`], until what this returns is dropped.
     ///
     /// # Errors
     /// When QEMU does not start.
-    pub(super) fn run(&self) -> Result<Guarded> {
-        let Wire::Api { port } = self.wire else {
-            bail!("this machine wants somebody on its wire")
-        };
-        let card = format!("user,restrict=on,model=open_eth,hostfwd=tcp:127.0.0.1:{port}-:80");
-        self.start(&self.log.with_extension("qemu.log"), |qemu| qemu.args(["-nic", &card]))
+    pub(crate) fn run(&self) -> Result<Guarded> {
+        let errors = self.log.with_extension("qemu.log");
+        match self.wire {
+            Wire::Echo => bail!("this machine wants somebody on its wire"),
+            Wire::Api { port } => {
+                let card =
+                    format!("user,restrict=on,model=open_eth,hostfwd=tcp:127.0.0.1:{port}-:80");
+                self.start(&errors, |qemu| qemu.args(["-nic", &card]))
+            }
+            Wire::Plug { own, peer } => self.start_at(own, peer, &errors),
+        }
     }
 
     fn start_with_peer(&self, peer: &UdpSocket, errors: &Path) -> Result<Guarded> {
@@ -108,7 +120,11 @@ impl Machine<'_> {
             let free = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).context("cannot open a socket")?;
             port(&free)?
         };
-        let wire = crate::emu::machine::dgram("net", own, port(peer)?);
+        self.start_at(own, port(peer)?, errors)
+    }
+
+    fn start_at(&self, own: u16, peer: u16, errors: &Path) -> Result<Guarded> {
+        let wire = crate::emu::machine::dgram("net", own, peer);
         let card = "nic,model=open_eth,netdev=net";
         self.start(errors, |qemu| qemu.args(["-netdev", &wire, "-net", card]))
     }

@@ -6,7 +6,7 @@
 mod crash;
 mod damage;
 mod link;
-mod machine;
+pub(crate) mod machine;
 mod node;
 
 use std::fs;

@@ -1,6 +1,7 @@
 //! Workers that accept connections, seat them or refuse them, and close them well.
 
 use core::cell::Cell;
+use core::net::SocketAddr;
 
 use edge_nal::io::{Read, Write};
 use edge_nal::{Close, TcpAccept, TcpShutdown};
@@ -69,16 +70,21 @@ impl<'b, const N: usize> Server<'b, N> {
         Self { free, seats, bodies, streams, timeouts, siege }
     }
 
-    /// Accepts connections one after the other and sees each to its end. Never returns. All that
-    /// `acceptor` takes come in at `entrance`.
-    pub async fn worker<T, A>(&self, acceptor: &T, entrance: Entrance, api: &A) -> !
+    /// Accepts connections one after the other and sees each to its end. Never returns. `entrance` says
+    /// where one from this address comes in.
+    pub async fn worker<T, A>(
+        &self,
+        acceptor: &T,
+        entrance: impl Fn(SocketAddr) -> Entrance,
+        api: &A,
+    ) -> !
     where
         T: TcpAccept,
         A: Api,
     {
         loop {
             match acceptor.accept().await {
-                Ok((_, mut socket)) => self.attend(&mut socket, entrance, api).await,
+                Ok((from, mut socket)) => self.attend(&mut socket, entrance(from), api).await,
                 Err(_) => Timer::after(ACCEPT_PAUSE).await,
             }
         }

@@ -6,7 +6,7 @@ use edge_dhcp::server::{Server, ServerOptions};
 use edge_dhcp::{Options, Packet};
 use edge_nal::{UdpReceive, UdpSend};
 use embassy_futures::yield_now;
-use embassy_time::{Instant, Timer};
+use embassy_time::Timer;
 
 use super::RECEIVE_PAUSE;
 
@@ -44,10 +44,10 @@ const BROADCAST: u8 = 0x80;
 pub struct Leases(Server<fn() -> u64, CLIENTS>);
 
 impl Leases {
-    /// No leases. The addresses are the [`CLIENTS`] that follow `own`, which must be of the same network.
-    pub fn new(own: Ipv4Addr) -> Self {
-        let seconds: fn() -> u64 = || Instant::now().as_secs();
-        let mut server = Server::new(seconds, own);
+    /// No leases. The addresses are the [`CLIENTS`] that follow `own`, which must be of the same network. `clock` tells the
+    /// seconds since any point in time.
+    pub fn new(own: Ipv4Addr, clock: fn() -> u64) -> Self {
+        let mut server = Server::new(clock, own);
         let following = |count: u32| Ipv4Addr::from_bits(own.to_bits().saturating_add(count));
         server.range_start = following(1);
         server.range_end = following(u32::try_from(CLIENTS).unwrap_or(1));
@@ -60,8 +60,8 @@ impl Leases {
     }
 
     /// Answers the message that the first `len` bytes of `buf` hold, in its place: the answer's length,
-    /// and where it is to go.
-    fn answer(
+    /// and where it is to go. `buf` has [`DHCP_BUFFER_LEN`] bytes.
+    pub fn answer(
         &mut self,
         own: Ipv4Addr,
         buf: &mut [u8],

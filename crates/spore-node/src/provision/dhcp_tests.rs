@@ -85,7 +85,7 @@ fn join(leases: &mut Leases, n: u8) -> Option<Ipv4Addr> {
 
 #[test]
 fn a_client_is_given_all_that_it_needs() {
-    let mut leases = Leases::new(OWN);
+    let mut leases = Leases::new(OWN, || 0);
     let wanted: [(u8, &[u8]); 1] = [(55, &[1, 3, 6, 15, 114])];
     let (offer, to) = tell(&mut leases, &message(7, DISCOVER, &wanted)).unwrap();
     assert_eq!(to, "255.255.255.255:68".parse().unwrap());
@@ -111,7 +111,7 @@ fn a_client_is_given_all_that_it_needs() {
 
 #[test]
 fn clients_beyond_the_last_get_nothing_until_one_leaves() {
-    let mut leases = Leases::new(OWN);
+    let mut leases = Leases::new(OWN, || 0);
     for n in 0..4 {
         assert_eq!(join(&mut leases, n), Some(address(2 + n)));
     }
@@ -126,7 +126,7 @@ fn clients_beyond_the_last_get_nothing_until_one_leaves() {
 
 #[test]
 fn an_address_of_elsewhere_is_refused_and_so_is_that_of_another() {
-    let mut leases = Leases::new(OWN);
+    let mut leases = Leases::new(OWN, || 0);
     assert_eq!(join(&mut leases, 1), Some(address(2)));
     for wanted in [[192, 168, 1, 20], [192, 168, 4, 1], [192, 168, 4, 2], [192, 168, 4, 6], [0; 4]]
     {
@@ -141,7 +141,7 @@ fn an_address_of_elsewhere_is_refused_and_so_is_that_of_another() {
 
 #[test]
 fn who_renews_is_answered_at_his_address_unless_he_asks_for_all() {
-    let mut leases = Leases::new(OWN);
+    let mut leases = Leases::new(OWN, || 0);
     assert_eq!(join(&mut leases, 1), Some(address(2)));
     let mut renewal = message(1, REQUEST, &[]);
     renewal[12..16].copy_from_slice(&address(2).octets());
@@ -157,7 +157,7 @@ fn who_renews_is_answered_at_his_address_unless_he_asks_for_all() {
 #[test]
 fn junk_does_no_harm_and_takes_no_more_than_there_is() {
     let mut random = Random(0x5EED);
-    let mut leases = Leases::new(OWN);
+    let mut leases = Leases::new(OWN, || 0);
     let mut answered = 0;
     for n in 0..50_000_u32 {
         let [.., client] = n.to_be_bytes();

@@ -45,7 +45,7 @@ pub async fn answer_names<S: UdpReceive + UdpSend>(
             Timer::after(RECEIVE_PAUSE).await;
             continue;
         };
-        if let Some(len) = answer(own, question.get(..len).unwrap_or_default(), room) {
+        if let Some(len) = answer_name(own, question.get(..len).unwrap_or_default(), room) {
             // A message that cannot be sent is lost, as others are on the air.
             let _ = socket.send(from, room.get(..len).unwrap_or_default()).await;
         }
@@ -54,8 +54,8 @@ pub async fn answer_names<S: UdpReceive + UdpSend>(
     }
 }
 
-/// Writes the answer to `question`, if it is one: its length.
-fn answer(own: Ipv4Addr, question: &[u8], room: &mut [u8]) -> Option<usize> {
+/// Writes the answer to `question` into `room`, if it is one: its length.
+pub fn answer_name(own: Ipv4Addr, question: &[u8], room: &mut [u8]) -> Option<usize> {
     // To answer answers would be a loop, if the first one has the sender's address forged.
     if question.get(FLAGS)? & IS_ANSWER != 0 {
         return None;

@@ -4,7 +4,7 @@ use core::net::Ipv4Addr;
 use std::vec;
 use std::vec::Vec;
 
-use super::{ANSWER_MAX, QUESTION_MAX, answer};
+use super::{ANSWER_MAX, QUESTION_MAX, answer_name};
 
 const OWN: Ipv4Addr = Ipv4Addr::new(192, 168, 4, 1);
 
@@ -31,7 +31,7 @@ fn question(names: &[&[&str]], kind: u16) -> Vec<u8> {
 
 fn ask(question: &[u8]) -> Option<Vec<u8>> {
     let mut room = [0; ANSWER_MAX];
-    answer(OWN, question, &mut room).map(|len| room[..len].to_vec())
+    answer_name(OWN, question, &mut room).map(|len| room[..len].to_vec())
 }
 
 #[test]

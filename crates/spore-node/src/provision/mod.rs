@@ -5,21 +5,18 @@
 //! address for every name he asks for ([`answer_names`], DNS). So whatever his phone asks for to learn where
 //! the network leads, it asks the node, which sends it to [`PAGE`] (see `spore_core::api`).
 //!
-//! Both run only while the access point is open; drop the futures when it closes. Their buffers are the caller's,
-//! [`DHCP_BUFFER_LEN`] and [`DNS_BUFFER_LEN`] bytes: on a board they come out of memory that is not used at
-//! the same time, and both together fit the buffer for the pieces of an update, or [`BODY_MAX`](crate::http::BODY_MAX).
+//! Both run only while the access point is open; drop the futures when it closes. A board has no sockets for them: it hands
+//! in single messages ([`Leases::answer`], [`answer_name`]), and makes each answer in the frame that it leaves in.
 
 mod dhcp;
 mod dns;
 mod page;
 
 pub use dhcp::{CLIENTS, DHCP_BUFFER_LEN, DHCP_PORT, Leases, lease_addresses};
-pub use dns::{DNS_BUFFER_LEN, DNS_PORT, answer_names};
+pub use dns::{DNS_BUFFER_LEN, DNS_PORT, answer_name, answer_names};
 pub use page::PAGE;
 
 use embassy_time::Duration;
 
 /// Pause after a failed receive: the network is down, and time must bring it back.
 const RECEIVE_PAUSE: Duration = Duration::from_millis(100);
-
-const _: () = assert!(DHCP_BUFFER_LEN + DNS_BUFFER_LEN <= crate::http::BODY_MAX);

@@ -54,7 +54,7 @@ pub(crate) fn serve<const SEATS: usize, const WORKERS: usize, A: Api>(
         let seats = seats.each_mut().map(|seat| &mut seat[..]);
         let server = Server::<SEATS>::new(seats, &mut body, streams, timeouts);
         let applications: [A; WORKERS] = std::array::from_fn(|_| application());
-        let worker = |application| server.worker(&acceptor, Entrance::Network, application);
+        let worker = |application| server.worker(&acceptor, |_| Entrance::Network, application);
         let workers = applications.each_ref().map(worker);
         let serving = async {
             join_array(workers).await;

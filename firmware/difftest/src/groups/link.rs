@@ -7,6 +7,7 @@ use core::task::{Context, Waker};
 
 use embassy_net_driver::{Driver, RxToken, TxToken};
 use embassy_time::{Duration, Instant};
+use node::net::access_point::AccessPoint;
 use node::net::arp::{End, FRAME_LEN, Neighbors, Operation, Packet, Seconds};
 use node::net::driver::{Identity, LinkDriver, NEIGHBORS};
 use node::net::ethernet::{BROADCAST, HEADER_LEN, Header, TYPE_ARP, TYPE_IPV4};
@@ -116,7 +117,7 @@ fn packet(inputs: &mut Inputs, from: Ipv4Addr, to: Ipv4Addr) -> Vec<u8> {
 pub(super) fn driver(inputs: &mut Inputs, trace: &mut Trace<'_>) {
     tasks::restart_clock();
     let (link, mut neighbors) = (Link::<QUEUE_BYTES>::new(), Neighbors::<NEIGHBORS>::new());
-    let own = Interface::new(OWN, || 0);
+    let own = Interface::new(OWN, AccessPoint::new(|| 0), || 0);
     let mut driver = LinkDriver::new(&link, &own, &mut neighbors, seconds);
     let mut context = Context::from_waker(Waker::noop());
     for _ in 0..3_000 {

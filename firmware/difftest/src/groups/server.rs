@@ -307,7 +307,7 @@ pub(super) fn visits(inputs: &mut Inputs, trace: &mut Trace<'_>) {
         let door = Rc::new(Door::default());
         for _ in 0..=SEATS {
             let door = door.clone();
-            tasks.spawn(async move { server.worker(&*door, Entrance::Network, engine).await });
+            tasks.spawn(async move { server.worker(&*door, |_| Entrance::Network, engine).await });
         }
         let mut outcomes = Vec::new();
         for _ in 0..CLIENTS {

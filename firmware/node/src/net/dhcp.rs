@@ -5,18 +5,17 @@
 //! come out. It asks to be answered by unicast, to the node's MAC address: this chip loses half of all broadcasts.
 //! It does not look by ARP whether somebody else has the address (section 2.2 says SHOULD).
 
-use core::net::Ipv4Addr;
+use core::net::{Ipv4Addr, SocketAddrV4};
 
 use spore_core::network::Lease;
 
 use super::ethernet::{BROADCAST, HEADER_LEN, Header, MacAddress, TYPE_IPV4};
+use super::ipv4::{self, PAYLOAD};
 
 const SERVER_PORT: u16 = 67;
 const CLIENT_PORT: u16 = 68;
-const IP_LEN: usize = 20;
-const UDP_LEN: usize = 8;
 /// Where a message begins in a frame.
-const MESSAGE: usize = HEADER_LEN + IP_LEN + UDP_LEN;
+const MESSAGE: usize = HEADER_LEN + PAYLOAD;
 /// The least length of a message, which old servers insist on (RFC 1542, section 2.1). Ours is never longer.
 const MESSAGE_LEN: usize = 300;
 /// The length of the frames that [`Client::transmit`] makes.
@@ -224,7 +223,8 @@ impl Client {
         frame[..HEADER_LEN].copy_from_slice(&header.to_bytes());
         let own = if bound { self.address } else { Ipv4Addr::UNSPECIFIED };
         let to = if known { self.server } else { Ipv4Addr::BROADCAST };
-        write_ip(&mut frame[HEADER_LEN..], own, to);
+        let (from, to) = (SocketAddrV4::new(own, CLIENT_PORT), SocketAddrV4::new(to, SERVER_PORT));
+        ipv4::write_udp(&mut frame[HEADER_LEN..], from, to, MESSAGE_LEN);
         let message = &mut frame[MESSAGE..];
         // A request (1) over Ethernet (1), whose addresses have 6 bytes.
         message[..3].copy_from_slice(&[1, 1, 6]);
@@ -306,41 +306,9 @@ fn address_at(bytes: &[u8], at: usize) -> Option<Ipv4Addr> {
 
 /// What `packet` carries, if that is a whole UDP datagram from a DHCP server to a client.
 fn message_of(packet: &[u8]) -> Option<&[u8]> {
-    let first = *packet.first()?;
-    let head = usize::from(first & 0x0F) * 4;
-    let udp = packet.get(head..)?;
-    // Version 4, not a fragment, UDP.
-    let whole = first >> 4 == 4 && packet.get(6)? & 0x3F == 0 && packet.get(7)? == &0;
-    let number = |at: usize| Some(u16::from_be_bytes([*udp.get(at)?, *udp.get(at + 1)?]));
-    if !whole
-        || packet.get(9)? != &17
-        || head < IP_LEN
-        || number(0)? != SERVER_PORT
-        || number(2)? != CLIENT_PORT
-    {
-        return None;
-    }
-    udp.get(UDP_LEN..usize::from(number(4)?))
-}
-
-/// The headers of IP and UDP of a message. UDP needs no check sum (RFC 768).
-fn write_ip(packet: &mut [u8], from: Ipv4Addr, to: Ipv4Addr) {
-    const UDP: u16 = (UDP_LEN + MESSAGE_LEN) as u16;
-    const WHOLE: u16 = IP_LEN as u16 + UDP;
-    packet[0] = 0x45;
-    packet[2..4].copy_from_slice(&WHOLE.to_be_bytes());
-    packet[8..10].copy_from_slice(&[64, 17]);
-    packet[12..16].copy_from_slice(&from.octets());
-    packet[16..20].copy_from_slice(&to.octets());
-    let words = packet[..IP_LEN].as_chunks::<2>().0;
-    let sum: u32 = words.iter().map(|word| u32::from(u16::from_be_bytes(*word))).sum();
-    // Twice, since the first carry may make another one (RFC 1071); ten words make no more.
-    let sum = (sum & 0xFFFF) + (sum >> 16);
-    let sum = !((sum & 0xFFFF) + (sum >> 16)) as u16;
-    packet[10..12].copy_from_slice(&sum.to_be_bytes());
-    packet[20..22].copy_from_slice(&CLIENT_PORT.to_be_bytes());
-    packet[22..24].copy_from_slice(&SERVER_PORT.to_be_bytes());
-    packet[24..26].copy_from_slice(&UDP.to_be_bytes());
+    let datagram = ipv4::udp(packet)?;
+    let ports = (datagram.from.port(), datagram.to.port());
+    (ports == (SERVER_PORT, CLIENT_PORT)).then_some(datagram.payload)
 }
 
 #[cfg(test)]

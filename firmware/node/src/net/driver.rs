@@ -14,9 +14,11 @@ use core::task::Context;
 
 use embassy_net_driver::{Capabilities, Driver, HardwareAddress, LinkState, RxToken, TxToken};
 
+use super::access_point::{self, AccessPoint, OWN};
 use super::arp::{self, End, Neighbors, Operation, Packet, Seconds};
 use super::ethernet::{self, BROADCAST, HEADER_LEN, Header, MacAddress, TYPE_ARP, TYPE_IPV4};
 use super::interface::Interface;
+use super::ipv4;
 use super::link::{Link, TRANSMIT_MAX};
 
 /// Neighbours to remember: a full cluster, and a few machines that ask.
@@ -38,11 +40,17 @@ impl Identity {
         u32::MAX.checked_shr(u32::from(self.prefix_len)).unwrap_or(0)
     }
 
+    /// Whether `ip` is an address of this network.
+    #[must_use]
+    pub fn has(&self, ip: Ipv4Addr) -> bool {
+        (ip.to_bits() ^ self.ip.to_bits()) & !self.host_mask() == 0
+    }
+
     /// Whether `ip` is one machine in this network, and not this one.
     fn is_neighbor(&self, ip: Ipv4Addr) -> bool {
         let mask = self.host_mask();
         let (ip, own) = (ip.to_bits(), self.ip.to_bits());
-        (ip ^ own) & !mask == 0 && ip != own && ip & mask != 0 && ip & mask != mask
+        self.has(Ipv4Addr::from_bits(ip)) && ip != own && ip & mask != 0 && ip & mask != mask
     }
 
     fn is_broadcast(&self, ip: Ipv4Addr) -> bool {
@@ -66,6 +74,8 @@ enum Verdict {
     Discard,
     /// It asks for this node's MAC address.
     Answer(Packet),
+    /// It is for a server of the access point.
+    Serve,
 }
 
 impl<'a, const QUEUE_BYTES: usize> LinkDriver<'a, QUEUE_BYTES> {
@@ -81,49 +91,87 @@ impl<'a, const QUEUE_BYTES: usize> LinkDriver<'a, QUEUE_BYTES> {
         Self { link, interface, neighbors, clock }
     }
 
-    fn judge(&mut self, frame: &[u8]) -> Verdict {
-        let Some((header, payload)) = Header::split(frame) else { return Verdict::Discard };
-        let for_us =
-            header.receiver == self.interface.identity().mac || header.receiver == BROADCAST;
-        if !for_us || !ethernet::is_unicast(header.sender) {
+    fn judge(&mut self, frame: &mut [u8]) -> Verdict {
+        let Some((header, payload)) = Header::split_mut(frame) else { return Verdict::Discard };
+        if !ethernet::is_unicast(header.sender) {
             return Verdict::Discard;
         }
-        match header.kind {
-            TYPE_IPV4 if self.interface.takes(payload, header.sender) => Verdict::Discard,
-            _ if self.interface.identity().ip.is_unspecified() => Verdict::Discard,
-            TYPE_IPV4 => {
-                // The sender's address stands in every IPv4 header at byte 12 (RFC 791). The stack
-                // must not see less than a whole header: smoltcp reads its first byte unasked.
-                let Some(&[.., a, b, c, d, _, _, _, _]) = payload.first_chunk::<20>() else {
-                    return Verdict::Discard;
-                };
-                self.heard(Ipv4Addr::new(a, b, c, d), header.sender);
-                Verdict::Packet
+        let (own, inside) = (self.interface.identity(), self.interface.access_point().identity());
+        match inside {
+            Some(inside) if header.receiver == inside.mac => {
+                self.judge_client(header, payload, inside)
             }
-            TYPE_ARP => self.judge_arp(payload),
+            _ if header.receiver == own.mac || header.receiver == BROADCAST => {
+                self.judge_own(header, payload, (own, inside))
+            }
             _ => Verdict::Discard,
         }
     }
 
-    fn judge_arp(&mut self, payload: &[u8]) -> Verdict {
-        let Some(packet) = Packet::parse(payload) else { return Verdict::Discard };
-        let Identity { mac, ip, .. } = self.interface.identity();
-        if packet.target.ip != ip || !ethernet::is_unicast(packet.sender.mac) {
+    /// Judges what has come from the network. Addresses of the access point, which is `inside` while it is open, are nobody's there.
+    fn judge_own(
+        &mut self,
+        header: Header,
+        payload: &[u8],
+        (own, inside): (Identity, Option<Identity>),
+    ) -> Verdict {
+        let foreign = |ip| inside.is_none_or(|inside| !inside.has(ip));
+        match header.kind {
+            TYPE_IPV4 if self.interface.takes(payload, header.sender) => Verdict::Discard,
+            _ if own.ip.is_unspecified() => Verdict::Discard,
+            TYPE_IPV4 => match ipv4::address(payload, ipv4::End::From) {
+                Some(from) if foreign(from) => {
+                    self.heard(own, from, header.sender);
+                    Verdict::Packet
+                }
+                _ => Verdict::Discard,
+            },
+            TYPE_ARP => match Packet::parse(payload) {
+                Some(packet) if foreign(packet.sender.ip) => self.judge_arp(packet, own),
+                _ => Verdict::Discard,
+            },
+            _ => Verdict::Discard,
+        }
+    }
+
+    /// Judges what has come from a client of the access point, where the node is `own`.
+    fn judge_client(&mut self, header: Header, payload: &mut [u8], own: Identity) -> Verdict {
+        match header.kind {
+            TYPE_IPV4 if AccessPoint::serves(payload) => Verdict::Serve,
+            TYPE_IPV4 if access_point::is_clients(own, payload) => {
+                if let Some(from) = ipv4::address(payload, ipv4::End::From) {
+                    self.heard(own, from, header.sender);
+                }
+                if let Some(stack) = self.interface.stack() {
+                    ipv4::readdress(payload, ipv4::End::To, stack.ip);
+                }
+                Verdict::Packet
+            }
+            TYPE_ARP => match Packet::parse(payload) {
+                Some(packet) => self.judge_arp(packet, own),
+                None => Verdict::Discard,
+            },
+            _ => Verdict::Discard,
+        }
+    }
+
+    fn judge_arp(&mut self, packet: Packet, own: Identity) -> Verdict {
+        if packet.target.ip != own.ip || !ethernet::is_unicast(packet.sender.mac) {
             return Verdict::Discard;
         }
-        self.heard(packet.sender.ip, packet.sender.mac);
+        self.heard(own, packet.sender.ip, packet.sender.mac);
         match packet.operation {
             Operation::Reply => Verdict::Discard,
             Operation::Request => Verdict::Answer(Packet {
                 operation: Operation::Reply,
-                sender: End { mac, ip },
+                sender: End { mac: own.mac, ip: own.ip },
                 target: packet.sender,
             }),
         }
     }
 
-    fn heard(&mut self, ip: Ipv4Addr, mac: MacAddress) {
-        if self.interface.identity().is_neighbor(ip) {
+    fn heard(&mut self, own: Identity, ip: Ipv4Addr, mac: MacAddress) {
+        if own.is_neighbor(ip) {
             self.neighbors.heard(ip, mac, (self.clock)());
         }
     }
@@ -142,6 +190,8 @@ impl<const QUEUE_BYTES: usize> RxToken for Received<'_, QUEUE_BYTES> {
 pub struct Transmit<'a, const QUEUE_BYTES: usize> {
     link: &'a Link<QUEUE_BYTES>,
     identity: Identity,
+    /// Who the node is on its access point, while that is open.
+    inside: Option<Identity>,
     neighbors: &'a Neighbors<NEIGHBORS>,
     now: Seconds,
 }
@@ -157,27 +207,34 @@ enum Way {
 }
 
 impl<const QUEUE_BYTES: usize> Transmit<'_, QUEUE_BYTES> {
-    fn way(&self, packet: &[u8]) -> Way {
-        // The receiver's address stands in every IPv4 header at byte 16 (RFC 791).
-        let Some(&[a, b, c, d]) = packet.get(16..20) else { return Way::Nowhere };
-        let ip = Ipv4Addr::new(a, b, c, d);
-        if self.identity.is_broadcast(ip) {
-            Way::To(BROADCAST)
-        } else if self.identity.is_neighbor(ip) {
-            self.neighbors.find(ip, self.now).map_or(Way::Ask(ip), Way::To)
-        } else {
-            Way::Nowhere
-        }
+    /// How a packet leaves, and as whose.
+    fn way(&self, packet: &[u8]) -> (Way, Identity) {
+        let to = ipv4::address(packet, ipv4::End::To);
+        let own = self.inside.filter(|inside| to.is_some_and(|ip| inside.has(ip)));
+        let own = own.unwrap_or(self.identity);
+        let way = match to {
+            _ if own.ip.is_unspecified() => Way::Nowhere,
+            Some(ip) if own.is_broadcast(ip) => Way::To(BROADCAST),
+            Some(ip) if own.is_neighbor(ip) => {
+                self.neighbors.find(ip, self.now).map_or(Way::Ask(ip), Way::To)
+            }
+            _ => Way::Nowhere,
+        };
+        (way, own)
     }
 }
 
 impl<const QUEUE_BYTES: usize> TxToken for Transmit<'_, QUEUE_BYTES> {
     fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, len: usize, write: F) -> R {
         self.link.write_transmit(|frame| {
-            let result = write(&mut frame[HEADER_LEN..HEADER_LEN + len]);
-            let Identity { mac, ip, .. } = self.identity;
-            let frame_len = match self.way(&frame[HEADER_LEN..HEADER_LEN + len]) {
+            let packet = &mut frame[HEADER_LEN..HEADER_LEN + len];
+            let result = write(packet);
+            let (way, Identity { mac, ip, .. }) = self.way(packet);
+            let frame_len = match way {
                 Way::To(receiver) => {
+                    if ip == OWN {
+                        ipv4::readdress(packet, ipv4::End::From, ip);
+                    }
                     let header = Header { receiver, sender: mac, kind: TYPE_IPV4 };
                     frame[..HEADER_LEN].copy_from_slice(&header.to_bytes());
                     HEADER_LEN + len
@@ -226,6 +283,12 @@ impl<const QUEUE_BYTES: usize> Driver for LinkDriver<'_, QUEUE_BYTES> {
                         (arp::FRAME_LEN, ())
                     });
                 }
+                Verdict::Serve => {
+                    let inside = self.interface.access_point();
+                    link.take_received(|received| {
+                        link.write_transmit(|frame| (inside.serve(received, frame), ()));
+                    });
+                }
             }
         }
         None
@@ -236,6 +299,7 @@ impl<const QUEUE_BYTES: usize> Driver for LinkDriver<'_, QUEUE_BYTES> {
         self.link.can_transmit().then(|| Transmit {
             link: self.link,
             identity: self.interface.identity(),
+            inside: self.interface.access_point().identity(),
             neighbors: self.neighbors,
             now: (self.clock)(),
         })

@@ -40,6 +40,13 @@ impl Header {
         Some((header, payload))
     }
 
+    /// The same for a payload that is to be changed.
+    #[must_use]
+    pub fn split_mut(frame: &mut [u8]) -> Option<(Self, &mut [u8])> {
+        let (header, _) = Self::split(frame)?;
+        Some((header, frame.get_mut(HEADER_LEN..)?))
+    }
+
     /// The header's bytes.
     #[must_use]
     pub fn to_bytes(self) -> [u8; HEADER_LEN] {

@@ -1,4 +1,4 @@
-//! Who a node is on its network: from the start, or by DHCP.
+//! Who a node is on its network, from the start or by DHCP, and on its own access point.
 
 use core::cell::{Cell, RefCell};
 use core::net::Ipv4Addr;
@@ -8,6 +8,7 @@ use embassy_sync::blocking_mutex::raw::NoopRawMutex;
 use embassy_sync::signal::Signal;
 use embassy_time::{Duration, Instant, Timer};
 
+use super::access_point::AccessPoint;
 use super::dhcp::{Change, Client};
 use super::driver::Identity;
 use super::ethernet::MacAddress;
@@ -16,10 +17,11 @@ use super::link::Link;
 /// How soon it is tried again to send while another frame is on its way.
 const BUSY: Duration = Duration::from_millis(10);
 
-/// One network interface: its identity, and the DHCP client that may change it.
+/// One network interface: its identity, and the DHCP client that may change it; and the access point beside it.
 pub struct Interface {
     identity: Cell<Identity>,
     client: RefCell<Client>,
+    access_point: AccessPoint,
     /// Milliseconds since any point in time.
     clock: fn() -> u64,
     /// Raised when the client may have something to do.
@@ -27,21 +29,36 @@ pub struct Interface {
 }
 
 impl Interface {
-    /// One that is `identity`, which may have no address yet, until its client is started. `clock` tells the milliseconds of embassy's time.
+    /// One that is `identity`, which may have no address yet, until its client is started, beside `access_point`. `clock` tells the milliseconds of embassy's time.
     #[must_use]
-    pub const fn new(identity: Identity, clock: fn() -> u64) -> Self {
+    pub const fn new(identity: Identity, access_point: AccessPoint, clock: fn() -> u64) -> Self {
         Self {
             identity: Cell::new(identity),
             client: RefCell::new(Client::new(identity.mac)),
+            access_point,
             clock,
             changed: Signal::new(),
         }
     }
 
-    /// Who the node is now.
+    /// Who the node is now, in its network.
     #[must_use]
     pub fn identity(&self) -> Identity {
         self.identity.get()
+    }
+
+    /// The access point, which is open or not.
+    #[must_use]
+    pub const fn access_point(&self) -> &AccessPoint {
+        &self.access_point
+    }
+
+    /// Who the IP stack is: the node in its network or, while it has no address there, on its access point. `None` if that
+    /// is closed.
+    #[must_use]
+    pub fn stack(&self) -> Option<Identity> {
+        let station = Some(self.identity()).filter(|own| !own.ip.is_unspecified());
+        station.or_else(|| self.access_point.identity())
     }
 
     /// The link is up: looks for an address, in the transaction `xid`, a random number.

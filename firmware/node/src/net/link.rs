@@ -149,9 +149,9 @@ impl<const QUEUE_BYTES: usize> Link<QUEUE_BYTES> {
         self.most_waiting.get()
     }
 
-    /// Stack: looks at the oldest received frame, if there is one, and leaves it there.
-    pub(super) fn peek_received<R>(&self, look: impl FnOnce(&[u8]) -> R) -> Option<R> {
-        self.received.borrow_mut().front_mut().map(|frame| look(frame))
+    /// Stack: looks at the oldest received frame, if there is one, and leaves it there, as it is then.
+    pub(super) fn peek_received<R>(&self, look: impl FnOnce(&mut [u8]) -> R) -> Option<R> {
+        self.received.borrow_mut().front_mut().map(look)
     }
 
     /// Stack: reads the oldest received frame and forgets it. Without one, `read` gets nothing.

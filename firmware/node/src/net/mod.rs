@@ -5,6 +5,7 @@
 //! counted among the firmware's own: nothing stays in the card's memory longer than it takes the
 //! main loop to come round.
 
+pub mod access_point;
 pub mod arp;
 pub mod datagrams;
 pub mod dhcp;
@@ -12,6 +13,7 @@ pub mod driver;
 pub mod ethernet;
 pub mod frame_queue;
 pub mod interface;
+pub mod ipv4;
 pub mod link;
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use std::vec::Vec;
 
 use embassy_net_driver::{Driver, LinkState, RxToken, TxToken};
 
+use super::access_point::AccessPoint;
 use super::arp::{End, LIFETIME, Neighbors, Operation, Packet};
 use super::driver::{Identity, LinkDriver, NEIGHBORS};
 use super::ethernet::{BROADCAST, Header, MacAddress, TYPE_IPV4};
@@ -129,7 +130,7 @@ fn zero() -> u16 {
 #[test]
 fn link_carries_packets_both_ways_and_wakes_the_stack() {
     let (link, mut neighbors) = (Link::<4096>::new(), Neighbors::new());
-    let own = Interface::new(OWN, || 0);
+    let own = Interface::new(OWN, AccessPoint::new(|| 0), || 0);
     let mut driver = LinkDriver::new(&link, &own, &mut neighbors, zero);
     let wakes = Arc::new(CountWakes::default());
     let waker = Waker::from(wakes.clone());
@@ -164,7 +165,7 @@ fn link_carries_packets_both_ways_and_wakes_the_stack() {
 #[test]
 fn received_packet_waits_until_an_answer_could_be_sent() {
     let (link, mut neighbors) = (Link::<4096>::new(), Neighbors::new());
-    let own = Interface::new(OWN, || 0);
+    let own = Interface::new(OWN, AccessPoint::new(|| 0), || 0);
     let mut driver = LinkDriver::new(&link, &own, &mut neighbors, zero);
     let mut cx = Context::from_waker(Waker::noop());
     send(&mut driver, Ipv4Addr::BROADCAST, TRANSMIT_MAX - 14);
@@ -178,7 +179,7 @@ fn received_packet_waits_until_an_answer_could_be_sent() {
 #[test]
 fn broadcasts_need_no_neighbor() {
     let (link, mut neighbors) = (Link::<4096>::new(), Neighbors::new());
-    let own = Interface::new(OWN, || 0);
+    let own = Interface::new(OWN, AccessPoint::new(|| 0), || 0);
     let mut driver = LinkDriver::new(&link, &own, &mut neighbors, zero);
     for to in [Ipv4Addr::BROADCAST, Ipv4Addr::new(10, 0, 1, 255)] {
         send(&mut driver, to, 40);
@@ -190,7 +191,7 @@ fn broadcasts_need_no_neighbor() {
 #[test]
 fn unknown_neighbor_is_asked_for_and_holds_nobody_up() {
     let (link, mut neighbors) = (Link::<4096>::new(), Neighbors::new());
-    let own = Interface::new(OWN, || 0);
+    let own = Interface::new(OWN, AccessPoint::new(|| 0), || 0);
     let mut driver = LinkDriver::new(&link, &own, &mut neighbors, zero);
     let mut cx = Context::from_waker(Waker::noop());
     let own = End { mac: OWN.mac, ip: OWN.ip };
@@ -215,7 +216,7 @@ fn unknown_neighbor_is_asked_for_and_holds_nobody_up() {
 #[test]
 fn own_address_is_told_and_others_are_not() {
     let (link, mut neighbors) = (Link::<4096>::new(), Neighbors::new());
-    let own = Interface::new(OWN, || 0);
+    let own = Interface::new(OWN, AccessPoint::new(|| 0), || 0);
     let mut driver = LinkDriver::new(&link, &own, &mut neighbors, zero);
     let mut cx = Context::from_waker(Waker::noop());
     let own = End { mac: OWN.mac, ip: OWN.ip };
@@ -234,7 +235,7 @@ fn own_address_is_told_and_others_are_not() {
 #[test]
 fn frames_for_others_and_runts_are_dropped() {
     let (link, mut neighbors) = (Link::<4096>::new(), Neighbors::new());
-    let own = Interface::new(OWN, || 0);
+    let own = Interface::new(OWN, AccessPoint::new(|| 0), || 0);
     let mut driver = LinkDriver::new(&link, &own, &mut neighbors, zero);
     let mut cx = Context::from_waker(Waker::noop());
     let group = End { mac: [1, 0, 0x5E, 0, 0, 1], ip: PEER.ip };
@@ -257,7 +258,7 @@ fn frames_for_others_and_runts_are_dropped() {
 #[test]
 fn packets_out_of_the_network_go_nowhere() {
     let (link, mut neighbors) = (Link::<4096>::new(), Neighbors::new());
-    let own = Interface::new(OWN, || 0);
+    let own = Interface::new(OWN, AccessPoint::new(|| 0), || 0);
     let mut driver = LinkDriver::new(&link, &own, &mut neighbors, zero);
     for to in [Ipv4Addr::new(10, 0, 2, 22), Ipv4Addr::new(224, 0, 0, 1), OWN.ip] {
         send(&mut driver, to, 40);

@@ -26,6 +26,9 @@ const RECEIVE: usize = 8;
 const TRANSMIT: usize = 8;
 /// An Ethernet header.
 const HEADER: usize = 14;
+/// The type of a frame with which a client leaves the access point, in place of a frame of 802.11: the second one that is
+/// for experiments (IEEE 802).
+const LEAVING: [u8; 2] = [0x88, 0xB6];
 /// What the SDK returns for a frame that it does not take.
 const REFUSED: ErrT = 1;
 /// `NETIF_FLAG_IGMP`, which the SDK sets, too.
@@ -172,9 +175,8 @@ unsafe extern "C" fn link_output(netif: *mut Netif, pbuf: *mut Pbuf) -> ErrT {
     // SAFETY: the caller vouches for its frame.
     let fits =
         !pbuf.is_null() && (HEADER..=FRAME_MAX).contains(&usize::from(unsafe { (*pbuf).tot_len }));
-    let in_air = wifi::hearing().is_some_and(|(hearing, _)| hearing == interface);
     let taken = fits
-        && in_air
+        && wifi::is_on(interface)
         && FRAMES.with(|frames| {
             let place = frames.waiting.iter_mut().find(|place| place.is_none());
             place.map(|place| *place = Some((pbuf, interface))).is_some()
@@ -221,7 +223,7 @@ fn send_one() -> bool {
             len += bytes.len();
             part = next;
         }
-        if wifi::hearing().is_some_and(|(hearing, _)| hearing == interface) {
+        if wifi::is_on(interface) {
             card.transmit(&frame[..len]);
         }
         Some(pbuf)
@@ -231,16 +233,17 @@ fn send_one() -> bool {
 
 fn receive() -> bool {
     let mut ready = [None; RECEIVE];
-    let hearing = wifi::hearing();
     FRAMES.with(|frames| {
         let Frames { card: Some(card), held, .. } = frames else { return };
         card.acknowledge();
         let mut places = ready.iter_mut();
         card.receive(|frame| {
-            let Some((interface, mac)) = hearing else { return };
-            let (Some(to), true) = (frame.first_chunk::<6>(), frame.len() <= FRAME_MAX) else {
+            let ([Some(to), Some(sender)], HEADER..=FRAME_MAX) =
+                ([0, 6].map(|at| frame.get(at..).and_then(<[u8]>::first_chunk::<6>)), frame.len())
+            else {
                 return;
             };
+            let Some((interface, mac)) = wifi::hearing(*sender) else { return };
             let for_us = *to == mac || to[0] & 1 != 0;
             let number = held.iter().position(|held| !held);
             if let (true, Some(number), Some(place)) = (for_us, number, places.next()) {
@@ -264,9 +267,12 @@ fn deliver(interface: u8, number: usize, len: usize) {
     let netif = netif(interface);
     // SAFETY: an interface that the firmware has taken.
     let listens = !netif.is_null() && unsafe { (*netif).flags } & NETIF_FLAG_LINK_UP != 0;
-    // SAFETY: the buffer is filled, and longer.
-    let sender = unsafe { buffer(number).add(6).cast::<[u8; 6]>().read() };
-    let admitted = interface != SOFTAP_IF || wifi::admit(sender);
+    // SAFETY: the buffer is filled, with a header at least.
+    let (sender, kind) = unsafe {
+        let header = buffer(number);
+        (header.add(6).cast::<[u8; 6]>().read(), header.add(12).cast::<[u8; 2]>().read())
+    };
+    let admitted = interface != SOFTAP_IF || wifi::admit(sender, kind == LEAVING);
     if !listens || !admitted {
         return release(number);
     }

@@ -1,10 +1,13 @@
 //! WiFi: mode, station, scan and access point, and what they tell the firmware.
 //!
 //! Everything is told from the main loop, never within the call that causes it. The access point is on the air as soon
-//! as the mode has it, and knows nobody's password: whoever sends it a frame over the network card is on it.
+//! as the mode has it, and knows nobody's password: whoever sends it a frame over the network card is on it, until he says
+//! that he leaves. There is one network card: while the station is in a network, too, who is where is told by his address
+//! ([`is_client`]).
 
 use core::ptr;
 
+use qemu::log_line;
 use sdk_sys::ip_addr::{IpAddr, IpInfo};
 use sdk_sys::lwip::netif::Netif;
 use sdk_sys::user_interface::*;
@@ -47,6 +50,12 @@ struct Wifi {
     serves_addresses: bool,
     addresses: [IpInfo; 2],
     clients: [Option<[u8; 6]>; CLIENTS],
+}
+
+/// Whether this is the address of a client of the access point, where there could be others: its first byte has the bit
+/// by which the access point's own address differs from the station's.
+const fn is_client(mac: [u8; 6]) -> bool {
+    mac[0] & 4 != 0
 }
 
 static WIFI: Local<Wifi> = Local::new(Wifi {
@@ -194,24 +203,43 @@ pub(super) fn run_one() -> bool {
     true
 }
 
-/// Which interface hears the network card, if any: the station while it is in a network, else the access point.
-pub(super) fn hearing() -> Option<(u8, [u8; 6])> {
-    WIFI.with(|wifi| {
-        if wifi.has(STATION_MODE) && wifi.station.hears() {
-            Some((STATION_IF, wifi.macs[0]))
-        } else if wifi.has(SOFTAP_MODE) {
-            Some((SOFTAP_IF, wifi.macs[1]))
-        } else {
-            None
+impl Wifi {
+    /// Whether an interface is on the air: the station while it is in a network.
+    fn is_on(&self, interface: u8) -> bool {
+        match interface {
+            STATION_IF => self.has(STATION_MODE) && self.station.hears(),
+            _ => self.has(SOFTAP_MODE),
         }
+    }
+}
+
+/// Whether frames leave through an interface.
+pub(super) fn is_on(interface: u8) -> bool {
+    WIFI.with(|wifi| wifi.is_on(interface))
+}
+
+/// Which interface hears what `sender` sends, if any, and its address.
+pub(super) fn hearing(sender: [u8; 6]) -> Option<(u8, [u8; 6])> {
+    WIFI.with(|wifi| match [STATION_IF, SOFTAP_IF].map(|interface| wifi.is_on(interface)) {
+        [true, true] if is_client(sender) => Some((SOFTAP_IF, wifi.macs[1])),
+        [true, _] => Some((STATION_IF, wifi.macs[0])),
+        [false, true] => Some((SOFTAP_IF, wifi.macs[1])),
+        [false, false] => None,
     })
 }
 
-/// A frame for the access point is of `client`, who has joined if it is new. False if there is no place for it.
-pub(super) fn admit(client: [u8; 6]) -> bool {
+/// A frame for the access point is of `client`, who has joined if it is new, or `leaves`. False if there is no place for it,
+/// or nothing more to hear.
+pub(super) fn admit(client: [u8; 6], leaves: bool) -> bool {
     WIFI.with(|wifi| {
-        if wifi.clients.contains(&Some(client)) {
-            return true;
+        let known = wifi.clients.iter().position(|known| *known == Some(client));
+        if let (Some(place), true) = (known, leaves) {
+            wifi.clients[place] = None;
+            let sta_disconnected = SoftApModeStaDisconnected { mac: client, aid: place as u8 + 1 };
+            wifi.tell(EVENT_SOFTAPMODE_STADISCONNECTED, EventInfo { sta_disconnected });
+        }
+        if known.is_some() || leaves {
+            return !leaves;
         }
         let Some(place) = wifi.clients.iter().position(Option::is_none) else { return false };
         wifi.clients[place] = Some(client);
@@ -392,7 +420,13 @@ unsafe extern "C" fn wifi_softap_set_config_current(config: *mut SoftapConfig) -
         && (1..=13).contains(&config.channel)
         && (1..=4).contains(&config.max_connection)
         && (100..=60_000).contains(&config.beacon_interval);
-    Bool::from(fits && WIFI.with(|wifi| wifi.mode & SOFTAP_MODE != 0))
+    let taken = fits && WIFI.with(|wifi| wifi.mode & SOFTAP_MODE != 0);
+    if taken {
+        let name = config.ssid.get(..config.ssid_len.into()).unwrap_or_default();
+        let (name, mode) = (name.escape_ascii(), config.authmode);
+        log_line!("SDK access point {name}, authmode {mode}, password of {password} bytes");
+    }
+    Bool::from(taken)
 }
 
 #[unsafe(no_mangle)]

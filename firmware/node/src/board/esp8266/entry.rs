@@ -4,9 +4,7 @@ use core::fmt::Write as _;
 use core::net::Ipv4Addr;
 use core::panic::PanicInfo;
 
-use embassy_executor::Spawner;
 use embassy_executor::raw::Executor;
-use embassy_net::{ConfigV4, Ipv4Cidr, Stack, StaticConfigV4};
 use sdk_sys::ets_sys::ETSEvent;
 use sdk_sys::user_interface::{
     FLASH_SIZE_8M_MAP_512_512, PartitionItem, STATION_IF, SYSTEM_PARTITION_CUSTOMER_BEGIN,
@@ -27,7 +25,6 @@ use super::system::{Body, random};
 use super::task_local::TaskLocal;
 use super::{crash, lwip, time, wifi};
 use crate::log_line;
-use crate::net::dhcp::Change;
 use crate::net::driver::Identity;
 use crate::net::interface::Interface;
 use crate::node::{self, NodeLink, NodeShell, SPAWNED_ONCE, Start};
@@ -61,7 +58,7 @@ static QUEUE: TaskLocal<[ETSEvent; 2]> = TaskLocal::new([ETSEvent { sig: START, 
 
 static EXECUTOR: StaticCell<Executor> = StaticCell::new();
 /// What runs, once it does.
-static RUNNING: TaskLocal<Option<(&'static Executor, &'static NodeLink)>> = TaskLocal::new(None);
+static RUNNING: TaskLocal<Option<&'static Executor>> = TaskLocal::new(None);
 
 /// First call of the SDK: where things are in flash.
 #[unsafe(no_mangle)]
@@ -100,17 +97,17 @@ unsafe extern "C" fn run(message: *mut ETSEvent) {
         crash::expect_none();
         RUNNING.set(Some(start()));
     }
-    let Some((executor, link)) = RUNNING.get() else { return };
+    let Some(executor) = RUNNING.get() else { return };
     time::begin_round();
     // SAFETY: this is the only place that polls, and no task does.
     unsafe { executor.poll() };
-    lwip::transmit(link);
+    lwip::transmit();
     time::end_round();
 }
 
 /// Starts everything. Not inlined, so that its locals leave the stack before the tasks run.
 #[inline(never)]
-fn start() -> (&'static Executor, &'static NodeLink) {
+fn start() -> &'static Executor {
     let body = Body::new();
     let executor: &'static Executor = EXECUTOR.init_with(|| Executor::new(core::ptr::null_mut()));
     let spawner = executor.spawner();
@@ -120,25 +117,15 @@ fn start() -> (&'static Executor, &'static NodeLink) {
     unsafe { wifi_get_macaddr(STATION_IF, mac.as_mut_ptr()) };
     let nobody = Identity { mac, ip: Ipv4Addr::UNSPECIFIED, prefix_len: 0 };
     let interface = node::interface(nobody);
-    lwip::attach(link);
-    wifi::attach(link, interface);
+    lwip::attach(link, interface.access_point());
     let seed = u64::from(random()) << 32 | u64::from(random());
     let config = embassy_net::Config::default();
     let network = node::start_network(spawner, (link, interface), config, seed);
-    let shell = node::start_node(spawner, network, &settings(), body);
-    spawn(spawner, network, link, interface, shell);
-    (executor, link)
-}
-
-fn spawn(
-    spawner: Spawner,
-    network: Stack<'static>,
-    link: &'static NodeLink,
-    interface: &'static Interface,
-    shell: &'static NodeShell,
-) {
-    spawner.spawn(run_dhcp(interface, link, network).expect(SPAWNED_ONCE));
+    wifi::attach(link, interface, network);
+    let shell = node::start_node(spawner, (network, interface), &settings(), body);
+    spawner.spawn(run_dhcp(interface, link).expect(SPAWNED_ONCE));
     spawner.spawn(run_radio(shell).expect(SPAWNED_ONCE));
+    executor
 }
 
 /// What a board that was never told anything starts with.
@@ -157,23 +144,8 @@ fn settings() -> Start {
 
 /// Gives the station an address, whenever it is in a network.
 #[embassy_executor::task]
-async fn run_dhcp(
-    interface: &'static Interface,
-    link: &'static NodeLink,
-    network: Stack<'static>,
-) -> ! {
-    let changed = |change| {
-        network.set_config_v4(match change {
-            Change::Address(lease) => ConfigV4::Static(StaticConfigV4 {
-                address: Ipv4Cidr::new(lease.address, lease.prefix_len),
-                gateway: None,
-                dns_servers: heapless::Vec::new(),
-            }),
-            Change::Lost => ConfigV4::None,
-        });
-        wifi::addressed(change);
-    };
-    interface.run(link, changed).await
+async fn run_dhcp(interface: &'static Interface, link: &'static NodeLink) -> ! {
+    interface.run(link, wifi::addressed).await
 }
 
 /// Tells the engine what the radio does.

@@ -21,11 +21,12 @@ use sdk_sys::unlisted::{eagle_lwip_getif, system_pp_recycle_rx_pkt};
 use sdk_sys::user_interface::{SOFTAP_IF, STATION_IF};
 
 use super::task_local::TaskLocal;
-use crate::net::link::HEADROOM;
+use crate::net::access_point::AccessPoint;
+use crate::net::link::{FRAME_MIN, HEADROOM};
 use crate::node::NodeLink;
 
-/// Where the station's frames go. Before it is set, they are dropped.
-static LINK: TaskLocal<Option<&'static NodeLink>> = TaskLocal::new(None);
+/// Where frames go, and who says from which network they are. Before it is set, they are dropped.
+static LINK: TaskLocal<Option<(&'static NodeLink, &'static AccessPoint)>> = TaskLocal::new(None);
 
 /// The frame that is in the air.
 static SENT: TaskLocal<Pbuf> = TaskLocal::new(Pbuf {
@@ -50,25 +51,27 @@ static netif_default: TaskLocal<*mut Netif> = TaskLocal::new(ptr::null_mut());
 #[allow(non_upper_case_globals, reason = "the name is lwIP's")]
 static ethbroadcast: TaskLocal<[u8; 6]> = TaskLocal::new([0xFF; 6]);
 
-/// Frames of the station go to `link` from now on.
-pub(super) fn attach(link: &'static NodeLink) {
-    LINK.set(Some(link));
+/// Frames of the station and of `access_point` go to `link` from now on.
+pub(super) fn attach(link: &'static NodeLink, access_point: &'static AccessPoint) {
+    LINK.set(Some((link, access_point)));
 }
 
-/// Gives the radio the frame that `link` has to send, if there is one. One that the radio does not take is lost, as others
+/// Gives the radio the frame that waits to be sent, if there is one. One that the radio does not take is lost, as others
 /// are on the air.
-pub(super) fn transmit(link: &'static NodeLink) {
+pub(super) fn transmit() {
+    let Some((link, access_point)) = LINK.get() else { return };
     let mut frame = None;
     link.start_transmit_in_place(|whole| {
-        frame = Some((whole.as_mut_ptr(), whole.len() - HEADROOM));
+        let inside = access_point.sends(&whole[HEADROOM..]);
+        frame = Some((whole.as_mut_ptr(), whole.len() - HEADROOM, inside));
     });
-    let Some((start, len)) = frame else { return };
+    let Some((start, len, inside)) = frame else { return };
     // A frame has at most 854 bytes.
     let len = len as u16;
     // SAFETY: the link keeps the bytes where they are until it is told that they are no longer read, and nobody else
     // touches the `pbuf` meanwhile. The interface is the SDK's own.
     let taken = unsafe {
-        let netif = eagle_lwip_getif(STATION_IF);
+        let netif = eagle_lwip_getif(if inside { SOFTAP_IF } else { STATION_IF });
         // Nobody holds it, also if the radio has kept to itself that it could not send the one before.
         SENT.set(Pbuf {
             payload: start.add(HEADROOM).cast(),
@@ -92,11 +95,15 @@ unsafe extern "C" fn ethernet_input(frame: *mut Pbuf, netif: *mut Netif) -> ErrT
     // SAFETY: the SDK gives a whole frame in one piece, and its own interface.
     unsafe {
         let Pbuf { payload, len, .. } = *frame;
-        if let Some(link) = LINK.get()
-            && ptr::eq(netif, eagle_lwip_getif(STATION_IF))
+        let inside = ptr::eq(netif, eagle_lwip_getif(SOFTAP_IF));
+        let len = usize::from(len);
+        if let Some((link, access_point)) = LINK.get()
+            && len >= FRAME_MIN
+            && let Some(receiver) = access_point.mark(payload.cast::<[u8; 6]>().read(), inside)
         {
-            link.deliver(usize::from(len), |bytes| {
+            link.deliver(len, |bytes| {
                 ptr::copy_nonoverlapping(payload.cast(), bytes.as_mut_ptr(), bytes.len());
+                bytes[..6].copy_from_slice(&receiver);
             });
         }
         pbuf_free(frame);
@@ -244,7 +251,7 @@ unsafe extern "C" fn pbuf_free(packet: *mut Pbuf) -> u8 {
             return 0;
         }
         if ptr::eq(packet, SENT.as_ptr()) {
-            if let Some(link) = LINK.get() {
+            if let Some((link, _)) = LINK.get() {
                 link.transmit_done();
             }
             return 1;

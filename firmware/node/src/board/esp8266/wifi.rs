@@ -5,25 +5,32 @@ use core::ffi::c_void;
 use core::ptr;
 use core::task::{Poll, Waker};
 
+use embassy_net::{ConfigV4, Ipv4Cidr, Stack, StaticConfigV4};
 use heapless::Deque;
 use sdk_sys::ip_addr::IpAddr;
 use sdk_sys::unlisted::{eagle_lwip_getif, system_station_got_ip_set};
 use sdk_sys::user_interface::{
-    AUTH_OPEN, BssInfo, EVENT_SOFTAPMODE_STACONNECTED, EVENT_SOFTAPMODE_STADISCONNECTED,
-    EVENT_STAMODE_CONNECTED, EVENT_STAMODE_DISCONNECTED, FastScanThreshold, NONE_SLEEP_T, OK,
-    REASON_4WAY_HANDSHAKE_TIMEOUT, REASON_ASSOC_LEAVE, REASON_AUTH_FAIL, REASON_BEACON_TIMEOUT,
-    REASON_HANDSHAKE_TIMEOUT, REASON_NO_AP_FOUND, STATION_IF, STATION_MODE, StationConfig,
-    SystemEvent, wifi_set_event_handler_cb, wifi_set_opmode_current, wifi_set_sleep_type,
-    wifi_station_connect, wifi_station_disconnect, wifi_station_get_rssi, wifi_station_scan,
-    wifi_station_set_config_current, wifi_station_set_reconnect_policy,
+    AUTH_OPEN, AUTH_WPA2_PSK, BssInfo, EVENT_SOFTAPMODE_STACONNECTED,
+    EVENT_SOFTAPMODE_STADISCONNECTED, EVENT_STAMODE_CONNECTED, EVENT_STAMODE_DISCONNECTED,
+    FastScanThreshold, NONE_SLEEP_T, OK, REASON_4WAY_HANDSHAKE_TIMEOUT, REASON_ASSOC_LEAVE,
+    REASON_AUTH_FAIL, REASON_BEACON_TIMEOUT, REASON_HANDSHAKE_TIMEOUT, REASON_NO_AP_FOUND,
+    SOFTAP_IF, STATION_IF, STATION_MODE, STATIONAP_MODE, SoftapConfig, StationConfig, SystemEvent,
+    wifi_get_macaddr, wifi_set_event_handler_cb, wifi_set_opmode_current, wifi_set_sleep_type,
+    wifi_softap_set_config_current, wifi_station_connect, wifi_station_disconnect,
+    wifi_station_get_rssi, wifi_station_scan, wifi_station_set_config_current,
+    wifi_station_set_reconnect_policy,
 };
 use sdk_sys::{FALSE, TRUE};
 use spore_core::Node;
-use spore_core::network::{Credentials, Lease, RadioCommand, RadioEvent, Reason, Seen, Ssid};
+use spore_core::network::{
+    Credentials, Lease, Password, RadioCommand, RadioEvent, Reason, Seen, Ssid,
+};
+use spore_node::provision::CLIENTS;
 
 use super::task_local::TaskLocal;
 use crate::log_line;
 use crate::net::dhcp::Change;
+use crate::net::driver::Identity;
 use crate::net::interface::Interface;
 use crate::node::{NodeLink, NodeShell};
 
@@ -33,11 +40,12 @@ struct Told {
     waker: Option<Waker>,
 }
 
-/// The station's side of the radio.
+/// The node's side of the radio.
 #[derive(Clone, Copy)]
 struct Station {
     link: &'static NodeLink,
     interface: &'static Interface,
+    network: Stack<'static>,
     /// Whom a scan is reported to. `None` until the node has started.
     shell: Option<&'static NodeShell>,
     /// Whether the network manager wants to be in a network.
@@ -62,13 +70,18 @@ pub(super) fn prepare() {
     unsafe { wifi_set_event_handler_cb(handle) };
 }
 
-/// Frames of the station go to `link` from now on, and `interface` looks for an address whenever it has joined.
-pub(super) fn attach(link: &'static NodeLink, interface: &'static Interface) {
+/// `link` is up while there is a network from now on, `interface` looks for an address whenever the station has joined one, and
+/// `network` has that address.
+pub(super) fn attach(
+    link: &'static NodeLink,
+    interface: &'static Interface,
+    network: Stack<'static>,
+) {
     // The network manager decides when it is tried again.
     wifi_station_set_reconnect_policy(FALSE);
     // A radio that sleeps between beacons loses broadcasts, and answers late.
     wifi_set_sleep_type(NONE_SLEEP_T);
-    let station = Station { link, interface, shell: None, wanted: false, joined: false };
+    let station = Station { link, interface, network, shell: None, wanted: false, joined: false };
     STATION.set(Some(station));
 }
 
@@ -100,8 +113,27 @@ fn tell(event: RadioEvent) {
     }
 }
 
-/// What the station's DHCP client has come to: the SDK and the network manager are told.
+impl Station {
+    /// Tells the IP stack which address it has, and whether frames can pass.
+    fn readdress(&self) {
+        self.network.set_config_v4(match self.interface.stack() {
+            Some(Identity { ip, prefix_len, .. }) => ConfigV4::Static(StaticConfigV4 {
+                address: Ipv4Cidr::new(ip, prefix_len),
+                // The driver knows which way leads where, and where there is none: no packet is to end before it.
+                gateway: Some(ip),
+                dns_servers: heapless::Vec::new(),
+            }),
+            None => ConfigV4::None,
+        });
+        self.link.set_up(self.joined || self.interface.access_point().is_open());
+    }
+}
+
+/// What the station's DHCP client has come to: the IP stack, the SDK and the network manager are told.
 pub(super) fn addressed(change: Change) {
+    if let Some(station) = STATION.get() {
+        station.readdress();
+    }
     match change {
         Change::Address(lease) => {
             tell_sdk(&lease);
@@ -139,18 +171,73 @@ pub(super) fn command(command: RadioCommand, node: &Node<'_>) {
         }
         RadioCommand::Disconnect => leave(),
         RadioCommand::Scan => scan(),
-        RadioCommand::OpenAccessPoint | RadioCommand::CloseAccessPoint => {
-            log_line!("WIFI this firmware has no access point");
-        }
+        RadioCommand::OpenAccessPoint => match node.access_point() {
+            Some((ssid, password)) => open_access_point(&ssid, password),
+            None => close_access_point(),
+        },
+        RadioCommand::CloseAccessPoint => close_access_point(),
     }
+}
+
+/// Puts the access point on the air. Until the SDK has taken its password, no frame of it is let in.
+fn open_access_point(ssid: &Ssid, password: &Password) {
+    let Some(station) = STATION.get() else { return };
+    let mut config = SoftapConfig {
+        ssid: [0; 32],
+        password: [0; 64],
+        ssid_len: ssid.as_str().len() as u8,
+        // While the station is in a network, the SDK takes that one's.
+        channel: 1,
+        authmode: AUTH_WPA2_PSK,
+        ssid_hidden: 0,
+        max_connection: CLIENTS as u8,
+        beacon_interval: 100,
+    };
+    fill(&mut config.ssid, ssid.as_str());
+    fill(&mut config.password, password.as_str());
+    let mut mac = [0; 6];
+    // SAFETY: the SDK copies the struct, and writes six bytes.
+    let opened = unsafe {
+        !password.is_open()
+            && wifi_set_opmode_current(STATIONAP_MODE) == TRUE
+            && wifi_softap_set_config_current(&raw mut config) == TRUE
+            && wifi_get_macaddr(SOFTAP_IF, mac.as_mut_ptr()) == TRUE
+    };
+    if !opened {
+        log_line!("WIFI the SDK has not opened the access point");
+        return close_access_point();
+    }
+    log_line!("WIFI access point {} open", ssid.as_str());
+    station.interface.access_point().open(mac);
+    station.readdress();
+}
+
+fn close_access_point() {
+    let Some(station) = STATION.get() else { return };
+    wifi_set_opmode_current(STATION_MODE);
+    station.interface.access_point().close();
+    // A frame that was on its way to a client may never be freed.
+    station.link.transmit_done();
+    told().borrow_mut().events.retain(|event| !is_of_client(event));
+    station.readdress();
+}
+
+const fn is_of_client(event: &RadioEvent) -> bool {
+    matches!(event, RadioEvent::ClientJoined | RadioEvent::ClientLeft)
+}
+
+/// Writes a text that is short enough.
+fn fill(to: &mut [u8], text: &str) {
+    to[..text.len()].copy_from_slice(text.as_bytes());
 }
 
 fn leave() {
     let Some(station) = STATION.get() else { return };
-    STATION.set(Some(Station { wanted: false, joined: false, ..station }));
-    station.link.set_up(false);
+    let station = Station { wanted: false, joined: false, ..station };
+    STATION.set(Some(station));
     station.interface.stop();
-    told().borrow_mut().events.clear();
+    station.readdress();
+    told().borrow_mut().events.retain(is_of_client);
     wifi_station_disconnect();
 }
 
@@ -168,7 +255,6 @@ fn join(credentials: &Credentials) {
         // The strongest of several.
         all_channel_scan: TRUE,
     };
-    let fill = |to: &mut [u8], from: &str| to[..from.len()].copy_from_slice(from.as_bytes());
     fill(&mut config.ssid, credentials.ssid.as_str());
     fill(&mut config.password, credentials.password.as_str());
     STATION.set(Some(Station { wanted: true, ..station }));
@@ -213,10 +299,11 @@ unsafe extern "C" fn handle(event: *mut SystemEvent) {
     let Some(station) = STATION.get() else { return };
     match event.event {
         EVENT_STAMODE_CONNECTED if station.wanted => {
-            STATION.set(Some(Station { joined: true, ..station }));
+            let station = Station { joined: true, ..station };
+            STATION.set(Some(station));
             // A frame that was on its way out of an earlier network may never be freed.
             station.link.transmit_done();
-            station.link.set_up(true);
+            station.readdress();
             station.interface.start(super::system::random());
             tell(RadioEvent::Associated);
         }

@@ -75,7 +75,7 @@ fn start(line: &'static str) -> (&'static Executor, &'static NodeLink, Ethernet)
     let network = node::start_network(spawner, (link, interface), config, network_seed);
     let BootArgs { hostname, address, port, http_port, key, .. } = args;
     let args = Start { hostname, address, port, http_port, key, radio: None };
-    node::start_node(spawner, network, &args, system);
+    node::start_node(spawner, (network, interface), &args, system);
     spawner.spawn(watch_memory(link).expect(SPAWNED_ONCE));
     (executor, link, ethernet)
 }

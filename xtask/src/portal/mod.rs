@@ -3,7 +3,10 @@
 //! As for `cargo xtask e2e`, the network is the test's own: this program is started again in fresh
 //! namespaces, where a cable stands for the access point's radio. At its one end, in a namespace of its
 //! own, is a node on Linux whose radio is modelled; at the other `tests/portal/check.py` with clients that are not ours: a
-//! DHCP client, the system's resolver, curl, and a headless Chromium that fills in the form.
+//! DHCP client, the system's resolver, curl, and a headless Chromium that fills in the form. With `--board`, the firmware's node on the
+//! stand-in for the SDK is there instead ([`board`]).
+
+mod board;
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -14,6 +17,7 @@ use clap::Args;
 
 use crate::e2e::network::{ensure_isolated, ip, run};
 use crate::emu::child::Guarded;
+use crate::emu::esp01::Esp01;
 use crate::{e2e, emu, paths, process};
 
 /// The node on its access point: that of the SDK.
@@ -25,9 +29,9 @@ const AIR: &str = "home:home-password\nguest:\n<img src=x onerror=alert(1)>\"'&:
 /// The name of the node's network namespace.
 const NAMESPACE: &str = "node";
 /// No run of the checks takes longer, in seconds.
-const LIMIT: &str = "120";
+const LIMIT: &str = "240";
 
-/// Join the access point of a Linux node, and tell it its WiFi in a browser.
+/// Join the access point of a Linux node, or of an emulated board, and tell it its WiFi in a browser.
 #[derive(Args)]
 pub(crate) struct Portal {
     /// Where logs and pictures of the page go [default: target/portal].
@@ -36,9 +40,15 @@ pub(crate) struct Portal {
     /// The `spore` to test [default: this tree's].
     #[arg(long, value_name = "FILE")]
     spore: Option<PathBuf>,
+    /// Join a board's: the firmware, on the stand-in for the SDK.
+    #[arg(long)]
+    board: bool,
     /// The inner run.
     #[arg(long, hide = true)]
     inside: bool,
+    /// What the board is made of: the stand-ins for mask ROM and SDK, and its flash.
+    #[arg(long, hide = true, num_args = 3)]
+    parts: Option<Vec<PathBuf>>,
 }
 
 impl Portal {
@@ -47,14 +57,21 @@ impl Portal {
     /// # Errors
     /// When something does not build, or the test fails.
     pub(crate) fn run(self) -> Result<ExitCode> {
-        let folder = self.log_dir.unwrap_or_else(|| paths::repository().join("target/portal"));
+        let name = if self.board { "target/portal-board" } else { "target/portal" };
+        let folder = self.log_dir.unwrap_or_else(|| paths::repository().join(name));
         let spore = match self.spore {
             Some(spore) => fs::canonicalize(&spore)
                 .with_context(|| format!("there is no {}", spore.display()))?,
             None => e2e::build_spore()?,
         };
         if self.inside {
-            print!("{}", inside(&folder, &spore)?);
+            let said = match self.parts.as_deref() {
+                Some([rom, sdk, flash]) => {
+                    board::inside(&folder, Esp01 { rom, sdk: Some(sdk), flash })
+                }
+                _ => inside(&folder, &spore),
+            };
+            print!("{}", said?);
             return Ok(ExitCode::SUCCESS);
         }
         let Some(isolation) = e2e::isolation()? else {
@@ -64,11 +81,16 @@ impl Portal {
         let _ = fs::remove_dir_all(&folder);
         fs::create_dir_all(&folder)
             .with_context(|| format!("cannot create {}", folder.display()))?;
+        let parts = if self.board { Some(board::build(&folder, &spore)?) } else { None };
         let own = std::env::current_exe().context("cannot find this program's own file")?;
         let interrupted = emu::interruption()?;
         let mut inner = Guarded::start("the test", "unshare", |command| {
             command.args(isolation).arg("--").arg(own).args(["portal", "--inside"]);
-            command.arg("--log-dir").arg(&folder).arg("--spore").arg(&spore)
+            command.arg("--log-dir").arg(&folder).arg("--spore").arg(&spore);
+            if let Some(parts) = &parts {
+                command.arg("--parts").args(parts);
+            }
+            command
         })?;
         e2e::wait(&mut inner, &interrupted)
     }
@@ -88,10 +110,7 @@ fn inside(folder: &Path, spore: &Path) -> Result<String> {
         command.arg(&air).args(["--access-point", ACCESS_POINT]);
         command.stdin(Stdio::null()).stdout(output).stderr(errors)
     })?;
-    let mut check = Command::new("timeout");
-    check.args([LIMIT, "python3"]).arg(paths::repository().join("tests/portal/check.py"));
-    check.arg(folder).env("PYTHONDONTWRITEBYTECODE", "1");
-    let said = process::run(&mut check);
+    let said = check(folder, &[]);
     let ended = node.ended()?.is_some();
     if ended || said.is_err() {
         eprintln!("the node's log:\n{}", process::tail_of(&log, 20));
@@ -100,16 +119,30 @@ fn inside(folder: &Path, spore: &Path) -> Result<String> {
     said
 }
 
-/// A cable from here to the namespace of the node.
-fn make_network(folder: &Path) -> Result<()> {
-    ensure_isolated()?;
-    // `ip netns` keeps its names here, and they are nobody else's business.
-    run("mount", "-t tmpfs tmpfs /run")?;
+/// Runs `check.py`, and returns what it says.
+fn check(folder: &Path, more: &[&str]) -> Result<String> {
+    let mut check = Command::new("timeout");
+    check.args([LIMIT, "python3"]).arg(paths::repository().join("tests/portal/check.py"));
+    check.arg(folder).args(more).env("PYTHONDONTWRITEBYTECODE", "1");
+    process::run(&mut check)
+}
+
+/// Gives this mount namespace a name server of its own.
+fn own_resolver(folder: &Path) -> Result<()> {
     // The DHCP client sets the name server, in this mount namespace only.
     let resolver = folder.join("resolv.conf");
     fs::write(&resolver, "").with_context(|| format!("cannot write {}", resolver.display()))?;
     let mut mount = Command::new("mount");
     process::run(mount.arg("--bind").arg(&resolver).arg("/etc/resolv.conf"))?;
+    Ok(())
+}
+
+/// A cable from here to the namespace of the node.
+fn make_network(folder: &Path) -> Result<()> {
+    ensure_isolated()?;
+    // `ip netns` keeps its names here, and they are nobody else's business.
+    run("mount", "-t tmpfs tmpfs /run")?;
+    own_resolver(folder)?;
     ip("link set lo up")?;
     ip(&format!("netns add {NAMESPACE}"))?;
     ip(&format!("link add wlan0 type veth peer name ap0 netns {NAMESPACE}"))?;

@@ -6,6 +6,8 @@
 #![no_std]
 
 pub mod board;
+#[cfg(any(test, all(target_arch = "xtensa", feature = "sdk")))]
+pub mod gpio;
 pub mod net;
 #[cfg(all(target_arch = "xtensa", any(feature = "image", feature = "sdk")))]
 mod node;

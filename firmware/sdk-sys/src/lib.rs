@@ -9,6 +9,7 @@
 //! only on the chip do the pointers lead anywhere.
 #![no_std]
 
+pub mod eagle_soc;
 pub mod ets_sys;
 pub mod ip_addr;
 pub mod layout;
@@ -66,6 +67,7 @@ pub struct Callback<F>(u32, core::marker::PhantomData<F>);
 
 /// Everything that the SDK's headers can be held against.
 pub const HEADERS: &[Header] = &[
+    eagle_soc::HEADER,
     ets_sys::HEADER,
     ip_addr::HEADER,
     lwip::err::HEADER,

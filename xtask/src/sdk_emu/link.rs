@@ -20,9 +20,19 @@ use crate::{paths, rom};
 
 /// The package of the stand-in.
 const PACKAGE: &str = "sdk-emu";
-/// How the SDK's functions are named; and the stand-in's entry.
-const PREFIXES: [&str; 9] =
-    ["system_", "wifi_", "ets_", "os_", "eagle_", "spi_flash_", "pvPort", "vPort", "sdk_emu_start"];
+/// How the SDK's functions are named, and the chip's registers; and the stand-in's entry.
+const PREFIXES: [&str; 10] = [
+    "esp8266_",
+    "system_",
+    "wifi_",
+    "ets_",
+    "os_",
+    "eagle_",
+    "spi_flash_",
+    "pvPort",
+    "vPort",
+    "sdk_emu_start",
+];
 /// The board that images are for.
 const BOARD: &str = "esp-01";
 /// The number of an image in slot A; the one in slot B is the next.

@@ -73,7 +73,7 @@ pub(super) fn check(stand_in: &StandIn, folder: &Path, asked: &SdkEmu) -> Result
     let claimed = settings(folder, &spore, Some(&key))?;
     esp01::write_flash(&flash, &link::flash(asked.locked, &a, Some(&claimed))?)?;
     let crashed = crash::check(&start(STEADY_AIR, "crashes"), &api, (&elf, &key))?;
-    Ok(8 + damaged + crashed)
+    Ok(10 + damaged + crashed)
 }
 
 /// The settings of a node that is to join the network: nobody's, or one of the cluster with this key.
@@ -109,6 +109,9 @@ fn roams(machine: &Machine<'_>, api: &Api) -> Result<String> {
     expect(&status, "reset_reason", "power-on")?;
     expect(&network, "address", ADDRESS)?;
     expect(&network, "ssid", NETWORK)?;
+    // The light of `boards/esp-01.toml`, which blinks: the register of its pin is written.
+    wait_for(machine, "PIN 2 high", 1, 0)?;
+    wait_for(machine, "PIN 2 low", 1, 0)?;
     wait_for(machine, DISCONNECTED, 1, 0)?;
     wait_for(machine, CONNECTED, 2, 0)?;
     let network = api.get("/api/network/status")?;

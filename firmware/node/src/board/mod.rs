@@ -7,9 +7,9 @@ pub mod qemu;
 mod told;
 
 #[cfg(all(target_arch = "xtensa", feature = "sdk"))]
-pub use esp8266::{Body, on_second};
+pub use esp8266::{Body, on_second, pins};
 #[cfg(all(target_arch = "xtensa", feature = "image"))]
-pub use qemu::machine::system::EmulatedSystem as Body;
+pub use qemu::machine::{pins, system::EmulatedSystem as Body};
 
 /// Calls `function` on the board's second stack, and tells how many bytes of it that took. `None` if there is no memory for
 /// one: `function` was not called. No such call may be made within another one.

@@ -7,6 +7,7 @@ mod flash;
 mod frames;
 mod local;
 mod memory;
+mod pins;
 mod random;
 mod reset;
 mod rom;
@@ -118,6 +119,7 @@ fn run() -> ! {
         let frames = frames::run();
         let event = wifi::run_one();
         let task = tasks::run_one();
+        pins::run();
         if !(timer || frames || event || task || RESTART.load(Ordering::Relaxed)) {
             let timer_at = timers::next_in_us().map_or(lwip_at, |in_us| clock::now_us() + in_us);
             clock::sleep_until(lwip_at.min(timer_at));

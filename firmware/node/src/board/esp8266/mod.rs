@@ -11,6 +11,7 @@
 //! | `lwip` | the 23 symbols of lwIP that the SDK's libraries call, down to frames |
 //! | `wifi` | the radio's commands and events |
 //! | `flash` | the settings' flash |
+//! | `pins` | the pins, by the names in the board's file |
 //! | `rtc`, `crash` | what outlives a reset; the record of a crash is a part of it |
 //! | `stack` | a second stack, from the SDK's heap |
 //! | `system` | the body of the node |
@@ -21,6 +22,7 @@ mod crash;
 mod entry;
 mod flash;
 mod lwip;
+pub mod pins;
 mod rtc;
 mod stack;
 mod system;

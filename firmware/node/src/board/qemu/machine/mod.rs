@@ -3,6 +3,7 @@
 pub mod eth;
 mod fault;
 pub mod nor;
+pub mod pins;
 pub mod retained;
 pub mod stack;
 pub mod system;

@@ -27,7 +27,7 @@ use static_cell::{ConstStaticCell, StaticCell};
 
 use crate::board::{Body, on_second};
 use crate::log_line;
-use crate::net::access_point::AccessPoint;
+use crate::net::access_point::{self, AccessPoint};
 use crate::net::arp::{Neighbors, Seconds};
 use crate::net::datagrams::WithoutOversize;
 use crate::net::driver::{Identity, LinkDriver, NEIGHBORS};
@@ -170,7 +170,11 @@ fn make_shell(args: &Start, system: Body, scratch: &mut [u8; BODY_MAX]) -> &'sta
         http_port: args.http_port,
         key: args.key.clone(),
         services: ROSTER.catalogue(),
-        assets: Assets { everywhere: &[], access_point: PAGE },
+        assets: if access_point::BUILT_IN {
+            Assets { everywhere: &[], access_point: PAGE }
+        } else {
+            Assets::NONE
+        },
         tasks: ROSTER.tasks(),
         sprockets: ROSTER.sprockets(),
         timing: Timing::DEFAULT,

@@ -25,6 +25,9 @@ pub const OWN: Ipv4Addr = Ipv4Addr::new(192, 168, 4, 1);
 const HOST: &str = "192.168.4.1";
 const PREFIX_LEN: u8 = 24;
 
+/// Whether this firmware has an access point: else it stays closed, and what serves its clients is not linked.
+pub const BUILT_IN: bool = cfg!(any(test, feature = "access-point"));
+
 /// Where a message to or from a server begins in its frame.
 const MESSAGE: usize = HEADER_LEN + PAYLOAD;
 const _: () = assert!(MESSAGE + DHCP_BUFFER_LEN <= TRANSMIT_MAX);
@@ -48,7 +51,9 @@ impl AccessPoint {
     /// Board: the access point is on the air, with this MAC address.
     pub fn open(&self, mac: MacAddress) {
         self.leases.replace(Leases::new(OWN, self.clock));
-        self.mac.set(Some(mac));
+        if BUILT_IN {
+            self.mac.set(Some(mac));
+        }
     }
 
     /// Board: it is not on the air any more.
@@ -56,23 +61,27 @@ impl AccessPoint {
         self.mac.set(None);
     }
 
+    fn mac(&self) -> Option<MacAddress> {
+        if BUILT_IN { self.mac.get() } else { None }
+    }
+
     /// Whether it is open.
     #[must_use]
     pub fn is_open(&self) -> bool {
-        self.mac.get().is_some()
+        self.mac().is_some()
     }
 
     /// Board: whether the frame that begins with this header leaves through it.
     #[must_use]
     pub fn sends(&self, frame: &[u8]) -> bool {
-        Header::split(frame).is_some_and(|(header, _)| self.mac.get() == Some(header.sender))
+        Header::split(frame).is_some_and(|(header, _)| self.mac() == Some(header.sender))
     }
 
     /// Board: whether a frame to `receiver` is let in which has come through the access point or, if `inside` is false, the
     /// station: nobody may come in here as if he were there. Who the receiver is to be then.
     #[must_use]
     pub fn mark(&self, receiver: MacAddress, inside: bool) -> Option<MacAddress> {
-        let own = self.mac.get();
+        let own = self.mac();
         match (inside, Some(receiver) == own) {
             (true, true) => own,
             (true, false) => own.filter(|_| receiver == BROADCAST),
@@ -84,7 +93,7 @@ impl AccessPoint {
     /// Who the node is there, while it is open.
     #[must_use]
     pub fn identity(&self) -> Option<Identity> {
-        self.mac.get().map(|mac| Identity { mac, ip: OWN, prefix_len: PREFIX_LEN })
+        self.mac().map(|mac| Identity { mac, ip: OWN, prefix_len: PREFIX_LEN })
     }
 
     /// Where a connection from `client` comes in. While it is open, its addresses are nobody else's.

@@ -29,6 +29,7 @@ use spore_node::provision::CLIENTS;
 
 use super::task_local::TaskLocal;
 use crate::log_line;
+use crate::net::access_point;
 use crate::net::dhcp::Change;
 use crate::net::driver::Identity;
 use crate::net::interface::Interface;
@@ -171,6 +172,9 @@ pub(super) fn command(command: RadioCommand, node: &Node<'_>) {
         }
         RadioCommand::Disconnect => leave(),
         RadioCommand::Scan => scan(),
+        RadioCommand::OpenAccessPoint if !access_point::BUILT_IN => {
+            log_line!("WIFI this firmware has no access point");
+        }
         RadioCommand::OpenAccessPoint => match node.access_point() {
             Some((ssid, password)) => open_access_point(&ssid, password),
             None => close_access_point(),

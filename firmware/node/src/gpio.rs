@@ -161,8 +161,11 @@ mod tests {
 
     use super::*;
 
+    /// The registers that were written, and all writes in their order.
+    type State = (BTreeMap<u32, u32>, Vec<(u32, u32)>);
+
     thread_local! {
-        static CHIP: RefCell<(BTreeMap<u32, u32>, Vec<(u32, u32)>)> = RefCell::default();
+        static CHIP: RefCell<State> = RefCell::default();
     }
 
     /// The registers as the chip has them; what was written is remembered.

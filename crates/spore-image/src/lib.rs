@@ -10,7 +10,7 @@
 //! | [`head`] | the fixed part: what the image is, and the signature over that |
 //! | [`relocations`] | which words of a chunk move, and moving them |
 //! | [`container`] | a container as a whole, checked once |
-//! | [`install`] | taking one in, and writing a slot of a flash |
+//! | [`mod@install`] | taking one in, and writing a slot of a flash |
 //! | `build` | making one, for tools (feature `build`) |
 //!
 //! All numbers are little-endian. Nothing here panics, whatever the bytes are.

@@ -98,9 +98,17 @@ impl StandIn {
             output: &elf,
         })?;
         let sequence = SEQUENCE + u32::from(slot == Slot::B);
-        let label = Label { sequence, board: BOARD, version: env!("CARGO_PKG_VERSION") };
-        Ok((image::slot::image(&Program::read(&elf)?, slot, &label)?, elf))
+        Ok((labelled(&elf, slot, sequence)?, elf))
     }
+}
+
+/// What a slot holds when this program, which was linked for it, is in it with this number.
+///
+/// # Errors
+/// When it cannot be read, or does not fit.
+pub(super) fn labelled(elf: &Path, slot: Slot, sequence: u32) -> Result<Vec<u8>> {
+    let label = Label { sequence, board: BOARD, version: env!("CARGO_PKG_VERSION") };
+    image::slot::image(&Program::read(elf)?, slot, &label)
 }
 
 /// A flash as `./ctl.sh flash` leaves it: the bootloader as it ships, this image in slot A, and these settings if there are

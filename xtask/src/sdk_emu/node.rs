@@ -49,8 +49,9 @@ const POLL: Duration = Duration::from_millis(100);
 pub(super) fn check(stand_in: &StandIn, folder: &Path, asked: &SdkEmu) -> Result<usize> {
     let order = Build { locked: asked.locked, ..Build::esp01() };
     let (a, elf) = stand_in.image(&order, Slot::A)?;
-    let (b, _) = stand_in.image(&order, Slot::B)?;
-    container::of(&a, &b)?;
+    let (b, elf_of_b) = stand_in.image(&order, Slot::B)?;
+    // They have two numbers, which tell the slots apart; with one, both come out of one container.
+    container::of(&a, &link::labelled(&elf_of_b, Slot::B, SEQUENCE)?)?;
     let spore = asked.spore.clone().map_or_else(e2e::build_spore, Ok)?;
     let mut content = link::flash(asked.locked, &a, Some(&settings(folder, &spore, None)?))?;
     let flash = folder.join("node.flash");

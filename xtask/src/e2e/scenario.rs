@@ -64,9 +64,10 @@ impl Cluster<'_> {
         let said = String::from_utf8_lossy(&done.stdout);
         ensure!(said.trim() == r#"{"on":true}"#, "the relay of {} said {said:?}", board.name);
         let log = self.boards[0].0.log();
+        // The pin of `boards/esp-01.toml`, which is on at the ground's level.
         let shown = || {
             let log = std::fs::read(&log).unwrap_or_default();
-            String::from_utf8_lossy(&log).contains("PIN relay high")
+            String::from_utf8_lossy(&log).contains("PIN 0 low")
         };
         while !shown() {
             ensure!(start.elapsed() < SPROCKETS_LIMIT, "{} has not switched its relay", board.name);

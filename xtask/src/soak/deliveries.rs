@@ -168,7 +168,7 @@ impl Deliveries {
                 boot.lost += gap;
             }
             None => {
-                self.faults.push(format!("boot {name}: event {seq} where {expected} comes next"))
+                self.faults.push(format!("boot {name}: event {seq} where {expected} comes next"));
             }
         }
         boot.seq = seq;

@@ -2,6 +2,7 @@
 
 use crate::api::Assets;
 use crate::network::RadioConfig;
+use crate::ota::Running;
 use crate::security::ClusterKey;
 use crate::services::Catalogue;
 use crate::sprockets::Manifest;
@@ -111,7 +112,7 @@ impl Timing {
 /// status fits into [`MIN_PIECE`](crate::api::MIN_PIECE).
 #[derive(Clone, Copy, Debug)]
 pub struct Facts {
-    /// The body: `esp01`, `emulated`, `host` or `sim`.
+    /// The board that images are made for, or the body: `esp-01`, `emulated`, `host` or `sim`.
     pub board: &'static str,
     /// The version of the program.
     pub version: &'static str,
@@ -121,4 +122,6 @@ pub struct Facts {
     pub flash_size: u32,
     /// Why the node last started, in the body's own words (`power-on`, `panic`, …).
     pub reset_reason: &'static str,
+    /// The image that runs; `None` on a body without slots, which takes no updates.
+    pub image: Option<Running>,
 }

@@ -31,6 +31,7 @@
 //! | [`network`] | the WiFi: station, access point, credentials on trial |
 //! | [`log`] | what happened lately |
 //! | [`store`] | what a node remembers over restarts |
+//! | [`ota`] | updates: what is taken, whether it is kept |
 //! | [`crash`] | the record of its last crash |
 //! | [`node`] | [`Node`], which ties them together behind the verbs |
 //! | [`config`], [`profile`] | what an operator sets; what is fixed when the program is built |
@@ -59,6 +60,7 @@ pub mod events;
 pub mod log;
 pub mod network;
 pub mod node;
+pub mod ota;
 mod place;
 pub mod profile;
 mod random;

@@ -6,12 +6,14 @@ mod radio;
 mod requests;
 mod tasks;
 mod types;
+mod updates;
 mod view;
 
 use crate::api::{Answers, Assets};
 use crate::cluster::{Cluster, Refused};
 use crate::config::{Config, Facts};
 use crate::network::{Around, Network, Seen};
+use crate::ota::Updates;
 use crate::profile::{List as _, Profile, Storage};
 use crate::security::request::SigningKey;
 use crate::security::{Epochs, Identity, OpenError, RequestNonces, Sealer, Seed, Succession};
@@ -62,6 +64,7 @@ pub struct Node<'a> {
     pub(crate) answers: Answers,
     pub(crate) sprockets: Sprockets<'a>,
     pub(crate) crashes: Crashes,
+    pub(crate) updates: Updates,
     restart: Option<Instant>,
     refusals: Refusals,
     /// `None` while the node is unclaimed, or its claim is damaged.
@@ -124,6 +127,7 @@ impl<'a> Node<'a> {
             answers: Answers::default(),
             sprockets,
             crashes: Crashes::new(stored),
+            updates: Updates::new(now, facts.image, stored.update),
             restart: None,
             refusals: Refusals::default(),
             sealer: key.map(Sealer::new),
@@ -204,9 +208,11 @@ impl<'a> Node<'a> {
             Completion::Store(Key::Network, result) => self.network.stored(now, result.is_ok()),
             Completion::Store(Key::Tasks, result) => self.stored_tasks(now, result.is_ok()),
             Completion::Store(Key::Crash, result) => self.crashes.stored(now, result.is_ok()),
+            Completion::Store(Key::Update, result) => self.updates.stored(now, result.is_ok()),
             // Nobody is asked to.
             Completion::Store(Key::Claim, _) => (),
             Completion::Ran(index) => self.ran(now, index),
+            Completion::Update(step, result) => self.stepped(now, step, result),
             Completion::Fetch(result) => {
                 self.tasks.finished(now, System::StatusPoll);
                 let (directory, members) = self.cluster.directory();
@@ -238,6 +244,7 @@ impl<'a> Node<'a> {
             Key::Sprockets => self.sprockets.value(buf),
             Key::Settings => self.settings.to_store().map_or(0, |settings| settings.encode(buf)),
             Key::Tasks => self.tasks.encode(buf),
+            Key::Update => self.updates.value(buf),
             Key::Claim | Key::Crash => 0,
         }
     }
@@ -269,6 +276,7 @@ impl<'a> Node<'a> {
     /// The time of [`poll_timeout`](Self::poll_timeout) has come. Harmless at any other time.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.with_network(now, Network::advance);
+        self.judge_image(now);
         if self.is_talking() {
             self.time_out(now);
             self.notice(now);
@@ -278,6 +286,7 @@ impl<'a> Node<'a> {
     /// Lets the poller see what has changed, and others hear what is to be told.
     fn notice(&mut self, now: Instant) {
         self.tell_of_crash(now);
+        self.judge_image(now);
         let (directory, members) = self.cluster.directory();
         self.poller.notice(now, directory, members);
     }
@@ -299,8 +308,8 @@ impl<'a> Node<'a> {
         let (epochs, network) = (self.epochs.poll_timeout(), self.network.poll_timeout());
         let tasks = self.tasks.poll_timeout().filter(|_| !self.cluster.is_leaving());
         let sprockets = self.sprockets.poll_timeout();
-        let crashes = self.crashes.poll_timeout();
-        [cluster, epochs, poller, restart, settings, network, tasks, sprockets, crashes]
+        let (crashes, updates) = (self.crashes.poll_timeout(), self.updates.poll_timeout());
+        [cluster, epochs, poller, restart, settings, network, tasks, sprockets, crashes, updates]
             .into_iter()
             .flatten()
             .min()
@@ -337,6 +346,12 @@ impl<'a> Node<'a> {
         }
         if self.sprockets.poll_store(now) {
             return Some(Action::Store(Key::Sprockets));
+        }
+        if self.updates.poll_store(now) {
+            return Some(Action::Store(Key::Update));
+        }
+        if let Some(step) = self.updates.poll_step(now) {
+            return Some(Action::Update(step));
         }
         let changing = self.is_changing();
         if self.restart.take_if(|at| now >= *at && !changing).is_some() {

@@ -34,13 +34,15 @@ pub enum Key {
     /// What was written when the node was claimed at the desk: at most 199 bytes, see
     /// [`Claim`](crate::settings::Claim). The engine reads it and never stores it.
     Claim,
+    /// What of updates is remembered: 16 bytes, see [`ota`](crate::ota).
+    Update,
     /// The last crash: at most 210 bytes, see [`CrashRecord`](crate::crash::CrashRecord). Its bytes are the body's.
     Crash,
 }
 
 impl Key {
     /// All keys.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Identity,
         Self::Settings,
         Self::Peers,
@@ -48,6 +50,7 @@ impl Key {
         Self::Network,
         Self::Sprockets,
         Self::Claim,
+        Self::Update,
         Self::Crash,
     ];
 
@@ -61,6 +64,7 @@ impl Key {
             Self::Tasks => 4,
             Self::Sprockets => 6,
             Self::Claim => 7,
+            Self::Update => 8,
             Self::Crash => 0,
         }
     }
@@ -75,6 +79,7 @@ impl Key {
             Self::Tasks => "tasks",
             Self::Sprockets => "settings of sprockets",
             Self::Claim => "claim",
+            Self::Update => "update",
             Self::Crash => "crash record",
         }
     }
@@ -105,6 +110,8 @@ pub struct Stored<'a> {
     pub claim: &'a [u8],
     /// Whether there was a claim that is damaged; see [`Claim::restore`](crate::settings::Claim::restore).
     pub claim_damaged: bool,
+    /// The value of [`Key::Update`].
+    pub update: &'a [u8],
     /// The value of [`Key::Crash`]: the last crash that was stored.
     pub crash: &'a [u8],
     /// The record of the crash that this start follows, which nobody has stored yet; empty if there was none. The
@@ -123,6 +130,7 @@ impl<'a> Stored<'a> {
             Key::Tasks => self.tasks = value,
             Key::Sprockets => self.sprockets = value,
             Key::Claim => self.claim = value,
+            Key::Update => self.update = value,
             Key::Crash => self.crash = value,
         }
     }
@@ -134,12 +142,14 @@ impl<'a> Stored<'a> {
             Key::Settings => self.settings_damaged = true,
             Key::Claim => self.claim_damaged = true,
             // A body gives no earlier identity; earlier peers and credentials are only tried, and what
-            // was set of tasks and sprockets earlier is as good as none. An earlier crash is one, too.
+            // was set of tasks and sprockets earlier is as good as none. An earlier crash is one, too. An earlier floor is
+            // lower than the image that runs, or by one image too low.
             Key::Identity
             | Key::Peers
             | Key::Network
             | Key::Tasks
             | Key::Sprockets
+            | Key::Update
             | Key::Crash => (),
         }
     }

@@ -12,6 +12,7 @@ use log::{info, warn};
 use spore_core::api::ServiceRequest;
 use spore_core::network::RadioCommand;
 use spore_core::node::StoreFailed;
+use spore_core::ota::Outcome;
 use spore_core::security::{Succession, Verdict};
 use spore_core::tasks::TaskRun;
 use spore_core::{Event, Facts, Hostname, Key, Node, NodeId, Resources, Seed};
@@ -73,6 +74,7 @@ impl System for HostSystem {
             chip_id: self.address.to_bits(),
             flash_size: 0,
             reset_reason: self.reason.name(),
+            image: None,
         }
     }
 
@@ -154,7 +156,9 @@ impl System for HostSystem {
             | Event::AccessPointOpened
             | Event::AccessPointClosed
             | Event::CredentialsKept
-            | Event::CredentialsReturned => {
+            | Event::CredentialsReturned
+            | Event::UpdateStarted
+            | Event::UpdateRefused => {
                 return info!("{}: {}", self.hostname, event.topic());
             }
             Event::TaskOverrun { task, micros } => {
@@ -163,6 +167,19 @@ impl System for HostSystem {
                     "{}: task {task} took {millis} ms, longer than its interval",
                     self.hostname
                 );
+            }
+            Event::UpdateProgress(percent) => {
+                return info!("{}: {percent} % of an image are there", self.hostname);
+            }
+            Event::UpdateInstalled(image) => {
+                return info!("{}: image {image} is installed", self.hostname);
+            }
+            Event::UpdateEnded(Outcome { image, failure: None }) => {
+                return info!("{}: image {image} is confirmed", self.hostname);
+            }
+            Event::UpdateEnded(Outcome { image, failure: Some(failure) }) => {
+                let (name, reason) = (&self.hostname, failure.name());
+                return warn!("{name}: image {image} has not passed its trial: {reason}");
             }
             Event::RequestsRefused(count) => {
                 return warn!("{}: refused {count} requests for their credentials", self.hostname);

@@ -231,6 +231,9 @@ impl<'a, S: System> Shell<'a, S> {
                     self.system.radio(command, &self.node.borrow());
                     continue;
                 }
+                Some(Action::Update(step)) => {
+                    Completion::Update(step, self.system.update(step).await)
+                }
                 Some(Action::Restart) => self.system.restart().await,
             };
             self.node.borrow_mut().handle_completion(now(), completion);

@@ -4,6 +4,7 @@ use crate::ServiceReply;
 use spore_core::api::ServiceRequest;
 use spore_core::network::RadioCommand;
 use spore_core::node::StoreFailed;
+use spore_core::ota::{Step, StepFailed};
 use spore_core::security::{Succession, Verdict};
 #[cfg(doc)]
 use spore_core::sprockets::State;
@@ -56,6 +57,13 @@ pub trait System {
     /// Whether the new release key may be taken: what [`Succession::judge`] says, where there is the
     /// stack for it.
     fn verify(&self, succession: &Succession) -> Verdict;
+
+    /// Does this with the slots of images. Only a body with slots ([`Facts::image`]) is asked. After a power cut at any moment the
+    /// image that ran, or the one that was to, MUST be started.
+    async fn update(&self, step: Step) -> Result<(), StepFailed> {
+        let _ = step;
+        Err(StepFailed)
+    }
 
     /// Restarts the node at once, with what was stored. Nothing of the shell runs after that.
     async fn restart(&self) -> !;

@@ -7,6 +7,7 @@ use crate::nonces::Last;
 use crate::report::Traffic;
 use crate::simulation::memory::{Pending, SECTORS};
 use spore_core::network::{Credentials, RadioCommand};
+use spore_core::ota::StepFailed;
 use spore_core::security::Verdict;
 use spore_core::store::MAX_VALUE;
 use spore_core::tasks::TaskRun;
@@ -137,6 +138,10 @@ impl Running {
                     Action::Radio(command) => {
                         output.commands.push((command, node.station().copied()));
                     }
+                    Action::Update(step) => {
+                        let completion = Completion::Update(step, Err(StepFailed));
+                        node.handle_completion(local, completion);
+                    }
                     Action::Restart => output.restart = true,
                 }
             }
@@ -183,5 +188,6 @@ pub(crate) fn facts(node: usize) -> Facts {
         chip_id: u32::try_from(node).unwrap_or(u32::MAX),
         flash_size: 0,
         reset_reason: "power-on",
+        image: None,
     }
 }

@@ -167,6 +167,11 @@ impl Fnv {
                     Event::CredentialsReturned => (21, NodeId([0; 6])),
                     Event::EventsMissed { publisher, .. } => (22, publisher),
                     Event::TaskOverrun { .. } => (26, NodeId([0; 6])),
+                    Event::UpdateStarted => (27, NodeId([0; 6])),
+                    Event::UpdateProgress(_) => (28, NodeId([0; 6])),
+                    Event::UpdateRefused => (29, NodeId([0; 6])),
+                    Event::UpdateInstalled(_) => (30, NodeId([0; 6])),
+                    Event::UpdateEnded(_) => (31, NodeId([0; 6])),
                 };
                 self.tagged(kind, observer, &id);
             }

@@ -155,8 +155,14 @@ fn run(
     }
 }
 
-const FACTS: Facts =
-    Facts { board: "sim", version: "0", chip_id: 0, flash_size: 0, reset_reason: "start" };
+const FACTS: Facts = Facts {
+    board: "sim",
+    version: "0",
+    chip_id: 0,
+    flash_size: 0,
+    reset_reason: "start",
+    image: None,
+};
 
 fn config(at: SocketAddrV4, key: &ClusterKey) -> Config {
     let hostname = format!("crowd-{}", at.ip().octets()[3]);
@@ -231,7 +237,7 @@ impl Air {
                 // Nobody asks a member of the crowd for these.
                 Action::RunTask(index) => Completion::Ran(index),
                 Action::Verify => Completion::Verify(spore_core::security::Verdict::Unsigned),
-                Action::Restart | Action::Radio(_) => continue,
+                Action::Restart | Action::Radio(_) | Action::Update(_) => continue,
             };
             node.handle_completion(now, completion);
         }

@@ -129,9 +129,11 @@ fn operation(route: &Route, details: &'static Details, method: &str) -> Value {
         }]);
     }
     if let Some(schema) = details.body {
+        let media =
+            if schema == routes::IMAGE { "application/octet-stream" } else { "application/json" };
         operation["requestBody"] = json!({
             "required": true,
-            "content": { "application/json": { "schema": schemas::reference(schema) } },
+            "content": { media: { "schema": schemas::reference(schema) } },
         });
     }
     if !details.query.is_empty() {

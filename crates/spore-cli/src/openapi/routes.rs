@@ -68,6 +68,9 @@ const fn get(path: &'static str, id: &'static str, answers: &'static [Answer]) -
     Details { method: "GET", path, id, body: None, query: &[], answers, refusals: &[] }
 }
 
+/// The schema of a body that is an image, and no JSON.
+pub(super) const IMAGE: &str = "Image";
+
 static DETAILS: &[Details] = &[
     get(
         "/api/node/status",
@@ -104,6 +107,26 @@ static DETAILS: &[Details] = &[
     Details {
         refusals: &[404],
         ..get("/api/node/crash", "getNodeCrash", &[json(200, "Crash", "The last crash")])
+    },
+    get(
+        "/api/node/update",
+        "getNodeUpdate",
+        &[json(200, "Update", "The image that runs, and what became of the last update")],
+    ),
+    Details {
+        method: "POST",
+        body: Some(IMAGE),
+        query: &[Parameter {
+            name: "start",
+            description: "no: the image is held for other nodes",
+            kind: Kind::Text("^(yes|no)$"),
+        }],
+        refusals: &[409, 422, 500],
+        ..get(
+            "/api/node/update",
+            "updateNode",
+            &[json(200, "Installed", "The image is in flash; the node restarts into it")],
+        )
     },
     Details {
         method: "POST",
@@ -273,6 +296,7 @@ static REFUSALS: &[Refusal] = &[
     refusal(413, "PayloadTooLarge", "The body is too large"),
     refusal(414, "UriTooLong", "The request line is too long"),
     refusal(421, "Misdirected", "Through its access point, a node answers to its address only"),
+    refusal(422, "Unfit", "The image is not for this node, or is not what was signed"),
     refusal_with(429, "TooManyEvents", "More than the cluster can carry", "Retry-After"),
     refusal(431, "HeadTooLarge", "The head is too large, or has too many fields"),
     refusal(

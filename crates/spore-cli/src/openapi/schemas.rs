@@ -24,6 +24,9 @@ pub(super) fn all() -> Map<String, Value> {
         ("ConfigChange", config_change()),
         ("Log", log()),
         ("Crash", crash()),
+        ("Update", update()),
+        ("Installed", installed()),
+        ("Image", json!({ "type": "string", "format": "binary" })),
         ("NetworkStatus", network_status()),
         ("NetworkScan", network_scan()),
         ("WifiChange", wifi_change()),
@@ -147,6 +150,7 @@ fn node_status() -> Value {
         "uptime_ms": whole(64),
         "free_memory": { "type": "integer", "minimum": 0, "description": "Bytes; 0: not known" },
         "flash_size": { "type": "integer", "minimum": 0, "description": "Bytes; 0: no flash" },
+        "image": or_null(whole(32)),
         "status_version": whole(16),
         "claimed": { "type": "boolean", "description": "Whether it has a cluster key" },
         "claim_damaged": {
@@ -357,6 +361,30 @@ fn crash() -> Value {
         "message": or_null(text()),
         "stack": { "type": "array", "items": place(), "maxItems": 12 },
     }))
+}
+
+fn update() -> Value {
+    let image = object(json!({
+        "sequence": whole(32),
+        "stage": one_of(&["confirmed", "trial", "fallback"]),
+    }));
+    let upload = object(json!({ "received": whole(32), "length": whole(32) }));
+    let last = object(json!({
+        "image": whole(32),
+        "result": one_of(&["confirmed", "rolled_back"]),
+        "reason": or_null(one_of(&["not_started", "no_network", "no_peer"])),
+    }));
+    object(json!({
+        "image": or_null(image),
+        "floor": whole(32),
+        "quarantined": or_null(whole(32)),
+        "upload": or_null(upload),
+        "last": or_null(last),
+    }))
+}
+
+fn installed() -> Value {
+    object(json!({ "installed": whole(32), "restarting": { "type": "boolean" } }))
 }
 
 fn task() -> Value {

@@ -30,6 +30,8 @@ enum Place {
     Tasks(tasks::Place),
     Task(u8),
     Restarting,
+    Update,
+    Installed(u32, bool),
     Sprocket(sprockets::Place),
     Config,
     Nonce(Nonce),
@@ -111,6 +113,15 @@ impl Body {
 
     pub(super) const fn restarting() -> Self {
         Self(Place::Restarting)
+    }
+
+    pub(super) const fn update() -> Self {
+        Self(Place::Update)
+    }
+
+    /// An image was installed, and the node restarts or does not.
+    pub(crate) const fn installed(image: u32, restarts: bool) -> Self {
+        Self(Place::Installed(image, restarts))
     }
 
     pub(super) const fn config() -> Self {
@@ -195,6 +206,10 @@ impl Body {
                     .sprocket_config(node, place)
                     .map(|next| next.map_or(Place::End, Place::Sprocket)),
                 Place::Restarting => piece.text("{\"restarting\":true}").map(|()| Place::End),
+                Place::Update => piece.update(node).map(|()| Place::End),
+                Place::Installed(image, restarts) => {
+                    piece.installed(image, restarts).map(|()| Place::End)
+                }
                 Place::Config => piece.json(&ConfigView::new(node)).map(|()| Place::End),
                 Place::Nonce(nonce) => piece.json(&NonceView::new(nonce)).map(|()| Place::End),
                 Place::Metrics(metric) => piece

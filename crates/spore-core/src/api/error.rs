@@ -2,6 +2,7 @@
 
 use super::Methods;
 use crate::events::PublishError;
+use crate::ota::Refused;
 use core::convert::Infallible;
 use core::str::FromStr;
 use serde::Serialize;
@@ -38,6 +39,8 @@ pub enum Error {
     ClaimDamaged,
     /// 403: there is a release key, and it has not signed the new one.
     ReleaseKeyUnsigned,
+    /// 403: the node has no release key, so nobody can sign images for it.
+    NoReleaseKey,
     /// 404: there is no such path.
     NotFound,
     /// 404: no crash is on record.
@@ -62,6 +65,12 @@ pub enum Error {
     TaskUnderWay,
     /// 409: there is no room for one more value of a sprocket's settings.
     SettingsFull,
+    /// 409: an image is coming already.
+    UpdateUnderWay,
+    /// 409: the image that runs is on trial, or an older one than should.
+    NotConfirmed,
+    /// The image was refused.
+    Image(Refused),
     /// 413: the body is larger than this node takes.
     PayloadTooLarge,
     /// 414: the request line is longer than this node takes.
@@ -80,6 +89,8 @@ pub enum Error {
     SprocketFailed,
     /// 501: the method, or the coding of the body, is unknown.
     NotImplemented,
+    /// 501: the node has no slots for images.
+    NoSlots,
     /// 503: all connections are in use.
     Busy,
     /// 503: as many event streams are open as this node serves at once.
@@ -111,7 +122,10 @@ impl Error {
             | Self::CredentialsMalformed
             | Self::CredentialsInvalid
             | Self::NonceStale => 401,
-            Self::Unclaimed | Self::ClaimDamaged | Self::ReleaseKeyUnsigned => 403,
+            Self::Unclaimed
+            | Self::ClaimDamaged
+            | Self::ReleaseKeyUnsigned
+            | Self::NoReleaseKey => 403,
             Self::NotFound | Self::NoCrash => 404,
             Self::MethodNotAllowed(_) => 405,
             Self::RequestTimeout => 408,
@@ -122,14 +136,17 @@ impl Error {
             | Self::AccessPointInUse
             | Self::TaskProtected
             | Self::TaskUnderWay
-            | Self::SettingsFull => 409,
+            | Self::SettingsFull
+            | Self::UpdateUnderWay
+            | Self::NotConfirmed => 409,
+            Self::Image(refused) => refused.status(),
             Self::PayloadTooLarge => 413,
             Self::UriTooLong => 414,
             Self::Misdirected => 421,
             Self::TooManyEvents => 429,
             Self::HeadTooLarge => 431,
             Self::StoreFailed | Self::ServiceBroken | Self::SprocketFailed => 500,
-            Self::NotImplemented => 501,
+            Self::NotImplemented | Self::NoSlots => 501,
             Self::Busy
             | Self::StreamsBusy
             | Self::NotReady
@@ -170,6 +187,7 @@ impl Error {
             Self::Unclaimed => "unclaimed",
             Self::ClaimDamaged => "claim_damaged",
             Self::ReleaseKeyUnsigned => "release_key_unsigned",
+            Self::NoReleaseKey => "no_release_key",
             Self::NotFound => "not_found",
             Self::NoCrash => "no_crash",
             Self::MethodNotAllowed(_) => "method_not_allowed",
@@ -182,6 +200,10 @@ impl Error {
             Self::TaskProtected => "task_protected",
             Self::TaskUnderWay => "task_under_way",
             Self::SettingsFull => "settings_full",
+            Self::UpdateUnderWay => "update_under_way",
+            Self::NotConfirmed => Refused::Unconfirmed.code(),
+            Self::Image(refused) => refused.code(),
+            Self::NoSlots => "no_slots",
             Self::SprocketFailed => "sprocket_failed",
             Self::SprocketStopped => "sprocket_stopped",
             Self::PayloadTooLarge => "payload_too_large",
@@ -225,6 +247,9 @@ impl Error {
             Self::Unclaimed => "this node has no cluster key yet",
             Self::ClaimDamaged => "whose this node is was lost; see SECURITY.md for how to go on",
             Self::ReleaseKeyUnsigned => "the present release key has not signed the new one",
+            Self::NoReleaseKey => {
+                "this node has no release key yet; see spore config set-release-key"
+            }
             Self::NotFound => "there is nothing at this path; /api/node/status lists what there is",
             Self::NoCrash => "no crash of this node is on record",
             Self::MethodNotAllowed(_) => "this path has other methods; see the Allow field",
@@ -241,6 +266,10 @@ impl Error {
             Self::SettingsFull => {
                 "there is no room for one more value; set others to their defaults"
             }
+            Self::UpdateUnderWay => "an image is coming already; try again later",
+            Self::NotConfirmed => Refused::Unconfirmed.message(),
+            Self::Image(refused) => refused.message(),
+            Self::NoSlots => "this node takes no updates: it has no slots for images",
             Self::SprocketFailed => {
                 "the sprocket of this service has panicked over it and is stopped; the status says why"
             }

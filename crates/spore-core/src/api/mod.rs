@@ -19,6 +19,7 @@ mod routes;
 mod services;
 mod sprockets;
 mod tasks;
+mod updates;
 mod views;
 
 pub use asset::{Asset, Assets};
@@ -115,6 +116,8 @@ enum Outcome {
     Call(Call),
     /// It is, but for its body, which comes as things happen.
     Stream,
+    /// It is made when the image that the request brings was installed.
+    Upload,
 }
 
 /// The change that an answer waits for.
@@ -166,6 +169,12 @@ impl Response {
     /// Whether the body is a [stream](Self::stream).
     pub const fn is_stream(&self) -> bool {
         matches!(self.outcome, Outcome::Stream)
+    }
+
+    /// Whether the request brings an image: its body is to be installed as
+    /// [`Node::upload`] says, and [`Node::handle_installed`] gives the answer.
+    pub const fn is_upload(&self) -> bool {
+        matches!(self.outcome, Outcome::Upload)
     }
 
     const fn ok(body: Body) -> Self {
@@ -273,6 +282,10 @@ pub(crate) fn precheck(
     now: Instant,
     request: &Request<'_>,
 ) -> Option<Response> {
+    if takes_upload(node, request) {
+        // The image is signed by itself, so the request is without it.
+        return Some(handle(node, now, &Request { body: &[], ..*request }));
+    }
     let checked = portal::target(node, request).and_then(|target| match target {
         Target::Route(_, policy) if !is_open(node, policy, request) => {
             auth::precheck(node, now, request)
@@ -282,6 +295,12 @@ pub(crate) fn precheck(
     let response = checked.err().map(Response::error)?;
     note(node, now, &response);
     Some(response)
+}
+
+/// Whether `request` is for the route that takes images.
+pub(crate) fn takes_upload(node: &Node<'_>, request: &Request<'_>) -> bool {
+    let target = portal::target(node, request);
+    matches!(target, Ok(Target::Route(route, _)) if updates::takes_upload(route))
 }
 
 /// Decides a pending answer, if that can be done now.

@@ -2,7 +2,7 @@
 
 use super::{
     Body, Call, Error, Method, Methods, Pending, Request, Response, call, check_parameters, events,
-    network, query_parameter, sprockets, tasks,
+    network, query_parameter, sprockets, tasks, updates,
 };
 use crate::node::Node;
 use crate::services::Catalogue;
@@ -119,6 +119,20 @@ pub static ROUTES: &[Route] = &[
         handler: |node, _, _| {
             if node.crashes.known { Ok(Response::call(Call::CRASH)) } else { Err(Error::NoCrash) }
         },
+    },
+    Route {
+        method: Method::Get,
+        path: updates::PATH,
+        policy: Policy::Open,
+        summary: "The image that runs, and what became of the last update",
+        handler: |_, _, _| Ok(Response::ok(Body::update())),
+    },
+    Route {
+        method: Method::Post,
+        path: updates::PATH,
+        policy: Policy::Signed,
+        summary: "Installs an image and starts it on trial; ?start=no holds it for others",
+        handler: updates::begin,
     },
     Route {
         method: Method::Post,

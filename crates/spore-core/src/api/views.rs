@@ -25,6 +25,8 @@ pub(super) struct NodeView<'a> {
     uptime_ms: u64,
     free_memory: u64,
     flash_size: u32,
+    /// The sequence number of the image that runs; null on a body without slots.
+    image: Option<u32>,
     status_version: u16,
     /// Whether the node has a cluster key.
     claimed: bool,
@@ -178,6 +180,7 @@ impl<'a> NodeView<'a> {
             uptime_ms: now.since(node.started).as_millis(),
             free_memory: node.resources.free_memory,
             flash_size: node.facts.flash_size,
+            image: node.updates.running().map(|running| running.sequence),
             status_version,
             claimed: node.is_claimed(),
             claim_damaged: node.is_claim_damaged(),

@@ -5,6 +5,7 @@ use super::window::Window;
 use super::{Filter, Topic, ticks};
 use crate::log::Log;
 use crate::node::Event;
+use crate::ota::Outcome;
 use crate::time::Instant;
 use crate::wire::{EventKey, Hostname, hex};
 use heapless::Vec;
@@ -201,8 +202,18 @@ fn system_payload(event: Event, hostname: Option<&Hostname>) -> Vec<u8, SYSTEM_P
         | Event::AccessPointOpened
         | Event::AccessPointClosed
         | Event::CredentialsKept
-        | Event::CredentialsReturned => (),
+        | Event::CredentialsReturned
+        | Event::UpdateStarted
+        | Event::UpdateRefused => (),
         Event::RequestsRefused(count) => object.number("count", count),
+        Event::UpdateProgress(percent) => object.number("percent", percent.into()),
+        Event::UpdateInstalled(image) => object.number("image", image),
+        Event::UpdateEnded(Outcome { image, failure }) => {
+            object.number("image", image);
+            if let Some(failure) = failure {
+                object.text("reason", failure.name());
+            }
+        }
         Event::TaskOverrun { task, micros } => {
             object.text("task", task.name());
             object.number("us", micros);

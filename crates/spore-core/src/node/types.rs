@@ -1,6 +1,7 @@
 //! What goes in and out of a node's verbs.
 
 use crate::network::{RadioCommand, Reason};
+use crate::ota::{Outcome, Step, StepFailed};
 use crate::security::Verdict;
 use crate::services::{Fetch, FetchFailed};
 use crate::store::Key;
@@ -51,6 +52,8 @@ pub enum Action {
     /// its end. The next run of the same task comes only after that; another task may be asked for
     /// meanwhile, which may wait until this one is over.
     RunTask(u8),
+    /// Do this with the slots of images. A body without slots is never asked.
+    Update(Step),
     /// Restart the node: whatever answers were given had time to leave. It never ends.
     Restart,
 }
@@ -68,6 +71,8 @@ pub enum Completion {
     Verify(Verdict),
     /// The run of a task has ended, however it went.
     Ran(u8),
+    /// A step was done with the slots, or was not. A failed one is asked for again.
+    Update(Step, Result<(), StepFailed>),
 }
 
 /// The body's memory did not take the value, or is not sure of it: at the next start the old value
@@ -121,6 +126,16 @@ pub enum Event {
         /// The number of the last one.
         to: U24,
     },
+    /// An image has begun to come in.
+    UpdateStarted,
+    /// So many hundredths of it are there. Told of at each quarter.
+    UpdateProgress(u8),
+    /// It was not taken, or did not come to its end.
+    UpdateRefused,
+    /// It was installed, and verified in flash: the number is that of the image.
+    UpdateInstalled(u32),
+    /// An update has ended: its image was confirmed, or it was rolled back.
+    UpdateEnded(Outcome),
     /// A run of a task took longer than the task's interval. At most one in ten seconds is told of.
     TaskOverrun {
         /// Which task.
@@ -150,6 +165,12 @@ impl Event {
             Self::CredentialsKept => "network/credentials/kept",
             Self::CredentialsReturned => "network/credentials/returned",
             Self::EventsMissed { .. } => "events/missed",
+            Self::UpdateStarted => "ota/started",
+            Self::UpdateProgress(_) => "ota/progress",
+            Self::UpdateRefused => "ota/refused",
+            Self::UpdateInstalled(_) => "ota/installed",
+            Self::UpdateEnded(Outcome { failure: None, .. }) => "ota/confirmed",
+            Self::UpdateEnded(Outcome { failure: Some(_), .. }) => "ota/rolled-back",
             Self::TaskOverrun { .. } => "tasks/overrun",
         }
     }

@@ -4,6 +4,7 @@ use super::tasks::BLINK;
 use super::world::{World, act, address, config, facts, node, sent};
 use crate::events::{Delivery, Filter, GUARDED, PublishError, Scope, Topic};
 use crate::network::Reason;
+use crate::ota::{Failure, Outcome};
 use crate::profile::Esp01;
 use crate::security::Identity;
 use crate::time::{Duration, Instant};
@@ -492,7 +493,15 @@ fn each_kind() -> Vec<Event> {
             Event::AccessPointClosed => Event::CredentialsKept,
             Event::CredentialsKept => Event::CredentialsReturned,
             Event::CredentialsReturned => Event::TaskOverrun { task: &BLINK, micros: 1 },
-            Event::TaskOverrun { .. } => break,
+            Event::TaskOverrun { .. } => Event::UpdateStarted,
+            Event::UpdateStarted => Event::UpdateProgress(25),
+            Event::UpdateProgress(_) => Event::UpdateRefused,
+            Event::UpdateRefused => Event::UpdateInstalled(7),
+            Event::UpdateInstalled(_) => Event::UpdateEnded(Outcome { image: 7, failure: None }),
+            Event::UpdateEnded(Outcome { failure: None, .. }) => {
+                Event::UpdateEnded(Outcome { image: 7, failure: Some(Failure::NoPeer) })
+            }
+            Event::UpdateEnded(_) => break,
         });
     }
     all

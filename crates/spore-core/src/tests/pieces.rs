@@ -2,6 +2,7 @@
 
 use super::world::{World, config};
 use crate::api::{Error, MIN_PIECE, Method, Methods, Request, Response};
+use crate::ota::{Running, Stage};
 use crate::profile::Host;
 use crate::services::ServiceIds;
 use crate::time::Instant;
@@ -41,6 +42,7 @@ fn longest() -> (Node<'static>, Instant) {
         reset_reason: text,
         chip_id: u32::MAX,
         flash_size: u32::MAX,
+        image: Some(Running { sequence: u32::MAX, stage: Stage::Confirmed }),
     };
     let mut config = config(1);
     config.hostname = Hostname::new(&"a".repeat(Hostname::MAX)).unwrap();

@@ -20,7 +20,14 @@ use std::vec::Vec;
 pub(super) const PORT: u16 = crate::config::DEFAULT_PORT;
 
 pub(super) fn facts() -> Facts {
-    Facts { board: "sim", version: "0.0.0", chip_id: 1, flash_size: 0, reset_reason: "power-on" }
+    Facts {
+        board: "sim",
+        version: "0.0.0",
+        chip_id: 1,
+        flash_size: 0,
+        reset_reason: "power-on",
+        image: None,
+    }
 }
 
 pub(super) fn config(n: u8) -> Config {
@@ -73,6 +80,7 @@ pub(super) fn act(node: &mut Node<'_>, now: Instant) {
             Action::Verify => Completion::Verify(node.succession().unwrap().judge()),
             Action::Store(key) => Completion::Store(key, Ok(())),
             Action::RunTask(index) => Completion::Ran(index),
+            Action::Update(step) => Completion::Update(step, Ok(())),
             Action::Fetch(_) => Completion::Fetch(Err(FetchFailed)),
         };
         node.handle_completion(now, completion);

@@ -106,6 +106,7 @@ impl<'a, S: Sprocket> Bench<'a, S> {
             chip_id: 0,
             flash_size: 0,
             reset_reason: "test",
+            image: None,
         };
         let (now, stored) = (Instant::from_micros(1), Stored::default());
         let node = Node::new(now, &config, facts, &stored, &Seed([1; 32]), memory);

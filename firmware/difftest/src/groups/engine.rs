@@ -282,6 +282,7 @@ pub(super) fn node(inputs: &mut Inputs, n: u8) -> Node<'static> {
         chip_id: u32::from(n),
         flash_size: 1 << 20,
         reset_reason: "power-on",
+        image: None,
     };
     let mut seed = [0; 32];
     inputs.fill(&mut seed);
@@ -350,7 +351,7 @@ fn step(
             }
             Action::Fetch(fetch) => answer(node, now, &fetch, trace),
             Action::RunTask(index) => node.handle_completion(now, Completion::Ran(index)),
-            Action::Verify | Action::Restart | Action::Radio(_) => {
+            Action::Verify | Action::Restart | Action::Radio(_) | Action::Update(_) => {
                 trace.display(format_args!("{action:?}"))
             }
         }

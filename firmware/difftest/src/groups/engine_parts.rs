@@ -97,6 +97,7 @@ fn node(inputs: &mut Inputs) -> Node<'static> {
         chip_id: 7,
         flash_size: 1 << 20,
         reset_reason: "power-on",
+        image: None,
     };
     let mut seed = [0; 32];
     inputs.fill(&mut seed);

@@ -59,6 +59,7 @@ pub(crate) fn node() -> Node<'static> {
         chip_id: 1,
         flash_size: 0,
         reset_reason: "power-on",
+        image: None,
     };
     let storage = Box::leak(Box::new(Storage::<Esp01>::NEW));
     Node::new(Instant::ZERO, &config, facts, &Stored::default(), &Seed([7; 32]), storage)

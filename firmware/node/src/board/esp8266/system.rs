@@ -84,6 +84,7 @@ impl System for Body {
             chip_id: system_get_chip_id(),
             flash_size: FLASH_SIZE,
             reset_reason: self.start.reason,
+            image: None,
         }
     }
 

@@ -76,6 +76,7 @@ impl System for EmulatedSystem {
             chip_id: self.chip_id,
             flash_size: FLASH_SIZE,
             reset_reason: self.reset_reason.as_str(),
+            image: None,
         }
     }
 

@@ -1,0 +1,168 @@
+//! Updates over the air of this node: what is taken, and what becomes of it after the restart.
+//!
+//! The body has two slots for images, of which one runs. A new image comes into the other one and is started *on trial*: it
+//! is confirmed when the cluster has heard of it, and else the one before comes back. The engine decides; the body installs,
+//! and writes the selector, when it is asked to with [`Action::Update`](crate::Action::Update).
+//! `docs/image.md` has the flash, `docs/decisions/0018-updates.md` the reasons.
+//!
+//! | module | what it knows |
+//! |---|---|
+//! | `record` | what is remembered over restarts: floor, quarantine, outcome |
+//! | `trial` | whether the image that runs is kept |
+//! | `upload` | an image that comes in over HTTP |
+
+mod record;
+mod trial;
+mod upload;
+
+pub use record::{Failure, Outcome};
+pub use upload::{Refused, Wanted};
+
+pub(crate) use trial::Around;
+
+use crate::store::Storing;
+use crate::time::{Duration, Instant};
+use record::Record;
+use trial::Trial;
+use upload::Upload;
+
+/// The image that runs, as the body found it at the start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Running {
+    /// Its sequence number.
+    pub sequence: u32,
+    /// What the selector says of it.
+    pub stage: Stage,
+}
+
+/// How the image that runs came to run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// It is the one that is confirmed.
+    Confirmed,
+    /// It is on trial.
+    Trial,
+    /// The selector names the other slot, which could not be started, or did not pass its trial.
+    Fallback {
+        /// The image that was on trial there; `None` if there was no trial.
+        tried: Option<u32>,
+    },
+}
+
+impl Stage {
+    /// The stage as the API names it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Confirmed => "confirmed",
+            Self::Trial => "trial",
+            Self::Fallback { .. } => "fallback",
+        }
+    }
+}
+
+/// What the body is to do with its slots.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Write into both sectors of the selector that the slot that runs is confirmed. If another one was on trial, erase its header first.
+    Confirm,
+    /// Use up the starts that the image which runs has left, so that the other one is started next, and restart. Completed
+    /// only if that failed.
+    GiveUp,
+}
+
+/// The body could not write its slots, or is not sure of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StepFailed;
+
+/// Between two attempts of the body.
+const RETRY: Duration = Duration::from_secs(5);
+
+/// What a node knows of its image and of updates.
+#[derive(Debug)]
+pub(crate) struct Updates {
+    running: Option<Running>,
+    record: Record,
+    storing: Storing,
+    trial: Trial,
+    upload: Upload,
+}
+
+impl Updates {
+    /// At a start. `stored` is the value of [`Key::Update`](crate::Key::Update).
+    pub(crate) fn new(now: Instant, running: Option<Running>, stored: &[u8]) -> Self {
+        let mut record = Record::decode(stored).unwrap_or_default();
+        let mut storing = Storing::default();
+        let before = record;
+        if let Some(Running { sequence, stage }) = running {
+            match stage {
+                Stage::Confirmed => record.floor = record.floor.max(sequence),
+                Stage::Trial => (),
+                Stage::Fallback { tried } => {
+                    record.floor = record.floor.max(sequence);
+                    if let Some(tried) = tried {
+                        record.fall_back(tried);
+                    }
+                }
+            }
+        }
+        if record != before {
+            storing.want();
+        }
+        let trial = Trial::new(now, running);
+        Self { running, record, storing, trial, upload: Upload::default() }
+    }
+
+    /// The image that runs; `None` on a body without slots.
+    pub(crate) const fn running(&self) -> Option<Running> {
+        self.running
+    }
+
+    /// Images with this number or a lower one are refused.
+    pub(crate) const fn floor(&self) -> u32 {
+        self.record.floor
+    }
+
+    /// The image that was rolled back last, which is not taken again.
+    pub(crate) const fn quarantined(&self) -> Option<u32> {
+        self.record.quarantined
+    }
+
+    /// What became of the last update; `None` if there was none.
+    pub(crate) const fn outcome(&self) -> Option<Outcome> {
+        self.record.outcome
+    }
+
+    /// An image is about to be put on trial: whether this node has peers now is remembered, so that a deaf one cannot think itself
+    /// alone afterwards. Done when [`is_prepared`](Self::is_prepared).
+    pub(crate) fn prepare(&mut self, alone: bool) {
+        if self.record.alone != alone {
+            self.record.alone = alone;
+            self.storing.want();
+        }
+    }
+
+    /// Whether what is to be remembered is stored.
+    pub(crate) fn is_prepared(&self) -> bool {
+        self.storing == Storing::Idle
+    }
+
+    /// Writes the value of [`Key::Update`](crate::Key::Update). Its length.
+    pub(crate) fn value(&self, buf: &mut [u8]) -> usize {
+        self.record.encode(buf)
+    }
+
+    pub(crate) fn poll_store(&mut self, now: Instant) -> bool {
+        self.storing.poll(now)
+    }
+
+    pub(crate) fn stored(&mut self, now: Instant, success: bool) {
+        self.storing.finish(now, success, RETRY);
+    }
+
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        [self.storing.poll_timeout(), self.trial.poll_timeout()].into_iter().flatten().min()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -8,6 +8,7 @@ use core::ops::Range;
 use sha2::{Digest as _, Sha256};
 
 use crate::bytes::{Reader, Writer};
+use crate::layout::Layout;
 use crate::map::{PAGE, Slot};
 
 /// Bytes of a header: one page, programmed last.
@@ -96,7 +97,7 @@ impl Header {
     ///
     /// # Errors
     /// [`HeaderError`] says which field is wrong.
-    pub fn decode(slot: Slot, bytes: &[u8; HEADER]) -> Result<Self, HeaderError> {
+    pub fn decode<L: Layout>(slot: Slot, bytes: &[u8; HEADER]) -> Result<Self, HeaderError> {
         let mut reader = Reader(bytes);
         if reader.word() != u32::from_le_bytes(MAGIC) {
             return Err(HeaderError::Magic);
@@ -106,7 +107,7 @@ impl Header {
             return Err(HeaderError::Format);
         }
         let header = Self::take(&mut reader);
-        header.check(slot)?;
+        L::check(&header, slot)?;
         Ok(header)
     }
 
@@ -136,7 +137,7 @@ impl Header {
         }
     }
 
-    /// Whether it can stand in `slot`.
+    /// Whether it can stand in `slot` of a board.
     ///
     /// # Errors
     /// As [`Header::decode`].

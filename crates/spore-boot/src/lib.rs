@@ -7,7 +7,8 @@
 //!
 //! | module | what it knows |
 //! |---|---|
-//! | [`map`] | who owns which bytes |
+//! | [`map`] | who owns which bytes of a board |
+//! | [`layout`] | where a body has its slots: a board, or a Linux machine |
 //! | [`selector`] | which slot is in force, and how often an image on trial was started |
 //! | [`image`] | what a slot must hold to be started |
 //! | [`decision`] | which slots to try, one after the other |
@@ -27,12 +28,14 @@
 pub mod bytes;
 pub mod decision;
 pub mod image;
+pub mod layout;
 pub mod map;
 pub mod selector;
 pub mod start;
 
 pub use decision::{Candidate, candidates};
 pub use image::{Header, HeaderError, Verifier};
+pub use layout::{Esp, Layout};
 pub use map::{Region, Slot};
 pub use selector::{Choice, Record, Selector, Stage, Write};
 pub use start::{Start, choose};

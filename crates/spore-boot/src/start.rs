@@ -4,6 +4,7 @@ use embedded_storage::nor_flash::NorFlash;
 
 use crate::decision::{Candidate, candidates};
 use crate::image::{HEADER, Header, IN_PLACE, Verifier};
+use crate::layout::Layout;
 use crate::map::{PAGE, Region, SELECTOR, Slot};
 use crate::selector::{BYTES, Selector};
 
@@ -29,18 +30,18 @@ struct Word([u8; 4]);
 ///
 /// Buffers that are handed to `flash` are aligned to four bytes. What cannot be read is taken for damaged. Of the flash,
 /// one word at most is changed.
-pub fn choose(flash: &mut impl NorFlash) -> Option<Start> {
+pub fn choose<L: Layout>(flash: &mut impl NorFlash) -> Option<Start> {
     // Loops and one buffer: the bootloader has four kilobytes for all that it is.
     let mut page = Page([0; HEADER]);
     let [first, second] = &SELECTOR;
     let first = selector_sector(flash, first, &mut page);
     let second = selector_sector(flash, second, &mut page);
     let selector = Selector::read(&first, &second);
-    let mut sequence = |slot| header(flash, slot, &mut page).map(|header| header.sequence);
+    let mut sequence = |slot| header::<L>(flash, slot, &mut page).map(|header| header.sequence);
     let sequences = [sequence(Slot::A), sequence(Slot::B)];
     for Candidate { slot, count } in &candidates(&selector, sequences) {
-        let Some(header) = header(flash, *slot, &mut page) else { continue };
-        if !is_whole(flash, *slot, &header, &mut page) {
+        let Some(header) = header::<L>(flash, *slot, &mut page) else { continue };
+        if !is_whole::<L>(flash, *slot, &header, &mut page) {
             continue;
         }
         if count.is_none_or(|address| use_up(flash, address)) {
@@ -58,15 +59,20 @@ fn selector_sector(flash: &mut impl NorFlash, sector: &Region, page: &mut Page) 
 }
 
 /// Reads the header of the image in `slot` to `page`.
-fn header(flash: &mut impl NorFlash, slot: Slot, page: &mut Page) -> Option<Header> {
-    flash.read(slot.region().start, &mut page.0).ok()?;
-    Header::decode(slot, &page.0).ok()
+fn header<L: Layout>(flash: &mut impl NorFlash, slot: Slot, page: &mut Page) -> Option<Header> {
+    flash.read(L::region(slot).start, &mut page.0).ok()?;
+    Header::decode::<L>(slot, &page.0).ok()
 }
 
 /// Whether the image whose header is in `page` is what its digest says.
-fn is_whole(flash: &mut impl NorFlash, slot: Slot, header: &Header, page: &mut Page) -> bool {
+fn is_whole<L: Layout>(
+    flash: &mut impl NorFlash,
+    slot: Slot,
+    header: &Header,
+    page: &mut Page,
+) -> bool {
     let mut verifier = Verifier::new(&page.0);
-    let mut at = slot.region().start + IN_PLACE;
+    let mut at = L::region(slot).start + IN_PLACE;
     let mut left = header.length().saturating_sub(IN_PLACE);
     while left > 0 {
         let length = left.min(PAGE);

@@ -5,11 +5,12 @@ use alloc::vec::Vec;
 use sha2::{Digest as _, Sha256};
 use spore_boot::bytes::Writer;
 use spore_boot::image::{HEADER, Header, HeaderError, IN_PLACE, MAX_SEGMENTS, Segment, Verifier};
+use spore_boot::layout::{Esp, Host, Layout as _};
 use spore_boot::map::Slot;
 
 use crate::container::{Container, ContainerError};
 use crate::head::{HEAD, Head, SIGNATURE};
-use crate::relocations::{self, distance};
+use crate::relocations;
 use crate::{CHUNK, DIGEST, index};
 
 /// Why no container can be made.
@@ -30,7 +31,7 @@ pub enum BuildError {
     },
     /// A name is empty, too long for its field, or has other than ASCII characters that can be seen.
     Name,
-    /// The image leaves no room in a slot for its manifest, or a program has more than 256 MB.
+    /// The image or program leaves no room in a slot for its manifest.
     TooLarge,
     /// What was made is not a container, which is an error of this module.
     Made(ContainerError),
@@ -76,7 +77,7 @@ pub fn from_slots(a: &[u8], b: &[u8]) -> Result<Vec<u8>, BuildError> {
         slots: [of_a.1, of_b.1],
         signature: [0; SIGNATURE],
     };
-    if head.header(Slot::B) != Ok(of_b.0) {
+    if head.header::<Esp>(Slot::B) != Ok(of_b.0) {
         return Err(BuildError::Headers);
     }
     let mut chunks = Vec::new();
@@ -84,7 +85,7 @@ pub fn from_slots(a: &[u8], b: &[u8]) -> Result<Vec<u8>, BuildError> {
     let pairs = in_a.as_chunks().0.iter().zip(in_b.as_chunks().0);
     for (at, (a, b)) in (IN_PLACE..).step_by(4).zip(pairs) {
         let (a, b) = (u32::from_le_bytes(*a), u32::from_le_bytes(*b));
-        if b.wrapping_sub(a) == distance(Slot::B) {
+        if b.wrapping_sub(a) == Esp::distance(Slot::B) {
             // The first chunk begins behind the header.
             let start = if at < CHUNK { IN_PLACE } else { at / CHUNK * CHUNK };
             words.push((at / CHUNK, (at - start) / 4));
@@ -104,7 +105,7 @@ pub fn from_slots(a: &[u8], b: &[u8]) -> Result<Vec<u8>, BuildError> {
 /// The container of a program for Linux. It is not signed.
 ///
 /// # Errors
-/// When a name is none, or the program has more than 256 MB.
+/// When a name is none, or the program leaves no room in a slot for its manifest.
 pub fn program(
     executable: &[u8],
     board: &str,
@@ -143,7 +144,7 @@ type Image<'a> = ((Header, [u8; DIGEST]), &'a [u8]);
 fn image(slot: Slot, bytes: &[u8]) -> Result<Image<'_>, BuildError> {
     let damaged = BuildError::Image(slot, None);
     let (page, contents) = bytes.split_first_chunk::<HEADER>().ok_or(damaged)?;
-    let header = Header::decode(slot, page);
+    let header = Header::decode::<Esp>(slot, page);
     let header = header.map_err(|error| BuildError::Image(slot, Some(error)))?;
     let mut verifier = Verifier::new(page);
     verifier.update(contents);
@@ -173,7 +174,9 @@ fn assemble(head: &mut Head, payload: &[u8], lists: &[Vec<u8>]) -> Result<Vec<u8
     manifest.extend(&relocations);
     head.lists = Sha256::digest(&manifest).into();
     let container = [&head.encode()[..], &manifest, payload].concat();
-    if Head::decode(&head.encode()).is_err() || !(head.is_program() || head.leaves_room()) {
+    let room =
+        if head.is_program() { head.leaves_room::<Host>() } else { head.leaves_room::<Esp>() };
+    if Head::decode(&head.encode()).is_err() || !room {
         return Err(BuildError::TooLarge);
     }
     Container::parse(&container).map_err(BuildError::Made)?;

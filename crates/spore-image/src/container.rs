@@ -4,10 +4,11 @@ use core::ops::Range;
 
 use sha2::{Digest as _, Sha256};
 use spore_boot::image::Verifier;
+use spore_boot::layout::{Esp, Host, Layout as _};
 use spore_boot::map::Slot;
 
 use crate::head::{HEAD, Head, HeadError, MAGIC, ROW};
-use crate::relocations::{Decoder, Malformed, distance, relocate};
+use crate::relocations::{Decoder, Malformed, relocate};
 use crate::{CHUNK_BYTES, DIGEST, index};
 
 /// A container whose parts are what its head says. Who has signed it is another question: [`Head::verify`].
@@ -115,13 +116,9 @@ impl<'a> Container<'a> {
     }
 
     fn check_slot(&self, slot: Slot) -> Result<(), ContainerError> {
-        // A program for Linux is in no slot of a flash; it has no words that move.
-        let page = if self.head.is_program() {
-            let [a, b] = &self.head.slots;
-            self.head.header.page(if slot == Slot::A { a } else { b })
-        } else {
-            self.head.page(slot).map_err(|_| ContainerError::Slot(slot))?
-        };
+        let program = self.head.is_program();
+        let page = if program { self.head.page::<Host>(slot) } else { self.head.page::<Esp>(slot) };
+        let page = page.map_err(|_| ContainerError::Slot(slot))?;
         let mut verifier = Verifier::new(&page);
         let mut chunk = [0; CHUNK_BYTES];
         for number in 0..self.head.chunks() {
@@ -158,7 +155,7 @@ impl<'a> Container<'a> {
         self.payload.get(index(start)..index(end)).unwrap_or_default()
     }
 
-    /// Writes a chunk, as `slot` has it, to `room`, and returns its length. It is cut if `room` is too small.
+    /// Writes a chunk, as `slot` of a board has it, to `room`, and returns its length. It is cut if `room` is too small.
     pub fn relocated(&self, number: u32, slot: Slot, room: &mut [u8]) -> usize {
         let chunk = self.chunk(number);
         let length = chunk.len().min(room.len());
@@ -167,7 +164,7 @@ impl<'a> Container<'a> {
         };
         room.copy_from_slice(chunk);
         // The lists were checked; a room that is too small for all of them is the caller's affair.
-        let _ = self.relocate(number, room, distance(slot));
+        let _ = self.relocate(number, room, Esp::distance(slot));
         length
     }
 

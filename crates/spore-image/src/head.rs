@@ -8,9 +8,9 @@ use core::ops::Range;
 use ed25519_dalek::{Signature, VerifyingKey};
 use spore_boot::bytes::{Reader, Writer};
 use spore_boot::image::{HEADER, Header, HeaderError, IN_PLACE, MAX_SEGMENTS, Segment};
-use spore_boot::map::{MANIFEST, Slot};
+use spore_boot::layout::Layout;
+use spore_boot::map::Slot;
 
-use crate::relocations::distance;
 use crate::{CHUNK, DIGEST};
 
 /// Bytes of a head.
@@ -170,26 +170,26 @@ impl Head {
     ///
     /// # Errors
     /// When the image cannot stand there: it is of another kind of board, or too large.
-    pub fn header(&self, slot: Slot) -> Result<Header, HeaderError> {
+    pub fn header<L: Layout>(&self, slot: Slot) -> Result<Header, HeaderError> {
         let mut header = self.header;
-        header.check(Slot::A)?;
+        L::check(&header, Slot::A)?;
         if Slot::A.in_window(header.entry) {
-            header.entry = header.entry.wrapping_add(distance(slot));
+            header.entry = header.entry.wrapping_add(L::distance(slot));
         }
-        header.check(slot).map(|()| header)
+        L::check(&header, slot).map(|()| header)
     }
 
     /// The first page of `slot`, which makes an image of what follows it.
     ///
     /// # Errors
     /// As [`Head::header`].
-    pub fn page(&self, slot: Slot) -> Result<[u8; HEADER], HeaderError> {
+    pub fn page<L: Layout>(&self, slot: Slot) -> Result<[u8; HEADER], HeaderError> {
         let [a, b] = &self.slots;
-        Ok(self.header(slot)?.page(if slot == Slot::A { a } else { b }))
+        Ok(self.header::<L>(slot)?.page(if slot == Slot::A { a } else { b }))
     }
 
-    /// Whether it is a program for Linux, which is in a file and not in the slot of a flash: it has no entry and no
-    /// segments, and nothing in it moves.
+    /// Whether it is a program for Linux, whose slots are in a file: it has no entry and no segments, and nothing in it
+    /// moves.
     pub fn is_program(&self) -> bool {
         let Header { entry, segments, .. } = self.header;
         let [a, b] = &self.slots;
@@ -198,8 +198,10 @@ impl Head {
     }
 
     /// Whether a slot has room for the manifest behind the image.
-    pub fn leaves_room(&self) -> bool {
-        self.header.length() <= Slot::LENGTH - MANIFEST && self.manifest_length() <= MANIFEST
+    pub fn leaves_room<L: Layout>(&self) -> bool {
+        // Both are alike.
+        let (image, manifest) = (L::room(Slot::A), L::manifest(Slot::A).length);
+        self.header.length() <= image && self.manifest_length() <= manifest
     }
 
     /// Bytes of the payload, which follows the header page in a slot. At least one word.

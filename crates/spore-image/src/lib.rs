@@ -11,6 +11,8 @@
 //! | [`relocations`] | which words of a chunk move, and moving them |
 //! | [`container`] | a container as a whole, checked once |
 //! | [`mod@install`] | taking one in, and writing a slot of a flash |
+//! | [`pieces`] | the same for pieces in any order, and giving them on |
+//! | [`refusal`] | what an image is taken for, and why it is not |
 //! | `build` | making one, for tools (feature `build`) |
 //!
 //! All numbers are little-endian. Nothing here panics, whatever the bytes are.
@@ -34,11 +36,15 @@ pub mod build;
 pub mod container;
 pub mod head;
 pub mod install;
+pub mod pieces;
+pub mod refusal;
 pub mod relocations;
+mod slot;
 
 pub use container::{Container, ContainerError};
 pub use head::{HEAD, Head, HeadError, SignatureError};
-pub use install::{Refusal, Target, install};
+pub use install::{hold, install, start};
+pub use refusal::{Refusal, Target};
 
 use spore_boot::map::SECTOR;
 

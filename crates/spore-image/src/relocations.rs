@@ -4,8 +4,6 @@
 //! before on: one byte below 128, else two, of which the first has its highest bit set and the lower seven bits. So no
 //! word can be there twice or out of order. A chunk has 1,024 words.
 
-use spore_boot::map::Slot;
-
 use crate::{CHUNK, index};
 
 /// The highest bit of the first of two bytes.
@@ -17,11 +15,6 @@ const WORDS: u32 = CHUNK / 4;
 /// The list is not one: a number is not written in the shortest way, or is behind the end of the chunk, or is cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Malformed;
-
-/// How much higher an address in `slot` is than in slot A.
-pub const fn distance(slot: Slot) -> u32 {
-    slot.window() - Slot::A.window()
-}
 
 /// Reads the list of one chunk, byte by byte.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -9,7 +9,7 @@ mod rom;
 
 use flash::Flash;
 use spore_boot::image::IN_PLACE;
-use spore_boot::{Slot, Start};
+use spore_boot::{Esp, Slot, Start};
 
 unsafe extern "C" {
     /// Starts an image on a fresh stack (`entry.S`).
@@ -26,7 +26,7 @@ const PAUSE_US: u32 = 2_000_000;
 #[unsafe(no_mangle)]
 extern "C" fn boot_main() -> ! {
     let mut flash = Flash;
-    if let Some(start) = spore_boot::choose(&mut flash)
+    if let Some(start) = spore_boot::choose::<Esp>(&mut flash)
         && load(&start).is_some()
     {
         rom::say(c"\nboot: slot %c, image %d\n", letter(start.slot), start.header.sequence);

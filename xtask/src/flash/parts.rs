@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use spore_board::Board;
+use spore_boot::Esp;
 use spore_boot::image::{HEADER, Header, HeaderError, IN_PLACE, MAX_SEGMENTS, Segment};
 use spore_boot::map::{
     BOOTLOADER, CONFIGURATION, FLASH, PHY_DATA, RF_CALIBRATION, Region, SECTOR, SELECTOR,
@@ -115,7 +116,7 @@ fn image(board: &Board, file: &Path) -> Result<Part> {
         size(slot)
     );
     let page = bytes.first_chunk::<HEADER>();
-    let header = page.map(|page| (page, Header::decode(Slot::A, page)));
+    let header = page.map(|page| (page, Header::decode::<Esp>(Slot::A, page)));
     let (page, header) = match header {
         Some((page, Ok(header))) => (page, header),
         Some((_, Err(HeaderError::Entry))) => bail!("the image {shown} was linked for slot B"),

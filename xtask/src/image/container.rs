@@ -2,8 +2,8 @@
 
 use anyhow::{Context, Result, ensure};
 use spore_boot::image::HEADER;
+use spore_boot::layout::{Esp, Layout as _};
 use spore_boot::map::Slot;
-use spore_image::relocations::distance;
 use spore_image::{CHUNK_BYTES, Container, build};
 
 /// A container that was made, not signed.
@@ -40,7 +40,7 @@ pub(crate) fn of(a: &[u8], b: &[u8]) -> Result<Made> {
 
 /// What a node writes into `slot`.
 fn image(container: &Container<'_>, slot: Slot) -> Result<Vec<u8>> {
-    let page = container.head().page(slot);
+    let page = container.head().page::<Esp>(slot);
     let mut image = page.map_err(|error| anyhow::anyhow!("no header: {error:?}"))?.to_vec();
     let mut chunk = [0; CHUNK_BYTES];
     for number in 0..container.head().chunks() {
@@ -57,7 +57,7 @@ fn neutral(container: &Container<'_>, slot: Slot, image: &[u8]) -> Result<Vec<u8
         let range = container.head().chunk(number);
         let chunk = &mut payload[range.start as usize..range.end as usize];
         container
-            .relocate(number, chunk, distance(slot).wrapping_neg())
+            .relocate(number, chunk, Esp::distance(slot).wrapping_neg())
             .ok()
             .context("a list of relocations is none")?;
     }

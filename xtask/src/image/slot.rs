@@ -98,7 +98,9 @@ pub(super) mod tests {
     #[test]
     fn an_image_holds_the_part_in_place_and_then_the_segments() {
         let image = image(&program(Slot::A), Slot::A, &LABEL).unwrap();
-        let header = Header::decode(Slot::A, image[..HEADER].try_into().unwrap()).unwrap();
+        let header =
+            Header::decode::<spore_boot::Esp>(Slot::A, image[..HEADER].try_into().unwrap())
+                .unwrap();
         assert_eq!((header.sequence, header.in_place, header.length()), (3, 12, 256 + 24));
         assert_eq!(header.board, *b"esp-01\0\0\0\0\0\0\0\0\0\0");
         assert_eq!(image[256 + 12 + 4..], [7; 8]);

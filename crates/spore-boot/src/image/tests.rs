@@ -1,6 +1,7 @@
 use super::{
     DATA_RAM, HEADER, Header, HeaderError, INSTRUCTION_RAM, MAX_SEGMENTS, Segment, Verifier,
 };
+use crate::layout::Esp;
 use crate::map::Slot;
 use sha2::{Digest as _, Sha256};
 
@@ -30,11 +31,11 @@ fn is_whole(page: &[u8; HEADER], contents: &[u8]) -> bool {
 fn a_header_is_read_as_it_was_written() {
     for slot in Slot::BOTH {
         let page = header(slot).encode(&contents());
-        let read = Header::decode(slot, &page).unwrap();
+        let read = Header::decode::<Esp>(slot, &page).unwrap();
         assert_eq!(read, header(slot));
         assert_eq!(read.length(), 256 + 60);
         assert!(is_whole(&page, &contents()));
-        assert_eq!(Header::decode(slot.other(), &page), Err(HeaderError::Entry));
+        assert_eq!(Header::decode::<Esp>(slot.other(), &page), Err(HeaderError::Entry));
     }
 }
 
@@ -73,12 +74,12 @@ fn what_is_no_header_is_told_from_what_is_out_of_place() {
         let mut changed = header(Slot::A);
         change(&mut changed);
         let page = changed.encode(&contents());
-        assert_eq!(Header::decode(Slot::A, &page), Err(error));
+        assert_eq!(Header::decode::<Esp>(Slot::A, &page), Err(error));
     }
-    assert_eq!(Header::decode(Slot::A, &[0xFF; HEADER]), Err(HeaderError::Magic));
+    assert_eq!(Header::decode::<Esp>(Slot::A, &[0xFF; HEADER]), Err(HeaderError::Magic));
     let mut page = header(Slot::A).encode(&contents());
     page[4] = 2;
-    assert_eq!(Header::decode(Slot::A, &page), Err(HeaderError::Format));
+    assert_eq!(Header::decode::<Esp>(Slot::A, &page), Err(HeaderError::Format));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use embedded_storage_async::nor_flash::{NorFlash, ReadNorFlash as _};
 use spore_boot::image::{DATA_RAM, Header, IN_PLACE, INSTRUCTION_RAM, MAX_SEGMENTS, Segment};
 use spore_boot::map::{CONFIGURATION, FLASH, SECTOR, SELECTOR};
 use spore_boot::selector::BYTES;
-use spore_boot::{Choice, Selector, Slot, Stage, Start, Write, choose};
+use spore_boot::{Choice, Esp, Selector, Slot, Stage, Start, Write, choose};
 use spore_image::{Head, Refusal, SignatureError, Target, build};
 use spore_sim::flash::{FlashError, NorChip};
 
@@ -121,7 +121,7 @@ pub(crate) fn new_board() -> Vec<u8> {
 
 /// What the bootloader does with a flash.
 pub(crate) fn boot(chip: &mut NorChip) -> Option<Start> {
-    choose(&mut Blocking(chip, Programs::Work))
+    choose::<Esp>(&mut Blocking(chip, Programs::Work))
 }
 
 fn selector(chip: &mut NorChip) -> Result<Selector, FlashError> {
@@ -165,7 +165,7 @@ pub(crate) fn install(
     target: &Target<'_>,
     verify: impl FnOnce(&Head) -> Result<(), SignatureError>,
 ) -> Result<Head, Refusal> {
-    block_on(spore_image::install(chip, &mut source, target, verify))
+    block_on(spore_image::install::<Esp, _, _>(chip, &mut source, target, verify))
 }
 
 /// What a node does after it was started: it knows nothing but what is in flash, and which slot it runs in.

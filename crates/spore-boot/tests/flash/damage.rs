@@ -2,7 +2,7 @@
 
 use spore_boot::map::SELECTOR;
 use spore_boot::selector::{Choice, Record, Stage};
-use spore_boot::{Slot, choose};
+use spore_boot::{Esp, Slot, choose};
 use spore_sim::flash::NorChip;
 
 use crate::board::{self, NEW, OLD, boot, image, new_board};
@@ -82,7 +82,7 @@ fn a_trial_that_cannot_be_counted_is_not_started_while_there_is_another_image() 
     bytes[SELECTOR[0].start as usize..][..record.len()].copy_from_slice(&record);
     let on_trial = |works: board::Programs, bytes: &[u8]| {
         let mut chip = NorChip::from_bytes(bytes.to_vec());
-        choose(&mut board::Blocking(&mut chip, works)).map(|start| start.slot)
+        choose::<Esp>(&mut board::Blocking(&mut chip, works)).map(|start| start.slot)
     };
     assert_eq!(on_trial(board::Programs::Work, &bytes), Some(Slot::B));
     for broken in [board::Programs::Fail, board::Programs::DoNothing] {

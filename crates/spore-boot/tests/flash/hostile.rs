@@ -3,7 +3,7 @@
 use ed25519_dalek::{Signer as _, SigningKey};
 use fastrand::Rng;
 use spore_boot::map::{MANIFEST, SELECTOR, Slot};
-use spore_boot::{Header, Start};
+use spore_boot::{Esp, Header, Start};
 use spore_image::head::{HEAD, HeadError};
 use spore_image::{Head, Refusal, SignatureError, Target, build};
 use spore_sim::flash::NorChip;
@@ -33,7 +33,7 @@ fn signed(sequence: u32) -> Vec<u8> {
 fn built(change: impl Fn(&mut Header), words: u32) -> Vec<u8> {
     let [a, b] = Slot::BOTH.map(|slot| {
         let image = board::image(slot, NEW);
-        let mut header = Header::decode(slot, image.first_chunk().unwrap()).unwrap();
+        let mut header = Header::decode::<Esp>(slot, image.first_chunk().unwrap()).unwrap();
         let contents = [&vec![0; 4 * words as usize], &image[256..]].concat();
         header.in_place += 4 * words;
         change(&mut header);

@@ -4,8 +4,8 @@ use embassy_futures::block_on;
 use embedded_io_async::{ErrorType, Read};
 use embedded_storage_async::nor_flash::{self, NorFlash, ReadNorFlash};
 use fastrand::Rng;
-use spore_boot::Slot;
 use spore_boot::image::HEADER;
+use spore_boot::{Esp, Slot};
 use spore_image::{Refusal, Target};
 use spore_sim::flash::{FlashError, Lapse, NorChip};
 
@@ -42,7 +42,8 @@ fn a_board_goes_from_slot_to_slot_and_each_holds_what_was_linked_for_it() {
         let bytes = container(sequence);
         let target = Target { length: Some(bytes.len() as u32), ..target(&start) };
         let mut source = Pieces(&bytes, Rng::with_seed(sequence.into()));
-        let installed = spore_image::install(&mut chip, &mut source, &target, |_| Ok(()));
+        let installed =
+            spore_image::install::<Esp, _, _>(&mut chip, &mut source, &target, |_| Ok(()));
         let head = block_on(installed).unwrap();
         start = boot(&mut chip).unwrap();
         assert_eq!((start.slot, start.header.sequence), (target.slot, sequence));

@@ -74,7 +74,11 @@ fn junk_is_refused_and_panics_nowhere() {
             bytes.truncate(rng.usize(..bytes.len()));
         }
         if let Some(Ok(head)) = bytes.first_chunk().map(Head::decode) {
-            let _ = (head.page(spore_boot::Slot::B), head.chunk(rng.u32(..)), head.length());
+            let _ = (
+                head.page::<spore_boot::Esp>(spore_boot::Slot::B),
+                head.chunk(rng.u32(..)),
+                head.length(),
+            );
         }
         assert!(take(&bytes).is_err() || bytes == good);
     }

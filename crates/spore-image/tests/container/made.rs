@@ -4,10 +4,11 @@ use crate::sample::{Linked, image, key, linked, public, sign, small};
 use ed25519_dalek::{Signer as _, SigningKey};
 use fastrand::Rng;
 use spore_boot::image::{HEADER, Header, HeaderError};
+use spore_boot::layout::{Esp, Host, Layout as _};
 use spore_boot::map::{MANIFEST, Slot};
 use spore_image::build::{self, BuildError};
 use spore_image::head::{HEAD, MAX_PAYLOAD, SIGNED};
-use spore_image::relocations::{distance, relocate};
+use spore_image::relocations::relocate;
 use spore_image::{Container, Head, HeadError, SignatureError};
 
 #[test]
@@ -49,7 +50,7 @@ fn a_node_can_give_on_the_neutral_form_out_of_slot_b() {
         let end = u32::from_le_bytes(row[32..].try_into().unwrap()) as usize;
         let range = head.chunk(number);
         let mut chunk = b[HEADER..][range.start as usize..range.end as usize].to_vec();
-        relocate(&mut chunk, &lists[start..end], distance(Slot::B).wrapping_neg()).unwrap();
+        relocate(&mut chunk, &lists[start..end], Esp::distance(Slot::B).wrapping_neg()).unwrap();
         payload.extend(chunk);
         start = end;
     }
@@ -68,7 +69,7 @@ fn images_that_are_not_of_one_program_make_no_container() {
     let resealed = |change: fn(&mut Header, &mut [u8])| {
         let (page, contents) = b.split_first_chunk::<HEADER>().unwrap();
         let (mut header, mut contents) =
-            (Header::decode(Slot::B, page).unwrap(), contents.to_vec());
+            (Header::decode::<Esp>(Slot::B, page).unwrap(), contents.to_vec());
         change(&mut header, &mut contents);
         let b = [&header.encode(&contents)[..], &contents].concat();
         build::from_slots(&a, &b)
@@ -102,7 +103,17 @@ fn a_program_for_linux_is_a_container_of_which_nothing_moves() {
     assert_eq!(container.payload(), executable);
     assert_eq!((container.head().board(), container.head().version()), ("host", "1.2.3"));
     assert!(container.head().is_program() && container.moved() == 0);
-    assert_eq!(container.head().header(Slot::A), Err(HeaderError::Entry), "it is for no slot");
+    assert_eq!(
+        container.head().header::<Esp>(Slot::A),
+        Err(HeaderError::Entry),
+        "it is for no board"
+    );
+    assert!(container.head().page::<Host>(Slot::B).is_ok());
+    let largest = Host::room(Slot::A) as usize - HEADER;
+    executable.resize(largest, 0x7F);
+    assert!(build::program(&executable, "host", "1", 9).is_ok());
+    executable.push(0);
+    assert_eq!(build::program(&executable, "host", "1", 9), Err(BuildError::TooLarge));
     for (board, version) in [("", "1"), ("a b", "1"), ("host", "ü"), ("a-name-of-17-char", "1")] {
         assert_eq!(build::program(&executable, board, version, 9), Err(BuildError::Name));
     }
@@ -156,7 +167,7 @@ fn sizes_that_cannot_be_are_refused() {
     let largest = with(in_place, MAX_PAYLOAD - 160).unwrap();
     assert_eq!(largest.payload(), MAX_PAYLOAD);
     assert_eq!(largest.chunk(u32::MAX), MAX_PAYLOAD..MAX_PAYLOAD);
-    assert!(largest.length() > MAX_PAYLOAD && !largest.leaves_room());
+    assert!(largest.length() > MAX_PAYLOAD && !largest.leaves_room::<Host>());
     assert_eq!(with(0, 0), Err(HeadError::Magic));
     assert_eq!(with(4, 2), Err(HeadError::Format));
     assert_eq!(with(20, 0), Err(HeadError::Name));

@@ -2,6 +2,7 @@
 
 use ed25519_dalek::{Signer as _, SigningKey};
 use fastrand::Rng;
+use spore_boot::Esp;
 use spore_boot::image::{DATA_RAM, Header, IN_PLACE, INSTRUCTION_RAM, MAX_SEGMENTS, Segment};
 use spore_boot::map::Slot;
 use spore_image::head::HEAD;
@@ -70,7 +71,7 @@ pub(crate) fn small() -> Vec<u8> {
 
 /// The image for a slot, made of a container.
 pub(crate) fn image(container: &Container<'_>, slot: Slot) -> Vec<u8> {
-    let mut image = container.head().page(slot).unwrap().to_vec();
+    let mut image = container.head().page::<Esp>(slot).unwrap().to_vec();
     let mut chunk = [0; CHUNK_BYTES];
     for number in 0..container.head().chunks() {
         let length = container.relocated(number, slot, &mut chunk);

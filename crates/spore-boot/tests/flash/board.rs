@@ -1,7 +1,9 @@
 //! A board: a flash, the bootloader, and a node that takes one update.
 
+use crate::pieces::Source;
 use embassy_futures::block_on;
 use embedded_storage_async::nor_flash::{NorFlash, ReadNorFlash as _};
+use fastrand::Rng;
 use spore_boot::image::{DATA_RAM, Header, IN_PLACE, INSTRUCTION_RAM, MAX_SEGMENTS, Segment};
 use spore_boot::map::{CONFIGURATION, FLASH, SECTOR, SELECTOR};
 use spore_boot::selector::BYTES;
@@ -25,6 +27,15 @@ pub(crate) enum Update {
     Good,
     /// It never does.
     Bad,
+}
+
+/// How it comes to the board.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// In one stream.
+    Upload,
+    /// In pieces, in an order that differs from start to start.
+    Pieces,
 }
 
 /// How a start of a node ends.
@@ -89,6 +100,11 @@ impl embedded_storage::nor_flash::NorFlash for Blocking<'_> {
 
 /// The bytes of an image for a slot: 5 KB, which differ by sequence number, and by slot in each seventh word.
 pub(crate) fn image(slot: Slot, sequence: u32) -> Vec<u8> {
+    image_of(slot, sequence, 4000)
+}
+
+/// Likewise, with so many bytes that run in place.
+pub(crate) fn image_of(slot: Slot, sequence: u32, in_place: u32) -> Vec<u8> {
     let mut segments = [Segment::default(); MAX_SEGMENTS];
     segments[0] = Segment { address: INSTRUCTION_RAM.start, length: 1000 };
     segments[1] = Segment { address: DATA_RAM.start, length: 120 };
@@ -96,7 +112,7 @@ pub(crate) fn image(slot: Slot, sequence: u32) -> Vec<u8> {
     let (mut board, mut version) = ([0; 16], [0; 24]);
     board[..BOARD.len()].copy_from_slice(BOARD.as_bytes());
     version[0] = b'1';
-    let header = Header { sequence, entry, in_place: 4000, board, version, segments };
+    let header = Header { sequence, entry, in_place, board, version, segments };
     header.check(slot).expect("the image fits");
     let mut rng = fastrand::Rng::with_seed(u64::from(sequence));
     let word = |at| if at % 7 == 0 { slot.window() + at } else { rng.u32(..) };
@@ -107,7 +123,12 @@ pub(crate) fn image(slot: Slot, sequence: u32) -> Vec<u8> {
 
 /// The container of that image, not signed.
 pub(crate) fn container(sequence: u32) -> Vec<u8> {
-    let [a, b] = Slot::BOTH.map(|slot| image(slot, sequence));
+    container_of(sequence, 4000)
+}
+
+/// Likewise.
+pub(crate) fn container_of(sequence: u32, in_place: u32) -> Vec<u8> {
+    let [a, b] = Slot::BOTH.map(|slot| image_of(slot, sequence, in_place));
     build::from_slots(&a, &b).expect("the images are of one program")
 }
 
@@ -169,7 +190,12 @@ pub(crate) fn install(
 }
 
 /// What a node does after it was started: it knows nothing but what is in flash, and which slot it runs in.
-pub(crate) fn run(chip: &mut NorChip, start: &Start, update: Update) -> Result<End, FlashError> {
+pub(crate) fn run(
+    chip: &mut NorChip,
+    start: &Start,
+    update: Update,
+    way: Way,
+) -> Result<End, FlashError> {
     let record = selector(chip)?.record();
     match record.map(|record| record.choice) {
         Some(Choice { slot, stage: Stage::Trial, .. }) if slot == start.slot => {
@@ -192,7 +218,16 @@ pub(crate) fn run(chip: &mut NorChip, start: &Start, update: Update) -> Result<E
     if start.header.sequence >= NEW || quarantine != [0xFF; 4] {
         return Ok(End::Idle);
     }
-    match install(chip, &container(NEW), &target(start), |_| Ok(())) {
+    let (container, target) = (container(NEW), target(start));
+    let taken = match way {
+        Way::Upload => install(chip, &container, &target, |_| Ok(())),
+        Way::Pieces => {
+            let mut rng = Rng::with_seed(chip.operations());
+            let taken = Source::new(&container).fetch(chip, &target, |all| rng.shuffle(all));
+            taken.and_then(|_| block_on(spore_image::start::<Esp, _>(chip, &target, |_| Ok(()))))
+        }
+    };
+    match taken {
         Ok(_) => Ok(End::Restart),
         Err(Refusal::Flash | Refusal::Selector) if chip.is_off() => Err(FlashError::Off),
         Err(refusal) => panic!("a good update is refused: {refusal:?}"),

@@ -4,7 +4,15 @@ use fastrand::Rng;
 use spore_boot::selector::TRIAL_BOOTS;
 use spore_sim::flash::{Cut, NorChip, Tear, When};
 
-use crate::board::{End, NEW, OLD, Update, boot, new_board, run};
+use crate::board::{End, NEW, OLD, Update, Way, boot, new_board, run};
+
+/// What is swept.
+const WHAT: [(Update, Way); 4] = [
+    (Update::Good, Way::Upload),
+    (Update::Bad, Way::Upload),
+    (Update::Good, Way::Pieces),
+    (Update::Bad, Way::Pieces),
+];
 
 /// More starts than any board needs for an update.
 const MAX_STARTS: u32 = 12;
@@ -25,7 +33,7 @@ struct Life {
 ///
 /// # Panics
 /// If no image is started, or another one than the update's outcome allows is running in the end.
-fn live(board: &[u8], update: Update, cuts: &[Cut], what: &str) -> Life {
+fn live(board: &[u8], (update, way): (Update, Way), cuts: &[Cut], what: &str) -> Life {
     let mut life = Life::default();
     let mut chip = NorChip::from_bytes(board.to_vec());
     let mut cuts = cuts.iter();
@@ -38,7 +46,7 @@ fn live(board: &[u8], update: Update, cuts: &[Cut], what: &str) -> Life {
             life.trials += u32::from(sequence == NEW);
             assert!(sequence == OLD || sequence == NEW, "{what}: image {sequence}");
             let confirmed = update == Update::Good || sequence == OLD;
-            run(&mut chip, &start, update).ok().map(|end| (end, sequence, confirmed))
+            run(&mut chip, &start, update, way).ok().map(|end| (end, sequence, confirmed))
         });
         match end {
             Some((End::Idle, sequence, confirmed)) => {
@@ -72,18 +80,19 @@ fn moments(tears: u64) -> impl Iterator<Item = (When, u64)> {
 fn sweep(tears: u64) -> u64 {
     let board = new_board();
     let mut cuts = 0;
-    for update in [Update::Good, Update::Bad] {
-        let whole = live(&board, update, &[], "without a cut");
+    for what in WHAT {
+        let (update, way) = what;
+        let whole = live(&board, what, &[], "without a cut");
         let trials = if update == Update::Good { 1 } else { TRIAL_BOOTS };
         assert_eq!(whole.trials, trials, "{update:?}");
         for operation in 0..whole.operations {
             for (when, seed) in moments(tears) {
                 let cut = Cut { operation, when, seed: seed << 32 | operation };
-                let what = format!("{update:?}, {cut:?}");
-                let life = live(&board, update, &[cut], &what);
-                assert_eq!(life.cuts, 1, "{what}: it did not come");
+                let name = format!("{update:?} by {way:?}, {cut:?}");
+                let life = live(&board, what, &[cut], &name);
+                assert_eq!(life.cuts, 1, "{name}: it did not come");
                 if update == Update::Bad {
-                    assert!(life.trials <= TRIAL_BOOTS, "{what}: {} trials", life.trials);
+                    assert!(life.trials <= TRIAL_BOOTS, "{name}: {} trials", life.trials);
                 }
                 cuts += 1;
             }
@@ -98,14 +107,17 @@ fn pairs(count: u32, seed: u64) {
     let board = new_board();
     let (mut both, mut pair, mut trials) = (0, 0, 0);
     while both < count {
-        let update = if rng.bool() { Update::Good } else { Update::Bad };
+        let what = WHAT[rng.usize(..WHAT.len())];
+        let (update, way) = what;
         let cut = |rng: &mut Rng, operations: u64| {
             let torn = When::Torn(Tear::ALL[rng.usize(..Tear::ALL.len())]);
             let when = [When::Before, When::After, torn, torn][rng.usize(..4)];
             Cut { operation: rng.u64(..operations), when, seed: rng.u64(..) }
         };
-        let cuts = [cut(&mut rng, 24), cut(&mut rng, 16)];
-        let life = live(&board, update, &cuts, &format!("pair {pair}, {update:?}, {cuts:?}"));
+        let reach = if way == Way::Upload { 24 } else { 48 };
+        let cuts = [cut(&mut rng, reach), cut(&mut rng, 16)];
+        let life =
+            live(&board, what, &cuts, &format!("pair {pair}, {update:?} by {way:?}, {cuts:?}"));
         both += u32::from(life.cuts == 2);
         pair += 1;
         if update == Update::Bad {

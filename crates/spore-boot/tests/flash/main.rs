@@ -9,3 +9,4 @@ mod cuts;
 mod damage;
 mod hostile;
 mod install;
+mod pieces;

@@ -43,7 +43,7 @@ use crate::wire::{EventKey, EventRecord, Full, Hostname, MessageWriter, NodeId, 
 use bus::Bus;
 use heapless::VecView;
 use local::Local;
-use publishers::Publishers;
+use publishers::{Publishers, Since};
 use window::{Entry, Offer};
 
 /// For so long a node that has started waits for a window that is equal to another one.
@@ -400,11 +400,16 @@ impl<'a> Events<'a> {
         horizon: EventKey,
         keys: &[EventKey],
     ) -> (bool, bool) {
-        let behind = horizon < self.window.horizon();
         let Self { window, publishers, clock, .. } = self;
+        let former = window.horizon();
+        let behind = horizon < former;
         window.raise(horizon, dropped(publishers, *clock));
-        for key in core::iter::once(&horizon).chain(keys).filter(|key| !window.contains(key)) {
+        for key in keys.iter().filter(|key| !window.contains(key)) {
             publishers.told_of(*key, *clock);
+        }
+        // If it is the same, this has been noted.
+        if horizon != former && !window.contains(&horizon) {
+            publishers.told_of_drop(horizon, Since::new(now.as_micros()), *clock);
         }
         self.check = Some(now);
         for entry in self.window.entries_mut() {

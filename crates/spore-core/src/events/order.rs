@@ -94,16 +94,19 @@ impl Events<'_> {
         }
     }
 
-    /// Reports what was missed of boots that are over, or that the window has nothing of any more: what
-    /// was dropped is older than all that can still come.
+    /// Reports what was missed of boots that are over, or that the window has nothing of any more, and that
+    /// nothing is waited for of: what was dropped is older than all that can still come.
     fn report_ended(&mut self, now: Instant, reports: &mut u8) {
         let Self { bus, window, publishers, .. } = self;
         let (rows, ended) = publishers.split_mut();
         let over = |boot: &Boot| {
             let of_it = |key: EventKey| (key.publisher, key.epoch) == (boot.id, boot.epoch);
             let mut entries = window.entries().iter();
-            rows.iter().any(|row| row.id == boot.id && row.epoch > boot.epoch)
-                || !entries.any(|entry| entry.is_pending() && of_it(entry.key))
+            match rows.iter().find(|row| row.id == boot.id) {
+                Some(row) if row.epoch > boot.epoch => true,
+                Some(row) if row.is_waiting() => false,
+                _ => !entries.any(|entry| entry.is_pending() && of_it(entry.key)),
+            }
         };
         while *reports > 0 {
             let Some((boot, from)) = ended.report(over) else { break };

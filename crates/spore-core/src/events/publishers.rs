@@ -152,6 +152,16 @@ impl<'a> Publishers<'a> {
         }
     }
 
+    /// Takes note, at the logical time `clock`, that another window has dropped the event with this key, and
+    /// this one does not have it: it will not come any more. Older ones of a boot that is still to come may, if
+    /// they are retained, so they are waited for from `since` on.
+    pub(super) fn told_of_drop(&mut self, key: EventKey, since: Since, clock: u32) {
+        self.heard_of(key, false, clock);
+        if let Some(row) = self.get_mut(key.publisher).filter(|row| row.epoch < key.epoch) {
+            row.wait(since);
+        }
+    }
+
     /// The row of a publisher, which is made if there is none, for its boot `epoch` at the logical
     /// time `clock`; and the boots that are over. When the table is full one makes room that `gone` holds for; if there is none, the answer is `None`. Of a
     /// publisher that comes when the table is full it is not known whether it had a row before. So

@@ -411,6 +411,42 @@ fn an_event_of_which_only_the_key_is_told_before_all_have_dropped_it_is_reported
     assert_eq!(missed(key(0, 101, 4), &[]), [[this, 4, 4]], "another one had it");
     assert_eq!(missed(none, &[key(0, 100, 3)]), [[0; 3]; 0], "it was said");
     assert_eq!(missed(none, &[key(1, 102, 2)]), [[0; 3]; 0], "it may yet come, and be delivered");
+    let next = this + 1;
+    assert_eq!(
+        missed(key(1, 102, 2), &[]),
+        [[next, 1, 2]],
+        "it will not, though that boot is to come"
+    );
+    assert_eq!(missed(key(1, 102, 2), &[]), [[0; 3]; 0], "it was said");
+    assert_eq!(missed(key(1, 103, 3), &[]), [[next, 3, 3]], "one more");
+}
+
+#[test]
+fn a_retained_event_older_than_one_that_others_have_dropped_is_waited_for() {
+    let mut world = World::new(2);
+    world.run(3_000);
+    publish(&mut world, 1, "count", &[1]).unwrap();
+    world.run(1_000);
+    let own = world.node(1).own().clone();
+    world.kill(1);
+    while world.node(2).poll_event().is_some() {}
+    let now = world.now;
+    let epoch = own.incarnation.epoch.next().unwrap();
+    let key =
+        |clock, seq| EventKey { clock, publisher: own.id, epoch, seq: U24::new(seq).unwrap() };
+    let topic = Topic::new("lamp").unwrap();
+    let record = EventRecord { key: key(100, 1), retained: true, topic, payload: &[7] };
+    let events = &mut world.node(2).cluster.events;
+    events.match_keys(now, key(101, 2), &[record.key]);
+    world.run(300);
+    let now = world.now;
+    assert!(world.node(2).cluster.events.take_in(now, &record, 0));
+    world.run(12_000);
+    assert_eq!(payloads(&mut world, 2, "lamp"), [7]);
+    let events: Vec<_> = std::iter::from_fn(|| world.node(2).poll_event()).collect();
+    let second = U24::new(2).unwrap();
+    let missed = Event::EventsMissed { publisher: own.id, epoch, from: second, to: second };
+    assert_eq!(events.iter().filter(|event| **event == missed).count(), 1, "{events:?}");
 }
 
 #[test]

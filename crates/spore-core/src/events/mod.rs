@@ -222,8 +222,10 @@ impl<'a> Events<'a> {
     ) -> Result<u32, PublishError> {
         let (topic, payload, retained) = event;
         let (arrived, guarded) = (ticks(now), ticks_in(GUARDED));
+        let old = self.window.old_of_replay();
         let young = |entry: &Entry| {
-            arrived.saturating_sub(entry.arrived) < guarded && !self.window.is_old(entry)
+            let is_old = entry.is_replayed() && old.is_some_and(|old| entry.key <= old);
+            arrived.saturating_sub(entry.arrived) < guarded && !is_old
         };
         let own = |entry: &&Entry| entry.key.publisher == self.own.id && young(entry);
         let mine = self.window.entries().iter().filter(own).count();

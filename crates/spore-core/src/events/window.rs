@@ -114,6 +114,10 @@ impl Entry {
         self.flags |= IS_PASSED;
     }
 
+    pub(super) const fn is_replayed(&self) -> bool {
+        self.has(IS_REPLAYED)
+    }
+
     pub(super) const fn replayed(&mut self) {
         self.flags |= IS_REPLAYED;
     }
@@ -268,16 +272,18 @@ impl Window {
         places
     }
 
-    /// Whether the event is of the older half of a replay: with the newer ones of it, it does not fit
+    /// Of the older half of a replay, the newest event: with the newer ones of it, it does not fit
     /// into half a window. Even in a cluster as busy as can be it is two seconds old, then, though when it
     /// came says nothing of its age.
-    pub(super) fn is_old(&self, entry: &Entry) -> bool {
-        let half = self.entries.iter().filter(|other| other.key >= entry.key);
-        let half = half.filter(|other| other.has(IS_REPLAYED));
-        let (count, bytes) = half.fold((0_usize, 0_usize), |(count, bytes), other| {
-            (count.saturating_add(1), bytes.saturating_add(other.size()))
+    pub(super) fn old_of_replay(&self) -> Option<EventKey> {
+        let (mut count, mut bytes) = (0_usize, 0_usize);
+        let mut replayed = self.entries.iter().filter(|entry| entry.is_replayed());
+        let old = replayed.find(|entry| {
+            count = count.saturating_add(1);
+            bytes = bytes.saturating_add(entry.size());
+            count > ORDINARY / 2 || bytes > ORDINARY_BYTES / 2
         });
-        entry.has(IS_REPLAYED) && (count > ORDINARY / 2 || bytes > ORDINARY_BYTES / 2)
+        old.map(|entry| entry.key)
     }
 
     /// Whether an event that is newer than all others could be taken in without dropping one that

@@ -397,3 +397,23 @@ impl Serialize for Error {
         fields.end()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Error;
+    use crate::events::Topic;
+    use crate::wire::EventRecord;
+    use std::format;
+
+    #[test]
+    fn what_is_said_of_topics_and_payloads_is_so() {
+        let topic = format!("1 to {} bytes", Topic::MAX);
+        assert!(Error::InvalidTopic.message().contains(&topic));
+        let payload = format!("at most {} bytes", EventRecord::MAX_PAYLOAD);
+        assert!(Error::LongPayload.message().contains(&payload));
+        let (levels, _) = Error::ReservedTopic.message().split_once(" are ").unwrap();
+        let named: std::vec::Vec<_> =
+            levels.split([',', ' ']).filter(|it| !it.is_empty() && *it != "and").collect();
+        assert_eq!(named, Topic::RESERVED);
+    }
+}

@@ -35,15 +35,16 @@ impl core::fmt::Display for InvalidFilter {
 
 impl core::error::Error for InvalidFilter {}
 
-/// First levels that the system's own events have. Nobody else publishes under them.
-const RESERVED: [&str; 6] = ["cluster", "events", "network", "node", "ota", "tasks"];
-
 /// The system's own topic under which nodes tell the cluster of a crash.
 const CRASHED: &str = "node/crashed";
 
 impl<'a> Topic<'a> {
     /// Under which the cluster is told that a node has crashed.
     pub const CRASHED: Topic<'static> = Topic(CRASHED);
+
+    /// First levels that the system's own events have. Nobody else publishes under them.
+    pub const RESERVED: [&'static str; 6] =
+        ["cluster", "events", "network", "node", "ota", "tasks"];
 
     /// The most bytes of a topic, and of a filter.
     pub const MAX: usize = 48;
@@ -66,7 +67,7 @@ impl<'a> Topic<'a> {
 
     /// Whether only the system's own events are published under it.
     pub fn is_reserved(self) -> bool {
-        self.0.split('/').next().is_some_and(|first| RESERVED.contains(&first))
+        self.0.split('/').next().is_some_and(|first| Self::RESERVED.contains(&first))
     }
 }
 

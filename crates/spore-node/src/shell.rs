@@ -16,7 +16,7 @@ use embassy_sync::blocking_mutex::raw::NoopRawMutex;
 use embassy_sync::signal::Signal;
 use embassy_sync::waitqueue::MultiWakerRegistration;
 use embassy_time::{Duration, Timer};
-use spore_core::api::{Body, Error, Request, Response, ServiceRequest};
+use spore_core::api::{Body, Called, Error, Request, Response};
 use spore_core::crash::CrashRecord;
 use spore_core::network::RadioEvent;
 use spore_core::security::Verdict;
@@ -362,10 +362,8 @@ impl<S: System> Api for Shell<'_, S> {
         decided
     }
 
-    async fn call(&self, request: &ServiceRequest<'_>, reply: &mut [u8]) -> ServiceReply {
-        if request.is_for_crash() {
-            return self.crash(reply).await;
-        }
+    async fn call(&self, called: &Called<'_>, reply: &mut [u8]) -> ServiceReply {
+        let Called::Service(request) = called else { return self.crash(reply).await };
         let roster = self.crew.roster();
         if let Some(place) = roster.whose_service(request.service) {
             let Some(service) = roster.catalogue().services().get(request.service) else {

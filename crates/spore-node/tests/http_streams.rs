@@ -13,7 +13,7 @@ use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
 use serve::{LIFETIME, serve};
-use spore_core::api::{Body, Error, Method, Request, Response, ServiceRequest};
+use spore_core::api::{Body, Called, Error, Method, Request, Response};
 use spore_node::ServiceReply;
 use spore_node::http::{Api, HEAD_MAX, STREAM_PIECE, Timeouts};
 
@@ -106,7 +106,7 @@ impl Api for Stub {
         true
     }
 
-    async fn call(&self, _: &ServiceRequest<'_>, _: &mut [u8]) -> ServiceReply {
+    async fn call(&self, _: &Called<'_>, _: &mut [u8]) -> ServiceReply {
         unreachable!("the stub offers no service")
     }
 

@@ -9,7 +9,7 @@ use crate::log::Entry;
 use crate::network::Passage;
 use crate::queue::Event;
 use crate::simulation::Simulation;
-use spore_core::api::{MIN_PIECE, Method, Request, Response, ServiceRequest};
+use spore_core::api::{Called, Error, MIN_PIECE, Method, Request, Response};
 use spore_core::services::IDENTIFY;
 use spore_core::time::Instant;
 use spore_core::{Completion, Fetch, FetchFailed, Node};
@@ -44,8 +44,8 @@ impl Simulation {
         while response.is_pending() && self.step(limit) {
             self.ask(node, boot, |node, now| node.poll_response(now, &mut response))?;
         }
-        if let Some(call) = response.service_call() {
-            return self.ask(node, boot, |node, _| serve(node, &call.request(request)));
+        if let Some(call) = response.to_call() {
+            return self.ask(node, boot, |node, _| serve(node, &call.with(request)));
         }
         let (status, body) = self.ask(node, boot, |node, now| read(node, now, response))?;
         Some((status, String::from_utf8_lossy(&body).into_owned()))
@@ -138,8 +138,13 @@ impl Simulation {
     }
 }
 
-/// What a simulated service answers: `identify` as everywhere, any other what it was sent.
-fn serve(node: &mut Node<'_>, request: &ServiceRequest<'_>) -> (u16, String) {
+/// What a simulated service answers: `identify` as everywhere, any other what it was sent. No node here has crashed.
+fn serve(node: &mut Node<'_>, called: &Called<'_>) -> (u16, String) {
+    let Called::Service(request) = called else {
+        let status = Error::NoCrash.status();
+        node.handle_called(status);
+        return (status, String::new());
+    };
     node.handle_called(200);
     let service = node.services().services().get(request.service);
     let hostname = node.hostname().filter(|_| service == Some(&IDENTIFY));

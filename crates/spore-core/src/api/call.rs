@@ -1,4 +1,5 @@
-//! Calls of services: `/api/services/NAME` and what is below it.
+//! Answers that are not the engine's to make: those of services, at `/api/services/NAME` and below it, and the
+//! record of the last crash.
 
 use super::{Body, Error, Method, Methods, Request, Response};
 use crate::node::Node;
@@ -7,15 +8,32 @@ use crate::services::{Catalogue, Service};
 /// What the path of every service begins with; its name follows, then nothing or a slash.
 const PREFIX: &str = "/api/services/";
 
-/// A request that a service of this node is to answer: routed, and let through by its policy.
+/// A request that the shell is to have answered: routed, and let through by its policy.
 ///
 /// It holds no part of the request, so that the shell may keep it while it moves the bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Call {
-    /// The service's place in the catalogue.
-    service: u8,
-    /// How much of the query is the service's: credentials may follow it.
-    query: u16,
+pub struct Call(Callee);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Callee {
+    /// A service of this node.
+    Service {
+        /// Its place in the catalogue.
+        place: u8,
+        /// How much of the query is the service's: credentials may follow it.
+        query: u16,
+    },
+    Crash,
+}
+
+/// Who is to answer a [call](Call), and what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Called<'a> {
+    /// A service of this node.
+    Service(ServiceRequest<'a>),
+    /// The shell itself, with the record of the last crash as a document
+    /// ([`CrashRecord::value_to_json`](crate::crash::CrashRecord::value_to_json)).
+    Crash,
 }
 
 /// A request as its service sees it.
@@ -34,27 +52,20 @@ pub struct ServiceRequest<'a> {
 }
 
 impl Call {
-    /// The record of the last crash is not the engine's to read: the shell makes a document of it
-    /// ([`CrashRecord::value_to_json`](crate::crash::CrashRecord::value_to_json)).
-    pub(super) const CRASH: Self = Self { service: u8::MAX, query: 0 };
+    /// The call for the record of the last crash, which the engine does not keep.
+    pub(super) const CRASH: Self = Self(Callee::Crash);
 
-    /// What the service sees of `request`, the one that was answered with this call.
-    pub fn request<'r>(self, request: &Request<'r>) -> ServiceRequest<'r> {
+    /// What is called with `request`, the one that was answered with this call.
+    pub fn with<'r>(self, request: &Request<'r>) -> Called<'r> {
+        let Callee::Service { place, query } = self.0 else { return Called::Crash };
         let (_, path) = split(request.path).unwrap_or_default();
-        ServiceRequest {
-            service: usize::from(self.service),
+        Called::Service(ServiceRequest {
+            service: usize::from(place),
             method: if request.method == Method::Head { Method::Get } else { request.method },
             path,
-            query: request.query.get(..usize::from(self.query)).unwrap_or(request.query),
+            query: request.query.get(..usize::from(query)).unwrap_or(request.query),
             body: request.body,
-        }
-    }
-}
-
-impl ServiceRequest<'_> {
-    /// Whether it is not for a service, but for the record of the last crash.
-    pub fn is_for_crash(&self) -> bool {
-        self.service == usize::from(Call::CRASH.service)
+        })
     }
 }
 
@@ -83,9 +94,9 @@ pub(super) const fn methods(service: &Service) -> Methods {
 pub(super) fn call(node: &Node<'_>, request: &Request<'_>) -> Result<Response, Error> {
     let (index, _) = at(node.catalogue, request.path).unwrap_or(Err(Error::NotFound))?;
     // A catalogue is smaller, and a query longer than that is none of the shell's.
-    let service = u8::try_from(index).map_err(|_| Error::NotFound)?;
+    let place = u8::try_from(index).map_err(|_| Error::NotFound)?;
     let query = u16::try_from(request.query.len()).map_err(|_| Error::UriTooLong)?;
-    Ok(Response::call(Call { service, query }))
+    Ok(Response::call(Call(Callee::Service { place, query })))
 }
 
 impl Response {
@@ -93,9 +104,9 @@ impl Response {
         Self { outcome: super::Outcome::Call(call), ..Self::error(Error::Unfinished) }
     }
 
-    /// The call of a service, or of the shell itself, that makes the answer. The shell has it carried out, sends what the
-    /// service says, and reports its status with [`Node::handle_called`].
-    pub const fn service_call(&self) -> Option<Call> {
+    /// The call that makes the answer. The shell has it carried out, sends what comes of it, and reports its status
+    /// with [`Node::handle_called`].
+    pub const fn to_call(&self) -> Option<Call> {
         match self.outcome {
             super::Outcome::Call(call) => Some(call),
             _ => None,

@@ -24,7 +24,7 @@ mod views;
 
 pub use asset::{Asset, Assets};
 pub use body::{Body, MIN_PIECE, STREAM_PIECE};
-pub use call::{Call, ServiceRequest};
+pub use call::{Call, Called, ServiceRequest};
 pub use error::{Error, FieldName};
 pub use method::{Method, Methods};
 pub use portal::Entrance;
@@ -112,7 +112,7 @@ enum Outcome {
     Known,
     /// It waits for this change.
     Pending(Pending),
-    /// A service makes it.
+    /// A service makes it, or the shell.
     Call(Call),
     /// It is, but for its body, which comes as things happen.
     Stream,

@@ -28,7 +28,7 @@ impl Node<'_> {
         api::poll(self, now, response)
     }
 
-    /// A service has answered a [call](Response::service_call) with `status`, or the shell has in
+    /// A service has answered a [call](Response::to_call) with `status`, or the shell has in
     /// its place, or in that of an answer that was not decided in time.
     pub fn handle_called(&mut self, status: u16) {
         self.answers.count(status);

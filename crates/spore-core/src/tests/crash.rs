@@ -1,7 +1,7 @@
 //! A node that starts after a crash.
 
 use super::world::{World, act, config, configured};
-use crate::api::{Error, MIN_PIECE, Method, Request};
+use crate::api::{Called, Error, MIN_PIECE, Method, Request};
 use crate::crash::{Cause, CrashRecord};
 use crate::events::Filter;
 use crate::node::StoreFailed;
@@ -83,9 +83,9 @@ fn holders_of_the_key_are_led_to_the_record_and_told_where_there_is_none() {
         let request =
             Request { authorization: Some(&credentials), ..Request::new(Method::Get, path) };
         let mut response = node.handle_request(now, &request);
-        match response.service_call() {
+        match response.to_call() {
             Some(call) => {
-                assert!(call.request(&request).is_for_crash());
+                assert_eq!(call.with(&request), Called::Crash);
                 assert!(!(crash.is_empty() && crashed.is_empty()));
             }
             None => {

@@ -2,7 +2,7 @@
 //! signed route is covered by itself.
 
 use super::world::{act, config, configured, facts};
-use crate::api::{Error, MIN_PIECE, Method, Methods, Policy, ROUTES, Request, Response};
+use crate::api::{Called, Error, MIN_PIECE, Method, Methods, Policy, ROUTES, Request, Response};
 use crate::events::Filter;
 use crate::network::RadioEvent;
 use crate::profile::Host;
@@ -142,7 +142,7 @@ fn refuse(node: &mut Node<'_>, now: Instant, attempt: &Attempt<'_>) {
     let response = node.handle_request(now, request);
     let target = format!("{} {}", request.method.name(), request.path);
     assert_eq!(response.status, 401, "{target}: {what}");
-    assert_eq!(response.service_call(), None, "{target}: {what}");
+    assert_eq!(response.to_call(), None, "{target}: {what}");
     assert!(response.authenticate.is_some_and(|scheme| !scheme.is_empty()), "{what}");
     let document: Value = serde_json::from_str(&read(node, now, response)).unwrap();
     if let Some(code) = code {
@@ -283,11 +283,11 @@ fn accept(method: Method, path: &'static str, in_query: bool) {
         Request { authorization: Some(&field), ..unsigned }
     };
     let response = node.handle_request(now, &request);
-    let called = response.service_call().map(|call| call.request(&request));
-    let crash = called.is_some_and(|called| called.is_for_crash());
+    let called = response.to_call().map(|call| call.with(&request));
+    let crash = called == Some(Called::Crash);
     assert_eq!(crash, path == "/api/node/crash", "{path}");
     assert_eq!(called.is_some() && !crash, path.starts_with("/api/services/"), "{path}");
-    if let Some(called) = called.filter(|_| !crash) {
+    if let Some(Called::Service(called)) = called {
         assert_eq!((called.service, called.method), (0, method));
         assert_eq!((called.query, called.body), (QUERY, body(path)), "and no credentials");
         assert!(path.ends_with(&format!("/relay{}", called.path)), "{path}");
@@ -383,11 +383,11 @@ fn an_unclaimed_node_refuses_every_signed_request_and_all_datagrams() {
             if open {
                 let wired = path == "/api/network/scan" && response.status == 409;
                 let done = response.status == 200 || wired;
-                assert!(done || response.service_call().is_some(), "{path}");
+                assert!(done || response.to_call().is_some(), "{path}");
                 continue;
             }
             assert_eq!(response.status, Error::Unclaimed.status(), "{path}");
-            assert_eq!(response.service_call(), None, "{path}");
+            assert_eq!(response.to_call(), None, "{path}");
             let text = read(&node, START, response);
             assert!(text.contains("\"unclaimed\""), "{text}");
             assert_eq!(state(&mut node, START), before);

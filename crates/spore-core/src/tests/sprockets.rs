@@ -226,7 +226,7 @@ fn what_a_stopped_sprocket_offers_is_offered_no_more_and_seen_in_the_metrics() {
         assert_ne!(status(&mut node)["status_version"], version);
         // Who calls it nevertheless hears why, from the sprocket's shell.
         let call = node.handle_request(NOW, &Request::new(Method::Get, "/api/services/bell"));
-        assert!(call.service_call().is_some());
+        assert!(call.to_call().is_some());
         let metrics = node.handle_request(NOW, &Request::new(Method::Get, "/metrics"));
         let metrics = read(&node, NOW, metrics);
         assert!(metrics.contains("spore_sprocket_running{sprocket=\"light\"} 1\n"), "{metrics}");

@@ -49,10 +49,10 @@ impl<S: Read + Write, A: Api> Connection<'_, '_, S, A> {
         let Calling { call, head, body, rest } = calling;
         let answered = {
             let (request, free) = self.buf.split_at_mut(self.filled);
-            let request = call.request(&head.request(request, &request[body], self.place.entrance));
+            let called = call.with(&head.request(request, &request[body], self.place.entrance));
             let room = reply::piece_room(free, 0).unwrap_or_default();
             let until = Instant::now() + self.timeouts.response;
-            let answered = with_deadline(until, self.api.call(&request, room)).await;
+            let answered = with_deadline(until, self.api.call(&called, room)).await;
             let checked = answered.map(|answer| answer.checked(room.len()));
             match checked {
                 Ok(Some(answer)) => answer,

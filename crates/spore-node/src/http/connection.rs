@@ -138,7 +138,7 @@ pub(super) struct ReadBody<'s, 'b> {
 enum Turn {
     /// The answer is known. The request is not needed any more.
     Answer(Response),
-    /// A service is to answer.
+    /// A service is to answer, or the shell.
     Call(Calling),
     /// The answer goes on for as long as there is something to tell.
     Stream(Streaming),
@@ -244,7 +244,7 @@ impl<'c, 'b, S: Read + Write, A: Api> Connection<'c, 'b, S, A> {
             Some(claim) => claim.with(body.len, handle)?,
         };
         self.keep_alive = head.keep_alive;
-        if let Some(call) = response.service_call() {
+        if let Some(call) = response.to_call() {
             return self.gather(call, head, &body).map(Turn::Call);
         }
         if response.is_stream() {

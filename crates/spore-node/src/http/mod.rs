@@ -50,7 +50,7 @@ mod stream;
 
 use crate::ServiceReply;
 use embassy_time::Duration;
-use spore_core::api::{Body, Request, Response, ServiceRequest};
+use spore_core::api::{Body, Called, Request, Response};
 
 pub use server::Server;
 
@@ -102,10 +102,10 @@ pub trait Api {
     /// Whether a pending answer is decided now; `response` is the answer then.
     fn poll_response(&self, response: &mut Response) -> bool;
 
-    /// Has a service answer, where the answer of [`handle`](Self::handle) is a
-    /// [call](Response::service_call). The body goes to `reply`, which has at least
+    /// Has it answered, where the answer of [`handle`](Self::handle) is a
+    /// [call](Response::to_call). The body goes to `reply`, which has at least
     /// [`MIN_PIECE`](spore_core::api::MIN_PIECE) bytes. Dropped after [`Timeouts::response`].
-    async fn call(&self, request: &ServiceRequest<'_>, reply: &mut [u8]) -> ServiceReply;
+    async fn call(&self, called: &Called<'_>, reply: &mut [u8]) -> ServiceReply;
 
     /// A call was answered with this status, by the service or in its place; or an answer that was
     /// not decided in time was given up.
@@ -137,8 +137,8 @@ impl<A: Api + ?Sized> Api for &A {
         (**self).poll_response(response)
     }
 
-    async fn call(&self, request: &ServiceRequest<'_>, reply: &mut [u8]) -> ServiceReply {
-        (**self).call(request, reply).await
+    async fn call(&self, called: &Called<'_>, reply: &mut [u8]) -> ServiceReply {
+        (**self).call(called, reply).await
     }
 
     fn handle_called(&self, status: u16) {

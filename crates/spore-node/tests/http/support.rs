@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 
-use spore_core::api::{Asset, Body, Error, Method, Methods, Request, Response, ServiceRequest};
+use spore_core::api::{Asset, Body, Called, Error, Method, Methods, Request, Response};
 use spore_node::ServiceReply;
 use spore_node::http::{Api, BODY_MAX, HEAD_MAX, HEADERS_MAX, TARGET_MAX};
 
@@ -84,7 +84,7 @@ impl Api for Stub {
         true
     }
 
-    async fn call(&self, _: &ServiceRequest<'_>, _: &mut [u8]) -> ServiceReply {
+    async fn call(&self, _: &Called<'_>, _: &mut [u8]) -> ServiceReply {
         unreachable!("the stub offers no service")
     }
 

@@ -18,7 +18,7 @@ use embassy_sync::blocking_mutex::raw::NoopRawMutex;
 use embassy_sync::signal::Signal;
 use embassy_time::{Duration, Instant, Timer};
 use spore_core::Node;
-use spore_core::api::{Body, Entrance, Request, Response, ServiceRequest};
+use spore_core::api::{Body, Called, Entrance, Error, Request, Response};
 use spore_node::ServiceReply;
 use spore_node::http::{Api, BODY_MAX, BUFFER_LEN, Server, Timeouts};
 
@@ -205,8 +205,11 @@ impl Api for Engine {
         self.0.borrow_mut().poll_response(now(), response)
     }
 
-    async fn call(&self, request: &ServiceRequest<'_>, reply: &mut [u8]) -> ServiceReply {
-        ServiceReply::new(200, "", request.body, reply)
+    async fn call(&self, called: &Called<'_>, reply: &mut [u8]) -> ServiceReply {
+        match called {
+            Called::Service(request) => ServiceReply::new(200, "", request.body, reply),
+            Called::Crash => ServiceReply::error(Error::NoCrash, reply),
+        }
     }
 
     fn handle_called(&self, status: u16) {

@@ -4,8 +4,11 @@
 //! cluster that runs, so nothing here panics as `println!` does.
 
 use anyhow::{Context as _, Result};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::retry_on_intr;
 use std::fmt::Display;
 use std::io::{self, ErrorKind, IsTerminal as _, Write};
+use std::{process, thread};
 
 /// Writes `text` to stdout as it is. If nobody reads any more, that is `Ok` too.
 pub(crate) fn print(text: impl Display) -> Result<()> {
@@ -24,6 +27,19 @@ pub(crate) fn tell(text: impl Display) -> Result<bool> {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
         written => written.map(|()| true).context("cannot write to stdout"),
     }
+}
+
+/// Ends this process, as one that is done, as soon as nobody reads its stdout any more. Whoever waits for events would
+/// notice with the next one only.
+pub(crate) fn end_with_reader() {
+    thread::spawn(|| {
+        let out = io::stdout();
+        let mut reader = [PollFd::new(&out, PollFlags::empty())];
+        // Of errors and hang-ups poll(2) tells unasked.
+        if retry_on_intr(|| poll(&mut reader, None)).is_ok() {
+            process::exit(0);
+        }
+    });
 }
 
 /// Writes `bytes` to stdout as they are. If nobody reads any more, that is `Ok` too.

@@ -3,7 +3,7 @@
 use super::crash;
 use crate::client::{Target, parse};
 use crate::key_file::KeyFile;
-use crate::output::{note, print_line};
+use crate::output::{end_with_reader, note, print_line};
 use crate::table::span;
 use anyhow::Result;
 use clap::Args;
@@ -100,6 +100,7 @@ impl Logs {
 
     /// Shows what comes after `last`, until somebody ends this process.
     fn go_on(&self, node: &str, mut last: Option<Entry>) -> Result<()> {
+        end_with_reader();
         let mut answers = true;
         loop {
             thread::sleep(INTERVAL);

@@ -2,7 +2,7 @@
 
 use crate::client::{Answer, BUSY_PAUSE, Client, Frame, Request, Signer, Stream, Target, parse};
 use crate::key_file::KeyFile;
-use crate::output::{note, tell};
+use crate::output::{end_with_reader, note, tell};
 use crate::table::span;
 use anyhow::{Context as _, Result};
 use clap::Args;
@@ -169,6 +169,7 @@ impl Subscribe {
     pub(crate) fn run(self) -> Result<()> {
         // That somebody ends it is how it is meant to end.
         ctrlc::set_handler(|| process::exit(0)).context("cannot wait for Ctrl-C")?;
+        end_with_reader();
         let all = if self.all { "&after=0" } else { "" };
         let mut reader = Reader {
             signer: Signer::new(&self.key)?,

@@ -82,3 +82,28 @@ fn a_cluster_and_a_node_run_on_without_anybody_who_reads() {
     assert!(up.child.try_wait().unwrap().is_none() && node.child.try_wait().unwrap().is_none());
     assert!([1, 2, 9].into_iter().all(listed));
 }
+
+#[test]
+fn who_waits_for_events_ends_as_soon_as_nobody_reads_them() {
+    let corner = Corner::new();
+    assert!(corner.run(&["key", "new"]).status.success());
+    let _up = corner.up(1);
+    let api = corner.api(1);
+    for arguments in [&["logs", "--follow", "--node", &api][..], &["sub", "--node", &api]] {
+        let (reader, writer) = pipe().unwrap();
+        let mut command = corner.command(arguments);
+        let child = command.stdout(OwnedFd::from(writer)).spawn().unwrap();
+        let mut running = Running { child, first_line: String::new() };
+        // It holds the other end of the pipe, too.
+        drop(command);
+        std::thread::sleep(Duration::from_millis(500));
+        assert!(running.child.try_wait().unwrap().is_none(), "{arguments:?} waits");
+        drop(reader);
+        let mut status = None;
+        wait("it ends", Duration::from_secs(5), || {
+            status = running.child.try_wait().unwrap();
+            status.is_some()
+        });
+        assert_eq!(status.and_then(|status| status.code()), Some(0), "{arguments:?}");
+    }
+}

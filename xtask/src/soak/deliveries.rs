@@ -47,6 +47,8 @@ pub(super) struct Deliveries {
     /// Said to be lost, in one sum for all that is gone when a stream begins; where in the order they were is seen from the
     /// events that follow.
     lost: u64,
+    /// Nothing has been read since the last of them was said: what follows shows where they were.
+    unplaced: bool,
     counts: Counts,
     faults: Vec<String>,
 }
@@ -108,6 +110,7 @@ impl Deliveries {
         if frame.event == "events/lost" {
             let count = number(&data, "count")?;
             self.lost += count;
+            self.unplaced = true;
             self.counts.lost += count;
             return Ok(());
         }
@@ -138,10 +141,13 @@ impl Deliveries {
         Counts { boots: self.boots.len(), ..self.counts }
     }
 
-    /// All that is wrong. What a reader was too slow for may have been a report, so there is none
-    /// to be missed in a boot of which something is lost.
+    /// All that is wrong, when the reader has read what was published long after its stream began. What a reader was too
+    /// slow for may have been a report, so there is none to be missed in a boot of which something is lost.
     pub(super) fn faults(&self) -> Vec<String> {
         let mut faults = self.faults.clone();
+        if self.lost > 0 && !self.unplaced {
+            faults.push(format!("{} more were said to be lost than were", self.lost));
+        }
         for (name, boot) in self.boots.iter().filter(|(_, boot)| boot.lost == 0) {
             for (publisher, heard) in &boot.heard {
                 let holes = heard.holes();
@@ -160,6 +166,7 @@ impl Deliveries {
         if self.current != name {
             name.clone_into(&mut self.current);
         }
+        self.unplaced = false;
         let boot = self.boots.entry(name.to_owned()).or_default();
         let expected = boot.seq + 1;
         match seq.checked_sub(expected).filter(|gap| *gap <= self.lost) {
@@ -168,6 +175,7 @@ impl Deliveries {
                 boot.lost += gap;
             }
             None => {
+                self.lost = 0;
                 self.faults.push(format!("boot {name}: event {seq} where {expected} comes next"));
             }
         }
@@ -417,6 +425,9 @@ mod tests {
         assert_eq!(numbered(&mut read(&[Lost(3)]), &[2, 3, 7]), [more]);
         let back = format!("boot {BOOT}: event 2 where 4 comes next");
         assert_eq!(numbered(&mut read(&[Lost(3)]), &[3, 2]), [back]);
+        let too_many = "1 more were said to be lost than were";
+        assert_eq!(numbered(&mut read(&[Lost(3)]), &[2, 3, 5]), [too_many]);
+        assert_eq!(numbered(&mut read(&[Lost(3)]), &[]), [""; 0], "they may be the last ones");
     }
 
     #[test]

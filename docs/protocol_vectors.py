@@ -9,7 +9,8 @@ from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
 KEY = bytes(range(32))
 KINDS = {"announce": 1, "ping": 2, "ack": 3, "ping-req": 4, "relay-ping": 5, "relay-ack": 6,
-         "indirect-ack": 7, "events": 8, "window": 9, "window, asking": 10}
+         "indirect-ack": 7, "events": 8, "window": 9, "window, asking": 10,
+         "want": 12, "piece": 13}
 STATUSES = {"alive": 0, "suspect": 1, "dead": 2, "left": 3}
 
 
@@ -45,9 +46,12 @@ def message(m):
         out += bytes.fromhex(m["token"])
     for field in ["target", "origin"]:
         out += bytes.fromhex(m.get(field, ""))
+    for field, size in [("image", 4), ("first", 2), ("number", 2), ("left", 2)]:
+        out += u(m[field], size) if field in m else b""
     out += u(m["members"], 4) + u(m["window"], 4) + u(m["clock"], 4)
     out += b"".join(map(record, [m["own"], *m.get("records", [])]))
-    return out + b"".join(map(event, m.get("events", []))) + b"".join(map(key, m.get("keys", [])))
+    out += b"".join(map(event, m.get("events", []))) + b"".join(map(key, m.get("keys", [])))
+    return out + bytes.fromhex(m.get("pieces", ""))
 
 
 def seal(header, plain):
@@ -134,6 +138,18 @@ MESSAGES = [
     ("a node tells of its crash", 12,
      {"kind": "events", "members": 0, "window": 0, "clock": 2, "own": OWN,
       "events": [published(2, A, 1, 1, False, "node/crashed", b'{"cause":"panic","pc":null}')]}),
+    ("the first piece is lacked, and the tenth", 13,
+     {"kind": "want", "image": 0x01234567, "first": 0, "members": 1, "window": 2, "clock": 3, "own": OWN, "pieces": "0102"}),
+    ("all pieces of the largest image for a board, from a node with the longest record", 14,
+     {"kind": "want", "image": 0xFFFFFFFF, "first": 0xFFF8, "members": 0, "window": 0, "clock": 0,
+      "own": alive(A, 0xFFFFFF, 0xFFFFFF, "255.255.255.255", 65535, 65535, "h" * 32, [f"{n:08x}" for n in range(8)], 0xFFFFFF),
+      "pieces": "ff" * 240}),
+    ("a piece, of which 1,700 are to follow", 15,
+     {"kind": "piece", "image": 0x01234567, "number": 9, "left": 1700, "members": 1, "window": 2, "clock": 3,
+      "own": OWN, "pieces": bytes(range(256)).hex()}),
+    ("the last piece, which is short", 16,
+     {"kind": "piece", "image": 0x01234567, "number": 1918, "left": 0, "members": 1, "window": 2, "clock": 3,
+      "own": OWN, "pieces": "00ff"}),
     ("a node says that it goes", 6,
      {"kind": "announce", "members": 0, "window": 0, "clock": 0, "own": news("left", A, 1, 0), "records": []}),
 ]
@@ -192,6 +208,11 @@ def malformed():
     yield "a window cut within a key", bare + bytes(31), "Truncated"
     yield "a window of a sender that has left", message(
         {**MESSAGES[0][2], "kind": "window", "own": news("left", A, 1, 0)}) + bytes(16), "Sender"
+    for kind, most in [({"kind": "want", "image": 1, "first": 0}, 240), ({"kind": "piece", "image": 1, "number": 1, "left": 0}, 256)]:
+        bare = message({**MESSAGES[0][2], **kind})
+        yield f"a {kind['kind']} without bytes", bare, "Piece"
+        yield f"a {kind['kind']} of {most + 1} bytes", bare + bytes(most + 1), "Piece"
+        yield f"a {kind['kind']} cut within its numbers", bare[:5], "Truncated"
     yield "a service cut short", head(record(OWN)[:-1] + b"\x01abc"), "Truncated"
 
 

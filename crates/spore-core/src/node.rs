@@ -213,6 +213,7 @@ impl<'a> Node<'a> {
             Completion::Store(Key::Claim, _) => (),
             Completion::Ran(index) => self.ran(now, index),
             Completion::Update(step, result) => self.stepped(now, step, result),
+            Completion::Exchange(done) => self.exchanged(now, done),
             Completion::Fetch(result) => {
                 self.tasks.finished(now, System::StatusPoll);
                 let (directory, members) = self.cluster.directory();
@@ -374,6 +375,9 @@ impl<'a> Node<'a> {
         }
         if let Some(index) = self.poll_task(now) {
             return Some(Action::RunTask(index));
+        }
+        if let Some(job) = self.cluster.exchange.poll_job(now) {
+            return Some(Action::Exchange(job));
         }
         if !self.network.is_connected() {
             return None;

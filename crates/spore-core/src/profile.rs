@@ -8,6 +8,7 @@ use crate::cluster::{self, Member, Outgoing};
 use crate::events::{EndedBoots, LocalEvent, Publisher, Window};
 use crate::log::LogEntry;
 use crate::network::{Network, Seen};
+use crate::ota::Page;
 use crate::place::Place;
 use crate::security::RequestNonces;
 use crate::services::poller::Poller;
@@ -15,6 +16,7 @@ use crate::services::{Build, Known, Slot};
 use crate::settings::change::Keeper;
 use crate::sprockets::SprocketStorage;
 use crate::tasks::scheduler::TaskStorage;
+use crate::time::Duration;
 use heapless::{Vec, VecView};
 
 /// A bounded list of `T`, without the capacity in the type of whoever uses it.
@@ -62,6 +64,11 @@ pub trait Profile {
     type LocalEvents: List<LocalEvent>;
     /// Their topics and payloads: at least 304 bytes.
     type LocalBytes: List<u8>;
+    /// The pieces of an image that are to come, a bit each. An image that has more is refused.
+    type Pieces: List<u8>;
+    /// How long a node that gives an image on pauses after each piece, so that it has time for other things, and those that
+    /// get it have time to write.
+    const PIECE_PAUSE: Duration;
 }
 
 /// An ESP-01: 64 members, itself included, of at most 96 bytes each.
@@ -80,6 +87,9 @@ impl Profile for Esp01 {
     type Publishers = Vec<Publisher, 64>;
     type LocalEvents = Vec<LocalEvent, 4>;
     type LocalBytes = Vec<u8, 400>;
+    // 1,919 pieces at most; one page is written within 4.3 ms, and half of all broadcasts get lost.
+    type Pieces = Vec<u8, 240>;
+    const PIECE_PAUSE: Duration = Duration::from_micros(2_500);
 }
 
 /// A Linux machine, or a simulated one: 512 members, itself included.
@@ -98,6 +108,8 @@ impl Profile for Host {
     type Publishers = Vec<Publisher, 512>;
     type LocalEvents = Vec<LocalEvent, 64>;
     type LocalBytes = Vec<u8, 16_384>;
+    type Pieces = Vec<u8, 8192>;
+    const PIECE_PAUSE: Duration = Duration::from_micros(250);
 }
 
 /// The memory of one node, for [`Node::new`](crate::Node::new).
@@ -122,6 +134,8 @@ pub(crate) struct ClusterStorage<P: Profile> {
     pub(crate) offers: P::Offers,
     pub(crate) builds: P::Builds,
     pub(crate) parts: Place<cluster::Parts>,
+    pub(crate) pieces: P::Pieces,
+    pub(crate) page: Page,
 }
 
 /// The part of it that events need.
@@ -164,6 +178,8 @@ impl<P: Profile> ClusterStorage<P> {
         offers: P::Offers::NEW,
         builds: P::Builds::NEW,
         parts: Place::Empty,
+        pieces: P::Pieces::NEW,
+        page: Page::NEW,
     };
 }
 

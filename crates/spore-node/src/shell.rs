@@ -19,6 +19,7 @@ use embassy_time::{Duration, Timer};
 use spore_core::api::{Body, Called, Error, Request, Response};
 use spore_core::crash::CrashRecord;
 use spore_core::network::RadioEvent;
+use spore_core::ota::{Done, Job, PIECE};
 use spore_core::security::Verdict;
 use spore_core::store::MAX_VALUE;
 use spore_core::tasks::{RunId, TaskRun};
@@ -234,9 +235,43 @@ impl<'a, S: System> Shell<'a, S> {
                 Some(Action::Update(step)) => {
                     Completion::Update(step, self.system.update(step).await)
                 }
+                Some(Action::Exchange(job)) => {
+                    Completion::Exchange(self.exchange(job, scratch).await)
+                }
                 Some(Action::Restart) => self.system.restart().await,
             };
             self.node.borrow_mut().handle_completion(now(), completion);
+        }
+    }
+
+    /// Has the body do a job of the exchange of images; a piece goes through `scratch`.
+    async fn exchange(&self, job: Job, scratch: &mut [u8]) -> Done {
+        let Some(piece) = scratch.first_chunk_mut::<PIECE>() else { return job.failed() };
+        match job {
+            Job::Write => {
+                let (number, length) = {
+                    let node = self.node.borrow();
+                    let (number, bytes) = node.piece();
+                    piece.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
+                    (number, bytes.len())
+                };
+                let bytes = piece.get(..length).unwrap_or_default();
+                Done::Written(self.system.write_piece(number, bytes).await)
+            }
+            Job::Read { piece: number, held } => {
+                let length = self.system.read_piece(number, held, piece).await;
+                let bytes = length.and_then(|length| piece.get(..length));
+                if let Some(bytes) = bytes {
+                    self.node.borrow_mut().handle_piece(number, bytes);
+                }
+                Done::Read(bytes.is_some())
+            }
+            Job::Prepare(image) => {
+                let wanted = self.node.borrow().wanted_image();
+                Done::Prepared(self.system.prepare_image(image, wanted).await)
+            }
+            Job::Check(chunk) => Done::Checked(self.system.check_chunk(chunk).await),
+            Job::Offer(image) => Done::Offered(self.system.find_image(image).await),
         }
     }
 

@@ -4,7 +4,7 @@ use crate::ServiceReply;
 use spore_core::api::ServiceRequest;
 use spore_core::network::RadioCommand;
 use spore_core::node::StoreFailed;
-use spore_core::ota::{Step, StepFailed};
+use spore_core::ota::{Cut, Found, ImageId, PIECE, Refused, Step, StepFailed, Wanted};
 use spore_core::security::{Succession, Verdict};
 #[cfg(doc)]
 use spore_core::sprockets::State;
@@ -63,6 +63,38 @@ pub trait System {
     async fn update(&self, step: Step) -> Result<(), StepFailed> {
         let _ = step;
         Err(StepFailed)
+    }
+
+    /// See what there is of `image` in the slot that does not run, if it may be taken as `wanted` says, and make the
+    /// slot ready for the rest: `spore_image::pieces::prepare`. What runs MUST be the same after a power cut at any moment.
+    async fn prepare_image(&self, image: ImageId, wanted: Wanted) -> Result<Found, Refused> {
+        let _ = (image, wanted);
+        Err(Refused::Flash)
+    }
+
+    /// Write a piece there, and say whether that was done: `spore_image::pieces::write`.
+    async fn write_piece(&self, number: u16, bytes: &[u8]) -> bool {
+        let _ = (number, bytes);
+        false
+    }
+
+    /// Whether this chunk is whole there; its sector is blank if it is not: `spore_image::pieces::check_chunk`. `None` if the flash fails.
+    async fn check_chunk(&self, number: u16) -> Option<bool> {
+        let _ = number;
+        None
+    }
+
+    /// How `image` is cut, and whether it is in the slot that does not run, if it is in one of them:
+    /// `spore_image::pieces::offered`.
+    async fn find_image(&self, image: ImageId) -> Option<(Cut, bool)> {
+        let _ = image;
+        None
+    }
+
+    /// Read a piece out of the slot that runs, or of the other one, where it is held, and return its length: `spore_image::pieces::read`.
+    async fn read_piece(&self, number: u16, held: bool, room: &mut [u8; PIECE]) -> Option<usize> {
+        let _ = (number, held, room);
+        None
     }
 
     /// Restarts the node at once, with what was stored. Nothing of the shell runs after that.

@@ -138,6 +138,9 @@ impl Running {
                     Action::Radio(command) => {
                         output.commands.push((command, node.station().copied()));
                     }
+                    Action::Exchange(job) => {
+                        node.handle_completion(local, Completion::Exchange(job.failed()));
+                    }
                     Action::Update(step) => {
                         let completion = Completion::Update(step, Err(StepFailed));
                         node.handle_completion(local, completion);

@@ -237,7 +237,9 @@ impl Air {
                 // Nobody asks a member of the crowd for these.
                 Action::RunTask(index) => Completion::Ran(index),
                 Action::Verify => Completion::Verify(spore_core::security::Verdict::Unsigned),
-                Action::Restart | Action::Radio(_) | Action::Update(_) => continue,
+                Action::Restart | Action::Radio(_) | Action::Update(_) | Action::Exchange(_) => {
+                    continue;
+                }
             };
             node.handle_completion(now, completion);
         }

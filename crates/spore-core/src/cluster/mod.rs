@@ -24,7 +24,7 @@
 //! [`security`](crate::security)). Members that are known by hearsay alone are greeted with a ping
 //! soon, to change that.
 //!
-//! *Events* spread as rumors, and windows of events are compared (`spread`).
+//! *Events* spread as rumors, and windows of events are compared (`spread`). *Images* go from node to node (`exchange`).
 //!
 //! *Limits*: when the member list is full, the member that has been dead longest makes room for a
 //! new one; if none is dead, the new one is not listed, unless it is to run a task that this node
@@ -33,6 +33,7 @@
 mod carriers;
 mod connected;
 mod discovery;
+mod exchange;
 mod health;
 mod leave;
 mod member;
@@ -52,6 +53,7 @@ pub use send::Outgoing;
 use crate::config::{Config, Timing};
 use crate::events::Events;
 use crate::node::Event;
+use crate::ota::{Bits, Exchange};
 use crate::profile::{ClusterStorage, EventStorage, List as _, Profile};
 use crate::security::{Identity, Tokens};
 use crate::services::{Directory, ServiceIds};
@@ -95,6 +97,7 @@ pub(crate) struct Cluster<'a> {
     doubled: bool,
     pub(crate) events: Events<'a>,
     spread: &'a mut spread::Spread,
+    pub(crate) exchange: Exchange<'a>,
 }
 
 impl<'a> Cluster<'a> {
@@ -153,6 +156,11 @@ impl<'a> Cluster<'a> {
             doubled: false,
             events: Events::new::<P>(identity.id, identity.epoch, events),
             spread,
+            exchange: Exchange::new(
+                Bits::new(storage.pieces.view()),
+                &mut storage.page,
+                P::PIECE_PAUSE,
+            ),
         }
     }
 
@@ -254,7 +262,7 @@ impl<'a> Cluster<'a> {
         let pace = self.pace();
         let expiry = |member: &Member| member.expiry(&pace);
         let peers = [Some(self.peers.next()), self.peers.poll_timeout()];
-        let events = [self.spread.next(), self.events.poll_timeout()];
+        let events = [self.spread.next(), self.events.poll_timeout(), self.exchange.poll_timeout()];
         [Some(self.announcements.next()), Some(self.probe.next()), queued]
             .into_iter()
             .chain(peers)

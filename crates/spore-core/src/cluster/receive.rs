@@ -124,7 +124,11 @@ impl Cluster<'_> {
             }
             // Whoever goes has nothing to prove.
             _ if message.own.rumor == Rumor::Left => (),
-            Kind::Events | Kind::Window { .. } => self.challenge(now, now, sender, from),
+            Kind::Events | Kind::Window { .. } | Kind::Want { .. } => {
+                self.challenge(now, now, sender, from);
+            }
+            // There are too many of them.
+            Kind::Piece { .. } => (),
             Kind::Announce => {
                 let due = self.answer_time(now);
                 self.challenge(now, due, sender, from);
@@ -160,6 +164,7 @@ impl Cluster<'_> {
                 self.heard_indirectly(now, sender, target, &token);
             }
             Kind::Events | Kind::Window { .. } => (),
+            Kind::Want { .. } | Kind::Piece { .. } => self.hear_pieces(now, from, message),
             Kind::Announce if message.own.rumor == Rumor::Left => (),
             Kind::Announce => {
                 let gone = self.table.get(sender).is_some_and(|row| !row.status.is_live());

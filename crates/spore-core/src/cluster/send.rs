@@ -108,7 +108,8 @@ impl Cluster<'_> {
         message: &mut [u8],
     ) -> Option<(Destination, usize)> {
         loop {
-            let task = self.queue.pop(now)?;
+            // Whatever keeps the cluster together goes first.
+            let Some(task) = self.queue.pop(now) else { return self.write_pieces(now, message) };
             let (kind, peer, to) = self.letter(now, task);
             // Every message has room for its head, whose size is bounded.
             let own = self.own_record();

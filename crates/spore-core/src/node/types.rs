@@ -1,7 +1,7 @@
 //! What goes in and out of a node's verbs.
 
 use crate::network::{RadioCommand, Reason};
-use crate::ota::{Outcome, Step, StepFailed};
+use crate::ota::{Done, Job, Outcome, Step, StepFailed};
 use crate::security::Verdict;
 use crate::services::{Fetch, FetchFailed};
 use crate::store::Key;
@@ -54,6 +54,8 @@ pub enum Action {
     RunTask(u8),
     /// Do this with the slots of images. A body without slots is never asked.
     Update(Step),
+    /// Do this with the slots of images, for the exchange of one. Only a body with slots is asked; the next one comes only after that.
+    Exchange(Job),
     /// Restart the node: whatever answers were given had time to leave. It never ends.
     Restart,
 }
@@ -69,6 +71,8 @@ pub enum Completion {
     Fetch(Result<(), FetchFailed>),
     /// Whether the release key may be taken.
     Verify(Verdict),
+    /// A job of the exchange of images has ended.
+    Exchange(Done),
     /// The run of a task has ended, however it went.
     Ran(u8),
     /// A step was done with the slots, or was not. A failed one is asked for again.

@@ -3,7 +3,7 @@
 use super::{Event, Node};
 use crate::api::{self, Body, Request, Response};
 use crate::cluster::Status;
-use crate::ota::{Around, Refused, Step, StepFailed, Wanted};
+use crate::ota::{Around, Done, ImageId, Refused, Step, StepFailed, Wanted};
 use crate::time::Instant;
 
 impl Node<'_> {
@@ -65,5 +65,47 @@ impl Node<'_> {
         if let Some(outcome) = self.updates.stepped(now, step, result) {
             self.cluster.notify(now, Event::UpdateEnded(outcome));
         }
+    }
+
+    /// Fetches `image` from other members, unless that is under way or done. What comes of it is verified; it is held, and not put on
+    /// trial.
+    pub fn fetch_image(&mut self, now: Instant, image: ImageId) {
+        self.cluster.exchange.fetch(now, image);
+    }
+
+    /// Gives `image` on to other members, if it is in one of the slots with its manifest.
+    pub fn serve_image(&mut self, now: Instant, image: ImageId) {
+        self.cluster.exchange.serve(now, image);
+    }
+
+    /// Whether `image` is in one of the slots, to be given on.
+    pub fn has_image(&self, image: ImageId) -> bool {
+        self.cluster.exchange.has(image)
+    }
+
+    /// How many pieces of the image that is fetched are still to come, of how many; `None` while none is fetched, or that is not known.
+    pub fn image_progress(&self) -> Option<(u16, u16)> {
+        self.cluster.exchange.progress()
+    }
+
+    /// What an image is taken for that is fetched: it is held.
+    pub fn wanted_image(&self) -> Wanted {
+        let (floor, quarantined) = (self.updates.floor(), self.updates.quarantined());
+        Wanted { floor, quarantined, held: true }
+    }
+
+    /// The number of the piece that [`Job::Write`](crate::ota::Job::Write) is about, and its bytes.
+    pub fn piece(&self) -> (u16, &[u8]) {
+        self.cluster.exchange.piece()
+    }
+
+    /// The piece that [`Job::Read`](crate::ota::Job::Read) is about was read: at most [`PIECE`](crate::ota::PIECE) bytes.
+    pub fn handle_piece(&mut self, number: u16, bytes: &[u8]) {
+        self.cluster.exchange.handle_read(number, bytes);
+    }
+
+    /// The body has done a job of the exchange.
+    pub(super) fn exchanged(&mut self, now: Instant, done: Done) {
+        let _ = self.cluster.exchange.done(now, done);
     }
 }

@@ -10,14 +10,20 @@
 //! | `record` | what is remembered over restarts: floor, quarantine, outcome |
 //! | `trial` | whether the image that runs is kept |
 //! | `upload` | an image that comes in over HTTP |
+//! | `exchange` | an image that nodes fetch from each other |
 
+mod bits;
+mod exchange;
 mod record;
 mod trial;
 mod upload;
 
+pub use exchange::{Cut, Done, Found, ImageId, Job, PIECE};
 pub use record::{Failure, Outcome};
 pub use upload::{Refused, Wanted};
 
+pub(crate) use bits::Bits;
+pub(crate) use exchange::{Exchange, Letter, Page};
 pub(crate) use trial::Around;
 
 use crate::store::Storing;

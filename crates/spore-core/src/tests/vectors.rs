@@ -98,6 +98,12 @@ fn kind(value: &Value) -> Kind {
         "events" => Kind::Events,
         "window" => Kind::Window { asks: false },
         "window, asking" => Kind::Window { asks: true },
+        "want" => Kind::Want { image: number(value, "image"), first: number(value, "first") },
+        "piece" => Kind::Piece {
+            image: number(value, "image"),
+            number: number(value, "number"),
+            left: number(value, "left"),
+        },
         other => panic!("{other}"),
     }
 }
@@ -129,6 +135,7 @@ fn valid_messages_are_made_and_read_byte_for_byte() {
         let events: Vec<_> =
             events.map(|(event, payload)| EventRecord { payload, ..event }).collect();
         let keys = list(wanted, "keys", event_key);
+        let pieces = wanted.get("pieces").map_or_else(Vec::new, |_| bytes(wanted, "pieces"));
 
         let mut datagram = [0; MAX_DATAGRAM];
         let space = Sealer::message(&mut datagram);
@@ -141,6 +148,7 @@ fn valid_messages_are_made_and_read_byte_for_byte() {
         records.iter().for_each(|record| writer.push(record).unwrap());
         events.iter().for_each(|event| writer.push_event(event).unwrap());
         keys.iter().for_each(|key| writer.push_key(key).unwrap());
+        writer.push_pieces(&pieces).unwrap();
         let len = writer.finish();
         assert_eq!(Sealer::message(&mut datagram)[..len], plaintext, "{name}");
         let len = sealer.seal(&header, &mut datagram, len).unwrap();
@@ -154,6 +162,7 @@ fn valid_messages_are_made_and_read_byte_for_byte() {
         assert_eq!(message.records().collect::<Vec<_>>(), records, "{name}");
         assert_eq!(message.events().collect::<Vec<_>>(), events, "{name}");
         assert_eq!(message.keys().collect::<Vec<_>>(), keys, "{name}");
+        assert_eq!(message.pieces(), pieces, "{name}");
     }
 }
 
@@ -192,7 +201,7 @@ fn no_bytes_make_the_parser_panic() {
         message.truncate(rng.usize(..=message.len()));
         if let Ok(parsed) = Message::parse(&message, NodeId([1, 0x23, 0x45, 0x67, 0x89, 0xab])) {
             accepted += parsed.records().count();
-            accepted += parsed.events().count() + parsed.keys().count();
+            accepted += parsed.events().count() + parsed.keys().count() + parsed.pieces().len();
         }
     }
     assert!(accepted > 0, "some mutations stay valid");

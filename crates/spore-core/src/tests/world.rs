@@ -81,6 +81,7 @@ pub(super) fn act(node: &mut Node<'_>, now: Instant) {
             Action::Store(key) => Completion::Store(key, Ok(())),
             Action::RunTask(index) => Completion::Ran(index),
             Action::Update(step) => Completion::Update(step, Ok(())),
+            Action::Exchange(job) => Completion::Exchange(job.failed()),
             Action::Fetch(_) => Completion::Fetch(Err(FetchFailed)),
         };
         node.handle_completion(now, completion);

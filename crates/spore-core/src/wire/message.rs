@@ -1,7 +1,8 @@
-//! Messages: announce, ping, ack, those of indirect probes, and those that bring events.
+//! Messages: announce, ping, ack, those of indirect probes, those that bring events, and those that bring images.
 
 use super::bytes::{Full, Reader, Writer};
-use super::{EventKey, EventRecord, Malformed, NodeId, Record, Rumor};
+use super::{EventKey, EventRecord, Malformed, NodeId, PIECES_MAX, Record, Rumor};
+use crate::ota;
 use crate::security::Token;
 
 /// What a message asks or tells, besides the records that each one carries.
@@ -61,6 +62,22 @@ pub enum Kind {
         /// "What are yours?", if there are some here that are not there.
         asks: bool,
     },
+    /// "I lack these pieces of an image": a set of them, in place of records.
+    Want {
+        /// The first bytes of the image's id.
+        image: u32,
+        /// The number of the set's first bit, the lowest one of its first byte.
+        first: u16,
+    },
+    /// A piece of an image, in place of records.
+    Piece {
+        /// As in `Want`.
+        image: u32,
+        /// Which piece.
+        number: u16,
+        /// So many more are to come.
+        left: u16,
+    },
 }
 
 const ANNOUNCE: u8 = 1;
@@ -73,6 +90,8 @@ const INDIRECT_ACK: u8 = 7;
 const EVENTS: u8 = 8;
 const WINDOW: u8 = 9;
 const WINDOW_ASKS: u8 = 10;
+const WANT: u8 = 12;
+const PIECE: u8 = 13;
 
 impl Kind {
     fn parse(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
@@ -82,6 +101,11 @@ impl Kind {
             EVENTS => return Ok(Self::Events),
             WINDOW => return Ok(Self::Window { asks: false }),
             WINDOW_ASKS => return Ok(Self::Window { asks: true }),
+            WANT => return Ok(Self::Want { image: reader.u32()?, first: reader.u16()? }),
+            PIECE => {
+                let (image, number) = (reader.u32()?, reader.u16()?);
+                return Ok(Self::Piece { image, number, left: reader.u16()? });
+            }
             PING..=INDIRECT_ACK => (),
             _ => return Err(Malformed::Kind),
         }
@@ -103,6 +127,17 @@ impl Kind {
             Self::Events => return writer.u8(EVENTS),
             Self::Window { asks: false } => return writer.u8(WINDOW),
             Self::Window { asks: true } => return writer.u8(WINDOW_ASKS),
+            Self::Want { image, first } => {
+                writer.u8(WANT)?;
+                writer.u32(*image)?;
+                return writer.u16(*first);
+            }
+            Self::Piece { image, number, left } => {
+                writer.u8(PIECE)?;
+                writer.u32(*image)?;
+                writer.u16(*number)?;
+                return writer.u16(*left);
+            }
             Self::Ping(token) => (PING, token, None),
             Self::Ack(token) => (ACK, token, None),
             Self::PingReq { token, target } => (PING_REQ, token, Some(target)),
@@ -113,6 +148,11 @@ impl Kind {
         writer.u8(kind)?;
         writer.put(&token.to_bytes())?;
         id.map_or(Ok(()), |NodeId(id)| writer.put(id))
+    }
+
+    /// Whether what follows the sender's own record are records of others.
+    const fn has_records(&self) -> bool {
+        !matches!(self, Self::Events | Self::Window { .. } | Self::Want { .. } | Self::Piece { .. })
     }
 
     /// Whether the sender of such a message may be what `rumor` says of it: alive, or gone if it
@@ -188,6 +228,12 @@ impl<'a> Message<'a> {
                     return Err(Malformed::Window);
                 }
             }
+            Kind::Want { .. } | Kind::Piece { .. } => {
+                let most = if let Kind::Want { .. } = kind { PIECES_MAX } else { ota::PIECE };
+                if !(1..=most).contains(&reader.rest().len()) {
+                    return Err(Malformed::Piece);
+                }
+            }
             _ => {
                 while !reader.is_empty() {
                     Record::parse(&mut reader)?;
@@ -204,7 +250,12 @@ impl<'a> Message<'a> {
 
     /// What the sender says of others.
     pub fn records(&self) -> Records<'a> {
-        Records(self.rest(!matches!(self.kind, Kind::Events | Kind::Window { .. })))
+        Records(self.rest(self.kind.has_records()))
+    }
+
+    /// The set of pieces, or the piece, that it brings.
+    pub fn pieces(&self) -> &'a [u8] {
+        self.rest(matches!(self.kind, Kind::Want { .. } | Kind::Piece { .. })).rest()
     }
 
     /// The events that it brings.
@@ -283,6 +334,11 @@ impl<'a> MessageWriter<'a> {
     /// Appends a key. There is room for a whole window's.
     pub fn push_key(&mut self, key: &EventKey) -> Result<(), Full> {
         key.emit(&mut self.0)
+    }
+
+    /// Appends a set of pieces, or a piece. There is room for one.
+    pub fn push_pieces(&mut self, bytes: &[u8]) -> Result<(), Full> {
+        self.0.put(bytes)
     }
 
     /// Whether the shortest record fits that there can be.

@@ -4,8 +4,8 @@
 //!
 //! Nothing here panics, whatever the bytes are: there is no indexing and no `as` cast, and the
 //! lints of the crate keep it so. [`Message::parse`] reads a whole message once and refuses all of it if
-//! any part is malformed; after that [`Message::records`], [`Message::events`] and [`Message::keys`]
-//! cannot fail. [`Writer`] refuses what
+//! any part is malformed; after that [`Message::records`], [`Message::events`], [`Message::keys`] and
+//! [`Message::pieces`] cannot fail. [`Writer`] refuses what
 //! does not fit and leaves no half-written field behind.
 
 mod bytes;
@@ -23,6 +23,9 @@ pub(crate) use types::{hex, mixed_fnv, parse_hex, parse_lower_hex};
 
 /// The most bytes of a datagram, seal included. Fits the smallest IPv4 path (RFC 791: 576 bytes).
 pub const MAX_DATAGRAM: usize = 512;
+
+/// The most bytes of a set of pieces in a message: all pieces of an image for an ESP-01.
+pub const PIECES_MAX: usize = 240;
 
 /// Why bytes from the network were not understood. Nothing was changed by them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +47,8 @@ pub enum Malformed {
     Event,
     /// The keys of a window are none, or too many.
     Window,
+    /// A set of pieces, or a piece, is empty or too long.
+    Piece,
 }
 
 impl core::fmt::Display for Malformed {
@@ -57,6 +62,7 @@ impl core::fmt::Display for Malformed {
             Self::Services => "the services of a record are too many, or not in order",
             Self::Event => "an event is not as it must be",
             Self::Window => "the keys of a window are none, or too many",
+            Self::Piece => "a piece, or a set of them, is empty or too long",
         })
     }
 }

@@ -73,6 +73,7 @@ fn open(key: &ClusterKey, bytes: &[u8]) -> (Header, Vec<u8>, &'static str) {
         (Kind::Events, _) => 8,
         (Kind::Window { asks: false }, _) => 9,
         (Kind::Window { asks: true }, _) => 10,
+        (Kind::Want { .. } | Kind::Piece { .. }, _) => unreachable!("no image goes round"),
     };
     (header, message.to_vec(), KINDS[kind])
 }

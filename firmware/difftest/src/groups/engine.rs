@@ -351,9 +351,11 @@ fn step(
             }
             Action::Fetch(fetch) => answer(node, now, &fetch, trace),
             Action::RunTask(index) => node.handle_completion(now, Completion::Ran(index)),
-            Action::Verify | Action::Restart | Action::Radio(_) | Action::Update(_) => {
-                trace.display(format_args!("{action:?}"))
-            }
+            Action::Verify
+            | Action::Restart
+            | Action::Radio(_)
+            | Action::Update(_)
+            | Action::Exchange(_) => trace.display(format_args!("{action:?}")),
         }
     }
     if node.poll_timeout().is_some_and(|due| due <= now) {

@@ -1,0 +1,54 @@
+//! How the [exchange of images](crate::ota) travels: among members that have proved to be fresh, and behind all else.
+
+use super::Cluster;
+use super::member::{Member, Status};
+use crate::node::Destination;
+use crate::ota::Letter;
+use crate::time::Instant;
+use crate::wire::{Kind, Message, MessageWriter};
+use core::net::SocketAddrV4;
+
+impl Cluster<'_> {
+    /// Takes in what a member lacks, or a piece that it has sent.
+    pub(super) fn hear_pieces(&mut self, now: Instant, from: SocketAddrV4, message: &Message<'_>) {
+        match message.kind {
+            Kind::Want { image, first } => {
+                self.exchange.handle_want(now, from, (image, first), message.pieces());
+            }
+            Kind::Piece { image, number, left } => {
+                let around = (&mut self.rng, self.table.live());
+                let piece = (image, number, left);
+                self.exchange.handle_piece(now, from, piece, message.pieces(), around);
+            }
+            _ => (),
+        }
+    }
+
+    /// Makes the next message of the exchange in `message`: where it goes, and its length.
+    pub(super) fn write_pieces(
+        &mut self,
+        now: Instant,
+        message: &mut [u8],
+    ) -> Option<(Destination, usize)> {
+        if !self.exchange.has_letter(now) {
+            return None;
+        }
+        let (head, own) = (self.head(), self.own_record());
+        let Self { exchange, table, rng, port, .. } = self;
+        let able = |member: &Member| member.status == Status::Active && member.is_verified();
+        let holder = |rng: &mut _| Some(table.choose(rng, able)?.contact(*port).1);
+        let letter = exchange.poll_letter(now, rng, table.live(), holder)?;
+        let (kind, to, bytes) = match letter {
+            Letter::Want { to, image, first, missing } => {
+                (Kind::Want { image, first }, Destination::Unicast(to), missing)
+            }
+            Letter::Piece { to, image, number, left, bytes } => {
+                let to = to.map_or(Destination::Broadcast, Destination::Unicast);
+                (Kind::Piece { image, number, left }, to, bytes)
+            }
+        };
+        let mut writer = MessageWriter::new(message, kind, head, &own).ok()?;
+        writer.push_pieces(bytes).ok()?;
+        Some((to, writer.finish()))
+    }
+}

@@ -13,6 +13,7 @@
 //! | [`mod@install`] | taking one in, and writing a slot of a flash |
 //! | [`pieces`] | the same for pieces in any order, and giving them on |
 //! | [`refusal`] | what an image is taken for, and why it is not |
+//! | [`trial`] | what the image that runs does about the selector |
 //! | `build` | making one, for tools (feature `build`) |
 //!
 //! All numbers are little-endian. Nothing here panics, whatever the bytes are.
@@ -40,6 +41,7 @@ pub mod pieces;
 pub mod refusal;
 pub mod relocations;
 mod slot;
+pub mod trial;
 
 pub use container::{Container, ContainerError};
 pub use head::{HEAD, Head, HeadError, SignatureError};

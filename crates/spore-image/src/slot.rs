@@ -5,7 +5,7 @@ use core::marker::PhantomData;
 use embedded_storage_async::nor_flash::NorFlash;
 use sha2::{Digest as _, Sha256};
 use spore_boot::bytes::Reader;
-use spore_boot::image::{HEADER, IN_PLACE, Verifier};
+use spore_boot::image::{HEADER, Header, IN_PLACE, Verifier};
 use spore_boot::layout::Layout;
 use spore_boot::map::{PAGE, SECTOR, SELECTOR, Slot};
 use spore_boot::selector::{BYTES, Choice, Selector, Stage, Write};
@@ -248,7 +248,14 @@ impl<'a, F: NorFlash, L: Layout> InFlash<'a, F, L> {
         self.write_record(&write).await.map_err(|_| Refusal::Selector)
     }
 
-    async fn selector(&mut self) -> Result<Selector, Refusal> {
+    /// What the header in flash says.
+    pub(crate) async fn header(&mut self) -> Result<Header, Refusal> {
+        let mut page = Aligned([0; PAGE_BYTES]);
+        self.read(L::region(self.slot).start, &mut page.0).await?;
+        Header::decode::<L>(self.slot, &page.0).map_err(Refusal::Slot)
+    }
+
+    pub(crate) async fn selector(&mut self) -> Result<Selector, Refusal> {
         let mut sectors = [Aligned([0; BYTES]), Aligned([0; BYTES])];
         for (sector, bytes) in SELECTOR.iter().zip(&mut sectors) {
             self.read(sector.start, &mut bytes.0).await?;
@@ -258,7 +265,7 @@ impl<'a, F: NorFlash, L: Layout> InFlash<'a, F, L> {
     }
 
     /// Writes a record, and reads it back.
-    async fn write_record(&mut self, write: &Write) -> Result<(), Refusal> {
+    pub(crate) async fn write_record(&mut self, write: &Write) -> Result<(), Refusal> {
         let record = Aligned(write.bytes);
         let mut read = Aligned([0; BYTES]);
         self.erase(write.sector.start, write.sector.length).await?;
@@ -272,7 +279,7 @@ impl<'a, F: NorFlash, L: Layout> InFlash<'a, F, L> {
         erased.map_err(|_| Refusal::Flash)
     }
 
-    async fn write(&mut self, address: u32, bytes: &[u8]) -> Result<(), Refusal> {
+    pub(crate) async fn write(&mut self, address: u32, bytes: &[u8]) -> Result<(), Refusal> {
         self.flash.write(address, bytes).await.map_err(|_| Refusal::Flash)
     }
 

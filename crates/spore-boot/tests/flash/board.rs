@@ -5,9 +5,9 @@ use embassy_futures::block_on;
 use embedded_storage_async::nor_flash::{NorFlash, ReadNorFlash as _};
 use fastrand::Rng;
 use spore_boot::image::{DATA_RAM, Header, IN_PLACE, INSTRUCTION_RAM, MAX_SEGMENTS, Segment};
-use spore_boot::map::{CONFIGURATION, FLASH, SECTOR, SELECTOR};
-use spore_boot::selector::BYTES;
-use spore_boot::{Choice, Esp, Selector, Slot, Stage, Start, Write, choose};
+use spore_boot::map::{CONFIGURATION, FLASH};
+use spore_boot::{Esp, Slot, Start, choose};
+use spore_image::trial::{self, Found};
 use spore_image::{Head, Refusal, SignatureError, Target, build};
 use spore_sim::flash::{FlashError, NorChip};
 
@@ -25,8 +25,10 @@ const QUARANTINE: u32 = CONFIGURATION.start;
 pub(crate) enum Update {
     /// It confirms itself at its first start.
     Good,
-    /// It never does.
+    /// It gives itself up.
     Bad,
+    /// It ends without a word.
+    Silent,
 }
 
 /// How it comes to the board.
@@ -145,32 +147,18 @@ pub(crate) fn boot(chip: &mut NorChip) -> Option<Start> {
     choose::<Esp>(&mut Blocking(chip, Programs::Work))
 }
 
-fn selector(chip: &mut NorChip) -> Result<Selector, FlashError> {
-    let mut sectors = [[0; BYTES]; 2];
-    for (sector, bytes) in SELECTOR.iter().zip(&mut sectors) {
-        block_on(chip.read(sector.start, bytes))?;
-    }
-    Ok(Selector::read(&sectors[0], &sectors[1]))
+/// What the flash says of the cut that it has suffered.
+fn flash(result: Result<(), Refusal>, chip: &NorChip) -> Result<(), FlashError> {
+    result.map_err(|refusal| match refusal {
+        Refusal::Flash if chip.is_off() => FlashError::Off,
+        refusal => panic!("a whole flash is refused: {refusal:?}"),
+    })
 }
 
-fn write(chip: &mut NorChip, write: Write) -> Result<(), FlashError> {
-    block_on(chip.erase(write.sector.start, write.sector.end()))?;
-    block_on(chip.write(write.sector.start, &write.bytes))
-}
-
-fn settle(chip: &mut NorChip) -> Result<(), FlashError> {
-    match selector(chip)?.settle() {
-        Some(left) => write(chip, left),
-        None => Ok(()),
-    }
-}
-
-/// Confirms what is running, and what it says in one sector it says in both.
+/// Confirms what is running.
 pub(crate) fn confirm(chip: &mut NorChip, start: &Start) -> Result<(), FlashError> {
-    let choice = Choice { slot: start.slot, stage: Stage::Confirmed, image: start.header.sequence };
-    let confirmation = selector(chip)?.write(choice);
-    write(chip, confirmation)?;
-    settle(chip)
+    let confirmed = block_on(trial::confirm::<Esp, _>(chip, start.slot, start.header.sequence));
+    flash(confirmed, chip)
 }
 
 /// What a node asks of an update for the slot that does not run.
@@ -196,22 +184,22 @@ pub(crate) fn run(
     update: Update,
     way: Way,
 ) -> Result<End, FlashError> {
-    let record = selector(chip)?.record();
-    match record.map(|record| record.choice) {
-        Some(Choice { slot, stage: Stage::Trial, .. }) if slot == start.slot => {
-            if update == Update::Bad {
-                return Ok(End::Restart);
-            }
-            confirm(chip, start)?;
+    let found = match block_on(trial::find::<Esp, _>(chip, start.slot)) {
+        Err(Refusal::Flash) if chip.is_off() => return Err(FlashError::Off),
+        found => found.expect("a whole flash can be read"),
+    };
+    match found {
+        Found::Trial if update == Update::Bad => {
+            let given_up = block_on(trial::give_up::<Esp, _>(chip, start.slot));
+            return flash(given_up, chip).map(|()| End::Restart);
         }
-        Some(Choice { slot, stage: Stage::Trial, .. }) => {
+        Found::Trial if update == Update::Silent => return Ok(End::Restart),
+        Found::Fallback { tried: Some(_) } => {
             // It went back to this one: never try that one again, even if the selector is lost.
             block_on(chip.write(QUARANTINE, &[0; 4]))?;
-            block_on(chip.erase(slot.region().start, slot.region().start + SECTOR))?;
             confirm(chip, start)?;
         }
-        Some(choice) if choice.slot == start.slot => settle(chip)?,
-        _ => confirm(chip, start)?,
+        Found::Trial | Found::Confirmed | Found::Fallback { tried: None } => confirm(chip, start)?,
     }
     let mut quarantine = [0; 4];
     block_on(chip.read(QUARANTINE, &mut quarantine))?;

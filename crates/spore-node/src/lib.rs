@@ -7,6 +7,7 @@
 //! |---|---|---|
 //! | [`Shell::drive`] | one | sends, keeps the deadlines, does what the engine asks for |
 //! | [`Shell::listen`] | one for each UDP socket | hands datagrams to the engine |
+//! | [`Shell::install`] | one, where there are slots for images | installs the image that comes over HTTP |
 //! | [`Shell::fetch`] | one | fetches what the engine wants to know of other members |
 //! | [`provision::lease_addresses`], [`provision::answer_names`] | one each, while the access point is open | lead who joins it to the node's page |
 //! | [`http::Server::worker`] | one for each HTTP connection, and one | serves the API |
@@ -19,14 +20,17 @@
 extern crate std;
 
 pub mod client;
+mod feed;
 pub mod http;
 pub mod provision;
 mod service;
 mod shell;
+pub mod slots;
 pub mod sprocket;
 pub mod store;
 mod system;
 
 pub use service::ServiceReply;
 pub use shell::Shell;
+pub use slots::Slots;
 pub use system::{Named, System};

@@ -2,7 +2,9 @@
 
 use crate::ServiceReply;
 use crate::client::{self, Limits};
+use crate::feed::{Feed, Source};
 use crate::http::Api;
+use crate::slots;
 use crate::sprocket::{Call, Caller, Crew, Entered, Handler, Reply};
 use crate::system::{Named, System};
 use core::cell::{Cell, RefCell};
@@ -19,8 +21,8 @@ use embassy_time::{Duration, Timer};
 use spore_core::api::{Body, Called, Error, Request, Response};
 use spore_core::crash::CrashRecord;
 use spore_core::network::RadioEvent;
-use spore_core::ota::{Done, Job, PIECE};
-use spore_core::security::Verdict;
+use spore_core::ota::{Done, Job, PIECE, Refused, Step, StepFailed};
+use spore_core::security::{ReleaseKey, Verdict};
 use spore_core::store::MAX_VALUE;
 use spore_core::tasks::{RunId, TaskRun};
 use spore_core::time::Instant;
@@ -29,6 +31,7 @@ use spore_core::{
     Action, Completion, Config, Destination, Fetch, FetchFailed, Key, Node, Profile, Storage,
     Stored,
 };
+use spore_image::{Head, SignatureError};
 
 // A value is written where the next datagram will be.
 const _: () = assert!(MAX_VALUE <= MAX_DATAGRAM);
@@ -56,6 +59,11 @@ pub struct Shell<'a, S> {
     tasks: Cell<u16>,
     /// Raised when there is one more.
     tasked: Signal<NoopRawMutex, ()>,
+    /// The image that comes over HTTP, from the connection to [`install`](Shell::install); raised when one begins, and when it
+    /// is installed or refused, and what came of it.
+    feed: Feed,
+    coming: Signal<NoopRawMutex, ()>,
+    installed: Signal<NoopRawMutex, Result<u32, Refused>>,
     /// Raised when the node has left the cluster.
     left: Signal<NoopRawMutex, ()>,
     /// The last event that streams were told of, how often they were told, and who waits for that.
@@ -83,6 +91,9 @@ impl<'a, S: System> Shell<'a, S> {
             wanted: Signal::new(),
             tasks: Cell::new(0),
             tasked: Signal::new(),
+            feed: Feed::new(),
+            coming: Signal::new(),
+            installed: Signal::new(),
             left: Signal::new(),
             told: Cell::new(0),
             news: Cell::new(0),
@@ -128,6 +139,42 @@ impl<'a, S: System> Shell<'a, S> {
             self.node.borrow_mut().handle_completion(now(), completion);
             self.changed.signal(());
         }
+    }
+
+    /// Installs the images that come over HTTP, one after the other.
+    pub async fn install(&self) -> ! {
+        loop {
+            self.coming.wait().await;
+            let result = self.install_one().await;
+            self.feed.close();
+            self.installed.signal(result);
+        }
+    }
+
+    async fn install_one(&self) -> Result<u32, Refused> {
+        let slots = self.system.slots().ok_or(Refused::Flash)?;
+        let (wanted, key) = {
+            let node = self.node.borrow();
+            (node.upload().ok_or(Refused::Incomplete)?, node.settings().release_key)
+        };
+        let verify = |head: &Head| self.verify(head, key.as_ref());
+        let told = |received, length| {
+            self.node.borrow_mut().handle_upload(now(), received, length);
+            self.changed.signal(());
+        };
+        let wanted = (self.system.facts().board, wanted);
+        slots::install::<S::Layout, _>(slots, Source(&self.feed), wanted, verify, told).await
+    }
+
+    /// Does with the slots what the engine asks for.
+    async fn step(&self, step: Step) -> Result<(), StepFailed> {
+        let image = self.node.borrow().image().ok_or(StepFailed)?;
+        let slots = self.system.slots().ok_or(StepFailed)?;
+        slots::step::<S::Layout, _>(slots, image, step).await?;
+        if step == Step::GiveUp {
+            self.system.restart().await;
+        }
+        Ok(())
     }
 
     /// Runs the tasks of the program when the engine wants it, one after the other. With several of these
@@ -232,9 +279,7 @@ impl<'a, S: System> Shell<'a, S> {
                     self.system.radio(command, &self.node.borrow());
                     continue;
                 }
-                Some(Action::Update(step)) => {
-                    Completion::Update(step, self.system.update(step).await)
-                }
+                Some(Action::Update(step)) => Completion::Update(step, self.step(step).await),
                 Some(Action::Exchange(job)) => {
                     Completion::Exchange(self.exchange(job, scratch).await)
                 }
@@ -244,35 +289,43 @@ impl<'a, S: System> Shell<'a, S> {
         }
     }
 
-    /// Has the body do a job of the exchange of images; a piece goes through `scratch`.
+    /// Does a job of the exchange of images; a piece goes through `scratch`.
     async fn exchange(&self, job: Job, scratch: &mut [u8]) -> Done {
-        let Some(piece) = scratch.first_chunk_mut::<PIECE>() else { return job.failed() };
+        let slots = self.system.slots();
+        let (Some(piece), Some(slots)) = (scratch.first_chunk_mut::<PIECE>(), slots) else {
+            return job.failed();
+        };
+        let (wanted, key, number, length) = {
+            let node = self.node.borrow();
+            let (number, bytes) = node.piece();
+            piece.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
+            (node.wanted_image(), node.settings().release_key, number, bytes.len())
+        };
+        let verify = |head: &Head| self.verify(head, key.as_ref());
+        let wanted = (self.system.facts().board, wanted);
+        let written = (number, piece.get(..length).unwrap_or_default());
         match job {
-            Job::Write => {
-                let (number, length) = {
-                    let node = self.node.borrow();
-                    let (number, bytes) = node.piece();
-                    piece.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
-                    (number, bytes.len())
-                };
-                let bytes = piece.get(..length).unwrap_or_default();
-                Done::Written(self.system.write_piece(number, bytes).await)
+            Job::Prepare(image) => {
+                slots::prepare::<S::Layout, _>(slots, image, wanted, verify).await
             }
+            Job::Write => slots::write::<S::Layout, _>(slots, written).await,
+            Job::Check(chunk) => slots::check::<S::Layout, _>(slots, chunk).await,
+            Job::Offer(image) => slots::offer::<S::Layout, _>(slots, image).await,
             Job::Read { piece: number, held } => {
-                let length = self.system.read_piece(number, held, piece).await;
+                let length = slots::read::<S::Layout, _>(slots, number, held, piece).await;
                 let bytes = length.and_then(|length| piece.get(..length));
                 if let Some(bytes) = bytes {
                     self.node.borrow_mut().handle_piece(number, bytes);
                 }
                 Done::Read(bytes.is_some())
             }
-            Job::Prepare(image) => {
-                let wanted = self.node.borrow().wanted_image();
-                Done::Prepared(self.system.prepare_image(image, wanted).await)
-            }
-            Job::Check(chunk) => Done::Checked(self.system.check_chunk(chunk).await),
-            Job::Offer(image) => Done::Offered(self.system.find_image(image).await),
         }
+    }
+
+    /// Whether the release key has signed an image.
+    fn verify(&self, head: &Head, key: Option<&ReleaseKey>) -> Result<(), SignatureError> {
+        let key = key.ok_or(SignatureError::Unsigned)?;
+        self.system.verify_image(head, key)
     }
 
     /// Starts all sprockets but those that the engine leaves out.
@@ -385,6 +438,31 @@ impl<S: System> Api for Shell<'_, S> {
 
     fn handle_head(&self, request: &Request<'_>) -> Option<Response> {
         let response = self.node.borrow_mut().handle_head(now(), request);
+        self.changed.signal(());
+        response
+    }
+
+    fn takes_upload(&self, request: &Request<'_>) -> bool {
+        self.node.borrow().takes_upload(request)
+    }
+
+    fn begin_upload(&self) {
+        self.feed.open();
+        self.installed.reset();
+        self.coming.signal(());
+    }
+
+    async fn feed(&self, piece: &[u8]) -> bool {
+        self.feed.put(piece).await
+    }
+
+    async fn finish_upload(&self, whole: bool) -> Response {
+        self.feed.end(whole);
+        let result = self.installed.wait().await;
+        // What is wrong with an image that ends too early is that it ended.
+        let cut = !whole && result == Err(Refused::Length);
+        let result = if cut { Err(Refused::Incomplete) } else { result };
+        let response = self.node.borrow_mut().handle_installed(now(), result);
         self.changed.signal(());
         response
     }

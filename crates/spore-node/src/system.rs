@@ -1,15 +1,17 @@
 //! What the body provides besides sockets and time.
 
-use crate::ServiceReply;
+use crate::{ServiceReply, Slots};
+use embedded_storage_async::nor_flash::NorFlash;
+use spore_boot::layout::Layout;
 use spore_core::api::ServiceRequest;
 use spore_core::network::RadioCommand;
 use spore_core::node::StoreFailed;
-use spore_core::ota::{Cut, Found, ImageId, PIECE, Refused, Step, StepFailed, Wanted};
-use spore_core::security::{Succession, Verdict};
+use spore_core::security::{ReleaseKey, Succession, Verdict};
 #[cfg(doc)]
 use spore_core::sprockets::State;
 use spore_core::tasks::TaskRun;
 use spore_core::{Event, Facts, Hostname, Key, Node, Resources, Seed};
+use spore_image::{Head, SignatureError};
 
 /// A sprocket of the node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +27,11 @@ pub struct Named {
 /// Everything is called on the shell's one thread, between two awaits, and must return soon.
 #[allow(async_fn_in_trait, reason = "the shell runs on one thread and needs no Send")]
 pub trait System {
+    /// Where the slots for images are; [`NoLayout`](crate::slots::NoLayout) if there are none.
+    type Layout: Layout;
+    /// The flash that they are in; [`NoFlash`](crate::slots::NoFlash) if there are none.
+    type Flash: NorFlash;
+
     /// What does not change while the node runs: the board, its chip, why it was reset.
     fn facts(&self) -> Facts;
 
@@ -58,43 +65,12 @@ pub trait System {
     /// stack for it.
     fn verify(&self, succession: &Succession) -> Verdict;
 
-    /// Does this with the slots of images. Only a body with slots ([`Facts::image`]) is asked. After a power cut at any moment the
-    /// image that ran, or the one that was to, MUST be started.
-    async fn update(&self, step: Step) -> Result<(), StepFailed> {
-        let _ = step;
-        Err(StepFailed)
-    }
+    /// The slots of the body, opened anew, and which one runs; `None` if it has none.
+    fn slots(&self) -> Option<Slots<Self::Flash>>;
 
-    /// See what there is of `image` in the slot that does not run, if it may be taken as `wanted` says, and make the
-    /// slot ready for the rest: `spore_image::pieces::prepare`. What runs MUST be the same after a power cut at any moment.
-    async fn prepare_image(&self, image: ImageId, wanted: Wanted) -> Result<Found, Refused> {
-        let _ = (image, wanted);
-        Err(Refused::Flash)
-    }
-
-    /// Write a piece there, and say whether that was done: `spore_image::pieces::write`.
-    async fn write_piece(&self, number: u16, bytes: &[u8]) -> bool {
-        let _ = (number, bytes);
-        false
-    }
-
-    /// Whether this chunk is whole there; its sector is blank if it is not: `spore_image::pieces::check_chunk`. `None` if the flash fails.
-    async fn check_chunk(&self, number: u16) -> Option<bool> {
-        let _ = number;
-        None
-    }
-
-    /// How `image` is cut, and whether it is in the slot that does not run, if it is in one of them:
-    /// `spore_image::pieces::offered`.
-    async fn find_image(&self, image: ImageId) -> Option<(Cut, bool)> {
-        let _ = image;
-        None
-    }
-
-    /// Read a piece out of the slot that runs, or of the other one, where it is held, and return its length: `spore_image::pieces::read`.
-    async fn read_piece(&self, number: u16, held: bool, room: &mut [u8; PIECE]) -> Option<usize> {
-        let _ = (number, held, room);
-        None
+    /// Whether the image was signed with `key`: what [`Head::verify`] says, where there is the stack for it.
+    fn verify_image(&self, head: &Head, key: &ReleaseKey) -> Result<(), SignatureError> {
+        head.verify(&key.0)
     }
 
     /// Restarts the node at once, with what was stored. Nothing of the shell runs after that.

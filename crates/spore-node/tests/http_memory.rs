@@ -159,6 +159,26 @@ fn every_request_gets_its_answer_however_it_is_split() {
     }
 }
 
+/// Any bytes, in a form or not, however they are split.
+#[test]
+fn an_image_arrives_as_it_was_sent() {
+    let mut image: Vec<u8> = (0..3_000_u32).map(|at| (at * at % 251) as u8).collect();
+    image.extend_from_slice(b"\r\n--\r\n--b\r\n\r\n--bo\r\r\n");
+    let head = |media: &str, length: usize| {
+        format!("POST /image HTTP/1.1\r\nHost: n\r\n{media}Content-Length: {length}\r\n\r\n")
+    };
+    let form = [b"--bound\r\nA: b\r\n\r\n", &*image, b"\r\n--bound--\r\n"].concat();
+    let media = "Content-Type: multipart/form-data; boundary=bound\r\n";
+    for (media, body) in [("", &image), (media, &form)] {
+        let raw = [head(media, body.len()).as_bytes(), body].concat();
+        for step in [1, 100, 255, 256, 257, 5_000] {
+            let replies = replies(&serve(raw.chunks(step).map(<[u8]>::to_vec).collect()), 0);
+            assert_eq!(replies.len(), 1);
+            assert_eq!((replies[0].status, replies[0].body == image), (200, true), "{step}");
+        }
+    }
+}
+
 #[test]
 fn small_writes_lose_nothing() {
     for write_max in [1, 7] {

@@ -102,6 +102,22 @@ impl Api for Stub {
         None
     }
 
+    fn takes_upload(&self, _: &Request<'_>) -> bool {
+        false
+    }
+
+    fn begin_upload(&self) {
+        unreachable!("the stub takes no image")
+    }
+
+    async fn feed(&self, _: &[u8]) -> bool {
+        unreachable!("the stub takes no image")
+    }
+
+    async fn finish_upload(&self, _: bool) -> Response {
+        unreachable!("the stub takes no image")
+    }
+
     fn poll_response(&self, _: &mut Response) -> bool {
         true
     }

@@ -171,6 +171,11 @@ impl Response {
         matches!(self.outcome, Outcome::Stream)
     }
 
+    /// The answer to a request that brings an image, before any of that has come.
+    pub const fn upload() -> Self {
+        Self { outcome: Outcome::Upload, ..Self::error(Error::Unfinished) }
+    }
+
     /// Whether the request brings an image: its body is to be installed as
     /// [`Node::upload`] says, and [`Node::handle_installed`] gives the answer.
     pub const fn is_upload(&self) -> bool {

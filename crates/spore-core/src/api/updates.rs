@@ -1,9 +1,7 @@
 //! Updates of this node over HTTP.
 
 use super::body::{Full, Piece};
-use super::{
-    Body, Error, Method, Outcome, Request, Response, Route, check_parameters, query_parameter,
-};
+use super::{Body, Error, Method, Request, Response, Route, check_parameters, query_parameter};
 use crate::node::{Event, Node};
 use crate::ota::{Outcome as Ended, Refused};
 use crate::time::Instant;
@@ -40,7 +38,7 @@ pub(super) fn begin(
     }
     node.updates.begin_upload(held, node.is_alone())?;
     node.cluster.notify(now, Event::UpdateStarted);
-    Ok(Response { outcome: Outcome::Upload, ..Response::error(Error::Unfinished) })
+    Ok(Response::upload())
 }
 
 impl From<Refused> for Error {

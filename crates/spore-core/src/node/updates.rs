@@ -13,6 +13,11 @@ impl Node<'_> {
         api::takes_upload(self, request)
     }
 
+    /// The sequence number of the image that runs; `None` on a body without slots.
+    pub fn image(&self) -> Option<u32> {
+        self.updates.running().map(|running| running.sequence)
+    }
+
     /// The image that is coming: what it is taken for; `None` if none was announced.
     pub fn upload(&self) -> Option<Wanted> {
         self.updates.wanted()

@@ -40,6 +40,8 @@ pub(super) struct Decoder {
     left: usize,
     /// Bytes of the chunks that have begun.
     total: usize,
+    /// The most bytes of the body.
+    most: usize,
     /// Bytes of extensions and trailer fields.
     extras: usize,
 }
@@ -58,13 +60,18 @@ impl Decoder {
     ///
     /// [`Error::PayloadTooLarge`] if the announced length is beyond [`BODY_MAX`].
     pub(super) fn new(framing: Framing) -> Result<Self, Error> {
+        Self::up_to(BODY_MAX, framing)
+    }
+
+    /// The same for bodies of `most` bytes.
+    pub(super) fn up_to(most: usize, framing: Framing) -> Result<Self, Error> {
         let (state, left) = match framing {
             Framing::Length(0) => (State::Done, 0),
-            Framing::Length(length) if length > BODY_MAX => return Err(Error::PayloadTooLarge),
+            Framing::Length(length) if length > most => return Err(Error::PayloadTooLarge),
             Framing::Length(length) => (State::Fixed, length),
             Framing::Chunked => (State::Size(0), 0),
         };
-        Ok(Self { state, left, total: 0, extras: 0 })
+        Ok(Self { state, left, total: 0, most, extras: 0 })
     }
 
     pub(super) fn is_done(&self) -> bool {
@@ -138,9 +145,9 @@ impl Decoder {
         let Some(digit) = digit.filter(|_| digits < SIZE_DIGITS_MAX) else {
             return Err(Error::BadRequest);
         };
-        // No overflow: `left` was at most BODY_MAX after the digit before.
-        self.left = if digits == 0 { digit } else { self.left * 16 + digit };
-        if self.left > BODY_MAX - self.total {
+        let left = if digits == 0 { 0 } else { self.left };
+        self.left = left.saturating_mul(16).saturating_add(digit);
+        if self.left > self.most - self.total {
             return Err(Error::PayloadTooLarge);
         }
         Ok(State::Size(digits + 1))

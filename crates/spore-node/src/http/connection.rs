@@ -17,6 +17,7 @@ use super::head::{self, Framing, Head};
 use super::reply::{self, Length};
 use super::shared::{Claim, Lost, SharedBuffer};
 use super::stream::Streaming;
+use super::upload::Uploading;
 use super::{Api, BODY_MAX, HEAD_MAX, Timeouts};
 
 /// How much of a body is read at once, in bytes.
@@ -142,6 +143,8 @@ enum Turn {
     Call(Calling),
     /// The answer goes on for as long as there is something to tell.
     Stream(Streaming),
+    /// The body is an image; whether the client waits to be told that it may send it.
+    Upload(Uploading, bool),
 }
 
 /// The state of a connection that is being served.
@@ -194,6 +197,10 @@ impl<'c, 'b, S: Read + Write, A: Api> Connection<'c, 'b, S, A> {
                 Ok(Turn::Answer(mut response)) => self.send(&mut response).await,
                 Ok(Turn::Call(calling)) => self.call(calling).await,
                 Ok(Turn::Stream(mut streaming)) => self.stream(&mut streaming).await,
+                Ok(Turn::Upload(uploading, proceed)) => {
+                    let mut response = self.upload(uploading, proceed).await;
+                    self.send(&mut response).await
+                }
                 Err(Stop::Refused(error)) => {
                     self.keep_alive = false;
                     self.filled = 0;
@@ -221,6 +228,9 @@ impl<'c, 'b, S: Read + Write, A: Api> Connection<'c, 'b, S, A> {
         let head = self.read_head(kept).await?;
         self.head_only = head.method == Method::Head;
         self.http11 = head.http11;
+        if self.api.takes_upload(&head.request(self.buf, &[], self.place.entrance)) {
+            return self.begin_upload(&head);
+        }
         let mut decoder = Decoder::new(head.framing)?;
         if !decoder.is_done()
             && let Some(refusal) =
@@ -259,6 +269,20 @@ impl<'c, 'b, S: Read + Write, A: Api> Connection<'c, 'b, S, A> {
         drop(body);
         self.decide(&mut response).await;
         Ok(Turn::Answer(response))
+    }
+
+    /// Asks whether the image that a request brings is wanted.
+    fn begin_upload(&mut self, head: &Head) -> Result<Turn, Stop> {
+        self.seat().set_due(NEVER);
+        let uploading = self.uploading(head)?;
+        let asked = self.api.handle_head(&head.request(self.buf, &[], self.place.entrance));
+        match asked {
+            Some(response) if !response.is_upload() => {
+                self.filled = 0;
+                Ok(Turn::Answer(response))
+            }
+            _ => Ok(Turn::Upload(uploading, head.expects_continue && head.len == self.filled)),
+        }
     }
 
     fn seat(&self) -> &'c Seat {
@@ -308,7 +332,11 @@ impl<'c, 'b, S: Read + Write, A: Api> Connection<'c, 'b, S, A> {
 
     /// Reads more of a request. Silence and a half-closed connection are told to the client; of a
     /// broken one it has heard.
-    async fn read(&mut self, place: Range<usize>, deadline: Instant) -> Result<usize, Stop> {
+    pub(super) async fn read(
+        &mut self,
+        place: Range<usize>,
+        deadline: Instant,
+    ) -> Result<usize, Stop> {
         let leave = self.seat().asked_to_leave();
         let read = select(self.socket.read(&mut self.buf[place]), leave);
         match with_deadline(deadline, read).await {

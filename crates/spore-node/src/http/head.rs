@@ -26,6 +26,7 @@ pub(super) struct Head {
     authorization: Option<Span>,
     if_none_match: Option<Span>,
     last_event_id: Option<Span>,
+    content_type: Span,
     /// HTTP/1.1, and not HTTP/1.0.
     pub(super) http11: bool,
     /// The client wants to send more requests on this connection.
@@ -50,6 +51,11 @@ impl Head {
         self.query.start.into()..self.query.end.into()
     }
 
+    /// The media type of the body, in the bytes that this head was parsed from; empty if it has none.
+    pub(super) fn content_type<'b>(&self, bytes: &'b [u8]) -> &'b str {
+        text_at(bytes, self.content_type)
+    }
+
     /// The request, read from the bytes that this head was parsed from, which came in at
     /// `entrance`.
     pub(super) fn request<'b>(
@@ -58,11 +64,7 @@ impl Head {
         body: &'b [u8],
         entrance: Entrance,
     ) -> Request<'b> {
-        // All were `str` when they were parsed, so no lookup fails.
-        let text = |span: Span| {
-            let part = bytes.get(usize::from(span.start)..usize::from(span.end));
-            part.and_then(|part| str::from_utf8(part).ok()).unwrap_or_default()
-        };
+        let text = |span: Span| text_at(bytes, span);
         Request {
             method: self.method,
             path: text(self.path),
@@ -75,6 +77,12 @@ impl Head {
             body,
         }
     }
+}
+
+/// What is at this place. It was a `str` when it was parsed, so no lookup fails.
+fn text_at(bytes: &[u8], span: Span) -> &str {
+    let part = bytes.get(usize::from(span.start)..usize::from(span.end));
+    part.and_then(|part| str::from_utf8(part).ok()).unwrap_or_default()
 }
 
 /// Parses the head that `bytes`, at most [`HEAD_MAX`] of them, begin with; `None` if its end has not
@@ -141,6 +149,7 @@ fn complete(request: &httparse::Request<'_, '_>, bytes: &[u8], len: usize) -> Re
         authorization: fields.authorization.map(|value| span(bytes, value)),
         if_none_match: fields.if_none_match.map(|value| span(bytes, value)),
         last_event_id: fields.last_event_id.map(|value| span(bytes, value)),
+        content_type: span(bytes, fields.content_type),
         http11,
         // HTTP/1.0 has no chunks, so most of its answers end with the connection anyway.
         keep_alive: http11 && !fields.close,
@@ -161,6 +170,7 @@ struct Fields<'h> {
     authorization: Option<&'h str>,
     if_none_match: Option<&'h str>,
     last_event_id: Option<&'h str>,
+    content_type: &'h str,
     length: Option<usize>,
     chunked: bool,
     close: bool,
@@ -201,6 +211,8 @@ impl<'h> Fields<'h> {
             } else if name.eq_ignore_ascii_case("last-event-id") {
                 let value = text(value)?;
                 fields.last_event_id.get_or_insert(value);
+            } else if name.eq_ignore_ascii_case("content-type") {
+                fields.content_type = text(value)?;
             } else if name.eq_ignore_ascii_case("expect") {
                 fields.expects_continue |= value.eq_ignore_ascii_case(b"100-continue");
             }

@@ -12,7 +12,8 @@
 //! | sends what is not HTTP, no or two `Host`, an ambiguous body length | 400 |
 //! | starts a request and does not finish it in time | 408 |
 //! | holds the shared buffer with a body longer than [`Timeouts::lease`] while another waits | 408 |
-//! | announces or sends a body beyond [`BODY_MAX`] | 413 |
+//! | announces or sends a body beyond [`BODY_MAX`], unless it is an image that is wanted | 413 |
+//! | brings an image at less than 1,024 bytes a second after the first ten | 408 |
 //! | sends a target beyond [`TARGET_MAX`] | 414 |
 //! | sends a head beyond [`HEAD_MAX`] or more than [`HEADERS_MAX`] fields | 431 |
 //! | uses a transfer coding other than `chunked`, or `CONNECT` | 501 |
@@ -43,10 +44,12 @@ mod body;
 mod call;
 mod connection;
 mod head;
+mod multipart;
 mod reply;
 mod server;
 mod shared;
 mod stream;
+mod upload;
 
 use crate::ServiceReply;
 use embassy_time::Duration;
@@ -99,6 +102,19 @@ pub trait Api {
     /// refused whatever the body is. The connection is closed after it.
     fn handle_head(&self, request: &Request<'_>) -> Option<Response>;
 
+    /// Whether a request brings an image. Then [`handle_head`](Self::handle_head) is asked whether that is wanted, and its answer
+    /// [is an upload](Response::is_upload) if so.
+    fn takes_upload(&self, request: &Request<'_>) -> bool;
+
+    /// An image that is wanted begins to come.
+    fn begin_upload(&self);
+
+    /// A piece of it has come. False if no more of it is wanted.
+    async fn feed(&self, piece: &[u8]) -> bool;
+
+    /// It is there whole, or no more of it comes. Returns the answer.
+    async fn finish_upload(&self, whole: bool) -> Response;
+
     /// Whether a pending answer is decided now; `response` is the answer then.
     fn poll_response(&self, response: &mut Response) -> bool;
 
@@ -131,6 +147,22 @@ impl<A: Api + ?Sized> Api for &A {
 
     fn handle_head(&self, request: &Request<'_>) -> Option<Response> {
         (**self).handle_head(request)
+    }
+
+    fn takes_upload(&self, request: &Request<'_>) -> bool {
+        (**self).takes_upload(request)
+    }
+
+    fn begin_upload(&self) {
+        (**self).begin_upload();
+    }
+
+    async fn feed(&self, piece: &[u8]) -> bool {
+        (**self).feed(piece).await
+    }
+
+    async fn finish_upload(&self, whole: bool) -> Response {
+        (**self).finish_upload(whole).await
     }
 
     fn poll_response(&self, response: &mut Response) -> bool {

@@ -8,7 +8,8 @@ use spore_node::ServiceReply;
 use spore_node::http::{Api, BODY_MAX, HEAD_MAX, HEADERS_MAX, TARGET_MAX};
 
 /// Serves `/ok`, a short document, `/long/N`, one of N bytes, `/file`, one whose head is that of
-/// [`FILE`], `/elsewhere`, which is at another host, and `/echo`, which returns what is posted. One for each worker.
+/// [`FILE`], `/elsewhere`, which is at another host, and `/echo`, which returns what is posted, as does `/image` of an image of at most
+/// [`IMAGE_MAX`] bytes. One for each worker.
 #[derive(Default)]
 pub(crate) struct Stub {
     left: Cell<usize>,
@@ -24,6 +25,9 @@ const OWN: Error = Error::InvalidField("made by the stub");
 
 /// A file that fits into no buffer.
 pub(crate) static FILE: Asset = Asset::new("/file", "text/html", &[b'f'; 5_000]);
+
+/// The longest image that the stub takes.
+pub(crate) const IMAGE_MAX: usize = 20_000;
 
 /// The short document.
 pub(crate) const OK: &str = "{\"ok\":true}";
@@ -69,6 +73,8 @@ impl Api for Stub {
     fn handle_head(&self, request: &Request<'_>) -> Option<Response> {
         let reads = matches!(request.method, Method::Get | Method::Head);
         match (request.path, Self::length(request.path)) {
+            ("/image", _) if request.query.is_empty() => Some(Response::upload()),
+            ("/image", _) => Some(Response::error(Error::CredentialsMissing)),
             ("/echo", _) if request.method == Method::Post => None,
             ("/echo", _) => {
                 let post = Methods::NONE.with(Method::Post);
@@ -78,6 +84,36 @@ impl Api for Stub {
             (_, Some(_)) if !reads => Some(Response::error(Error::MethodNotAllowed(GET))),
             (_, Some(_)) => None,
         }
+    }
+
+    fn takes_upload(&self, request: &Request<'_>) -> bool {
+        request.path == "/image"
+    }
+
+    fn begin_upload(&self) {
+        self.echo.replace(Some(Vec::new()));
+    }
+
+    async fn feed(&self, piece: &[u8]) -> bool {
+        assert!(piece.len() <= 400, "pieces are small");
+        let mut echo = self.echo.borrow_mut();
+        let image = echo.as_mut().expect("it has begun");
+        image.extend_from_slice(piece);
+        image.len() <= IMAGE_MAX
+    }
+
+    async fn finish_upload(&self, whole: bool) -> Response {
+        let length = self.echo.borrow().as_ref().map_or(0, Vec::len);
+        if length > IMAGE_MAX {
+            return Response::error(Error::PayloadTooLarge);
+        }
+        if !whole {
+            return Response::error(Error::RequestTimeout);
+        }
+        self.left.set(length);
+        let mut response = Response::error(OWN);
+        response.status = 200;
+        response
     }
 
     fn poll_response(&self, _: &mut Response) -> bool {
@@ -202,6 +238,22 @@ pub(crate) fn cases() -> Vec<(Vec<u8>, Vec<u16>)> {
     let echo = |fields: &str, body: &str| post(fields, body).replace("/ok", "/echo");
     let chunked = |body: &str| echo("Transfer-Encoding: chunked\r\n", body);
     let length = |length: usize, body: &str| echo(&format!("Content-Length: {length}\r\n"), body);
+    let image = |fields: &str, body: &str| post(fields, body).replace("/ok", "/image");
+    let long: String = (0..9_000).map(|index| char::from(long_byte(index))).collect();
+    let chunks = |body: &str| {
+        let chunks = body
+            .as_bytes()
+            .chunks(777)
+            .map(|chunk| format!("{:x}\r\n{}\r\n", chunk.len(), String::from_utf8_lossy(chunk)));
+        chunks.collect::<String>() + "0\r\n\r\n"
+    };
+    let part = |boundary: &str, content: &str| {
+        format!("--{boundary}\r\nContent-Type: a/b\r\n\r\n{content}\r\n--{boundary}--\r\n")
+    };
+    let form = |boundary: &str, body: &str| {
+        let media = format!("Content-Type: multipart/form-data; boundary={boundary}\r\n");
+        image(&format!("Content-Length: {}\r\n{media}", body.len()), body)
+    };
     let many = |count: usize| (0..count).map(|n| format!("X{n}: y\r\n")).collect::<String>();
     // A head that leaves no room in the buffer, with a body behind it.
     let full = |body: &str| {
@@ -240,6 +292,19 @@ pub(crate) fn cases() -> Vec<(Vec<u8>, Vec<u16>)> {
             format!("{}{}", full("5\r\nhello\r\n0\r\n\r\n"), ok.repeat(4)),
             &[200, 200, 200, 200, 200],
         ),
+        (image(&format!("Content-Length: {}\r\n", long.len()), &long), &[200]),
+        (image("Transfer-Encoding: chunked\r\n", &chunks(&long)), &[200]),
+        (form("b", &part("b", &long)), &[200]),
+        (form(&"-".repeat(70), &part(&"-".repeat(70), "short")), &[200]),
+        (form(&"-".repeat(71), &part(&"-".repeat(71), "short")), &[400]),
+        (form("b", &part("c", "short")), &[408]),
+        (form("b", &"x".repeat(3_000)), &[400]),
+        (image("", ""), &[200]),
+        (image("Content-Length: 5\r\n", "hell"), &[400]),
+        (image("Transfer-Encoding: chunked\r\n", "zz\r\n"), &[400]),
+        (image("Content-Length: 99999999\r\n", ""), &[413]),
+        (image("Content-Length: 30000\r\n", &"x".repeat(IMAGE_MAX + 600)), &[413]),
+        (image("Content-Length: 5\r\n", "hello").replace("/image", "/image?a"), &[401]),
         (post("Content-Length: abc\r\n", ""), &[400]),
         (post("Content-Length: -1\r\n", ""), &[400]),
         (post("Content-Length: 1\r\nContent-Length: 1\r\n", "x"), &[400]),

@@ -1,0 +1,115 @@
+//! Requests that bring an image: the body goes to whoever installs it as it comes, and is never held.
+
+use core::ops::Range;
+
+use edge_nal::io::{Read, Write};
+use embassy_time::{Duration, Instant};
+use spore_core::api::{Error, Response};
+
+use super::body::Decoder;
+use super::connection::{Connection, Part, Stop};
+use super::head::Head;
+use super::multipart::{self, BOUNDARY_MAX, Multipart};
+use super::reply;
+use super::{Api, BUFFER_LEN, HEAD_MAX};
+
+/// The largest body in bytes: an image for a slot of 16 MB, and what a form has around it.
+const BODY_MAX: usize = 0x110_0000;
+
+/// How much of the body is read and handed over at once, in bytes.
+const STEP: usize = 256;
+
+/// What a head leaves of the buffer holds what is handed over of it.
+const _: () = assert!(BUFFER_LEN - HEAD_MAX >= STEP + Multipart::HELD_MAX);
+const _: () = assert!(BOUNDARY_MAX + 2 * STEP + Multipart::HELD_MAX <= BUFFER_LEN);
+
+/// How long an image may take, besides a second for each [`RATE`] bytes.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The slowest that an image may come, in bytes a second. Then 408.
+const RATE: u64 = 1024;
+
+/// A body that has yet to come.
+pub(super) struct Uploading {
+    decoder: Decoder,
+    /// Where the boundary is in the buffer, if the body is of several parts.
+    boundary: Option<Range<usize>>,
+    /// What of the body is in the buffer already.
+    body: Range<usize>,
+}
+
+impl<S: Read + Write, A: Api> Connection<'_, '_, S, A> {
+    /// The body of this request, which was found to bring an image that is wanted.
+    pub(super) fn uploading(&mut self, head: &Head) -> Result<Uploading, Error> {
+        let decoder = Decoder::up_to(BODY_MAX, head.framing)?;
+        let boundary = multipart::boundary(head.content_type(self.buf));
+        let boundary = boundary.map_err(|_| Error::BadRequest)?.map(|text| {
+            let start = text.as_ptr().addr() - self.buf.as_ptr().addr();
+            start..start + text.len()
+        });
+        Ok(Uploading { decoder, boundary, body: head.len..self.filled })
+    }
+
+    /// Hands the body over, and returns the answer.
+    pub(super) async fn upload(&mut self, uploading: Uploading, proceed: bool) -> Response {
+        self.keep_alive = false;
+        self.api.begin_upload();
+        let whole = match self.hand_over(uploading, proceed).await {
+            Ok(whole) => whole,
+            Err(Stop::Refused(error)) => {
+                // The refusal of what installs the image would say less.
+                self.api.finish_upload(false).await;
+                self.filled = 0;
+                return Response::error(error);
+            }
+            Err(Stop::Displaced | Stop::Ended(_)) => false,
+        };
+        self.filled = 0;
+        self.api.finish_upload(whole).await
+    }
+
+    /// Hands the body over to its end: true; or to where no more of it is wanted, or comes.
+    async fn hand_over(&mut self, uploading: Uploading, proceed: bool) -> Result<bool, Stop> {
+        let Uploading { mut decoder, boundary, body } = uploading;
+        let begun = Instant::now();
+        if proceed {
+            self.write(Part::Fixed(reply::CONTINUE), begun + self.timeouts.write).await?;
+        }
+        // The boundary stays in front, and what comes goes behind it.
+        let mut multipart = boundary.is_some().then(Multipart::new);
+        let boundary = boundary.unwrap_or(0..0);
+        let front = boundary.len();
+        self.buf.copy_within(boundary, 0);
+        self.buf.copy_within(body.clone(), front);
+        let mut filled = front + body.len();
+        let mut received = 0_u64;
+        loop {
+            let decoded = decoder.decode(&mut self.buf[front..filled])?;
+            let mut at = front;
+            while at < front + decoded.kept {
+                let piece = at..(at + STEP).min(front + decoded.kept);
+                at = piece.end;
+                let (data, free) = self.buf.split_at_mut(filled);
+                let (boundary, data) = data.split_at(front);
+                let input = &data[piece.start - front..piece.end - front];
+                let piece = match &mut multipart {
+                    None => input,
+                    Some(multipart) => {
+                        let len = multipart.filter(boundary, input, free);
+                        &free[..len.map_err(|_| Error::BadRequest)?]
+                    }
+                };
+                if !self.api.feed(piece).await {
+                    return Ok(false);
+                }
+            }
+            received += decoded.used as u64;
+            if decoder.is_done() {
+                return Ok(multipart.is_none_or(|multipart| multipart.is_complete()));
+            }
+            let deadline = begun + PATIENCE + Duration::from_secs(received / RATE);
+            let step = STEP.min(decoder.certain());
+            filled = front + self.read(front..front + step, deadline).await?;
+        }
+    }
+}

@@ -1,0 +1,268 @@
+//! Images in the body's slots: installing one that comes, and what the engine asks for.
+
+use core::cell::Cell;
+
+use embassy_futures::yield_now;
+use embedded_io_async::Read;
+use embedded_storage_async::nor_flash::{ErrorType, NorFlash, NorFlashErrorKind, ReadNorFlash};
+use spore_boot::layout::{Esp, Layout};
+use spore_boot::map::Slot;
+#[cfg(doc)]
+use spore_core::ota::Job;
+use spore_core::ota::{
+    self, Cut, Done, ImageId, PIECE, Refused, Running, Stage, Step, StepFailed, Wanted,
+};
+use spore_image::pieces::{self, Pieces};
+use spore_image::trial::{self, Found};
+use spore_image::{Head, Refusal, SignatureError, Target};
+
+use crate::feed::Source;
+
+/// The slots of a body.
+#[derive(Debug)]
+pub struct Slots<F> {
+    /// The one that runs.
+    pub runs: Slot,
+    /// The flash that they are in, with the selector.
+    pub flash: F,
+}
+
+/// The flash of a body that has no slots.
+#[derive(Clone, Copy, Debug)]
+pub enum NoFlash {}
+
+impl ErrorType for NoFlash {
+    type Error = NorFlashErrorKind;
+}
+
+impl ReadNorFlash for NoFlash {
+    const READ_SIZE: usize = 1;
+
+    async fn read(&mut self, _: u32, _: &mut [u8]) -> Result<(), NorFlashErrorKind> {
+        match *self {}
+    }
+
+    fn capacity(&self) -> usize {
+        match *self {}
+    }
+}
+
+impl NorFlash for NoFlash {
+    const WRITE_SIZE: usize = 1;
+    const ERASE_SIZE: usize = 1;
+
+    async fn erase(&mut self, _: u32, _: u32) -> Result<(), NorFlashErrorKind> {
+        match *self {}
+    }
+
+    async fn write(&mut self, _: u32, _: &[u8]) -> Result<(), NorFlashErrorKind> {
+        match *self {}
+    }
+}
+
+/// The layout of a body that has no slots: any.
+pub type NoLayout = Esp;
+
+/// What the engine is to know of the image that runs; `None` if that cannot be told, so that no updates are taken.
+pub async fn running<L: Layout, F: NorFlash>(slots: &mut Slots<F>) -> Option<Running> {
+    let Slots { runs, flash } = slots;
+    let sequence = trial::sequence::<L, F>(flash, *runs).await.ok()?;
+    let stage = match trial::find::<L, F>(flash, *runs).await.ok()? {
+        Found::Confirmed => Stage::Confirmed,
+        Found::Trial => Stage::Trial,
+        Found::Fallback { tried } => Stage::Fallback { tried },
+    };
+    Some(Running { sequence, stage })
+}
+
+/// Does what the engine asks for; `image` is the one that runs.
+pub(crate) async fn step<L: Layout, F: NorFlash>(
+    slots: Slots<F>,
+    image: u32,
+    step: Step,
+) -> Result<(), StepFailed> {
+    let Slots { runs, mut flash } = slots;
+    let done = match step {
+        Step::Confirm => trial::confirm::<L, F>(&mut flash, runs, image).await,
+        Step::GiveUp => trial::give_up::<L, F>(&mut flash, runs).await,
+    };
+    done.map_err(|_| StepFailed)
+}
+
+/// Installs the image that comes from `source`. `told` hears how many bytes have come, and of how many.
+pub(crate) async fn install<L: Layout, F: NorFlash>(
+    slots: Slots<F>,
+    source: Source<'_>,
+    wanted: (&str, Wanted),
+    verify: impl FnOnce(&Head) -> Result<(), SignatureError>,
+    told: impl Fn(u32, u32),
+) -> Result<u32, Refused> {
+    let Slots { runs, flash } = slots;
+    let target = target(runs.other(), wanted);
+    let length = Cell::new(0);
+    let mut source = Counted { source, received: 0, told: |received| told(received, length.get()) };
+    let mut flash = Gentle { flash, operations: 0 };
+    let verify = |head: &Head| {
+        length.set(head.length());
+        verify(head)
+    };
+    let installed = if wanted.1.held {
+        spore_image::hold::<L, _, _>(&mut flash, &mut source, &target, verify).await
+    } else {
+        spore_image::install::<L, _, _>(&mut flash, &mut source, &target, verify).await
+    };
+    installed.map(|head| head.header.sequence).map_err(refused)
+}
+
+fn target(slot: Slot, (board, wanted): (&str, Wanted)) -> Target<'_> {
+    let Wanted { floor, quarantined, .. } = wanted;
+    Target { board, slot, floor, quarantined, length: None }
+}
+
+const fn cut(Pieces { manifest, count }: Pieces) -> Cut {
+    Cut { manifest, count }
+}
+
+/// [`Job::Prepare`].
+pub(crate) async fn prepare<L: Layout, F: NorFlash>(
+    slots: Slots<F>,
+    image: ImageId,
+    wanted: (&str, Wanted),
+    verify: impl FnOnce(&Head) -> Result<(), SignatureError>,
+) -> Done {
+    let Slots { runs, mut flash } = slots;
+    let target = target(runs.other(), wanted);
+    let found = pieces::prepare::<L, F>(&mut flash, &image, &target, verify).await;
+    Done::Prepared(match found {
+        Ok(pieces::Found::Nothing) => Ok(ota::Found::Nothing),
+        Ok(pieces::Found::Head(pieces)) => Ok(ota::Found::Head(cut(pieces))),
+        Ok(pieces::Found::Manifest(pieces)) => Ok(ota::Found::Manifest(cut(pieces))),
+        Err(refusal) => Err(refused(refusal)),
+    })
+}
+
+/// [`Job::Write`].
+pub(crate) async fn write<L: Layout, F: NorFlash>(
+    slots: Slots<F>,
+    (number, bytes): (u16, &[u8]),
+) -> Done {
+    let Slots { runs, mut flash } = slots;
+    Done::Written(pieces::write::<L, F>(&mut flash, runs.other(), number, bytes).await.is_ok())
+}
+
+/// [`Job::Check`].
+pub(crate) async fn check<L: Layout, F: NorFlash>(slots: Slots<F>, chunk: u16) -> Done {
+    let Slots { runs, mut flash } = slots;
+    let whole = pieces::check_chunk::<L, F>(&mut flash, runs.other(), chunk.into()).await;
+    Done::Checked(whole.ok())
+}
+
+/// [`Job::Offer`].
+pub(crate) async fn offer<L: Layout, F: NorFlash>(slots: Slots<F>, image: ImageId) -> Done {
+    let Slots { runs, mut flash } = slots;
+    for (slot, held) in [(runs, false), (runs.other(), true)] {
+        if let Ok(Some(pieces)) = pieces::offered::<L, F>(&mut flash, slot, &image).await {
+            return Done::Offered(Some((cut(pieces), held)));
+        }
+    }
+    Done::Offered(None)
+}
+
+/// [`Job::Read`]: how much of `room` was filled.
+pub(crate) async fn read<L: Layout, F: NorFlash>(
+    slots: Slots<F>,
+    number: u16,
+    held: bool,
+    room: &mut [u8; PIECE],
+) -> Option<usize> {
+    let Slots { runs, mut flash } = slots;
+    let slot = if held { runs.other() } else { runs };
+    pieces::read::<L, F>(&mut flash, slot, number, room).await.ok()
+}
+
+/// A refusal as the API has it.
+fn refused(refusal: Refusal) -> Refused {
+    match refusal {
+        Refusal::Head(_) => Refused::Malformed,
+        Refusal::Board => Refused::Board,
+        Refusal::Slot(_) | Refusal::TooLarge => Refused::TooLarge,
+        Refusal::Older => Refused::Older,
+        Refusal::Quarantined => Refused::Quarantined,
+        Refusal::Signature(_) => Refused::Unsigned,
+        Refusal::Unconfirmed => Refused::Unconfirmed,
+        Refusal::Length => Refused::Length,
+        Refusal::Altered => Refused::Altered,
+        Refusal::Flash | Refusal::Selector => Refused::Flash,
+    }
+}
+
+/// A source that tells how much of it was read.
+struct Counted<'f, T> {
+    source: Source<'f>,
+    received: u32,
+    told: T,
+}
+
+impl<T> embedded_io_async::ErrorType for Counted<'_, T> {
+    type Error = <Source<'static> as embedded_io_async::ErrorType>::Error;
+}
+
+impl<T: Fn(u32)> Read for Counted<'_, T> {
+    async fn read(&mut self, buf: &mut [u8]) -> Result<usize, Self::Error> {
+        let read = self.source.read(buf).await?;
+        self.received = self.received.saturating_add(u32::try_from(read).unwrap_or(u32::MAX));
+        (self.told)(self.received);
+        Ok(read)
+    }
+}
+
+/// After so many operations in a row, the others have their turn.
+const TURN: u32 = 8;
+
+/// A flash whose operations block, without keeping the rest of the node from its work for long.
+struct Gentle<F> {
+    flash: F,
+    operations: u32,
+}
+
+impl<F> Gentle<F> {
+    async fn count(&mut self, operations: u32) {
+        self.operations = self.operations.saturating_add(operations);
+        if self.operations >= TURN {
+            self.operations = 0;
+            yield_now().await;
+        }
+    }
+}
+
+impl<F: ErrorType> ErrorType for Gentle<F> {
+    type Error = F::Error;
+}
+
+impl<F: ReadNorFlash> ReadNorFlash for Gentle<F> {
+    const READ_SIZE: usize = F::READ_SIZE;
+
+    async fn read(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), F::Error> {
+        self.count(1).await;
+        self.flash.read(offset, bytes).await
+    }
+
+    fn capacity(&self) -> usize {
+        self.flash.capacity()
+    }
+}
+
+impl<F: NorFlash> NorFlash for Gentle<F> {
+    const WRITE_SIZE: usize = F::WRITE_SIZE;
+    const ERASE_SIZE: usize = F::ERASE_SIZE;
+
+    async fn erase(&mut self, from: u32, to: u32) -> Result<(), F::Error> {
+        self.count(TURN).await;
+        self.flash.erase(from, to).await
+    }
+
+    async fn write(&mut self, offset: u32, bytes: &[u8]) -> Result<(), F::Error> {
+        self.count(TURN / 2).await;
+        self.flash.write(offset, bytes).await
+    }
+}

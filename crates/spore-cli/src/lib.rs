@@ -55,6 +55,7 @@ folder: an address, with the port of its API if that is not 80. Default: the clu
 enum Command {
     Up(commands::up::Up),
     Node(commands::node::Node),
+    Launch(commands::launch::Launch),
     Members(commands::members::Members),
     Status(commands::status::Status),
     Services(commands::services::Services),
@@ -118,6 +119,7 @@ pub fn main() -> ExitCode {
     let result = match arguments.command {
         Command::Up(up) => up.run(),
         Command::Node(node) => node.run(),
+        Command::Launch(launch) => launch.run(),
         Command::Members(members) => members.run(),
         Command::Status(status) => status.run(),
         Command::Services(services) => services.run(),

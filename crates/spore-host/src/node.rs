@@ -6,6 +6,7 @@ use crate::net::{BindError, Sockets};
 use crate::portal::AccessPoint;
 use crate::radio::{Driver, ModelledRadio};
 use crate::services::{REPLY_MAX, Services};
+use crate::slots;
 use crate::sprockets::{HostSprockets, Watchdog, has_bitten};
 use crate::state::{FolderError, Memory, StateFolder};
 use crate::stop::Stop;
@@ -17,6 +18,7 @@ use embassy_futures::select::{Either, select};
 use embassy_sync::signal::Signal;
 use futures_lite::future::{block_on, or};
 use log::{error, warn};
+use spore_boot::map::Slot;
 use spore_core::api::{Assets, Entrance};
 use spore_core::config::Timing;
 use spore_core::crash::{Cause, CrashRecord};
@@ -62,6 +64,9 @@ pub struct Settings {
     pub faults: Faults,
     /// A radio that is modelled; without one, the node is wired.
     pub radio: Option<ModelledRadio>,
+    /// The file of the slots that the program was [started from](crate::Launcher), and which of them it was; without them the node
+    /// takes no updates.
+    pub slots: Option<(PathBuf, Slot)>,
 }
 
 impl Settings {
@@ -117,12 +122,13 @@ impl HostNode {
 
     /// Runs the node on this thread until `stop` is requested; then it leaves the cluster, for
     /// which it takes less than a second. When it is to restart, it lets go of its addresses and
-    /// takes them again, and knows what it had stored; nothing else in the process notices.
+    /// takes them again, and knows what it had stored; nothing else in the process notices. But one that was started from a slot
+    /// ends then, since another program may have to be started in its place.
     ///
     /// # Panics
     ///
     /// If the operating system gives no entropy, without which nothing can be sealed.
-    pub fn run(self, stop: &Stop) {
+    pub fn run(self, stop: &Stop) -> Ending {
         let Self { settings, mut sockets, memory, roster } = self;
         let memory = Rc::new(memory);
         let crashed = memory.scene().map_or_else(Vec::new, |scene| scene.take());
@@ -134,12 +140,16 @@ impl HostNode {
         };
         let mut start = (reason, crashed);
         while live(&settings, sockets, &memory, (roster, start), stop) == Ending::Restarted {
+            if settings.slots.is_some() {
+                return Ending::Restarted;
+            }
             start = (Reason::Restart, Vec::new());
             match Self::bind_again(&settings, stop) {
                 Some(bound) => sockets = bound,
-                None => return,
+                None => break,
             }
         }
+        Ending::Stopped
     }
 
     /// Takes the addresses again, which somebody else may have got hold of. `None` if `stop` is
@@ -213,6 +223,8 @@ fn live(
         tasks: settings.tasks.clone(),
         watchdog: (!roster.sprockets().is_empty()).then(|| Watchdog::start(name.as_str(), scene)),
         restart: Rc::clone(&restart),
+        image: slots::find(settings.slots.as_ref()),
+        slots: settings.slots.clone(),
         radio: radio.clone(),
     };
     let mut storage = Box::new(Storage::<Host>::NEW);
@@ -276,7 +288,7 @@ fn warn_of_damage((name, settings): (&Hostname, &Settings), what: &str, until: &
 
 /// How the life of a node ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Ending {
+pub enum Ending {
     /// It left the cluster, as it was told to.
     Stopped,
     /// It was told to start anew.
@@ -332,7 +344,8 @@ async fn drive(
             access_point.serve(&server, shell, radio).await;
         }
     };
-    join5(speak, hear, ask, serve, portal).await.0
+    let install = Box::pin(shell.install());
+    join5(speak, hear, join(ask, install), serve, portal).await.0
 }
 
 /// Listens on a socket that may not be there.

@@ -24,6 +24,11 @@ impl Stop {
         std::mem::replace(&mut state.requested, true)
     }
 
+    /// Whether the request was made.
+    pub fn is_requested(&self) -> bool {
+        self.state().requested
+    }
+
     /// Waits for the request.
     pub(crate) async fn requested(&self) {
         poll_fn(|context| {

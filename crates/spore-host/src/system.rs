@@ -3,22 +3,26 @@
 use crate::memory;
 use crate::radio::Driver;
 use crate::services::Services;
+use crate::slots::SlotFile;
 use crate::sprockets::{self, Watchdog};
 use crate::state::{Found, Memory};
 use crate::tasks::CommandTasks;
 use embassy_sync::blocking_mutex::raw::NoopRawMutex;
 use embassy_sync::signal::Signal;
-use log::{info, warn};
+use log::{error, info, warn};
+use spore_boot::layout::Host;
+use spore_boot::map::Slot;
 use spore_core::api::ServiceRequest;
 use spore_core::network::RadioCommand;
 use spore_core::node::StoreFailed;
-use spore_core::ota::Outcome;
+use spore_core::ota::{Outcome, Running};
 use spore_core::security::{Succession, Verdict};
 use spore_core::tasks::TaskRun;
 use spore_core::{Event, Facts, Hostname, Key, Node, NodeId, Resources, Seed};
-use spore_node::{Named, ServiceReply, System};
+use spore_node::{Named, ServiceReply, Slots, System};
 use std::future::pending;
 use std::net::Ipv4Addr;
+use std::path::PathBuf;
 use std::rc::Rc;
 
 pub(crate) struct HostSystem {
@@ -39,6 +43,9 @@ pub(crate) struct HostSystem {
     pub(crate) radio: Option<Rc<Driver>>,
     /// Raised to end the node, which is then started again.
     pub(crate) restart: Rc<Signal<NoopRawMutex, ()>>,
+    /// The slots that the program was started from, and what is in that one.
+    pub(crate) slots: Option<(PathBuf, Slot)>,
+    pub(crate) image: Option<Running>,
 }
 
 /// Why a node starts.
@@ -66,6 +73,17 @@ impl Reason {
 }
 
 impl System for HostSystem {
+    type Layout = Host;
+    type Flash = SlotFile;
+
+    fn slots(&self) -> Option<Slots<SlotFile>> {
+        let (path, runs) = self.slots.as_ref()?;
+        let flash = SlotFile::open(path).inspect_err(|error| {
+            error!("{}: {}: {error}", self.hostname, path.display());
+        });
+        Some(Slots { runs: *runs, flash: flash.ok()? })
+    }
+
     fn facts(&self) -> Facts {
         Facts {
             board: "host",
@@ -74,7 +92,7 @@ impl System for HostSystem {
             chip_id: self.address.to_bits(),
             flash_size: 0,
             reset_reason: self.reason.name(),
-            image: None,
+            image: self.image,
         }
     }
 

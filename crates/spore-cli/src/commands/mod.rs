@@ -6,6 +6,7 @@ pub(crate) mod config;
 mod crash;
 pub(crate) mod image;
 pub(crate) mod key;
+pub(crate) mod launch;
 pub(crate) mod logs;
 pub(crate) mod man;
 pub(crate) mod members;

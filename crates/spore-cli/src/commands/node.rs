@@ -12,8 +12,8 @@ use clap::Args;
 use spore_core::Hostname;
 use spore_core::config::DEFAULT_PORT;
 use spore_host::{
-    BindError, CommandService, CommandTask, CommandTasks, DEFAULT_HTTP_PORT, HostNode,
-    HostSprockets, Services, Settings, Stop,
+    BindError, CommandService, CommandTask, CommandTasks, DEFAULT_HTTP_PORT, Ending, HostNode,
+    HostSprockets, RESTART, Services, Settings, Stop, launched,
 };
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
@@ -113,6 +113,7 @@ impl Options {
             sprockets,
             faults: self.faults.faults(0)?,
             radio: self.radio.model()?,
+            slots: launched().map_err(Misuse::error)?,
         };
         let node = HostNode::bind(settings).map_err(|error| match error {
             BindError::Sprockets(error) => Misuse::error(error),
@@ -130,7 +131,10 @@ impl Options {
             }
         })
         .context("cannot wait for Ctrl-C")?;
-        node.run(&stop);
+        if node.run(&stop) == Ending::Restarted {
+            // The launcher knows what to start.
+            std::process::exit(RESTART.into());
+        }
         Ok(())
     }
 

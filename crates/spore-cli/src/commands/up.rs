@@ -81,6 +81,7 @@ impl Up {
                 sprockets: HostSprockets::none(),
                 faults: self.radio.faults(n)?,
                 radio: None,
+                slots: None,
             };
             nodes.push(HostNode::bind(settings)?);
         }

@@ -153,6 +153,7 @@ pub(crate) fn start_node(
 
     spawner.spawn(run_cluster(shell, network, args.port).expect(SPAWNED_ONCE));
     spawner.spawn(run_client(shell, network).expect(SPAWNED_ONCE));
+    spawner.spawn(run_installer(shell).expect(SPAWNED_ONCE));
     for _ in 0..WORKERS {
         let entrance = (interface, args.http_port);
         spawner.spawn(run_worker(server, shell, tcp, entrance).expect(SPAWNED_ONCE));
@@ -257,6 +258,12 @@ async fn run_cluster(shell: &'static NodeShell, stack: Stack<'static>, port: u16
 async fn run_client(shell: &'static NodeShell, stack: Stack<'static>) -> ! {
     let mut answer = [0; client::BUFFER_LEN];
     shell.fetch(Tcp::new(stack, CLIENT_BUFFERS.take()), &mut answer).await
+}
+
+/// Installs the images that come over HTTP.
+#[embassy_executor::task]
+async fn run_installer(shell: &'static NodeShell) -> ! {
+    shell.install().await
 }
 
 #[embassy_executor::task(pool_size = WORKERS)]

@@ -106,7 +106,7 @@ fn roams(machine: &Machine<'_>, api: &Api) -> Result<String> {
     let _running = machine.run()?;
     wait_for(machine, CONNECTED, 1, 0)?;
     let (status, network) = (api.get("/api/node/status")?, api.get("/api/network/status")?);
-    expect(&status, "board", "esp01")?;
+    expect(&status, "board", "esp-01")?;
     expect(&status, "reset_reason", "power-on")?;
     expect(&network, "address", ADDRESS)?;
     expect(&network, "ssid", NETWORK)?;

@@ -105,7 +105,7 @@ mod tests {
     fn board_and_version_are_shown_where_the_node_knows_them() {
         let body = r#"{"members":[
             {"id":"1","hostname":"a","address":"10.0.0.1","http_port":80,"status":"active",
-             "status_version":3,"last_seen_ms":1,"rtt_us":2,"board":"esp01","version":"0.2.0"},
+             "status_version":3,"last_seen_ms":1,"rtt_us":2,"board":"esp-01","version":"0.2.0"},
             {"id":"2","hostname":"b","address":"10.0.0.2","http_port":80,"status":"active",
              "status_version":1,"last_seen_ms":null,"rtt_us":null,"board":null,"version":null}]}"#;
         let text = table(&parse(body).unwrap()).to_string();

@@ -98,7 +98,7 @@ mod tests {
     #[test]
     fn services_sprockets_and_endpoints_are_listed_under_the_resources() {
         let status = serde_json::json!({
-            "id": "0123", "hostname": "a", "address": "10.0.0.1", "http_port": 80, "board": "esp01",
+            "id": "0123", "hostname": "a", "address": "10.0.0.1", "http_port": 80, "board": "esp-01",
             "version": "1.2.3", "chip_id": 255, "reset_reason": "power_on", "uptime_ms": 61_000,
             "free_memory": 20_000, "flash_size": 1_048_576, "claimed": false,
             "services": [{ "name": "relay", "policy": "signed", "summary": "A switch" }],

@@ -201,6 +201,20 @@ impl Api for Engine {
         self.0.borrow_mut().handle_head(now(), request)
     }
 
+    fn takes_upload(&self, _: &Request<'_>) -> bool {
+        false
+    }
+
+    fn begin_upload(&self) {}
+
+    async fn feed(&self, _: &[u8]) -> bool {
+        false
+    }
+
+    async fn finish_upload(&self, _: bool) -> Response {
+        Response::error(spore_core::api::Error::NoSlots)
+    }
+
     fn poll_response(&self, response: &mut Response) -> bool {
         self.0.borrow_mut().poll_response(now(), response)
     }

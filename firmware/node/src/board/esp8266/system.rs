@@ -8,13 +8,18 @@ use sdk_sys::osapi::os_get_random;
 use sdk_sys::user_interface::{
     system_get_chip_id, system_get_free_heap_size, system_restart, system_soft_wdt_feed,
 };
+use spore_boot::layout::Esp;
+use spore_boot::map::Slot;
 use spore_core::api::ServiceRequest;
 use spore_core::network::RadioCommand;
 use spore_core::node::StoreFailed;
-use spore_core::security::{Succession, Verdict};
+use spore_core::ota::Running;
+use spore_core::security::{ReleaseKey, Succession, Verdict};
 use spore_core::store::MAX_VALUE;
 use spore_core::tasks::TaskRun;
 use spore_core::{Event, Facts, Hostname, Key, Node, Resources, Seed};
+use spore_image::{Head, SignatureError};
+use spore_node::slots::{self, Slots};
 use spore_node::store::{ESP01_RANGE, Loaded, Store};
 use spore_node::{Named, ServiceReply, System};
 
@@ -34,6 +39,8 @@ const HEALTHY: Duration = Duration::from_secs(600);
 pub struct Body {
     start: Start,
     store: RefCell<Store<SdkFlash>>,
+    /// The image that runs.
+    image: Option<Running>,
 }
 
 /// A word from the hardware's generator.
@@ -48,6 +55,15 @@ fn random_bytes<const N: usize>() -> [u8; N] {
     bytes
 }
 
+/// The slots, and the one that runs: that in which this very code is.
+fn open_slots() -> Slots<SdkFlash> {
+    let here = Body::new as fn() -> Body as usize as u32;
+    let runs = if Slot::B.in_window(here) { Slot::B } else { Slot::A };
+    // SAFETY: it is opened by the one task that installs images, and by the one that drives the engine, which writes selectors while
+    // no image is being installed.
+    Slots { runs, flash: unsafe { SdkFlash::slots(runs) } }
+}
+
 impl Body {
     /// The board, which starts now. Reads what is in its flash.
     ///
@@ -57,7 +73,7 @@ impl Body {
     pub(super) fn new() -> Self {
         let start = rtc::begin();
         // SAFETY: there is one body, and it is the flash's only user.
-        let flash = unsafe { SdkFlash::new() };
+        let flash = unsafe { SdkFlash::settings() };
         let mut store = block_on(Store::open(flash, ESP01_RANGE)).expect("the flash can be read");
         if store.is_foreign() {
             // Whoever flashes a board writes its settings, so there were some.
@@ -66,7 +82,11 @@ impl Body {
         if store.is_damaged() {
             log_line!("SETTINGS damaged");
         }
-        Self { start, store: RefCell::new(store) }
+        let image = block_on(slots::running::<Esp, _>(&mut open_slots()));
+        if image.is_none() {
+            log_line!("SLOT damaged: no updates are taken");
+        }
+        Self { start, store: RefCell::new(store), image }
     }
 
     /// Reads the value of `key` into `buf`.
@@ -77,14 +97,34 @@ impl Body {
 }
 
 impl System for Body {
+    type Layout = Esp;
+    type Flash = SdkFlash;
+
+    fn slots(&self) -> Option<Slots<SdkFlash>> {
+        Some(open_slots())
+    }
+
+    fn verify_image(&self, head: &Head, key: &ReleaseKey) -> Result<(), SignatureError> {
+        match stack::on_second(|| head.verify(&key.0)) {
+            Some((verdict, depth)) => {
+                log_line!("SECOND STACK {depth}");
+                verdict
+            }
+            None => {
+                log_line!("SECOND STACK no memory");
+                Err(SignatureError::Unsigned)
+            }
+        }
+    }
+
     fn facts(&self) -> Facts {
         Facts {
-            board: "esp01",
+            board: "esp-01",
             version: env!("CARGO_PKG_VERSION"),
             chip_id: system_get_chip_id(),
             flash_size: FLASH_SIZE,
             reset_reason: self.start.reason,
-            image: None,
+            image: self.image,
         }
     }
 

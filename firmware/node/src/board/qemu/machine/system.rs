@@ -11,8 +11,9 @@ use spore_core::security::{Succession, Verdict};
 use spore_core::store::MAX_VALUE;
 use spore_core::tasks::TaskRun;
 use spore_core::{Event, Facts, Hostname, Key, Node, Resources, Seed};
+use spore_node::slots::{NoFlash, NoLayout};
 use spore_node::store::{ESP01_RANGE, Loaded, Store};
-use spore_node::{Named, ServiceReply, System};
+use spore_node::{Named, ServiceReply, Slots, System};
 
 use super::nor::RamNor;
 use super::retained::{self, ResetReason, Restarts};
@@ -69,6 +70,14 @@ impl EmulatedSystem {
 }
 
 impl System for EmulatedSystem {
+    // It is started by QEMU itself, and takes no updates.
+    type Layout = NoLayout;
+    type Flash = NoFlash;
+
+    fn slots(&self) -> Option<Slots<NoFlash>> {
+        None
+    }
+
     fn facts(&self) -> Facts {
         Facts {
             board: "emulated",

@@ -6,7 +6,7 @@ use super::stream::Stream;
 use anyhow::{Result, anyhow};
 use serde::Deserialize;
 use std::fmt;
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Read};
 use std::thread;
 use std::time::{Duration, Instant};
 use ureq::config::ConfigBuilder;
@@ -229,6 +229,36 @@ impl Client {
             return Ok(Ok(Stream::new(response.into_body().into_reader())));
         }
         Self::read(response).map(Err).map_err(failed)
+    }
+
+    /// Sends an image of so many bytes to `node`, and reads the answer, whatever its status.
+    pub(super) fn send_image(
+        &self,
+        node: &str,
+        request: &Request<'_>,
+        authorization: &str,
+        (image, length): (&mut dyn Read, usize),
+        patience: Duration,
+    ) -> Result<Answer, Unanswered> {
+        let unsent = |error| Unanswered { sent: false, error };
+        let authority = Authority::parse(node).map_err(unsent)?;
+        let url = format!("http://{}{}", authority.text, request.target);
+        let client = Self { timeout: patience, agent: self.agent.clone() };
+        let failed = |error| client.failure(&error, node, authority.has_port);
+        let config = Self::config(self.timeout).timeout_global(Some(patience)).build();
+        let agent = ureq::Agent::new_with_config(config);
+        let head = ureq::http::Request::builder()
+            .method(request.method)
+            .uri(url)
+            .header("authorization", authorization)
+            .header("content-type", "application/octet-stream")
+            .header("content-length", length)
+            // Who is refused need not send it.
+            .header("expect", "100-continue");
+        let body = ureq::SendBody::from_reader(image);
+        let request = head.body(body).map_err(ureq::Error::from);
+        let response = request.and_then(|request| agent.run(request)).map_err(failed)?;
+        Self::read(response).map_err(failed)
     }
 
     /// Reads an answer to its end.

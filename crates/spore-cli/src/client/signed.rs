@@ -8,7 +8,9 @@ use anyhow::{Result, anyhow};
 use serde::Deserialize;
 use spore_core::ClusterKey;
 use spore_core::security::request::{self, Credentials};
+use std::io::Read;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// The key that requests are signed with, and where it is from.
 #[derive(Debug)]
@@ -108,6 +110,22 @@ impl Client {
     ) -> Result<Answer> {
         let answer = self.exchange_signed(node, request, signer)?;
         if answer.is_success() { Ok(answer) } else { Err(signer.error(&answer, node, request)) }
+    }
+}
+
+impl Client {
+    /// Sends an image of `length` bytes, which is signed by itself: `request` is signed without it. The answer must come within `patience`.
+    pub(crate) fn upload(
+        &self,
+        node: &str,
+        request: &Request<'_>,
+        signer: &Signer,
+        image: &mut dyn Read,
+        length: usize,
+        patience: Duration,
+    ) -> Result<Answer> {
+        let authorization = signer.authorization(self, node, request)?;
+        Ok(self.send_image(node, request, &authorization, (image, length), patience)?)
     }
 }
 

@@ -14,6 +14,7 @@ pub(crate) mod network;
 pub(crate) mod new_sprocket;
 pub(crate) mod node;
 pub(crate) mod openapi;
+pub(crate) mod ota;
 pub(crate) mod publish;
 pub(crate) mod repair;
 pub(crate) mod restart;

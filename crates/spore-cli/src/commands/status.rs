@@ -110,7 +110,7 @@ mod tests {
         });
         let text = text(&serde_json::from_value(status).unwrap());
         for line in [
-            "  board        esp01, chip 000000ff",
+            "  board        esp-01, chip 000000ff",
             "  claimed      no: it has no cluster key",
             "  relay                signed   A switch",
             "  relay                running",

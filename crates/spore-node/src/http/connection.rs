@@ -197,10 +197,7 @@ impl<'c, 'b, S: Read + Write, A: Api> Connection<'c, 'b, S, A> {
                 Ok(Turn::Answer(mut response)) => self.send(&mut response).await,
                 Ok(Turn::Call(calling)) => self.call(calling).await,
                 Ok(Turn::Stream(mut streaming)) => self.stream(&mut streaming).await,
-                Ok(Turn::Upload(uploading, proceed)) => {
-                    let mut response = self.upload(uploading, proceed).await;
-                    self.send(&mut response).await
-                }
+                Ok(Turn::Upload(uploading, proceed)) => self.upload(uploading, proceed).await,
                 Err(Stop::Refused(error)) => {
                     self.keep_alive = false;
                     self.filled = 0;
@@ -412,7 +409,7 @@ impl<'c, 'b, S: Read + Write, A: Api> Connection<'c, 'b, S, A> {
     }
 
     /// Sends an answer, as one write if its body fits the buffer.
-    async fn send(&mut self, response: &mut Response) -> Result<(), Ending> {
+    pub(super) async fn send(&mut self, response: &mut Response) -> Result<(), Ending> {
         // Behind a head's worth of bytes there is room for a piece, so that each round sends one.
         debug_assert!(self.filled <= HEAD_MAX);
         let until = Instant::now() + self.timeouts.response;

@@ -7,7 +7,7 @@ use embassy_time::{Duration, Instant};
 use spore_core::api::{Error, Response};
 
 use super::body::Decoder;
-use super::connection::{Connection, Part, Stop};
+use super::connection::{Connection, Ending, Part, Stop};
 use super::head::Head;
 use super::multipart::{self, BOUNDARY_MAX, Multipart};
 use super::reply;
@@ -50,27 +50,38 @@ impl<S: Read + Write, A: Api> Connection<'_, '_, S, A> {
         Ok(Uploading { decoder, boundary, body: head.len..self.filled })
     }
 
-    /// Hands the body over, and returns the answer.
-    pub(super) async fn upload(&mut self, uploading: Uploading, proceed: bool) -> Response {
+    /// Hands the body over and answers. What comes of it after a refusal is dropped: most clients read no answer before they have
+    /// sent all.
+    pub(super) async fn upload(
+        &mut self,
+        mut uploading: Uploading,
+        proceed: bool,
+    ) -> Result<(), Ending> {
         self.keep_alive = false;
         self.api.begin_upload();
-        let whole = match self.hand_over(uploading, proceed).await {
-            Ok(whole) => whole,
-            Err(Stop::Refused(error)) => {
-                // The refusal of what installs the image would say less.
-                self.api.finish_upload(false).await;
-                self.filled = 0;
-                return Response::error(error);
-            }
-            Err(Stop::Displaced | Stop::Ended(_)) => false,
-        };
+        let handed = self.hand_over(&mut uploading, proceed).await;
+        let whole = matches!(handed, Ok(true));
+        let mut response = self.api.finish_upload(whole).await;
+        if let Err(Stop::Refused(error)) = handed {
+            // That of what installs the image says less.
+            response = Response::error(error);
+        }
         self.filled = 0;
-        self.api.finish_upload(whole).await
+        self.send(&mut response).await?;
+        let until = Instant::now() + PATIENCE;
+        while !whole && !uploading.decoder.is_done() {
+            let Ok(read) = self.read(0..STEP, until).await else { break };
+            if uploading.decoder.decode(&mut self.buf[..read]).is_err() {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// Hands the body over to its end: true; or to where no more of it is wanted, or comes.
-    async fn hand_over(&mut self, uploading: Uploading, proceed: bool) -> Result<bool, Stop> {
-        let Uploading { mut decoder, boundary, body } = uploading;
+    async fn hand_over(&mut self, uploading: &mut Uploading, proceed: bool) -> Result<bool, Stop> {
+        let Uploading { decoder, boundary, body } = uploading;
+        let (boundary, body) = (boundary.clone(), body.clone());
         let begun = Instant::now();
         if proceed {
             self.write(Part::Fixed(reply::CONTINUE), begun + self.timeouts.write).await?;

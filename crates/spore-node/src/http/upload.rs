@@ -114,7 +114,7 @@ impl<S: Read + Write, A: Api> Connection<'_, '_, S, A> {
                     return Ok(false);
                 }
             }
-            received += decoded.used as u64;
+            received += u64::try_from(decoded.used).unwrap_or(0);
             if decoder.is_done() {
                 return Ok(multipart.is_none_or(|multipart| multipart.is_complete()));
             }

@@ -4,6 +4,7 @@ mod crash;
 mod events;
 mod radio;
 mod requests;
+mod rollout;
 mod tasks;
 mod types;
 mod updates;
@@ -16,7 +17,9 @@ use crate::network::{Around, Network, Seen};
 use crate::ota::Updates;
 use crate::profile::{List as _, Profile, Storage};
 use crate::security::request::SigningKey;
-use crate::security::{Epochs, Identity, OpenError, RequestNonces, Sealer, Seed, Succession};
+use crate::security::{
+    Epochs, Identity, OpenError, Question, RequestNonces, Sealer, Seed, Subject,
+};
 use crate::services::Catalogue;
 use crate::services::poller::Poller;
 use crate::settings::change::{Keeper, Step};
@@ -93,8 +96,7 @@ impl<'a> Node<'a> {
         let key = claim.as_ref().and_then(|claim| claim.key.as_ref().or(config.key.as_ref()));
         let tasks = Scheduler::new(now, config.tasks, stored.tasks, &mut storage.tasks);
         let storages = (&mut storage.cluster, &mut storage.events);
-        let peers = stored.peers;
-        let mut cluster = Cluster::new(now, config, identity, tokens, rng.fork(), peers, storages);
+        let mut cluster = Cluster::new(now, config, identity, tokens, rng.fork(), stored, storages);
         let settings = storage.settings.put(|| Keeper::new(Settings::restore(stored)));
         if let Some(hostname) = &settings.current().hostname {
             cluster.set_hostname(hostname);
@@ -109,7 +111,7 @@ impl<'a> Node<'a> {
         let sprockets = Sprockets::new(config.sprockets, stored.sprockets, &mut storage.sprockets);
         cluster.offer(tasks::offered(config.services, &tasks, &sprockets));
         tasks::pace_system(now, &tasks, &mut cluster, poller);
-        Self {
+        let mut node = Self {
             facts,
             resources: Resources::default(),
             started: now,
@@ -134,7 +136,10 @@ impl<'a> Node<'a> {
             epochs,
             rng,
             traffic: Traffic::default(),
-        }
+        };
+        let own = node.own_update();
+        node.cluster.start_rollout(now, &own);
+        node
     }
 
     /// A UDP datagram came in. It is opened in place. A node that leaves takes in no more.
@@ -194,13 +199,17 @@ impl<'a> Node<'a> {
                         self.cluster.set_hostname(hostname);
                     }
                     self.cluster.notify(now, Event::SettingsChanged);
+                    self.cluster.rollout.look_again(now);
                 }
             }
             Completion::Store(Key::Sprockets, result) => {
                 let ended = self.sprockets.stored(now, result.is_ok());
                 self.put_off_restart(now, ended.is_some());
             }
-            Completion::Verify(verdict) => {
+            Completion::Verify(Subject::Plan, verdict) => {
+                self.cluster.rollout.verified(now, verdict)
+            }
+            Completion::Verify(Subject::Successor, verdict) => {
                 let ended = self.settings.verified(now, verdict);
                 self.put_off_restart(now, ended.is_some());
             }
@@ -209,6 +218,7 @@ impl<'a> Node<'a> {
             Completion::Store(Key::Tasks, result) => self.stored_tasks(now, result.is_ok()),
             Completion::Store(Key::Crash, result) => self.crashes.stored(now, result.is_ok()),
             Completion::Store(Key::Update, result) => self.updates.stored(now, result.is_ok()),
+            Completion::Store(Key::Rollout, result) => self.stored_rollout(now, result.is_ok()),
             // Nobody is asked to.
             Completion::Store(Key::Claim, _) => (),
             Completion::Ran(index) => self.ran(now, index),
@@ -246,13 +256,20 @@ impl<'a> Node<'a> {
             Key::Settings => self.settings.to_store().map_or(0, |settings| settings.encode(buf)),
             Key::Tasks => self.tasks.encode(buf),
             Key::Update => self.updates.value(buf),
+            Key::Rollout => self.cluster.rollout.value(buf),
             Key::Claim | Key::Crash => 0,
         }
     }
 
-    /// What [`Action::Verify`] is about.
-    pub fn succession(&self) -> Option<Succession> {
-        self.settings.to_verify()
+    /// What [`Action::Verify`] is about; `None` if nothing is asked about this.
+    pub fn question(&self, subject: Subject) -> Option<Question<'_>> {
+        match subject {
+            Subject::Successor => self.settings.to_verify().map(Question::Successor),
+            Subject::Plan => {
+                let key = self.settings.current().release_key?;
+                self.cluster.rollout.to_verify().map(|plan| Question::Plan(key, plan))
+            }
+        }
     }
 
     /// The shell has measured its body.
@@ -278,6 +295,7 @@ impl<'a> Node<'a> {
     pub fn handle_timeout(&mut self, now: Instant) {
         self.with_network(now, Network::advance);
         self.judge_image(now);
+        self.follow_rollout(now);
         if self.is_talking() {
             self.time_out(now);
             self.notice(now);
@@ -288,6 +306,7 @@ impl<'a> Node<'a> {
     fn notice(&mut self, now: Instant) {
         self.tell_of_crash(now);
         self.judge_image(now);
+        self.follow_rollout(now);
         let (directory, members) = self.cluster.directory();
         self.poller.notice(now, directory, members);
     }
@@ -310,8 +329,10 @@ impl<'a> Node<'a> {
         let tasks = self.tasks.poll_timeout().filter(|_| !self.cluster.is_leaving());
         let sprockets = self.sprockets.poll_timeout();
         let (crashes, updates) = (self.crashes.poll_timeout(), self.updates.poll_timeout());
+        let rollout = self.cluster.rollout.poll_timeout().filter(|_| !self.cluster.is_leaving());
         [cluster, epochs, poller, restart, settings, network, tasks, sprockets, crashes, updates]
             .into_iter()
+            .chain([rollout])
             .flatten()
             .min()
     }
@@ -338,7 +359,7 @@ impl<'a> Node<'a> {
         }
         if let Some(step) = self.settings.poll_step(now) {
             return Some(match step {
-                Step::Verify => Action::Verify,
+                Step::Verify => Action::Verify(Subject::Successor),
                 Step::Store => Action::Store(Key::Settings),
             });
         }
@@ -353,6 +374,9 @@ impl<'a> Node<'a> {
         }
         if let Some(step) = self.updates.poll_step(now) {
             return Some(Action::Update(step));
+        }
+        if let Some(action) = self.poll_rollout(now) {
+            return Some(action);
         }
         let changing = self.is_changing();
         if self.restart.take_if(|at| now >= *at && !changing).is_some() {
@@ -390,7 +414,9 @@ impl<'a> Node<'a> {
 
     /// Whether something that is set through the API is being made durable.
     fn is_changing(&self) -> bool {
-        self.settings.is_changing() || self.tasks.is_changing() || self.sprockets.is_changing()
+        let rollout = self.cluster.rollout.is_changing();
+        let settings = self.settings.is_changing() || self.sprockets.is_changing();
+        settings || self.tasks.is_changing() || rollout
     }
 
     /// Uses up all nonces of the present epoch but `left`.

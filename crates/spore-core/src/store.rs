@@ -36,13 +36,15 @@ pub enum Key {
     Claim,
     /// What of updates is remembered: 16 bytes, see [`ota`](crate::ota).
     Update,
+    /// The plan of a rollout, and what became of it: at most 223 bytes, see [`rollout`](crate::ota::rollout).
+    Rollout,
     /// The last crash: at most 210 bytes, see [`CrashRecord`](crate::crash::CrashRecord). Its bytes are the body's.
     Crash,
 }
 
 impl Key {
     /// All keys.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Identity,
         Self::Settings,
         Self::Peers,
@@ -51,6 +53,7 @@ impl Key {
         Self::Sprockets,
         Self::Claim,
         Self::Update,
+        Self::Rollout,
         Self::Crash,
     ];
 
@@ -65,6 +68,7 @@ impl Key {
             Self::Sprockets => 6,
             Self::Claim => 7,
             Self::Update => 8,
+            Self::Rollout => 9,
             Self::Crash => 0,
         }
     }
@@ -80,6 +84,7 @@ impl Key {
             Self::Sprockets => "settings of sprockets",
             Self::Claim => "claim",
             Self::Update => "update",
+            Self::Rollout => "rollout",
             Self::Crash => "crash record",
         }
     }
@@ -112,6 +117,8 @@ pub struct Stored<'a> {
     pub claim_damaged: bool,
     /// The value of [`Key::Update`].
     pub update: &'a [u8],
+    /// The value of [`Key::Rollout`].
+    pub rollout: &'a [u8],
     /// The value of [`Key::Crash`]: the last crash that was stored.
     pub crash: &'a [u8],
     /// The record of the crash that this start follows, which nobody has stored yet; empty if there was none. The
@@ -131,6 +138,7 @@ impl<'a> Stored<'a> {
             Key::Sprockets => self.sprockets = value,
             Key::Claim => self.claim = value,
             Key::Update => self.update = value,
+            Key::Rollout => self.rollout = value,
             Key::Crash => self.crash = value,
         }
     }
@@ -143,13 +151,15 @@ impl<'a> Stored<'a> {
             Key::Claim => self.claim_damaged = true,
             // A body gives no earlier identity; earlier peers and credentials are only tried, and what
             // was set of tasks and sprockets earlier is as good as none. An earlier crash is one, too. An earlier floor is
-            // lower than the image that runs, or by one image too low.
+            // lower than the image that runs, or by one image too low; an earlier plan is
+            // replaced by what others have.
             Key::Identity
             | Key::Peers
             | Key::Network
             | Key::Tasks
             | Key::Sprockets
             | Key::Update
+            | Key::Rollout
             | Key::Crash => (),
         }
     }

@@ -16,7 +16,7 @@ use spore_core::api::ServiceRequest;
 use spore_core::network::RadioCommand;
 use spore_core::node::StoreFailed;
 use spore_core::ota::{Outcome, Running};
-use spore_core::security::{Succession, Verdict};
+use spore_core::security::{Question, Verdict};
 use spore_core::tasks::TaskRun;
 use spore_core::{Event, Facts, Hostname, Key, Node, NodeId, Resources, Seed};
 use spore_node::{Named, ServiceReply, Slots, System};
@@ -118,8 +118,8 @@ impl System for HostSystem {
         put(&self.crashed, buf)
     }
 
-    fn verify(&self, succession: &Succession) -> Verdict {
-        succession.judge()
+    fn verify(&self, question: &Question<'_>) -> Verdict {
+        question.judge()
     }
 
     fn radio(&self, command: RadioCommand, node: &Node<'_>) {
@@ -185,6 +185,9 @@ impl System for HostSystem {
                     "{}: task {task} took {millis} ms, longer than its interval",
                     self.hostname
                 );
+            }
+            Event::Rollout(number, _) => {
+                return info!("{}: {}: number {number}", self.hostname, event.topic());
             }
             Event::UpdateProgress(percent) => {
                 return info!("{}: {percent} % of an image are there", self.hostname);

@@ -4,7 +4,7 @@ use crate::ServiceReply;
 use crate::client::{self, Limits};
 use crate::feed::{Feed, Source};
 use crate::http::Api;
-use crate::slots;
+use crate::slots::{self, Slots};
 use crate::sprocket::{Call, Caller, Crew, Entered, Handler, Reply};
 use crate::system::{Named, System};
 use core::cell::{Cell, RefCell};
@@ -170,11 +170,26 @@ impl<'a, S: System> Shell<'a, S> {
     async fn step(&self, step: Step) -> Result<(), StepFailed> {
         let image = self.node.borrow().image().ok_or(StepFailed)?;
         let slots = self.system.slots().ok_or(StepFailed)?;
+        if step == Step::Arm {
+            return self.arm(slots).await;
+        }
         slots::step::<S::Layout, _>(slots, image, step).await?;
         if step == Step::GiveUp {
             self.system.restart().await;
         }
         Ok(())
+    }
+
+    /// Puts the image of a rollout on trial.
+    async fn arm(&self, slots: Slots<S::Flash>) -> Result<(), StepFailed> {
+        let (image, wanted, key) = {
+            let node = self.node.borrow();
+            let image = node.rollout_image().ok_or(StepFailed)?;
+            (image.digest, node.wanted_image(), node.settings().release_key)
+        };
+        let verify = |head: &Head| self.verify(head, key.as_ref());
+        let wanted = (self.system.facts().board, wanted);
+        slots::arm::<S::Layout, _>(slots, image, wanted, verify).await
     }
 
     /// Runs the tasks of the program when the engine wants it, one after the other. With several of these
@@ -270,10 +285,10 @@ impl<'a, S: System> Shell<'a, S> {
                     self.tasked.signal(());
                     continue;
                 }
-                Some(Action::Verify) => {
-                    let succession = self.node.borrow().succession();
-                    let verdict = succession.map(|asked| self.system.verify(&asked));
-                    Completion::Verify(verdict.unwrap_or(Verdict::Unsigned))
+                Some(Action::Verify(subject)) => {
+                    let node = self.node.borrow();
+                    let verdict = node.question(subject).map(|asked| self.system.verify(&asked));
+                    Completion::Verify(subject, verdict.unwrap_or(Verdict::Unsigned))
                 }
                 Some(Action::Radio(command)) => {
                     self.system.radio(command, &self.node.borrow());

@@ -85,8 +85,27 @@ pub(crate) async fn step<L: Layout, F: NorFlash>(
     let done = match step {
         Step::Confirm => trial::confirm::<L, F>(&mut flash, runs, image).await,
         Step::GiveUp => trial::give_up::<L, F>(&mut flash, runs).await,
+        // That needs more than the selector.
+        Step::Arm => return Err(StepFailed),
     };
     done.map_err(|_| StepFailed)
+}
+
+/// [`Step::Arm`].
+pub(crate) async fn arm<L: Layout, F: NorFlash>(
+    slots: Slots<F>,
+    image: ImageId,
+    wanted: (&str, Wanted),
+    verify: impl FnOnce(&Head) -> Result<(), SignatureError>,
+) -> Result<(), StepFailed> {
+    let Slots { runs, mut flash } = slots;
+    let target = target(runs.other(), wanted);
+    let held = pieces::offered::<L, F>(&mut flash, target.slot, &image).await;
+    if !matches!(held, Ok(Some(_))) {
+        return Err(StepFailed);
+    }
+    let started = spore_image::start::<L, F>(&mut flash, &target, verify).await;
+    started.map(|_| ()).map_err(|_| StepFailed)
 }
 
 /// Installs the image that comes from `source`. `told` hears how many bytes have come, and of how many.

@@ -6,7 +6,7 @@ use spore_boot::layout::Layout;
 use spore_core::api::ServiceRequest;
 use spore_core::network::RadioCommand;
 use spore_core::node::StoreFailed;
-use spore_core::security::{ReleaseKey, Succession, Verdict};
+use spore_core::security::{Question, ReleaseKey, Verdict};
 #[cfg(doc)]
 use spore_core::sprockets::State;
 use spore_core::tasks::TaskRun;
@@ -61,9 +61,9 @@ pub trait System {
         0
     }
 
-    /// Whether the new release key may be taken: what [`Succession::judge`] says, where there is the
-    /// stack for it.
-    fn verify(&self, succession: &Succession) -> Verdict;
+    /// Whether the new release key may be taken, or the plan of a rollout: what [`Question::judge`] says, where there is
+    /// the stack for it.
+    fn verify(&self, question: &Question<'_>) -> Verdict;
 
     /// The slots of the body, opened anew, and which one runs; `None` if it has none.
     fn slots(&self) -> Option<Slots<Self::Flash>>;

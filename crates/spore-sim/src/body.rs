@@ -129,10 +129,10 @@ impl Running {
                         output.values.push((key, Rc::from(&value[..len])));
                     }
                     Action::Fetch(fetch) => output.fetches.push(fetch),
-                    Action::Verify => {
-                        let verdict = node.succession().map(|asked| asked.judge());
+                    Action::Verify(subject) => {
+                        let verdict = node.question(subject).map(|asked| asked.judge());
                         let verdict = verdict.unwrap_or(Verdict::Unsigned);
-                        node.handle_completion(local, Completion::Verify(verdict));
+                        node.handle_completion(local, Completion::Verify(subject, verdict));
                     }
                     Action::RunTask(index) => output.runs.extend(node.task_run(index)),
                     Action::Radio(command) => {

@@ -172,6 +172,7 @@ impl Fnv {
                     Event::UpdateRefused => (29, NodeId([0; 6])),
                     Event::UpdateInstalled(_) => (30, NodeId([0; 6])),
                     Event::UpdateEnded(_) => (31, NodeId([0; 6])),
+                    Event::Rollout(..) => (32, NodeId([0; 6])),
                 };
                 self.tagged(kind, observer, &id);
             }

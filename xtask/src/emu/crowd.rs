@@ -236,7 +236,9 @@ impl Air {
                 Action::Fetch(_) => Completion::Fetch(Err(FetchFailed)),
                 // Nobody asks a member of the crowd for these.
                 Action::RunTask(index) => Completion::Ran(index),
-                Action::Verify => Completion::Verify(spore_core::security::Verdict::Unsigned),
+                Action::Verify(subject) => {
+                    Completion::Verify(subject, spore_core::security::Verdict::Unsigned)
+                }
                 Action::Restart | Action::Radio(_) | Action::Update(_) | Action::Exchange(_) => {
                     continue;
                 }

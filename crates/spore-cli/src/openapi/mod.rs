@@ -3,6 +3,7 @@
 //! What the table knows (method, path, policy, summary) is taken from it; what it does not know, the
 //! documents and their refusals, stands in [`routes`] and [`schemas`], once.
 
+mod rollout;
 mod routes;
 mod schemas;
 

@@ -173,6 +173,30 @@ static DETAILS: &[Details] = &[
         "getServices",
         &[json(200, "Services", "The services, by id, with those who offer them")],
     ),
+    get(
+        "/api/cluster/update",
+        "getRollout",
+        &[json(200, "Rollout", "The rollout, and how far each node is")],
+    ),
+    Details {
+        method: "POST",
+        body: Some("RolloutPlan"),
+        refusals: &[403, 409, 500],
+        ..get(
+            "/api/cluster/update",
+            "beginRollout",
+            &[json(200, "Rollout", "The rollout, whose plan is durable")],
+        )
+    },
+    Details {
+        method: "DELETE",
+        refusals: &[404, 500],
+        ..get(
+            "/api/cluster/update",
+            "haltRollout",
+            &[json(200, "Rollout", "The rollout, which is halted")],
+        )
+    },
     get("/api/tasks", "getTasks", &[json(200, "Tasks", "The tasks, those of the engine first")]),
     Details {
         method: "PATCH",

@@ -1,5 +1,6 @@
 //! The documents, as JSON Schema (draft 2020-12, as OpenAPI 3.1 has it).
 
+use super::rollout;
 use serde_json::{Map, Value, json};
 
 /// The form of a filter of topics: levels, of which any may be `+`, and the last one `#`.
@@ -19,6 +20,8 @@ pub(super) fn all() -> Map<String, Value> {
         ("Error", error()),
         ("NodeStatus", node_status()),
         ("Members", members()),
+        ("Rollout", rollout::state()),
+        ("RolloutPlan", rollout::plan()),
         ("Services", services()),
         ("Config", config()),
         ("ConfigChange", config_change()),
@@ -46,7 +49,7 @@ pub(super) fn all() -> Map<String, Value> {
 }
 
 /// An object that has all these members, and no others.
-fn object(properties: Value) -> Value {
+pub(super) fn object(properties: Value) -> Value {
     let required: Vec<_> = properties.as_object().into_iter().flatten().map(|(k, _)| k).collect();
     json!({
         "type": "object",
@@ -63,39 +66,39 @@ fn changes(properties: Value) -> Value {
     schema
 }
 
-fn list(items: Value) -> Value {
+pub(super) fn list(items: Value) -> Value {
     json!({ "type": "array", "items": items })
 }
 
-fn text() -> Value {
+pub(super) fn text() -> Value {
     json!({ "type": "string" })
 }
 
-fn one_of(words: &[&str]) -> Value {
+pub(super) fn one_of(words: &[&str]) -> Value {
     json!({ "type": "string", "enum": words })
 }
 
-fn whole(bits: u32) -> Value {
+pub(super) fn whole(bits: u32) -> Value {
     // Beyond 2^53 numbers are no longer exact for many readers.
     let maximum = (1_u64 << bits.min(53)) - 1;
     json!({ "type": "integer", "minimum": 0, "maximum": maximum })
 }
 
-fn digits(count: u32) -> Value {
+pub(super) fn digits(count: u32) -> Value {
     json!({ "type": "string", "pattern": format!("^[0-9a-f]{{{count}}}$") })
 }
 
-fn or_null(mut schema: Value) -> Value {
+pub(super) fn or_null(mut schema: Value) -> Value {
     schema["type"] = json!([schema["type"], "null"]);
     schema
 }
 
 /// A member's id: 48 bits.
-fn id() -> Value {
+pub(super) fn id() -> Value {
     digits(12)
 }
 
-fn hostname() -> Value {
+pub(super) fn hostname() -> Value {
     json!({
         "type": "string",
         "minLength": 1,
@@ -117,7 +120,7 @@ fn policy() -> Value {
     one_of(&["open", "signed"])
 }
 
-fn status() -> Value {
+pub(super) fn status() -> Value {
     one_of(&["active", "suspect", "dead", "left"])
 }
 

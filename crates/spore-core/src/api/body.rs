@@ -2,7 +2,7 @@
 
 use super::metrics::Metric;
 use super::views::{ConfigView, MemberView, NodeView, NonceView, ServiceView, TrafficView};
-use super::{Asset, Error, ROUTES, events, network, services, sprockets, tasks};
+use super::{Asset, Error, ROUTES, events, network, rollout, services, sprockets, tasks};
 use crate::node::Node;
 use crate::security::request::Nonce;
 use crate::sprockets::Value;
@@ -44,6 +44,7 @@ enum Place {
     Asset(&'static [u8]),
     Network,
     Scan(network::Place),
+    Rollout(rollout::Place),
     End,
 }
 
@@ -156,6 +157,10 @@ impl Body {
         Self(Place::Network)
     }
 
+    pub(super) const fn of_rollout(place: rollout::Place) -> Self {
+        Self(Place::Rollout(place))
+    }
+
     pub(super) const fn scan() -> Self {
         Self(Place::Scan(network::Place::Open))
     }
@@ -225,6 +230,9 @@ impl Body {
                 Place::Scan(place) => {
                     piece.scan(node, now, place).map(|next| next.map_or(Place::End, Place::Scan))
                 }
+                Place::Rollout(place) => piece
+                    .rollout(node, now, place)
+                    .map(|next| next.map_or(Place::End, Place::Rollout)),
                 // Those are a stream.
                 Place::Events(_) | Place::End => break,
             };

@@ -39,12 +39,16 @@ pub enum Error {
     ClaimDamaged,
     /// 403: there is a release key, and it has not signed the new one.
     ReleaseKeyUnsigned,
-    /// 403: the node has no release key, so nobody can sign images for it.
+    /// 403: the node has no release key, so nobody can sign images or plans for it.
     NoReleaseKey,
+    /// 403: the release key has not signed the plan of a rollout.
+    RolloutUnsigned,
     /// 404: there is no such path.
     NotFound,
     /// 404: no crash is on record.
     NoCrash,
+    /// 404: there is no rollout.
+    NoRollout,
     /// 405: the path is there, but not with this method. These are the methods that it has.
     MethodNotAllowed(Methods),
     /// 408: the client took too long to send its request.
@@ -55,6 +59,8 @@ pub enum Error {
     ChangeUnderWay,
     /// 409: settings were lost, so that no release key is taken.
     SettingsDamaged,
+    /// 409: there is a rollout with this id or a higher one.
+    RolloutOutdated,
     /// 409: the node has no radio.
     NoRadio,
     /// 409: a scan would throw out a client of the access point, and there was none before.
@@ -125,13 +131,15 @@ impl Error {
             Self::Unclaimed
             | Self::ClaimDamaged
             | Self::ReleaseKeyUnsigned
-            | Self::NoReleaseKey => 403,
-            Self::NotFound | Self::NoCrash => 404,
+            | Self::NoReleaseKey
+            | Self::RolloutUnsigned => 403,
+            Self::NotFound | Self::NoCrash | Self::NoRollout => 404,
             Self::MethodNotAllowed(_) => 405,
             Self::RequestTimeout => 408,
             Self::VersionConflict
             | Self::ChangeUnderWay
             | Self::SettingsDamaged
+            | Self::RolloutOutdated
             | Self::NoRadio
             | Self::AccessPointInUse
             | Self::TaskProtected
@@ -190,6 +198,9 @@ impl Error {
             Self::NoReleaseKey => "no_release_key",
             Self::NotFound => "not_found",
             Self::NoCrash => "no_crash",
+            Self::NoRollout => "no_rollout",
+            Self::RolloutOutdated => "rollout_outdated",
+            Self::RolloutUnsigned => "rollout_unsigned",
             Self::MethodNotAllowed(_) => "method_not_allowed",
             Self::RequestTimeout => "request_timeout",
             Self::VersionConflict => "version_conflict",
@@ -252,6 +263,11 @@ impl Error {
             }
             Self::NotFound => "there is nothing at this path; /api/node/status lists what there is",
             Self::NoCrash => "no crash of this node is on record",
+            Self::NoRollout => "there is no rollout",
+            Self::RolloutOutdated => {
+                "there is a rollout with this id or a higher one; plan again, with a higher number"
+            }
+            Self::RolloutUnsigned => "this cluster's release key has not signed the plan",
             Self::MethodNotAllowed(_) => "this path has other methods; see the Allow field",
             Self::RequestTimeout => "the request did not arrive in time",
             Self::VersionConflict => "the settings have another version; read them again",

@@ -15,6 +15,7 @@ mod metrics;
 mod network;
 mod portal;
 mod publication;
+mod rollout;
 mod routes;
 mod services;
 mod sprockets;
@@ -33,6 +34,7 @@ pub use routes::{Policy, ROUTES, Route};
 use portal::Target;
 
 use crate::node::Node;
+use crate::ota::plan::RolloutId;
 use crate::security::request::SCHEME;
 use crate::settings::commit::Ticket;
 use crate::time::Instant;
@@ -129,6 +131,8 @@ enum Pending {
     Task(Ticket, u8),
     /// Of the settings of the sprocket at this place.
     Sprocket(Ticket, u8),
+    /// Of this rollout, which begins or is halted.
+    Rollout(RolloutId),
 }
 
 const JSON: &str = "application/json";
@@ -314,6 +318,7 @@ pub(crate) fn poll(node: &mut Node<'_>, now: Instant, response: &mut Response) -
     let (outcome, body) = match change {
         Pending::Settings(ticket) => (node.settings.outcome(ticket), Body::config()),
         Pending::Task(ticket, index) => (node.tasks.outcome(ticket), Body::task(index)),
+        Pending::Rollout(id) => (node.cluster.rollout.outcome(id), Body::rollout()),
         Pending::Sprocket(ticket, place) => (node.sprockets.outcome(ticket), Body::sprocket(place)),
     };
     let Some(outcome) = outcome else { return false };

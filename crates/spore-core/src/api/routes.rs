@@ -2,7 +2,7 @@
 
 use super::{
     Body, Call, Error, Method, Methods, Pending, Request, Response, call, check_parameters, events,
-    network, query_parameter, sprockets, tasks, updates,
+    network, query_parameter, rollout, sprockets, tasks, updates,
 };
 use crate::node::Node;
 use crate::services::Catalogue;
@@ -154,6 +154,27 @@ pub static ROUTES: &[Route] = &[
         policy: Policy::Open,
         summary: "The member list, as this node sees it",
         handler: |_, _, _| Ok(Response::ok(Body::members())),
+    },
+    Route {
+        method: Method::Get,
+        path: rollout::PATH,
+        policy: Policy::Open,
+        summary: "The rollout of images through the cluster, and how far each node is",
+        handler: |_, _, _| Ok(Response::ok(Body::rollout())),
+    },
+    Route {
+        method: Method::Post,
+        path: rollout::PATH,
+        policy: Policy::Signed,
+        summary: "Begins a rollout; answered when its plan was verified and is durable",
+        handler: rollout::begin,
+    },
+    Route {
+        method: Method::Delete,
+        path: rollout::PATH,
+        policy: Policy::Signed,
+        summary: "Halts the rollout on all nodes, for good",
+        handler: |node, now, _| rollout::halt(node, now),
     },
     Route {
         method: Method::Get,

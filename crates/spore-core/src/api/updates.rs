@@ -36,6 +36,9 @@ pub(super) fn begin(
     if node.settings.current().release_key.is_none() {
         return Err(Error::NoReleaseKey);
     }
+    if node.cluster.rollout.needs_slot() {
+        return Err(Error::UpdateUnderWay);
+    }
     node.updates.begin_upload(held, node.is_alone())?;
     node.cluster.notify(now, Event::UpdateStarted);
     Ok(Response::upload())

@@ -4,6 +4,7 @@ use super::Cluster;
 use super::member::{Member, Status};
 use crate::node::Destination;
 use crate::ota::Letter;
+use crate::ota::state::State;
 use crate::time::Instant;
 use crate::wire::{Kind, Message, MessageWriter};
 use core::net::SocketAddrV4;
@@ -34,8 +35,17 @@ impl Cluster<'_> {
             return None;
         }
         let (head, own) = (self.head(), self.own_record());
-        let Self { exchange, table, rng, port, .. } = self;
-        let able = |member: &Member| member.status == Status::Active && member.is_verified();
+        let Self { exchange, rollout, table, rng, port, .. } = self;
+        // As long as there is no rollout, anybody may have it.
+        let tag = rollout.current().map(|told| told.id().tag());
+        let has = |member: &Member| {
+            let state = tag.map(|tag| member.update.of(tag));
+            let whole = [State::Ready, State::OnTrial, State::Updated].map(Some);
+            state.is_none_or(|state| whole.contains(&state))
+        };
+        let able = |member: &Member| {
+            member.status == Status::Active && member.is_verified() && has(member)
+        };
         let holder = |rng: &mut _| Some(table.choose(rng, able)?.contact(*port).1);
         let letter = exchange.poll_letter(now, rng, table.live(), holder)?;
         let (kind, to, bytes) = match letter {

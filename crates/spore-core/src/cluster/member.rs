@@ -1,6 +1,7 @@
 //! One row of the member list.
 
 use crate::config::Timing;
+use crate::ota::state::UpdateState;
 use crate::security::{ReplayWindow, Tokens};
 use crate::services::Directory;
 use crate::time::{Duration, Instant};
@@ -46,6 +47,7 @@ pub struct Member {
     pub(super) address: Ipv4Addr,
     pub(super) http_port: u16,
     pub(super) status_version: u16,
+    pub(super) update: UpdateState,
     pub(super) incarnation: Incarnation,
     /// When the status last changed.
     pub(super) since: Instant,
@@ -78,7 +80,8 @@ impl Member {
 
     /// The row of a member of whom `record` is the first news; `None` unless it is alive.
     pub(super) fn new(record: &Record, now: Instant) -> Option<Self> {
-        let Rumor::Alive { address, http_port, status_version, hostname, .. } = &record.rumor
+        let Rumor::Alive { address, http_port, status_version, update, hostname, .. } =
+            &record.rumor
         else {
             return None;
         };
@@ -89,6 +92,7 @@ impl Member {
             address: *address,
             http_port: *http_port,
             status_version: *status_version,
+            update: *update,
             incarnation: record.incarnation,
             since: now,
             seen: None,
@@ -134,6 +138,16 @@ impl Member {
         self.status_version
     }
 
+    /// How far it is with a rollout.
+    pub const fn update(&self) -> UpdateState {
+        self.update
+    }
+
+    /// Since when it has its status.
+    pub const fn since(&self) -> Instant {
+        self.since
+    }
+
     /// The incarnation that its status is of.
     pub const fn incarnation(&self) -> Incarnation {
         self.incarnation
@@ -168,6 +182,7 @@ impl Member {
                 address: self.address,
                 http_port: self.http_port,
                 status_version: self.status_version,
+                update: self.update,
                 hostname: self.hostname.clone(),
                 services: directory.services(self.id),
             },

@@ -24,7 +24,8 @@
 //! [`security`](crate::security)). Members that are known by hearsay alone are greeted with a ping
 //! soon, to change that.
 //!
-//! *Events* spread as rumors, and windows of events are compared (`spread`). *Images* go from node to node (`exchange`).
+//! *Events* spread as rumors, and windows of events are compared (`spread`). So are plans of rollouts (`rollout`). *Images* go
+//! from node to node (`exchange`).
 //!
 //! *Limits*: when the member list is full, the member that has been dead longest makes room for a
 //! new one; if none is dead, the new one is not listed, unless it is to run a task that this node
@@ -41,6 +42,7 @@ mod peers;
 mod probe;
 mod receive;
 mod relay;
+mod rollout;
 mod rumor;
 mod send;
 mod spread;
@@ -53,10 +55,13 @@ pub use send::Outgoing;
 use crate::config::{Config, Timing};
 use crate::events::Events;
 use crate::node::Event;
+use crate::ota::rollout::Rollout;
+use crate::ota::state::UpdateState;
 use crate::ota::{Bits, Exchange};
 use crate::profile::{ClusterStorage, EventStorage, List as _, Profile};
 use crate::security::{Identity, Tokens};
 use crate::services::{Directory, ServiceIds};
+use crate::store::Stored;
 use crate::time::{Duration, Instant};
 use crate::wire::{Hostname, Incarnation, NodeId, Record, Rumor, U24};
 use core::net::{Ipv4Addr, SocketAddrV4};
@@ -71,6 +76,7 @@ pub(crate) struct Parts {
     probe: probe::Probe,
     peers: peers::Peers,
     spread: spread::Spread,
+    rollout: Rollout,
 }
 
 /// The member list of one node, and what keeps it true.
@@ -98,6 +104,9 @@ pub(crate) struct Cluster<'a> {
     pub(crate) events: Events<'a>,
     spread: &'a mut spread::Spread,
     pub(crate) exchange: Exchange<'a>,
+    pub(crate) rollout: &'a mut Rollout,
+    /// When the plan was last told.
+    told: Option<Instant>,
 }
 
 impl<'a> Cluster<'a> {
@@ -108,17 +117,18 @@ impl<'a> Cluster<'a> {
         identity: Identity,
         tokens: Tokens,
         rng: fastrand::Rng,
-        peers: &[u8],
+        stored: &Stored<'_>,
         (storage, events): (&'a mut ClusterStorage<P>, &'a mut EventStorage<P>),
     ) -> Self {
         let rumor = Rumor::Alive {
             address: config.address,
             http_port: config.http_port,
             status_version: 1,
+            update: UpdateState::NONE,
             hostname: config.hostname.clone(),
             services: config.services.ids(),
         };
-        let Parts { own, timing, announcements, probe, peers, spread } =
+        let Parts { own, timing, announcements, probe, peers, spread, rollout } =
             storage.parts.put(|| Parts {
                 own: Record {
                     id: identity.id,
@@ -129,8 +139,9 @@ impl<'a> Cluster<'a> {
                 timing: config.timing.clamped(),
                 announcements: discovery::Announcements::new(now),
                 probe: probe::Probe::new(now),
-                peers: peers::Peers::new(now, peers),
+                peers: peers::Peers::new(now, stored.peers),
                 spread: spread::Spread::NEW,
+                rollout: Rollout::new(now, stored.rollout),
             });
         Self {
             own,
@@ -161,6 +172,8 @@ impl<'a> Cluster<'a> {
                 &mut storage.page,
                 P::PIECE_PAUSE,
             ),
+            rollout,
+            told: None,
         }
     }
 

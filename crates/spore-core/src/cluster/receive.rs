@@ -76,6 +76,7 @@ impl Cluster<'_> {
         }
         self.react(now, sender, from, message);
         self.hear_events(now, sender, from, message);
+        self.hear_rollout(now, from, message);
         if self.own.incarnation != before {
             self.spread_refutation(now, sender, from);
         }
@@ -124,7 +125,7 @@ impl Cluster<'_> {
             }
             // Whoever goes has nothing to prove.
             _ if message.own.rumor == Rumor::Left => (),
-            Kind::Events | Kind::Window { .. } | Kind::Want { .. } => {
+            Kind::Events | Kind::Window { .. } | Kind::Want { .. } | Kind::Rollout => {
                 self.challenge(now, now, sender, from);
             }
             // There are too many of them.
@@ -163,7 +164,7 @@ impl Cluster<'_> {
             Kind::IndirectAck { token, target } => {
                 self.heard_indirectly(now, sender, target, &token);
             }
-            Kind::Events | Kind::Window { .. } => (),
+            Kind::Events | Kind::Window { .. } | Kind::Rollout => (),
             Kind::Want { .. } | Kind::Piece { .. } => self.hear_pieces(now, from, message),
             Kind::Announce if message.own.rumor == Rumor::Left => (),
             Kind::Announce => {

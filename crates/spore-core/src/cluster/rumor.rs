@@ -69,10 +69,13 @@ impl Cluster<'_> {
         let renewal = renewal(record, member);
         let raised = record.incarnation > member.incarnation;
         let rebooted = record.incarnation.epoch > member.incarnation.epoch;
-        if let Rumor::Alive { address, http_port, status_version, hostname, .. } = &record.rumor {
+        if let Rumor::Alive { address, http_port, status_version, update, hostname, .. } =
+            &record.rumor
+        {
             member.address = *address;
             member.http_port = *http_port;
             member.status_version = *status_version;
+            member.update = *update;
             member.hostname.clone_from(hostname);
         }
         member.incarnation = record.incarnation;

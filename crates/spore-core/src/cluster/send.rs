@@ -47,6 +47,8 @@ pub(super) enum Task {
     Wanted { peer: NodeId, to: SocketAddrV4 },
     /// The keys of this window, and perhaps the question for those of the other one.
     Keys { to: SocketAddrV4, asks: bool },
+    /// The plan of a rollout.
+    Rollout { to: SocketAddrV4 },
 }
 
 /// The outgoing queue.
@@ -122,6 +124,10 @@ impl Cluster<'_> {
                     }
                 }
                 (Task::Keys { .. }, _) => self.events.write_keys(&mut writer).ok()?,
+                (Task::Rollout { .. }, _) => match self.rollout.announcement(now) {
+                    Some(told) => writer.push_rollout(&told).ok()?,
+                    None => continue,
+                },
                 (_, Some(peer)) => {
                     let difference = match task {
                         Task::Ack { difference, .. } => difference,
@@ -146,6 +152,7 @@ impl Cluster<'_> {
             Task::Tell { to } => (Kind::Announce, None, Some(to)),
             Task::News { to } | Task::Wanted { to, .. } => (Kind::Events, None, Some(to)),
             Task::Keys { to, asks } => (Kind::Window { asks }, None, Some(to)),
+            Task::Rollout { to } => (Kind::Rollout, None, Some(to)),
             Task::Ping { peer, to } => {
                 (Kind::Ping(self.tokens.make(now, peer)), Some(peer), Some(to))
             }

@@ -81,7 +81,12 @@ impl Cluster<'_> {
 
     /// What this node knows, as every message tells it.
     pub(super) fn head(&self) -> Head {
-        Head { members: self.digest(), events: self.events.digest(), clock: self.events.clock() }
+        Head {
+            members: self.digest(),
+            events: self.events.digest(),
+            clock: self.events.clock(),
+            rollout: self.rollout.digest(),
+        }
     }
 
     /// Passes on news when it is time to.

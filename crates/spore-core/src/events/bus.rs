@@ -208,6 +208,7 @@ fn system_payload(event: Event, hostname: Option<&Hostname>) -> Vec<u8, SYSTEM_P
         Event::RequestsRefused(count) => object.number("count", count),
         Event::UpdateProgress(percent) => object.number("percent", percent.into()),
         Event::UpdateInstalled(image) => object.number("image", image),
+        Event::Rollout(number, _) => object.number("number", number),
         Event::UpdateEnded(Outcome { image, failure }) => {
             object.number("image", image);
             if let Some(failure) = failure {

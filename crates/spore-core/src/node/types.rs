@@ -1,8 +1,9 @@
 //! What goes in and out of a node's verbs.
 
 use crate::network::{RadioCommand, Reason};
+use crate::ota::announcement::Ended;
 use crate::ota::{Done, Job, Outcome, Step, StepFailed};
-use crate::security::Verdict;
+use crate::security::{Subject, Verdict};
 use crate::services::{Fetch, FetchFailed};
 use crate::store::Key;
 use crate::tasks::TaskSpec;
@@ -43,8 +44,8 @@ pub enum Action {
     /// body of an answer with status 200 with [`Node::handle_fetched`], piece by piece, and report the end
     /// within a bounded time. The next one comes only after that.
     Fetch(Fetch),
-    /// Judge [`Node::succession`], as [`Succession::judge`](crate::security::Succession::judge) does.
-    Verify,
+    /// Judge [`Node::question`] about this, as [`Question::judge`](crate::security::Question::judge) does.
+    Verify(Subject),
     /// Have the radio do this. There is no completion; what the radio does is reported with
     /// [`Node::handle_radio`]. A node without a radio is never asked.
     Radio(RadioCommand),
@@ -69,8 +70,8 @@ pub enum Completion {
     Store(Key, Result<(), StoreFailed>),
     /// A status was fetched to its end, or was not.
     Fetch(Result<(), FetchFailed>),
-    /// Whether the release key may be taken.
-    Verify(Verdict),
+    /// What was asked about was judged.
+    Verify(Subject, Verdict),
     /// A job of the exchange of images has ended.
     Exchange(Done),
     /// The run of a task has ended, however it went.
@@ -140,6 +141,8 @@ pub enum Event {
     UpdateInstalled(u32),
     /// An update has ended: its image was confirmed, or it was rolled back.
     UpdateEnded(Outcome),
+    /// A rollout has begun, or has ended: its number.
+    Rollout(u32, Ended),
     /// A run of a task took longer than the task's interval. At most one in ten seconds is told of.
     TaskOverrun {
         /// Which task.
@@ -175,6 +178,9 @@ impl Event {
             Self::UpdateInstalled(_) => "ota/installed",
             Self::UpdateEnded(Outcome { failure: None, .. }) => "ota/confirmed",
             Self::UpdateEnded(Outcome { failure: Some(_), .. }) => "ota/rolled-back",
+            Self::Rollout(_, Ended::No) => "ota/rollout/begun",
+            Self::Rollout(_, Ended::Expired) => "ota/rollout/expired",
+            Self::Rollout(_, Ended::Halted) => "ota/rollout/halted",
             Self::TaskOverrun { .. } => "tasks/overrun",
         }
     }

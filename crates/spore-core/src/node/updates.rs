@@ -67,8 +67,14 @@ impl Node<'_> {
 
     /// The body has done a step with its slots, or could not.
     pub(super) fn stepped(&mut self, now: Instant, step: Step, result: Result<(), StepFailed>) {
-        if let Some(outcome) = self.updates.stepped(now, step, result) {
-            self.cluster.notify(now, Event::UpdateEnded(outcome));
+        match step {
+            Step::Arm => self.armed_image(now, result),
+            Step::Confirm | Step::GiveUp => {
+                if let Some(outcome) = self.updates.stepped(now, step, result) {
+                    self.cluster.notify(now, Event::UpdateEnded(outcome));
+                }
+                self.cluster.rollout.look_again(now);
+            }
         }
     }
 
@@ -111,6 +117,8 @@ impl Node<'_> {
 
     /// The body has done a job of the exchange.
     pub(super) fn exchanged(&mut self, now: Instant, done: Done) {
-        let _ = self.cluster.exchange.done(now, done);
+        if let Some(fetched) = self.cluster.exchange.done(now, done) {
+            self.fetched_image(now, fetched);
+        }
     }
 }

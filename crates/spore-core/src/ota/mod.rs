@@ -7,14 +7,24 @@
 //!
 //! | module | what it knows |
 //! |---|---|
+//! | [`plan`] | what the operator has signed: a rollout through the cluster |
+//! | [`announcement`] | what nodes tell each other of it |
+//! | `rollout`, `around`, `fetch` | which plan holds, whose turn it is, and when it stops; this node's image for it |
+//! | [`state`] | how far a node is with it, as its record tells |
 //! | `record` | what is remembered over restarts: floor, quarantine, outcome |
 //! | `trial` | whether the image that runs is kept |
 //! | `upload` | an image that comes in over HTTP |
 //! | `exchange` | an image that nodes fetch from each other |
 
+pub mod announcement;
+pub(crate) mod around;
 mod bits;
 mod exchange;
+mod fetch;
+pub mod plan;
 mod record;
+pub(crate) mod rollout;
+pub mod state;
 mod trial;
 mod upload;
 
@@ -23,7 +33,7 @@ pub use record::{Failure, Outcome};
 pub use upload::{Refused, Wanted};
 
 pub(crate) use bits::Bits;
-pub(crate) use exchange::{Exchange, Letter, Page};
+pub(crate) use exchange::{Exchange, Fetched, Letter, Page};
 pub(crate) use trial::Around;
 
 use crate::store::Storing;
@@ -74,6 +84,9 @@ pub enum Step {
     /// Use up the starts that the image which runs has left, so that the other one is started next, and restart. Completed
     /// only if that failed.
     GiveUp,
+    /// Put [`Node::rollout_image`](crate::Node::rollout_image) on trial, which is whole in the slot that does not run, so that it is
+    /// started next.
+    Arm,
 }
 
 /// The body could not write its slots, or is not sure of it.
@@ -136,6 +149,11 @@ impl Updates {
     /// What became of the last update; `None` if there was none.
     pub(crate) const fn outcome(&self) -> Option<Outcome> {
         self.record.outcome
+    }
+
+    /// Whether the image that runs is neither on trial nor one that the selector does not name.
+    pub(crate) fn is_confirmed(&self) -> bool {
+        self.running.is_some_and(|running| running.stage == Stage::Confirmed)
     }
 
     /// An image is about to be put on trial: whether this node has peers now is remembered, so that a deaf one cannot think itself

@@ -22,7 +22,7 @@ mod token;
 pub(crate) use identity::Epochs;
 pub use identity::{Identity, Nonces, Seed};
 pub use key::{ClusterKey, InvalidKey};
-pub use release::{InvalidReleaseKey, ReleaseKey, Succession, Verdict};
+pub use release::{InvalidReleaseKey, Question, ReleaseKey, Subject, Succession, Verdict};
 pub use replay::ReplayWindow;
 pub use request_nonces::REMEMBERED;
 pub(crate) use request_nonces::RequestNonces;

@@ -1,5 +1,6 @@
 //! The release key: who may sign update images, and who may name a successor.
 
+use crate::ota::plan::SignedPlan;
 use crate::wire;
 use core::fmt;
 use core::str::FromStr;
@@ -29,6 +30,18 @@ impl ReleaseKey {
     pub fn to_hex(&self) -> heapless::String<64, u8> {
         wire::hex(&self.0)
     }
+
+    /// Whether its owner has signed `message`. Weak keys and signatures that are not canonical are refused, so that all
+    /// implementations agree.
+    pub(crate) fn has_signed(
+        &self,
+        message: &[u8],
+        signature: &[u8; Succession::SIGNATURE],
+    ) -> bool {
+        let key = VerifyingKey::from_bytes(&self.0);
+        let signature = Signature::from_bytes(signature);
+        key.is_ok_and(|key| key.verify_strict(message, &signature).is_ok())
+    }
 }
 
 impl FromStr for ReleaseKey {
@@ -54,7 +67,7 @@ impl fmt::Debug for ReleaseKey {
 /// What stands before the new key in the text that the old one signs.
 const DOMAIN: &[u8; 19] = b"SPORE release key 1";
 
-/// A question that the body answers: is `successor` a key, and did the one in force sign its naming?
+/// Whether a release key may be replaced: is `successor` a key, and did the one in force sign its naming?
 ///
 /// It is the body's, since verifying takes more stack and time than the engine may on a chip.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,7 +80,7 @@ pub struct Succession {
     pub signature: [u8; Self::SIGNATURE],
 }
 
-/// The answer to a [`Succession`].
+/// The answer to a [`Succession`], or to whether a plan is signed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// The successor may be taken.
@@ -106,12 +119,39 @@ impl Succession {
             return Verdict::NoKey;
         }
         let Some(key) = self.key else { return Verdict::Genuine };
-        let signature = Signature::from_bytes(&self.signature);
-        let key = VerifyingKey::from_bytes(&key.0);
-        if key.is_ok_and(|key| key.verify_strict(&self.message(), &signature).is_ok()) {
+        if key.has_signed(&self.message(), &self.signature) {
             Verdict::Genuine
         } else {
             Verdict::Unsigned
+        }
+    }
+}
+
+/// What the release key is needed for, and the body is to judge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// Another release key.
+    Successor,
+    /// The plan of a rollout.
+    Plan,
+}
+
+/// A [`Subject`], with all that is needed to judge it.
+#[derive(Clone, Copy, Debug)]
+pub enum Question<'a> {
+    /// May another release key be taken?
+    Successor(Succession),
+    /// Has the key in force signed the plan?
+    Plan(ReleaseKey, &'a SignedPlan),
+}
+
+impl Question<'_> {
+    /// The answer. For the body to call, where it has the stack and the time for it.
+    pub fn judge(&self) -> Verdict {
+        match self {
+            Self::Successor(succession) => succession.judge(),
+            Self::Plan(key, plan) if plan.is_signed_by(key) => Verdict::Genuine,
+            Self::Plan(..) => Verdict::Unsigned,
         }
     }
 }

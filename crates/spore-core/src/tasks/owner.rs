@@ -5,7 +5,7 @@
 //! agree without a word, tasks spread over the members, and when one goes, only its own tasks move.
 
 use crate::services::ServiceId;
-use crate::wire::NodeId;
+use crate::wire::{NodeId, well_mixed_fnv};
 
 /// The weight of `node` as the owner of `task`: the higher one owns it; of two equal ones, the
 /// higher id does.
@@ -13,15 +13,7 @@ use crate::wire::NodeId;
 /// FNV-1a over the id of the node and that of the task, with the final mix of MurmurHash3, so that
 /// nodes whose ids differ little have weights that differ much.
 pub fn weight(task: ServiceId, node: NodeId) -> u32 {
-    let mut hash = 0x811C_9DC5_u32;
-    for &byte in node.0.iter().chain(&task.0) {
-        hash = (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193);
-    }
-    hash ^= hash >> 16;
-    hash = hash.wrapping_mul(0x85EB_CA6B);
-    hash ^= hash >> 13;
-    hash = hash.wrapping_mul(0xC2B2_AE35);
-    hash ^ hash >> 16
+    well_mixed_fnv(node.0.iter().chain(&task.0))
 }
 
 /// The first of `carriers` for `task`: its owner, if these are all that are live.

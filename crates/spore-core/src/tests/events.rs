@@ -4,6 +4,7 @@ use super::tasks::BLINK;
 use super::world::{World, act, address, config, facts, node, sent};
 use crate::events::{Delivery, Filter, GUARDED, PublishError, Scope, Topic};
 use crate::network::Reason;
+use crate::ota::announcement::Ended;
 use crate::ota::{Failure, Outcome};
 use crate::profile::Esp01;
 use crate::security::Identity;
@@ -537,7 +538,10 @@ fn each_kind() -> Vec<Event> {
             Event::UpdateEnded(Outcome { failure: None, .. }) => {
                 Event::UpdateEnded(Outcome { image: 7, failure: Some(Failure::NoPeer) })
             }
-            Event::UpdateEnded(_) => break,
+            Event::UpdateEnded(_) => Event::Rollout(7, Ended::No),
+            Event::Rollout(number, Ended::No) => Event::Rollout(*number, Ended::Expired),
+            Event::Rollout(number, Ended::Expired) => Event::Rollout(*number, Ended::Halted),
+            Event::Rollout(..) => break,
         });
     }
     all

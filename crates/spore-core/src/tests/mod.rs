@@ -11,6 +11,7 @@ mod past;
 mod peers;
 mod pieces;
 mod portal;
+mod rollout;
 mod services;
 mod settings;
 mod signed;

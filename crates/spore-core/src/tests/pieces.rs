@@ -2,6 +2,7 @@
 
 use super::world::{World, config};
 use crate::api::{Error, MIN_PIECE, Method, Methods, Request, Response};
+use crate::ota::state::UpdateState;
 use crate::ota::{Running, Stage};
 use crate::profile::Host;
 use crate::services::ServiceIds;
@@ -56,6 +57,7 @@ fn longest() -> (Node<'static>, Instant) {
         address: Ipv4Addr::BROADCAST,
         http_port: u16::MAX,
         status_version: u16::MAX,
+        update: UpdateState::NONE,
         hostname: config.hostname.clone(),
         services: ServiceIds::EMPTY,
     };

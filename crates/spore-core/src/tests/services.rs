@@ -3,6 +3,7 @@
 use super::pieces::{get, read};
 use super::world::{World, act, node};
 use crate::api::{MIN_PIECE, Method, Methods, Policy, Request};
+use crate::ota::state::UpdateState;
 use crate::profile::Esp01;
 use crate::services::{ServiceId, ServiceIds};
 use crate::time::{Duration, Instant};
@@ -38,6 +39,7 @@ fn record(id: NodeId, version: u16, services: &[&str]) -> Record {
         address: Ipv4Addr::BROADCAST,
         http_port: u16::MAX,
         status_version: version,
+        update: UpdateState::NONE,
         hostname: Hostname::new(&"a".repeat(Hostname::MAX)).unwrap(),
         services: ids,
     };

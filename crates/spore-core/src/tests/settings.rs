@@ -5,7 +5,7 @@ use crate::api::{MIN_PIECE, Method, Request, Response};
 use crate::node::StoreFailed;
 use crate::profile::Host;
 use crate::security::request::{Credentials, Signed, SigningKey};
-use crate::security::{ReleaseKey, Succession, Verdict};
+use crate::security::{Question, ReleaseKey, Subject, Succession, Verdict};
 use crate::settings::Settings;
 use crate::store::MAX_VALUE;
 use crate::time::{Duration, Instant};
@@ -289,13 +289,16 @@ fn the_first_release_key_is_taken_and_the_next_one_only_from_the_first() {
     let body = json!({"release_key": second, "release_key_signature": "33".repeat(64)});
     for verdict in [Verdict::Unsigned, Verdict::NoKey, Verdict::Genuine] {
         let mut response = put(node, now, &body);
-        assert_eq!(node.poll_action(now), Some(Action::Verify));
+        assert_eq!(node.poll_action(now), Some(Action::Verify(Subject::Successor)));
         assert_eq!(node.poll_action(now), None, "nothing is stored before it is verified");
         let succession = Succession { key: Some(key), successor, signature: [0x33; 64] };
-        assert_eq!(node.succession(), Some(succession));
+        assert!(matches!(
+            node.question(Subject::Successor),
+            Some(Question::Successor(asked)) if asked == succession
+        ));
         assert_eq!(succession.message()[..19], *b"SPORE release key 1");
         assert_eq!(succession.message()[19..], successor.0);
-        node.handle_completion(now, Completion::Verify(verdict));
+        node.handle_completion(now, Completion::Verify(Subject::Successor, verdict));
         act(node, now);
         assert!(node.poll_response(now, &mut response));
         let (status, expected) = match verdict {

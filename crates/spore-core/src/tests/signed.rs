@@ -27,6 +27,7 @@ fn body(path: &str) -> &'static [u8] {
         "/api/network/wifi" => br#"{"ssid":"changed","password":"changed-too"}"#,
         "/api/tasks/send-discovery" => br#"{"enabled":false}"#,
         "/api/sprockets/lamp/config" => br#"{"bright":true}"#,
+        "/api/cluster/update" => super::rollout::document(2).leak().as_bytes(),
         _ => br#"{"hostname":"changed"}"#,
     }
 }
@@ -95,7 +96,10 @@ fn started(n: u8) -> Node<'static> {
         ..config(n)
     };
     let crash = super::crash::value(0x4020_1000, 5);
-    let mut node = configured(START, n, &config, &Stored { crash: &crash, ..Stored::default() });
+    let (settings, rollout) = (super::rollout::settings(), super::rollout::stored(1));
+    let stored =
+        Stored { crash: &crash, settings: &settings, rollout: &rollout, ..Stored::default() };
+    let mut node = configured(START, n, &config, &stored);
     act(&mut node, START);
     node.handle_radio(START, RadioEvent::Address(super::network::LEASE));
     act(&mut node, START);

@@ -1,7 +1,10 @@
 //! The test vectors of `docs/protocol.md`, which another implementation has made.
 
 use crate::events::Topic;
-use crate::security::{ClusterKey, Header, Sealer, Token};
+use crate::ota::announcement::{Announcement, Ended};
+use crate::ota::plan::{Image, Plan, RolloutId, SignedPlan};
+use crate::ota::state::{Reason, State, UpdateState};
+use crate::security::{ClusterKey, Header, ReleaseKey, Sealer, Token};
 use crate::services::{ServiceId, ServiceIds};
 use crate::wire::{
     EventKey, EventRecord, Head, Hostname, Incarnation, Kind, MAX_DATAGRAM, Message, MessageWriter,
@@ -44,6 +47,51 @@ fn services(value: &Value) -> ServiceIds {
     ids
 }
 
+fn update(value: &Value) -> UpdateState {
+    let state = match text(value, "state") {
+        "idle" => State::Idle,
+        "fetching 0" => State::Fetching(0),
+        "fetching 3" => State::Fetching(3),
+        "ready" => State::Ready,
+        "on trial" => State::OnTrial,
+        "updated" => State::Updated,
+        "out" => State::Out,
+        "failed 0" => State::Failed(Reason::NOT_STARTED),
+        "failed 15" => State::Failed(Reason::LAST),
+        other => panic!("{other}"),
+    };
+    UpdateState::new(state, number(value, "tag"))
+}
+
+/// The rollout that a message tells of; its signature is not read.
+fn told(value: &Value) -> Announcement {
+    let (plan, numbers) = (&value["plan"], |values: &Value| -> Vec<u64> {
+        values.as_array().unwrap().iter().map(|value| value.as_u64().unwrap()).collect()
+    });
+    let images = plan["images"].as_array().unwrap().iter().map(|image| {
+        let mut board = [0; Image::BOARD];
+        let name = text(image, "board").as_bytes();
+        board[..name.len()].copy_from_slice(name);
+        let digest = bytes(image, "digest").try_into().unwrap();
+        Image { board, sequence: number(image, "sequence"), digest }
+    });
+    let canaries = plan["canaries"].as_array().unwrap().iter();
+    let [number_of, random] = numbers(&plan["id"])[..] else { panic!("{plan}") };
+    let plan = Plan {
+        id: RolloutId { number: number_of.try_into().unwrap(), random: random.try_into().unwrap() },
+        images: images.collect(),
+        canaries: canaries.map(|id| id.as_str().unwrap().parse().unwrap()).collect(),
+        waves: numbers(&plan["waves"]).into_iter().map(|it| it.try_into().unwrap()).collect(),
+        gate: number(plan, "gate"),
+        max_failures: number(plan, "max_failures"),
+        expiry: number(plan, "expiry"),
+        catches_up: plan["catches_up"].as_bool().unwrap(),
+    };
+    let ended = [Ended::No, Ended::Expired, Ended::Halted][number::<usize>(value, "ended")];
+    let signed = SignedPlan { plan, signature: [0; SignedPlan::SIGNATURE] };
+    Announcement { signed, ended, age: number(value, "age") }
+}
+
 fn record(value: &Value) -> Record {
     let incarnation = &value["incarnation"];
     let rumor = match text(value, "status") {
@@ -51,6 +99,7 @@ fn record(value: &Value) -> Record {
             address: text(value, "address").parse().unwrap(),
             http_port: number(value, "http_port"),
             status_version: number(value, "status_version"),
+            update: update(&value["update"]),
             hostname: Hostname::new(text(value, "hostname")).unwrap(),
             services: services(value),
         },
@@ -104,6 +153,7 @@ fn kind(value: &Value) -> Kind {
             number: number(value, "number"),
             left: number(value, "left"),
         },
+        "rollout" => Kind::Rollout,
         other => panic!("{other}"),
     }
 }
@@ -137,18 +187,29 @@ fn valid_messages_are_made_and_read_byte_for_byte() {
         let keys = list(wanted, "keys", event_key);
         let pieces = wanted.get("pieces").map_or_else(Vec::new, |_| bytes(wanted, "pieces"));
 
+        let release: ReleaseKey = text(&file, "release_key").parse().unwrap();
+        let told = wanted.get("told").map(|value| {
+            let mut told = told(value);
+            told.signed.signature = *plaintext.last_chunk().unwrap();
+            assert!(told.signed.is_signed_by(&release), "{name}");
+            assert_eq!(told.digest(), number::<u32>(wanted, "rollout"), "{name}");
+            told
+        });
+
         let mut datagram = [0; MAX_DATAGRAM];
         let space = Sealer::message(&mut datagram);
         let head = Head {
             members: number(wanted, "members"),
             events: number(wanted, "window"),
             clock: number(wanted, "clock"),
+            rollout: number(wanted, "rollout"),
         };
         let mut writer = MessageWriter::new(space, kind(wanted), head, &own).unwrap();
         records.iter().for_each(|record| writer.push(record).unwrap());
         events.iter().for_each(|event| writer.push_event(event).unwrap());
         keys.iter().for_each(|key| writer.push_key(key).unwrap());
         writer.push_pieces(&pieces).unwrap();
+        told.iter().for_each(|told| writer.push_rollout(told).unwrap());
         let len = writer.finish();
         assert_eq!(Sealer::message(&mut datagram)[..len], plaintext, "{name}");
         let len = sealer.seal(&header, &mut datagram, len).unwrap();
@@ -163,6 +224,20 @@ fn valid_messages_are_made_and_read_byte_for_byte() {
         assert_eq!(message.events().collect::<Vec<_>>(), events, "{name}");
         assert_eq!(message.keys().collect::<Vec<_>>(), keys, "{name}");
         assert_eq!(message.pieces(), pieces, "{name}");
+        assert_eq!(message.rollout(), told, "{name}");
+    }
+}
+
+#[test]
+fn nodes_have_their_turn_in_a_rollout_as_others_compute_it() {
+    let file = file();
+    let valid = file["valid"].as_array().unwrap().iter();
+    let plans = valid.filter_map(|vector| vector["message"].get("told"));
+    let plan = plans.map(|value| told(value).signed.plan).max_by_key(|plan| plan.id).unwrap();
+    for turn in file["turns"].as_array().unwrap() {
+        let node = text(turn, "node").parse().unwrap();
+        assert_eq!(plan.id.rank(node), number::<u32>(turn, "rank"), "{node}");
+        assert_eq!(plan.wave(node), number::<u8>(turn, "wave"), "{node}");
     }
 }
 
@@ -202,6 +277,8 @@ fn no_bytes_make_the_parser_panic() {
         if let Ok(parsed) = Message::parse(&message, NodeId([1, 0x23, 0x45, 0x67, 0x89, 0xab])) {
             accepted += parsed.records().count();
             accepted += parsed.events().count() + parsed.keys().count() + parsed.pieces().len();
+            accepted += parsed.events().count() + parsed.keys().count();
+            accepted += usize::from(parsed.rollout().is_some());
         }
     }
     assert!(accepted > 0, "some mutations stay valid");

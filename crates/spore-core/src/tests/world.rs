@@ -3,6 +3,7 @@
 //! `spore-sim` is the real simulator; this is just enough to talk to the engine from its own crate.
 
 use crate::api::Assets;
+use crate::ota::{Cut, Done, Found, Job};
 use crate::profile::Host;
 use crate::security::{ClusterKey, Identity, Seed};
 use crate::store::MAX_VALUE;
@@ -77,14 +78,25 @@ pub(super) fn act(node: &mut Node<'_>, now: Instant) {
     while let Some(action) = node.poll_action(now) {
         let completion = match action {
             Action::Restart | Action::Radio(_) => continue,
-            Action::Verify => Completion::Verify(node.succession().unwrap().judge()),
+            Action::Verify(subject) => {
+                Completion::Verify(subject, node.question(subject).unwrap().judge())
+            }
             Action::Store(key) => Completion::Store(key, Ok(())),
             Action::RunTask(index) => Completion::Ran(index),
             Action::Update(step) => Completion::Update(step, Ok(())),
-            Action::Exchange(job) => Completion::Exchange(job.failed()),
+            Action::Exchange(job) => Completion::Exchange(done(job)),
             Action::Fetch(_) => Completion::Fetch(Err(FetchFailed)),
         };
         node.handle_completion(now, completion);
+    }
+}
+
+/// What a body says that has every image already.
+pub(super) fn done(job: Job) -> Done {
+    match job {
+        Job::Prepare(_) => Done::Prepared(Ok(Found::Manifest(Cut { manifest: 2, count: 5 }))),
+        Job::Check(_) => Done::Checked(Some(true)),
+        other => other.failed(),
     }
 }
 

@@ -1,8 +1,9 @@
-//! Messages: announce, ping, ack, those of indirect probes, those that bring events, and those that bring images.
+//! Messages: announce, ping, ack, those of indirect probes, and those that bring events, plans of rollouts, and images.
 
 use super::bytes::{Full, Reader, Writer};
 use super::{EventKey, EventRecord, Malformed, NodeId, PIECES_MAX, Record, Rumor};
 use crate::ota;
+use crate::ota::announcement::Announcement;
 use crate::security::Token;
 
 /// What a message asks or tells, besides the records that each one carries.
@@ -78,6 +79,8 @@ pub enum Kind {
         /// So many more are to come.
         left: u16,
     },
+    /// "This is the rollout that I know of": a plan, in place of records.
+    Rollout,
 }
 
 const ANNOUNCE: u8 = 1;
@@ -92,6 +95,7 @@ const WINDOW: u8 = 9;
 const WINDOW_ASKS: u8 = 10;
 const WANT: u8 = 12;
 const PIECE: u8 = 13;
+const ROLLOUT: u8 = 11;
 
 impl Kind {
     fn parse(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
@@ -106,6 +110,7 @@ impl Kind {
                 let (image, number) = (reader.u32()?, reader.u16()?);
                 return Ok(Self::Piece { image, number, left: reader.u16()? });
             }
+            ROLLOUT => return Ok(Self::Rollout),
             PING..=INDIRECT_ACK => (),
             _ => return Err(Malformed::Kind),
         }
@@ -138,6 +143,7 @@ impl Kind {
                 writer.u16(*number)?;
                 return writer.u16(*left);
             }
+            Self::Rollout => return writer.u8(ROLLOUT),
             Self::Ping(token) => (PING, token, None),
             Self::Ack(token) => (ACK, token, None),
             Self::PingReq { token, target } => (PING_REQ, token, Some(target)),
@@ -152,7 +158,8 @@ impl Kind {
 
     /// Whether what follows the sender's own record are records of others.
     const fn has_records(&self) -> bool {
-        !matches!(self, Self::Events | Self::Window { .. } | Self::Want { .. } | Self::Piece { .. })
+        let pieces = matches!(self, Self::Want { .. } | Self::Piece { .. });
+        !(pieces || matches!(self, Self::Events | Self::Window { .. } | Self::Rollout))
     }
 
     /// Whether the sender of such a message may be what `rumor` says of it: alive, or gone if it
@@ -175,17 +182,21 @@ pub struct Head {
     pub events: u32,
     /// The highest logical time that it has heard of.
     pub clock: u32,
+    /// The plan of a rollout that it has, and how it ended, in 32 bits; 0 if it has none.
+    pub rollout: u32,
 }
 
 impl Head {
     fn parse(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
-        Ok(Self { members: reader.u32()?, events: reader.u32()?, clock: reader.u32()? })
+        let (members, events) = (reader.u32()?, reader.u32()?);
+        Ok(Self { members, events, clock: reader.u32()?, rollout: reader.u32()? })
     }
 
     fn emit(&self, writer: &mut Writer<'_>) -> Result<(), Full> {
         writer.u32(self.members)?;
         writer.u32(self.events)?;
-        writer.u32(self.clock)
+        writer.u32(self.clock)?;
+        writer.u32(self.rollout)
     }
 }
 
@@ -234,6 +245,9 @@ impl<'a> Message<'a> {
                     return Err(Malformed::Piece);
                 }
             }
+            Kind::Rollout => {
+                Announcement::parse(reader.rest()).ok_or(Malformed::Rollout)?;
+            }
             _ => {
                 while !reader.is_empty() {
                     Record::parse(&mut reader)?;
@@ -267,6 +281,13 @@ impl<'a> Message<'a> {
     /// part of its window, then those of the window.
     pub fn keys(&self) -> Keys<'a> {
         Keys(self.rest(matches!(self.kind, Kind::Window { .. })))
+    }
+}
+
+impl Message<'_> {
+    /// The rollout that it tells of.
+    pub(crate) fn rollout(&self) -> Option<Announcement> {
+        Announcement::parse(self.rest(matches!(self.kind, Kind::Rollout)).rest())
     }
 }
 
@@ -339,6 +360,11 @@ impl<'a> MessageWriter<'a> {
     /// Appends a set of pieces, or a piece. There is room for one.
     pub fn push_pieces(&mut self, bytes: &[u8]) -> Result<(), Full> {
         self.0.put(bytes)
+    }
+
+    /// Appends a rollout. There is room for one.
+    pub(crate) fn push_rollout(&mut self, rollout: &Announcement) -> Result<(), Full> {
+        rollout.emit(&mut self.0)
     }
 
     /// Whether the shortest record fits that there can be.

@@ -19,7 +19,7 @@ pub use event::{EventKey, EventRecord};
 pub use message::{Events, Head, Keys, Kind, Message, MessageWriter, Records};
 pub use record::{Record, Rumor};
 pub use types::{Hostname, Incarnation, InvalidHostname, InvalidNodeId, NodeId, U24};
-pub(crate) use types::{hex, mixed_fnv, parse_hex, parse_lower_hex};
+pub(crate) use types::{hex, mixed_fnv, parse_hex, parse_lower_hex, well_mixed_fnv};
 
 /// The most bytes of a datagram, seal included. Fits the smallest IPv4 path (RFC 791: 576 bytes).
 pub const MAX_DATAGRAM: usize = 512;
@@ -49,6 +49,10 @@ pub enum Malformed {
     Window,
     /// A set of pieces, or a piece, is empty or too long.
     Piece,
+    /// How far a member is with a rollout is told with a code that is not known.
+    Update,
+    /// What is told of a rollout is no plan.
+    Rollout,
 }
 
 impl core::fmt::Display for Malformed {
@@ -63,6 +67,8 @@ impl core::fmt::Display for Malformed {
             Self::Event => "an event is not as it must be",
             Self::Window => "the keys of a window are none, or too many",
             Self::Piece => "a piece, or a set of them, is empty or too long",
+            Self::Update => "the state of an update is unknown",
+            Self::Rollout => "the plan of a rollout is not as it must be",
         })
     }
 }

@@ -2,6 +2,7 @@
 
 use super::bytes::{Full, Reader, Writer};
 use super::{Hostname, Incarnation, Malformed, NodeId, U24};
+use crate::ota::state::UpdateState;
 use crate::services::ServiceIds;
 use core::net::Ipv4Addr;
 
@@ -29,6 +30,8 @@ pub enum Rumor {
         http_port: u16,
         /// Changes whenever the stable part of its `/api/node/status` does.
         status_version: u16,
+        /// How far it is with a rollout.
+        update: UpdateState,
         /// Its name.
         hostname: Hostname,
         /// What it offers.
@@ -49,7 +52,8 @@ const LEFT: u8 = 3;
 
 impl Record {
     /// The most bytes that a record takes.
-    pub const MAX: usize = Self::MIN + 4 + 2 + 2 + 1 + Hostname::MAX + ServiceIds::MAX;
+    pub const MAX: usize =
+        Self::MIN + 4 + 2 + 2 + UpdateState::LEN + 1 + Hostname::MAX + ServiceIds::MAX;
 
     /// The fewest bytes that a record takes.
     pub const MIN: usize = 1 + 6 + 6 + 3;
@@ -65,6 +69,7 @@ impl Record {
                 address: Ipv4Addr::from(reader.array::<4>()?),
                 http_port: reader.u16()?,
                 status_version: reader.u16()?,
+                update: UpdateState::parse(reader)?,
                 hostname: parse_hostname(reader)?,
                 services: ServiceIds::parse(reader)?,
             },
@@ -93,11 +98,13 @@ impl Record {
         writer.put(&self.incarnation.epoch.to_be_bytes())?;
         writer.put(&self.incarnation.refutation.to_be_bytes())?;
         writer.put(&self.published.to_be_bytes())?;
-        if let Rumor::Alive { address, http_port, status_version, hostname, services } = &self.rumor
+        if let Rumor::Alive { address, http_port, status_version, update, hostname, services } =
+            &self.rumor
         {
             writer.put(&address.octets())?;
             writer.u16(*http_port)?;
             writer.u16(*status_version)?;
+            update.emit(writer)?;
             let name = hostname.as_str().as_bytes();
             writer.u8(u8::try_from(name.len()).map_err(|_| Full)?)?;
             writer.put(name)?;

@@ -65,6 +65,11 @@ impl fmt::Display for InvalidNodeId {
 
 impl core::error::Error for InvalidNodeId {}
 
+impl NodeId {
+    /// The bytes of an id.
+    pub const LEN: usize = 6;
+}
+
 impl fmt::Display for NodeId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
@@ -129,6 +134,12 @@ pub(crate) fn mixed_fnv<'a>(bytes: impl Iterator<Item = &'a u8>) -> u32 {
     hash ^= hash >> 16;
     hash = hash.wrapping_mul(0x85EB_CA6B);
     hash ^ hash >> 13
+}
+
+/// The same with the whole final mix of MurmurHash3, so that bytes that differ little have numbers that differ much.
+pub(crate) fn well_mixed_fnv<'a>(bytes: impl Iterator<Item = &'a u8>) -> u32 {
+    let hash = mixed_fnv(bytes).wrapping_mul(0xC2B2_AE35);
+    hash ^ hash >> 16
 }
 
 /// How new a statement about a member is (SWIM, section 4.2): of two, the larger one holds.

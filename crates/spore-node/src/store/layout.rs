@@ -11,7 +11,7 @@ pub const MAGIC: [u8; 4] = *b"SPO\x01";
 
 /// Keys have numbers below this. Those that this program does not know are kept, so that it does
 /// not lose what a newer one has stored.
-pub const KEYS: usize = 8;
+pub const KEYS: usize = 10;
 
 /// Where a store that was cut short, and was the first one in blank flash, has left all behind it
 /// blank.
@@ -118,7 +118,7 @@ impl Size {
 
 // All values together, each as long as it may be and followed by the note that a later one is lost,
 // leave room in a sector.
-const _: () = assert!(16 + 8 * (4 + 256 + 8 + 12) <= 4096 && MAX_VALUE == 256 && KEYS == 8);
+const _: () = assert!(16 + 10 * (4 + 256 + 8 + 12) <= 4096 && MAX_VALUE == 256 && KEYS == 10);
 
 #[cfg(test)]
 mod tests {
@@ -126,7 +126,7 @@ mod tests {
 
     #[test]
     fn no_label_of_which_bits_are_missing_passes_for_another() {
-        for key in 0..8 {
+        for key in 0..10 {
             for len in (0..=256).chain([Label::LOST]) {
                 let label = Label { key, len };
                 let bytes = label.to_bytes();

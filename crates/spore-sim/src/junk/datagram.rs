@@ -202,6 +202,7 @@ impl Junk {
 #[cfg(test)]
 mod tests {
     use super::{DatagramKind, Header, Junk, OVERHEAD, Sealer};
+    use spore_core::ota::state::UpdateState;
     use spore_core::wire::{
         Head, Hostname, Incarnation, Kind, Message, MessageWriter, Record, Rumor, U24,
     };
@@ -215,6 +216,7 @@ mod tests {
             address: [10, 0, 0, 1].into(),
             http_port: 80,
             status_version: 1,
+            update: UpdateState::NONE,
             hostname: Hostname::new("node").unwrap(),
             services: Default::default(),
         };

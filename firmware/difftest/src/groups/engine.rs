@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 use core::net::{Ipv4Addr, SocketAddrV4};
 
 use spore_core::api::{Assets, MIN_PIECE, Method, Methods, Policy, Request, Response};
+use spore_core::ota::state::{Reason, State, UpdateState};
 use spore_core::profile::Esp01;
 use spore_core::security::{Header, Sealer, Token};
 use spore_core::services::ServiceIds;
@@ -67,6 +68,16 @@ fn number(inputs: &mut Inputs) -> U24 {
     U24::new(inputs.edge() as u32 & U24::MAX.get()).unwrap_or(U24::ZERO)
 }
 
+const STATES: [State; 7] = [
+    State::Idle,
+    State::Fetching(2),
+    State::Ready,
+    State::OnTrial,
+    State::Updated,
+    State::Out,
+    State::Failed(Reason::NO_PEER),
+];
+
 #[inline(never)]
 fn record(inputs: &mut Inputs, id: NodeId, rumor: u64) -> Record {
     let rumor = match rumor {
@@ -77,6 +88,7 @@ fn record(inputs: &mut Inputs, id: NodeId, rumor: u64) -> Record {
             address: Ipv4Addr::from(inputs.edge() as u32),
             http_port: inputs.edge() as u16,
             status_version: inputs.edge() as u16,
+            update: UpdateState::new(STATES[inputs.index(STATES.len())], inputs.edge() as u16),
             hostname: hostname(&format!("node-{}", inputs.any() >> inputs.below(64))),
             services: services(inputs),
         },
@@ -149,6 +161,7 @@ fn write_message(
         members: inputs.any() as u32,
         events: inputs.any() as u32,
         clock: inputs.edge() as u32,
+        rollout: inputs.edge() as u32,
     };
     let mut writer = MessageWriter::new(room, kind, head, &own).ok()?;
     for _ in 0..inputs.below(20) {
@@ -351,7 +364,7 @@ fn step(
             }
             Action::Fetch(fetch) => answer(node, now, &fetch, trace),
             Action::RunTask(index) => node.handle_completion(now, Completion::Ran(index)),
-            Action::Verify
+            Action::Verify(_)
             | Action::Restart
             | Action::Radio(_)
             | Action::Update(_)

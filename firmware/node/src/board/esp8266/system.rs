@@ -14,7 +14,7 @@ use spore_core::api::ServiceRequest;
 use spore_core::network::RadioCommand;
 use spore_core::node::StoreFailed;
 use spore_core::ota::Running;
-use spore_core::security::{ReleaseKey, Succession, Verdict};
+use spore_core::security::{Question, ReleaseKey, Verdict};
 use spore_core::store::MAX_VALUE;
 use spore_core::tasks::TaskRun;
 use spore_core::{Event, Facts, Hostname, Key, Node, Resources, Seed};
@@ -149,8 +149,8 @@ impl System for Body {
         if self.start.crashed { crash::load(buf) } else { 0 }
     }
 
-    fn verify(&self, succession: &Succession) -> Verdict {
-        match stack::on_second(|| succession.judge()) {
+    fn verify(&self, question: &Question<'_>) -> Verdict {
+        match stack::on_second(|| question.judge()) {
             Some((verdict, depth)) => {
                 log_line!("SECOND STACK {depth}");
                 verdict

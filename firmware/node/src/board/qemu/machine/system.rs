@@ -7,7 +7,7 @@ use embassy_time::{Duration, Instant};
 use qemu::{fpga, log_line};
 use spore_core::api::ServiceRequest;
 use spore_core::node::StoreFailed;
-use spore_core::security::{Succession, Verdict};
+use spore_core::security::{Question, Verdict};
 use spore_core::store::MAX_VALUE;
 use spore_core::tasks::TaskRun;
 use spore_core::{Event, Facts, Hostname, Key, Node, Resources, Seed};
@@ -114,9 +114,9 @@ impl System for EmulatedSystem {
         if crashed { retained::load_crash(buf) } else { 0 }
     }
 
-    fn verify(&self, succession: &Succession) -> Verdict {
+    fn verify(&self, question: &Question<'_>) -> Verdict {
         // SAFETY: what is called makes no such call.
-        let (verdict, depth) = unsafe { stack::on_second(|| succession.judge()) };
+        let (verdict, depth) = unsafe { stack::on_second(|| question.judge()) };
         log_line!("SECOND STACK {depth}");
         verdict
     }

@@ -1,0 +1,262 @@
+//! A rollout over HTTP, and from node to node.
+
+use super::settings::{ask, read};
+use super::world::{World, act, address, config, done, facts};
+use crate::api::{Method, Request};
+use crate::node::StoreFailed;
+use crate::ota::announcement::{Announcement, Ended};
+use crate::ota::plan::{Image, Plan, RolloutId, SignedPlan};
+use crate::ota::{Job, Running, Stage, Step};
+use crate::profile::Host;
+use crate::security::{ReleaseKey, Subject};
+use crate::settings::Settings;
+use crate::store::MAX_VALUE;
+use crate::time::{Duration, Instant};
+use crate::wire::{MAX_DATAGRAM, NodeId};
+use crate::{Action, Completion, Facts, Key, Node, Seed, Storage, Stored};
+use ed25519_dalek::{Signer as _, SigningKey};
+use serde_json::{Value, json};
+use std::boxed::Box;
+use std::format;
+use std::string::String;
+use std::vec::Vec;
+
+const PATH: &str = "/api/cluster/update";
+
+fn key() -> SigningKey {
+    SigningKey::from_bytes(&[5; 32])
+}
+
+/// The value of settings with the release key.
+pub(super) fn settings() -> Vec<u8> {
+    let release_key = Some(ReleaseKey(key().verifying_key().to_bytes()));
+    let settings = Settings { release_key, ..Settings::default() };
+    let mut value = [0; MAX_VALUE];
+    let len = settings.encode(&mut value);
+    value[..len].to_vec()
+}
+
+/// A plan that the release key has signed; nobody is its canary.
+fn signed(number: u32) -> SignedPlan {
+    let mut board = [0; Image::BOARD];
+    board[..3].copy_from_slice(b"sim");
+    let plan = Plan {
+        id: RolloutId { number, random: 0x89AB_CDEF },
+        images: [Image { board, sequence: 9, digest: [0x5A; 16] }].into_iter().collect(),
+        canaries: [NodeId([0; 6])].into_iter().collect(),
+        waves: [10, 100].into_iter().collect(),
+        gate: 60,
+        max_failures: 1,
+        expiry: 24,
+        catches_up: true,
+    };
+    let mut message = [0; Plan::MESSAGE];
+    let len = plan.message(&mut message);
+    SignedPlan { signature: key().sign(&message[..len]).to_bytes(), plan }
+}
+
+/// The body that begins a rollout.
+pub(super) fn document(number: u32) -> String {
+    let mut bytes = [0; SignedPlan::MAX];
+    let len = signed(number).encode(&mut bytes);
+    let digits: String = bytes[..len].iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("{{\"plan\":\"{digits}\"}}")
+}
+
+/// The value that a node stores of it.
+pub(super) fn stored(number: u32) -> Vec<u8> {
+    let mut value = [1, 0, 0, 0, 0].to_vec();
+    let mut bytes = [0; SignedPlan::MAX];
+    let len = signed(number).encode(&mut bytes);
+    value.extend_from_slice(&bytes[..len]);
+    value
+}
+
+/// Node number `n`, which has slots and the release key.
+fn node(now: Instant, n: u8, settings: &[u8]) -> Node<'static> {
+    let storage = Box::leak(Box::new(Storage::<Host>::NEW));
+    let image = Some(Running { sequence: 8, stage: Stage::Confirmed });
+    let stored = Stored { settings, ..Stored::default() };
+    let facts = Facts { image, ..facts() };
+    Node::new(now, &config(n), facts, &stored, &Seed([n; 32]), storage)
+}
+
+/// So many nodes that know each other; the last one has no release key.
+fn world(count: u8) -> World {
+    let now = Instant::ZERO;
+    let keyed = |n| if n == count && count > 2 { Vec::new() } else { settings() };
+    let nodes = (1..=count).map(|n| (n, node(now, n, &keyed(n)))).collect();
+    let mut world = World { now, nodes, air: Vec::new() };
+    world.run(5_000);
+    world
+}
+
+fn state(world: &mut World, n: u8) -> Value {
+    let now = world.now;
+    let node = world.node(n);
+    let response = node.handle_request(now, &Request::new(Method::Get, PATH));
+    serde_json::from_str(&read(node, now, response)).unwrap()
+}
+
+/// Asks for it, and does what the node wants for it: status and document.
+fn request(world: &mut World, method: Method, body: &str) -> (u16, Value) {
+    let now = world.now;
+    let node = world.node(1);
+    let mut response = ask(node, now, method, PATH, body);
+    act(node, now);
+    assert!(node.poll_response(now, &mut response));
+    (response.status, serde_json::from_str(&read(node, now, response.clone())).unwrap())
+}
+
+fn code(answer: (u16, Value)) -> (u16, String) {
+    (answer.0, answer.1["error"]["code"].as_str().unwrap().into())
+}
+
+#[test]
+fn a_rollout_begins_spreads_and_is_halted_everywhere() {
+    let mut world = world(4);
+    assert_eq!(state(&mut world, 1)["rollout"], Value::Null);
+    let (status, answer) = request(&mut world, Method::Post, &document(1));
+    assert_eq!((status, &answer["rollout"]["state"]), (200, &json!("running")));
+    let rollout = json!({
+        "id": "1-89abcdef", "state": "running", "age_min": 0, "expiry_h": 24, "gate_s": 60,
+        "max_failures": 1, "catches_up": true, "waves": [10, 100],
+        "images": [{ "board": "sim", "sequence": 9, "digest": "5a".repeat(16) }],
+        "canaries": ["000000000000"],
+    });
+    assert_eq!(answer["rollout"], rollout);
+    assert_eq!(request(&mut world, Method::Post, &document(1)).0, 200, "the same again");
+    world.run(5_000);
+    for n in 1..=3 {
+        let seen = state(&mut world, n);
+        assert_eq!(seen["rollout"], rollout, "node {n}");
+        let counts = json!({ "idle": 0, "fetching": 0, "ready": 3, "on_trial": 0, "updated": 0,
+            "failed": 0, "out": 1, "unheard": 0, "away": 0 });
+        assert_eq!(seen["counts"], counts, "node {n}");
+        let nodes = seen["nodes"].as_array().unwrap();
+        let ids: Vec<_> = nodes.iter().map(|node| node["id"].as_str().unwrap()).collect();
+        assert!(ids.len() == 4 && ids.is_sorted(), "{ids:?}");
+    }
+    assert_eq!(state(&mut world, 4)["rollout"], Value::Null, "it cannot tell who has signed it");
+    let (status, answer) = request(&mut world, Method::Delete, "");
+    assert_eq!((status, &answer["rollout"]["state"]), (200, &json!("halted")));
+    world.run(5_000);
+    for n in 1..=3 {
+        let seen = state(&mut world, n);
+        assert_eq!(seen["rollout"]["state"], "halted", "node {n}");
+        assert_eq!((&seen["counts"]["idle"], &seen["counts"]["ready"]), (&json!(3), &json!(0)));
+    }
+    let answer = request(&mut world, Method::Post, &document(1));
+    assert_eq!(answer.0, 200, "it was taken, and is halted");
+    assert_eq!(answer.1["rollout"]["state"], "halted");
+    assert_eq!(request(&mut world, Method::Post, &document(2)).1["rollout"]["state"], "running");
+}
+
+#[test]
+fn plans_that_are_wrong_are_refused_and_change_nothing() {
+    let mut world = world(2);
+    assert_eq!(code(request(&mut world, Method::Delete, "")), (404, "no_rollout".into()));
+    let good = document(2);
+    for (body, wanted) in [
+        ("", "invalid_json"),
+        ("{}", "invalid_field"),
+        ("{\"plan\":7}", "invalid_field"),
+        ("{\"plan\":\"01\"}", "invalid_field"),
+        ("{\"plan\":\"\\u0030\"}", "invalid_field"),
+        ("{\"hostname\":\"x\"}", "unknown_field"),
+        (&good.replace("01000000", "02000000"), "invalid_field"),
+        (&format!("{good}{good}"), "invalid_json"),
+    ] {
+        let (status, found) = code(request(&mut world, Method::Post, body));
+        assert_eq!((status, &*found), (400, wanted), "{body}");
+    }
+    let forged = good.replace("0000003c", "0000003d").replace("003c", "003d");
+    assert_ne!(forged, good);
+    let answer = request(&mut world, Method::Post, &forged);
+    assert_eq!(code(answer), (403, "rollout_unsigned".into()));
+    assert_eq!(state(&mut world, 1)["rollout"], Value::Null);
+    assert_eq!(request(&mut world, Method::Post, &good).0, 200);
+    let answer = request(&mut world, Method::Post, &document(1));
+    assert_eq!(code(answer), (409, "rollout_outdated".into()));
+    // A plan that is not durable is not in force.
+    let now = world.now;
+    let node = world.node(1);
+    let mut response = ask(node, now, Method::Post, PATH, &document(3));
+    assert_eq!(node.poll_action(now), Some(Action::Verify(Subject::Plan)));
+    let verdict = node.question(Subject::Plan).unwrap().judge();
+    node.handle_completion(now, Completion::Verify(Subject::Plan, verdict));
+    assert_eq!(node.poll_action(now), Some(Action::Store(Key::Rollout)));
+    node.handle_completion(now, Completion::Store(Key::Rollout, Err(StoreFailed)));
+    assert!(node.poll_response(now, &mut response));
+    assert_eq!(response.status, 500);
+    assert_eq!(node.rollout().unwrap().signed, signed(2));
+}
+
+/// Messages of somebody who has the cluster key, and not the release key.
+#[test]
+fn a_forged_plan_of_a_member_changes_nothing() {
+    let mut world = world(2);
+    let mut forged = signed(9);
+    forged.plan.gate = 0;
+    let told = Announcement { signed: forged, ended: Ended::No, age: 0 };
+    let now = world.now;
+    world.node(2).cluster.rollout.adopt_unverified(now, told);
+    let before = world.air.len();
+    world.run(10_000);
+    assert_eq!(state(&mut world, 2)["rollout"]["id"], "9-89abcdef");
+    assert_eq!(state(&mut world, 1)["rollout"], Value::Null);
+    let sent = world.air[before..].iter().filter(|(from, ..)| *from == address(2)).count();
+    assert!(sent < 400, "{sent} datagrams in ten seconds");
+}
+
+/// What a body does that has the image already.
+const FETCHED: [Action; 3] = [
+    Action::Exchange(Job::Prepare([0x5A; 16])),
+    Action::Exchange(Job::Check(0)),
+    Action::Update(Step::Arm),
+];
+
+#[test]
+fn the_image_is_put_on_trial_when_it_is_due_and_what_is_needed_after_that_is_stored_before() {
+    let mut world = world(2);
+    let own = world.node(1).own().id;
+    let now = world.now;
+    let mut plan = signed(1);
+    plan.plan.canaries[0] = own;
+    let told = Announcement { signed: plan, ended: Ended::No, age: 0 };
+    let node = world.node(1);
+    node.cluster.rollout.adopt_unverified(now, told);
+    let mut actions = Vec::new();
+    while let Some(action) = node.poll_action(now) {
+        actions.push(action);
+        match action {
+            Action::Store(key) => node.handle_completion(now, Completion::Store(key, Ok(()))),
+            Action::Exchange(job) => node.handle_completion(now, Completion::Exchange(done(job))),
+            Action::Update(step) => node.handle_completion(now, Completion::Update(step, Ok(()))),
+            _ => (),
+        }
+    }
+    assert_eq!(actions, FETCHED);
+    let later = now + Duration::from_secs(1);
+    let mut buf = [0; MAX_DATAGRAM];
+    while node.poll_transmit(later, &mut buf).is_some() {}
+    assert_eq!(node.poll_action(later), Some(Action::Restart));
+    let alone =
+        &mut World { now, nodes: [(1, self::node(now, 1, &settings()))].into(), air: Vec::new() };
+    alone.run(1_000);
+    let (now, own) = (alone.now, alone.node(1).own().id);
+    let mut plan = signed(1);
+    plan.plan.canaries[0] = own;
+    let told = Announcement { signed: plan, ended: Ended::No, age: 0 };
+    let node = alone.node(1);
+    node.cluster.rollout.adopt_unverified(now, told);
+    for wanted in &FETCHED[..2] {
+        assert_eq!(node.poll_action(now), Some(*wanted));
+        let Action::Exchange(job) = *wanted else { panic!("{wanted:?}") };
+        node.handle_completion(now, Completion::Exchange(done(job)));
+    }
+    assert_eq!(node.poll_action(now), Some(Action::Store(Key::Update)), "that it is alone");
+    assert_eq!(node.poll_action(now), None, "not before that is stored");
+    node.handle_completion(now, Completion::Store(Key::Update, Ok(())));
+    assert_eq!(node.poll_action(now), Some(Action::Update(Step::Arm)));
+}

@@ -71,6 +71,11 @@ impl ReleaseKey {
         self.0.sign(&head.message()).to_bytes()
     }
 
+    /// The signature that makes nodes follow the plan whose text this is.
+    pub(crate) fn sign_plan(&self, message: &[u8]) -> [u8; 64] {
+        self.0.sign(message).to_bytes()
+    }
+
     /// A public key of 64 hexadecimal digits; one of small order would take anyone's signature.
     pub(crate) fn parse_public(text: &str) -> Result<[u8; 32]> {
         let bytes = digits(text)

@@ -1,7 +1,11 @@
 //! `spore ota`.
 
+mod all;
+mod follow;
 mod images;
+mod plan;
 mod progress;
+mod rollout;
 mod update;
 
 use crate::client::Target;
@@ -27,17 +31,28 @@ pub(crate) struct Ota {
 const EXAMPLES: &str = "\
 Examples:
   spore ota update 192.168.1.20                one node, with the last build for its board
-  spore ota update pantry esp-01.spore         the same by name, with this image";
+  spore ota update pantry esp-01.spore         the same by name, with this image
+  spore ota all                                all nodes, some first, the others in waves
+  spore ota status                             how far they are
+  spore ota halt                               stops that on all nodes, for good";
 
 #[derive(Debug, Subcommand)]
 enum Action {
     Update(update::Update),
+    All(all::All),
+    /// Show the rollout that was begun last, and how far each node is
+    Status,
+    /// Halt the rollout on all nodes, for good: what is updated by then stays so
+    Halt,
 }
 
 impl Ota {
     pub(crate) fn run(self) -> Result<()> {
         match &self.action {
             Action::Update(update) => update.run(&self.target, &self.key),
+            Action::All(all) => all.run(&self.target, &self.key),
+            Action::Status => rollout::status(&self.target),
+            Action::Halt => rollout::halt(&self.target, &self.key),
         }
     }
 }

@@ -27,7 +27,7 @@ pub(crate) fn waiting(what: String) -> ProgressBar {
     bar
 }
 
-fn target() -> ProgressDrawTarget {
+pub(super) fn target() -> ProgressDrawTarget {
     // It also looks for a terminal, but not for what users ask for (https://no-color.org).
     let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     if io::stderr().is_terminal() && !plain {

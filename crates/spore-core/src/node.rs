@@ -207,7 +207,7 @@ impl<'a> Node<'a> {
                 self.put_off_restart(now, ended.is_some());
             }
             Completion::Verify(Subject::Plan, verdict) => {
-                self.cluster.rollout.verified(now, verdict)
+                self.cluster.rollout.verified(now, verdict);
             }
             Completion::Verify(Subject::Successor, verdict) => {
                 let ended = self.settings.verified(now, verdict);

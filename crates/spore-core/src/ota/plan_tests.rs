@@ -55,12 +55,14 @@ fn a_plan_is_read_back_and_no_part_of_it_is_one() {
         assert_eq!(Plan::decode(&[bytes, [0].to_vec()].concat()), Err(InvalidPlan));
     }
     assert_eq!(encoded(&full()).len(), Plan::MAX);
-    assert!(SignedPlan::MAX <= 240, "with what is stored besides it fits into a value");
+    // With what is stored besides it fits into a value.
+    const { assert!(SignedPlan::MAX <= 240) };
 }
 
 #[test]
 fn plans_that_make_no_sense_are_none() {
-    let senseless: [(&str, fn(&mut Plan)); 14] = [
+    type Spoil = fn(&mut Plan);
+    let senseless: [(&str, Spoil); 14] = [
         ("no image", |plan| plan.images.clear()),
         ("a board twice", |plan| plan.images[1].board = plan.images[0].board),
         ("a board without a name", |plan| plan.images[0].board = [0; 16]),

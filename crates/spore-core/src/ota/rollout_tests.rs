@@ -200,7 +200,7 @@ fn a_plan_that_could_not_be_stored_is_not_in_force() {
 fn canaries_restart_at_once_and_others_when_all_before_them_are_well_for_long_enough() {
     let mut canary = Bench::taking_part(CANARY);
     canary.run(1);
-    assert_eq!(canary.rollout.armed(canary.now, Ok(())), false, "it is armed already");
+    assert!(!canary.rollout.armed(canary.now, Ok(())), "it is armed already");
     assert_eq!(canary.run(1), State::OnTrial);
 
     let first = of_wave(1);

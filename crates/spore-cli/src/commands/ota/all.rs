@@ -172,7 +172,7 @@ impl All {
             match sent {
                 Ok(answer) if answer.is_success() => return Ok(()),
                 Ok(answer) => why = Some(signer.error(&answer, &node.api, &request)),
-                Err(error) => why = Some(error.into()),
+                Err(error) => why = Some(error),
             }
         }
         let board = image.head.board();

@@ -1,7 +1,7 @@
 //! What can be wrong with a request.
 
 use super::Methods;
-use crate::events::PublishError;
+use crate::events::{InvalidTopic, PublishError};
 use crate::ota::Refused;
 use core::convert::Infallible;
 use core::str::FromStr;
@@ -239,9 +239,7 @@ impl Error {
             Self::BadRequest => "the request is not valid HTTP",
             Self::InvalidJson => "the body is not a JSON object, or is nested too deeply",
             Self::InvalidField(_) => "this field has a wrong type or value",
-            Self::InvalidTopic => {
-                "a topic has 1 to 48 bytes of printable ASCII, in levels separated by /"
-            }
+            Self::InvalidTopic => InvalidTopic::RULE,
             Self::ReservedTopic => {
                 "cluster, events, network, node, ota and tasks are the system's own topics"
             }

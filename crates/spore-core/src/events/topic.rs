@@ -10,9 +10,15 @@ pub struct Topic<'a>(&'a str);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InvalidTopic;
 
+impl InvalidTopic {
+    /// A sentence for people.
+    pub(crate) const RULE: &'static str = "a topic has 1 to 48 bytes of printable ASCII without + # \" \\ \
+         and space, in levels with / between them, none empty";
+}
+
 impl core::fmt::Display for InvalidTopic {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.write_str("a topic has 1 to 48 bytes of printable ASCII, in levels separated by /")
+        f.write_str(Self::RULE)
     }
 }
 

@@ -16,6 +16,7 @@ Usage: ./ctl.sh COMMAND
   monitor [PORT]     show what a board prints, until Ctrl-C
   test               run all tests of the quick gate (under 20 minutes on 2 cores)
   test --long        run those, then all shards of what takes longer
+  test --sdk         start the image of an ESP-01, with Espressif's own SDK in it, in QEMU
   test --long I/2    run shard I alone: 1 the simulator's long sweeps in its world, 2 the rest
   help               show this
 
@@ -215,6 +216,10 @@ test_command() {
             quick
             shard_1
             shard_2
+            ;;
+        --sdk)
+            setup
+            run cargo xtask sdk-main
             ;;
         "--long 1/2")
             setup

@@ -9,29 +9,49 @@
         j       \target
         .endm
 
+        at      0x40000454, rom_set_exception_handler   // _xtos_set_exception_handler
         at      0x40000650, __muldi3
+        at      0x40000DC0, rom_set_idle                // ets_set_idle_cb
+        at      0x40000DD0, rom_task                    // ets_task
+        at      0x40000E04, rom_run                     // ets_run
+        at      0x40000E24, rom_post                    // ets_post
         at      0x40000F74, rom_intr_lock
         at      0x40000F80, rom_intr_unlock
-        at      0x400018A4, memset              // ets_memset
-        at      0x400018B4, memcpy              // ets_memcpy
-        at      0x400018C4, memmove             // ets_memmove
-        at      0x400018D4, memcmp              // ets_memcmp
-        at      0x40001DA0, rom_write_char      // ets_write_char
-        at      0x400024CC, rom_printf          // ets_printf
-        at      0x40002A88, strcpy              // ets_strcpy
-        at      0x40002A98, strncpy             // ets_strncpy
-        at      0x40002AA8, strcmp              // ets_strcmp
-        at      0x40002AB8, strncmp             // ets_strncmp
-        at      0x40002AC8, strlen              // ets_strlen
-        at      0x40002AE8, rom_bzero           // ets_bzero
-        at      0x40002ECC, rom_delay_us        // ets_delay_us
-        at      0x40002F04, rom_set_frequency   // ets_update_cpu_frequency
-        at      0x40002F0C, rom_frequency       // ets_get_cpu_frequency
-        at      0x40004678, rom_cache_enable    // Cache_Read_Enable
-        at      0x400047F0, rom_cache_disable   // Cache_Read_Disable
-        at      0x40004A00, rom_erase_sector    // SPIEraseSector
-        at      0x40004A4C, rom_write           // SPIWrite
-        at      0x40004B1C, rom_read            // SPIRead
+        at      0x40000F88, rom_isr_attach              // ets_isr_attach
+        at      0x40000F98, rom_isr_mask                // ets_isr_mask
+        at      0x40000FA8, rom_isr_unmask              // ets_isr_unmask
+        at      0x400018A4, memset                      // ets_memset
+        at      0x400018B4, memcpy                      // ets_memcpy
+        at      0x400018C4, memmove                     // ets_memmove
+        at      0x400018D4, memcmp                      // ets_memcmp
+        at      0x40001DA0, rom_write_char              // ets_write_char
+        at      0x40001F00, rom_vprintf                 // ets_vprintf
+        at      0x4000242C, rom_install_putc            // ets_install_putc1
+        at      0x400024CC, rom_printf                  // ets_printf
+        at      0x400025E0, rom_reset_reason            // rtc_get_reset_reason
+        at      0x40002A88, strcpy                      // ets_strcpy
+        at      0x40002A98, strncpy                     // ets_strncpy
+        at      0x40002AA8, strcmp                      // ets_strcmp
+        at      0x40002AB8, strncmp                     // ets_strncmp
+        at      0x40002AC8, strlen                      // ets_strlen
+        at      0x40002AE8, rom_bzero                   // ets_bzero
+        at      0x40002ECC, rom_delay_us                // ets_delay_us
+        at      0x40002F04, rom_set_frequency           // ets_update_cpu_frequency
+        at      0x40002F0C, rom_frequency               // ets_get_cpu_frequency
+        at      0x400031B4, rom_round_up                // roundup2
+        at      0x400043C8, rom_read_status             // SPI_read_status
+        at      0x40004400, rom_write_status            // SPI_write_status
+        at      0x4000443C, rom_wait_idle               // SPI_write_enable
+        at      0x4000448C, rom_wait_idle               // Wait_SPI_Idle
+        at      0x40004678, rom_cache_enable            // Cache_Read_Enable
+        at      0x400047F0, rom_cache_disable           // Cache_Read_Disable
+        at      0x40004A00, rom_erase_sector            // SPIEraseSector
+        at      0x40004A4C, rom_write                   // SPIWrite
+        at      0x40004B1C, rom_read                    // SPIRead
+        at      0x40004F40, rom_build_chain             // lldesc_build_chain
+        at      0x400060D0, rom_radio_nothing           // rom_chip_v5_disable_cca
+        at      0x400060EC, rom_radio_nothing           // rom_chip_v5_enable_cca
+        at      0x40006B08, rom_radio_table             // phy_get_romfuncs
         at      0x4000BFA8, strncmp
         at      0x4000C180, __addsf3
         at      0x4000C268, __subsf3
@@ -108,5 +128,13 @@ rom_intr_unlock:
 rom_enter:
         movi    a1, 0x3FFFFFF0                  // the chip's stack
         jx      a2
+
+        .section .text.rom_radio_nothing, "ax"
+        .global rom_radio_nothing               // returns 0
+        .type   rom_radio_nothing, @function
+        .align  4
+rom_radio_nothing:
+        movi    a2, 0
+        ret
 
         .section .note.GNU-stack, "", @progbits

@@ -43,6 +43,7 @@ pub(crate) struct Ram {
     pub(crate) iram: u64,
     pub(crate) statics: u64,
     pub(crate) heap: u64,
+    pub(crate) start: u64,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]
@@ -181,6 +182,13 @@ mod tests {
             let file = paths::firmware().join("node/src/board").join(board);
             assert!(fs::read_to_string(file).unwrap().contains(&wanted), "{board}: {wanted}");
         }
+    }
+
+    #[test]
+    fn the_second_stack_fits_into_what_the_sdk_leaves_of_the_heap() {
+        let Budgets { ram, stack, .. } = Budgets::read().unwrap();
+        // A block of the SDK's heap has a header.
+        assert!(ram.heap - ram.start >= stack.second + 16);
     }
 
     #[test]

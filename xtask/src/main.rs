@@ -25,6 +25,7 @@ mod python;
 mod rom;
 mod sdk;
 mod sdk_emu;
+mod sdk_main;
 mod soak;
 mod toolchain;
 
@@ -58,6 +59,7 @@ enum Command {
     Rom(rom::Rom),
     Sdk(sdk::Sdk),
     SdkEmu(sdk_emu::SdkEmu),
+    SdkMain(sdk_main::SdkMain),
     Soak(soak::Soak),
 }
 
@@ -95,6 +97,7 @@ fn main() -> ExitCode {
         Command::Rom(command) => command.run(),
         Command::Sdk(command) => command.run(),
         Command::SdkEmu(command) => command.run(),
+        Command::SdkMain(command) => command.run(),
         Command::Soak(command) => command.run(),
     };
     match done {

@@ -7,6 +7,8 @@ unsafe extern "C" {
     safe fn lx106_set_ccompare0(value: u32);
     safe fn lx106_interrupt_clear(mask: u32);
     safe fn lx106_wait(mask: u32);
+    safe fn lx106_raise_level() -> u32;
+    safe fn lx106_restore_level(ps: u32);
 }
 
 /// Interrupt of the timer that compares with `CCOMPARE0`.
@@ -38,6 +40,14 @@ pub fn wait_for(mask: u32) {
     lx106_wait(mask);
 }
 
+/// Does `job` with all interrupts masked. It may be called from within itself.
+pub fn undisturbed<T>(job: impl FnOnce() -> T) -> T {
+    let before = lx106_raise_level();
+    let done = job();
+    lx106_restore_level(before);
+    done
+}
+
 /// Sleeps for ever.
 pub fn halt() -> ! {
     loop {
@@ -47,10 +57,7 @@ pub fn halt() -> ! {
 
 #[cfg(feature = "critical-section")]
 mod sections {
-    unsafe extern "C" {
-        safe fn lx106_raise_level() -> u32;
-        fn lx106_restore_level(ps: u32);
-    }
+    use super::{lx106_raise_level, lx106_restore_level};
 
     struct InterruptLevel;
     critical_section::set_impl!(InterruptLevel);
@@ -63,8 +70,7 @@ mod sections {
         }
 
         unsafe fn release(before: u32) {
-            // SAFETY: `before` is a value of PS that `acquire` has read.
-            unsafe { lx106_restore_level(before) }
+            lx106_restore_level(before);
         }
     }
 }

@@ -1,9 +1,7 @@
 //! The ROM's `printf`: `%d %u %x %X %p %c %s %%`, with a width and zeros in front.
 
 use core::ffi::c_char;
-use core::fmt::Write as _;
-
-use qemu::uart::{Uart, write_byte as put};
+use core::fmt::{self, Write as _};
 
 /// What a conversion asks for.
 #[derive(Default)]
@@ -12,22 +10,31 @@ struct Wish {
     width: usize,
 }
 
-/// Prints; `arguments` are those behind the format. Returns how many bytes of the format there were.
+/// Where text goes.
+struct Text<'a> {
+    put: &'a mut dyn FnMut(u8),
+}
+
+impl fmt::Write for Text<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        text.bytes().for_each(&mut self.put);
+        Ok(())
+    }
+}
+
+/// Writes to `put`; `next` is the next argument behind the format. Returns how many bytes of the format there were.
 ///
 /// # Safety
 /// The format must end, and ask for no more arguments than there are; strings among them must end.
-#[unsafe(no_mangle)]
-unsafe extern "C" fn rom_format(format: *const c_char, arguments: *const u32) -> i32 {
+pub(crate) unsafe fn format(
+    put: &mut dyn FnMut(u8),
+    format: *const c_char,
+    next: &mut dyn FnMut() -> u32,
+) -> i32 {
+    let mut text = Text { put };
     let mut at = 0;
-    let mut argument = arguments;
     // SAFETY: the caller promises a text with an end.
     let byte = |at: usize| unsafe { format.add(at).read() } as u8;
-    let mut next = || {
-        // SAFETY: the caller promises as many arguments as the format asks for.
-        let value = unsafe { argument.read() };
-        argument = argument.wrapping_add(1);
-        value
-    };
     loop {
         match byte(at) {
             0 => return at as i32,
@@ -47,14 +54,14 @@ unsafe extern "C" fn rom_format(format: *const c_char, arguments: *const u32) ->
                     return at as i32;
                 }
                 // SAFETY: a string argument is what the caller promises for `%s`.
-                unsafe { convert(byte(at), &wish, &mut next) };
+                unsafe { convert(&mut text, byte(at), &wish, next) };
             }
             // As the chip's, which is for terminals.
             b'\n' => {
-                put(b'\r');
-                put(b'\n');
+                (text.put)(b'\r');
+                (text.put)(b'\n');
             }
-            plain => put(plain),
+            plain => (text.put)(plain),
         }
         at += 1;
     }
@@ -64,32 +71,32 @@ unsafe extern "C" fn rom_format(format: *const c_char, arguments: *const u32) ->
 ///
 /// # Safety
 /// The argument of `%s` must be a text with an end.
-unsafe fn convert(kind: u8, wish: &Wish, next: &mut impl FnMut() -> u32) {
+unsafe fn convert(text: &mut Text<'_>, kind: u8, wish: &Wish, next: &mut dyn FnMut() -> u32) {
     let (width, zeros) = (wish.width, wish.zeros);
     // The serial line never fails.
     let _ = match (kind, zeros) {
-        (b'd' | b'i', _) => write!(Uart, "{:width$}", next() as i32),
-        (b'u', false) => write!(Uart, "{:width$}", next()),
-        (b'u', true) => write!(Uart, "{:0width$}", next()),
-        (b'x' | b'p', false) => write!(Uart, "{:width$x}", next()),
-        (b'x' | b'p', true) => write!(Uart, "{:0width$x}", next()),
-        (b'X', false) => write!(Uart, "{:width$X}", next()),
-        (b'X', true) => write!(Uart, "{:0width$X}", next()),
+        (b'd' | b'i', _) => write!(text, "{:width$}", next() as i32),
+        (b'u', false) => write!(text, "{:width$}", next()),
+        (b'u', true) => write!(text, "{:0width$}", next()),
+        (b'x' | b'p', false) => write!(text, "{:width$x}", next()),
+        (b'x' | b'p', true) => write!(text, "{:0width$x}", next()),
+        (b'X', false) => write!(text, "{:width$X}", next()),
+        (b'X', true) => write!(text, "{:0width$X}", next()),
         (b'c', _) => {
-            put(next() as u8);
+            (text.put)(next() as u8);
             Ok(())
         }
         (b's', _) => {
-            let mut text = core::ptr::with_exposed_provenance::<u8>(next() as usize);
+            let mut string = core::ptr::with_exposed_provenance::<u8>(next() as usize);
             // SAFETY: as promised by the caller.
-            while let byte @ 1.. = unsafe { text.read() } {
-                put(byte);
-                text = text.wrapping_add(1);
+            while let byte @ 1.. = unsafe { string.read() } {
+                (text.put)(byte);
+                string = string.wrapping_add(1);
             }
             Ok(())
         }
         (other, _) => {
-            put(other);
+            (text.put)(other);
             Ok(())
         }
     };

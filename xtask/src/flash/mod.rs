@@ -7,7 +7,7 @@ pub(crate) mod check;
 mod esptool;
 mod image_info;
 pub(crate) mod parts;
-mod phy;
+pub(crate) mod phy;
 pub(crate) mod port;
 pub(crate) mod settings;
 

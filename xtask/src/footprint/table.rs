@@ -225,7 +225,7 @@ what begins with *engine*. Frames are counted for information. With other compil
 {COMPILERS}{compilers}
 
 *emulated* is the firmware on QEMU's board with the chip's limits: it ran. *esp01* is the same node on the
-board of the ESP-01, linked with Espressif's SDK: it was linked, and has not run (decisions/0013).
+board of the ESP-01, linked with Espressif's SDK: it has run in QEMU only (decisions/0019).
 Its limits are the design's: {components} bytes with all components, {whole} with dashboard and updates, of which
 {dashboard} are kept for the dashboard. Verifying signatures (Ed25519 and SHA-512) belongs to updates: what it takes is
 the difference to the same image linked without it (decisions/0008).

@@ -3,7 +3,7 @@
 pub(crate) mod build;
 pub(crate) mod check;
 pub(crate) mod container;
-mod owners;
+pub(crate) mod owners;
 pub(crate) mod rom;
 pub(crate) mod slot;
 

@@ -25,15 +25,34 @@ pub(crate) struct Owner {
     pub(crate) dram: u64,
 }
 
+/// A part of a section that the linker has placed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Item {
+    pub(crate) address: u64,
+    /// Bytes.
+    pub(crate) size: u64,
+    pub(crate) section: String,
+    /// The object file; of an archive, with its name in front.
+    pub(crate) file: String,
+}
+
 /// The owners in a map file, largest in flash first.
 ///
 /// # Errors
 /// When it cannot be read, or has nothing in it: then its shape has changed.
 pub(crate) fn of(map: &Path) -> Result<Vec<Owner>> {
+    Ok(sum(&items(map)?))
+}
+
+/// All that a map file tells of what is in the chip's memories.
+///
+/// # Errors
+/// As [`of`].
+pub(crate) fn items(map: &Path) -> Result<Vec<Item>> {
     let text = fs::read_to_string(map).with_context(|| format!("cannot read {}", map.display()))?;
-    let owners = parse(&text);
-    ensure!(!owners.is_empty(), "{} has a shape that xtask does not know", map.display());
-    Ok(owners)
+    let items = parse(&text);
+    ensure!(!items.is_empty(), "{} has a shape that xtask does not know", map.display());
+    Ok(items)
 }
 
 /// The largest things in flash that have a name of their own, largest first.
@@ -56,8 +75,8 @@ pub(crate) fn largest_items(elf: &Path) -> Result<Vec<(String, u64)>> {
     Ok(items)
 }
 
-fn parse(text: &str) -> Vec<Owner> {
-    let mut sums: BTreeMap<&'static str, [u64; 3]> = BTreeMap::new();
+fn parse(text: &str) -> Vec<Item> {
+    let mut items = Vec::new();
     // What was thrown away is listed first, at the address 0.
     let text = text.split_once("Linker script and memory map").map_or("", |(_, after)| after);
     let mut section = "";
@@ -72,7 +91,18 @@ fn parse(text: &str) -> Vec<Owner> {
         let [address, size, file, ..] = words[..] else { continue };
         let number = |text: &str| u64::from_str_radix(text.strip_prefix("0x")?, 16).ok();
         let (Some(address), Some(size)) = (number(address), number(size)) else { continue };
-        let Some(kind) = memory(address) else { continue };
+        if memory(address).is_some() {
+            let (section, file) = (section.to_owned(), file.to_owned());
+            items.push(Item { address, size, section, file });
+        }
+    }
+    items
+}
+
+fn sum(items: &[Item]) -> Vec<Owner> {
+    let mut sums: BTreeMap<&'static str, [u64; 3]> = BTreeMap::new();
+    for Item { address, size, section, file } in items {
+        let Some(kind) = memory(*address) else { continue };
         sums.entry(owner(section, file)).or_default()[kind] += size;
     }
     let mut owners: Vec<Owner> = sums
@@ -124,7 +154,7 @@ fn owner(section: &str, file: &str) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use super::{Owner, parse};
+    use super::{Owner, parse, sum};
 
     #[test]
     fn bytes_are_counted_for_their_owners_and_what_was_thrown_away_is_not() {
@@ -143,6 +173,6 @@ Linker script and memory map
         let owner = |name, flash, iram, dram| Owner { name, flash, iram, dram };
         let expected =
             [owner("SDK", 0x20, 4, 0x40), owner("engine", 0x10, 0, 0), owner("IP stack", 8, 0, 0)];
-        assert_eq!(parse(map), expected);
+        assert_eq!(sum(&parse(map)), expected);
     }
 }

@@ -2,7 +2,7 @@
 //! state that it must cope with.
 
 mod cases;
-mod machine;
+pub(crate) mod machine;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -106,7 +106,7 @@ impl StandIn {
 ///
 /// # Errors
 /// When it cannot be read, or does not fit.
-pub(super) fn labelled(elf: &Path, slot: Slot, sequence: u32) -> Result<Vec<u8>> {
+pub(crate) fn labelled(elf: &Path, slot: Slot, sequence: u32) -> Result<Vec<u8>> {
     let label = Label { sequence, board: BOARD, version: env!("CARGO_PKG_VERSION") };
     image::slot::image(&Program::read(elf)?, slot, &label)
 }

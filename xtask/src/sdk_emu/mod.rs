@@ -20,8 +20,9 @@ use spore_boot::map::{CONFIGURATION, PHY_DATA, Region, Slot};
 use crate::emu::esp01;
 use crate::firmware::{Board, Build};
 use crate::paths;
-pub(crate) use link::{StandIn, flash};
+pub(crate) use link::{StandIn, flash, labelled};
 use machine::{Machine, Wire};
+pub(crate) use node::settings;
 
 /// The program that calls the stand-in.
 const TEST: &str = "sdk-test";

@@ -78,7 +78,10 @@ pub(super) fn check(stand_in: &StandIn, folder: &Path, asked: &SdkEmu) -> Result
 }
 
 /// The settings of a node that is to join the network: nobody's, or one of the cluster with this key.
-fn settings(folder: &Path, spore: &Path, key: Option<&Secret>) -> Result<PathBuf> {
+///
+/// # Errors
+/// When `spore claim` does not make them.
+pub(crate) fn settings(folder: &Path, spore: &Path, key: Option<&Secret>) -> Result<PathBuf> {
     let (claim, password) = (folder.join("node.settings"), folder.join("node.password"));
     if claim.exists() {
         fs::remove_file(&claim).with_context(|| format!("cannot remove {}", claim.display()))?;

@@ -1,0 +1,226 @@
+// Start, vectors and exceptions. They are dispatched as the mask ROM does it, through a table in RAM whose address the
+// vectors of Espressif's libraries know.
+//
+// A vector leaves a frame of 256 bytes on the stack, with a2 to a4 in it, the cause in a2, and jumps to what the table
+// has for the cause. That is here: it saves the rest and calls a function with the frame and the cause. The places in
+// the frame are those that Espressif's handlers expect (`Frame` in exceptions.rs).
+
+        .set    TABLE, 0x3FFFC000               // as in exceptions.rs
+        .set    FRAME, 256
+        .set    EPC, 0
+        .set    PS, 4
+        .set    SAR, 8
+        .set    A0, 16                          // a1 has no place
+        .set    A2, 20
+        .set    A3, 24
+        .set    A4, 28
+        .set    A5, 32                          // and so on
+        .set    CAUSE, 76
+        .set    CAUSE_DOUBLE, 0xDEAD
+
+// --- Vectors, at the LX106's offsets, until those of the libraries are set -----------------
+
+        .section .rom_vectors, "ax"
+        .global rom_vectors
+rom_vectors:
+        .org    0x10                            // debug exception
+        rfi     2
+        .org    0x20                            // non-maskable interrupt
+        rfi     3
+        .org    0x30                            // kernel mode exception
+        wsr     a0, excsave1
+        j       dispatch
+        .org    0x50                            // user mode exception
+        wsr     a0, excsave1
+        j       dispatch
+        .org    0x70                            // exception inside an exception
+        j       double_exception
+        .org    0x80                            // reset: software jumps here
+        j       reset
+
+        .align  4
+        .literal_position
+        .align  4
+dispatch:
+        addmi   a1, a1, -FRAME
+        s32i    a2, a1, A2
+        s32i    a3, a1, A3
+        s32i    a4, a1, A4
+        rsr     a0, excsave1
+        movi    a3, TABLE
+        rsr     a2, exccause
+        addx4   a3, a2, a3
+        l32i    a3, a3, 0
+        jx      a3
+double_exception:
+        movi    a2, CAUSE_DOUBLE
+        rsr     a3, depc
+        rsr     a4, excvaddr
+        rsr     a5, epc1
+        movi    a1, _stack_top                  // the old stack may be what is broken
+        movi    a0, 0x2F                        // interrupt level 15, user mode, no longer in an
+        wsr     a0, ps                          // exception
+        rsync
+        movi    a0, rom_fault
+        callx0  a0                              // does not return
+reset:
+        movi    a1, _stack_top
+        movi    a0, 0x2F
+        wsr     a0, ps
+        rsync
+        movi    a0, rom_reset
+        callx0  a0                              // does not return
+
+// --- Entry out of QEMU's reset: a2 points at its boot parameters -----------------------------
+
+        .section .text.rom_start, "ax"
+        .global rom_start
+        .type   rom_start, @function
+        .align  4
+        .literal_position
+        .align  4
+rom_start:
+        movi    a1, _stack_top
+        movi    a3, rom_vectors
+        wsr     a3, vecbase
+        movi    a3, 0
+        wsr     a3, intenable
+        movi    a4, _bss_start
+        movi    a5, _bss_end
+        bgeu    a4, a5, 2f
+1:      s32i    a3, a4, 0
+        addi    a4, a4, 4
+        bltu    a4, a5, 1b
+2:      movi    a3, 0x20                        // interrupt level 0, user mode, no exception
+        wsr     a3, ps
+        rsync
+        movi    a0, rom_main
+        callx0  a0                              // does not return
+
+// --- What the table leads to ------------------------------------------------------------------
+
+        .macro  save
+        s32i    a0, a1, A0
+        s32i    a5, a1, A5
+        s32i    a6, a1, A5 + 4
+        s32i    a7, a1, A5 + 8
+        s32i    a8, a1, A5 + 12
+        s32i    a9, a1, A5 + 16
+        s32i    a10, a1, A5 + 20
+        s32i    a11, a1, A5 + 24
+        s32i    a12, a1, A5 + 28
+        s32i    a13, a1, A5 + 32
+        s32i    a14, a1, A5 + 36
+        s32i    a15, a1, A5 + 40
+        s32i    a2, a1, CAUSE
+        rsr     a3, epc1
+        s32i    a3, a1, EPC
+        rsr     a3, ps
+        s32i    a3, a1, PS
+        rsr     a3, sar
+        s32i    a3, a1, SAR
+        .endm
+
+        .section .text.rom_exceptions, "ax"
+        .global rom_access_exception            // an address without memory, or with none that may be touched
+        .type   rom_access_exception, @function
+        .align  4
+        .literal_position
+        .align  4
+rom_access_exception:
+        save
+        mov     a2, a1
+        rsr     a3, excvaddr
+        movi    a1, access_stack                // the program's own holds what it would on the chip
+        s32i    a2, a1, 0
+        movi    a4, 0x2F                        // no interrupts, user mode, no longer in an exception
+        wsr     a4, ps
+        rsync
+        movi    a0, rom_access
+        callx0  a0
+        l32i    a1, a1, 0
+        bnez    a2, leave
+        l32i    a2, a1, CAUSE
+        j       call
+
+        .global rom_exception                   // all others
+        .type   rom_exception, @function
+        .align  4
+rom_exception:
+        save
+call:
+        movi    a4, 0x21                        // level 1, user mode, no longer in an exception
+        wsr     a4, ps
+        rsync
+        mov     a3, a2
+        movi    a4, rom_handlers
+        addx4   a4, a2, a4
+        l32i    a4, a4, 0
+        mov     a2, a1
+        callx0  a4
+leave:
+        movi    a4, 0x3F                        // in an exception again
+        wsr     a4, ps
+        rsync
+        l32i    a3, a1, SAR
+        wsr     a3, sar
+        l32i    a3, a1, PS
+        wsr     a3, ps
+        rsync
+        l32i    a3, a1, EPC
+        wsr     a3, epc1
+        l32i    a0, a1, A0
+        l32i    a2, a1, A2
+        l32i    a3, a1, A3
+        l32i    a4, a1, A4
+        l32i    a5, a1, A5
+        l32i    a6, a1, A5 + 4
+        l32i    a7, a1, A5 + 8
+        l32i    a8, a1, A5 + 12
+        l32i    a9, a1, A5 + 16
+        l32i    a10, a1, A5 + 20
+        l32i    a11, a1, A5 + 24
+        l32i    a12, a1, A5 + 28
+        l32i    a13, a1, A5 + 32
+        l32i    a14, a1, A5 + 36
+        l32i    a15, a1, A5 + 40
+        addmi   a1, a1, FRAME
+        rfe
+
+        .section .bss.access_stack, "aw", @nobits
+        .align  16
+        .space  2048
+access_stack:
+        .space  16
+
+// --- Special registers, for Rust ---------------------------------------------------------------
+
+        .macro  function name
+        .section .text.\name, "ax"
+        .global \name
+        .type   \name, @function
+        .align  4
+\name:
+        .endm
+
+        function rom_forbid                     // a2 = an address: nobody may touch the 512 MB that it is in
+        movi    a3, 15
+        wdtlb   a3, a2
+        dsync
+        isync
+        ret
+
+        function rom_fault_address              // -> a2: what the last exception was about
+        rsr     a2, excvaddr
+        ret
+
+        function rom_let_in                     // a2 = mask of interrupts
+        wsr     a2, intenable
+        rsync
+        ret
+
+        function rom_sleep                      // until there is an interrupt; all of them are let through then
+        waiti   0
+        ret
+
+        .section .note.GNU-stack, "", @progbits

@@ -120,6 +120,9 @@ impl Size {
 // leave room in a sector.
 const _: () = assert!(16 + 10 * (4 + 256 + 8 + 12) <= 4096 && MAX_VALUE == 256 && KEYS == 10);
 
+// Of each key a sector knows one bit.
+const _: () = assert!(KEYS <= 16);
+
 #[cfg(test)]
 mod tests {
     use super::{Head, Label};

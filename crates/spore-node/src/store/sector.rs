@@ -43,7 +43,7 @@ pub(super) struct Contents {
     /// By key: the newest record that is whole, or [`Record::NONE`].
     newest: [Record; KEYS],
     /// By key, a bit: a newer record is damaged, or is known to have been.
-    damaged: u8,
+    damaged: u16,
     /// There is damage that is not written down yet.
     fresh: bool,
     /// Nothing may be appended.
@@ -111,7 +111,7 @@ impl Contents {
 
     /// There were newer records, nobody knows of what.
     pub(super) const fn doubted(self) -> Self {
-        Self { damaged: u8::MAX, fresh: true, sealed: true, ..self }
+        Self { damaged: u16::MAX, fresh: true, sealed: true, ..self }
     }
 
     /// Whether there is damage that is not written down yet.

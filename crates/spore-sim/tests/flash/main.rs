@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 type Values = BTreeMap<u8, Vec<u8>>;
 
 /// Those of a node, and one of a program to come.
-const KEYS: [u8; 4] = [1, 2, 3, 7];
+const KEYS: [u8; 4] = [1, 2, 3, 9];
 
 fn open(bytes: &[u8]) -> Store<NorChip> {
     let end = u32::try_from(bytes.len()).expect("a chip is small");

@@ -12,6 +12,7 @@ mod keys;
 mod load;
 mod logs;
 mod network;
+mod ota;
 mod pipes;
 mod services;
 mod signed;

@@ -184,7 +184,9 @@ impl Updates {
     }
 
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
-        [self.storing.poll_timeout(), self.trial.poll_timeout()].into_iter().flatten().min()
+        // Steps wait until what is remembered is stored, which ends with an action of its own.
+        let trial = self.trial.poll_timeout().filter(|_| self.is_prepared());
+        [self.storing.poll_timeout(), trial].into_iter().flatten().min()
     }
 }
 

@@ -97,6 +97,13 @@ fn an_image_that_never_spoke_is_quarantined_all_the_same() {
     let mut updates = updates(Stage::Fallback { tried: Some(9) }, &[]);
     let silent = Outcome { image: 9, failure: Some(Failure::NotStarted) };
     assert_eq!((updates.quarantined(), updates.outcome()), (Some(9), Some(silent)));
+    // As long as that cannot be stored, the body waits for the next attempt, and for nothing else.
+    assert!(updates.poll_store(Instant::ZERO));
+    updates.stored(Instant::ZERO, false);
+    assert_eq!(updates.poll_step(Instant::ZERO), None);
+    assert_eq!(updates.poll_timeout(), Some(after(super::RETRY)));
+    assert!(updates.poll_store(after(super::RETRY)));
+    updates.stored(after(super::RETRY), true);
     let value = store(&mut updates, Instant::ZERO);
     // A power cut before the selector was written: the same again, and nothing is stored for it.
     let running = Some(Running { sequence: 5, stage: Stage::Fallback { tried: Some(9) } });

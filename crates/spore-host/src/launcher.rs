@@ -4,6 +4,7 @@ use crate::slots::SlotFile;
 use embassy_futures::block_on;
 use embedded_storage::nor_flash::{NorFlash as _, ReadNorFlash as _};
 use log::{info, warn};
+use rustix::process::Signal;
 use spore_boot::image::IN_PLACE;
 use spore_boot::layout::{Host, Layout as _};
 use spore_boot::map::{SECTOR, Slot};
@@ -263,7 +264,7 @@ fn place(flash: &mut SlotFile, slot: Slot, container: &[u8]) -> Option<()> {
 fn farewell(child: &mut Child) -> io::Result<ExitStatus> {
     if let Some(pid) = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw) {
         // It may have ended just now.
-        let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+        let _ = rustix::process::kill_process(pid, Signal::TERM);
     }
     let until = Instant::now() + FAREWELL;
     while Instant::now() < until {
@@ -289,7 +290,8 @@ fn code(status: ExitStatus) -> u8 {
     status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1)
 }
 
-/// The slots that this process was started from by a launcher, if it was.
+/// The slots that this process was started from by a launcher, if it was. Then it is asked to end when its launcher does, whatever
+/// happens to that.
 ///
 /// # Errors
 /// If the variables are not as a launcher sets them.
@@ -298,7 +300,11 @@ pub fn launched() -> Result<Option<(PathBuf, Slot)>, String> {
     let Some(path) = path.filter(|path| !path.is_empty()) else { return Ok(None) };
     let slot = Slot::BOTH.into_iter().find(|known| slot.as_deref() == Some(name(*known).as_ref()));
     match slot {
-        Some(slot) => Ok(Some((path.into(), slot))),
+        Some(slot) => {
+            // On failure it would go on alone, which is no worse than what there is without a launcher.
+            let _ = rustix::process::set_parent_process_death_signal(Some(Signal::TERM));
+            Ok(Some((path.into(), slot)))
+        }
         None => Err(format!("{SLOT_VARIABLE} must be a or b, as a launcher sets it")),
     }
 }

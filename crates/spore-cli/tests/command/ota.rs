@@ -172,7 +172,7 @@ fn hostile_images_and_uploads_change_nothing() {
         (put("cut-head", &bytes[..200]), (400, "image_length")),
         (put("cut", &bytes[..bytes.len() - 1]), (400, "image_length")),
         (put("longer", &[&bytes[..], b"x"].concat()), (400, "image_length")),
-        (put("version", &flip(60)), (422, "image_unsigned")),
+        (put("version", &flip(40)), (422, "image_unsigned")),
         (put("signature", &flip(280)), (422, "image_unsigned")),
         (put("lists", &flip(300)), (422, "image_altered")),
         (put("payload", &flip(bytes.len() - 10)), (422, "image_altered")),

@@ -60,8 +60,8 @@ impl<S: Read + Write, A: Api> Connection<'_, '_, S, A> {
         self.keep_alive = false;
         self.api.begin_upload();
         let handed = self.hand_over(&mut uploading, proceed).await;
-        let whole = matches!(handed, Ok(true));
-        let mut response = self.api.finish_upload(whole).await;
+        let unwanted = matches!(handed, Ok(false));
+        let mut response = self.api.finish_upload(matches!(handed, Ok(true))).await;
         if let Err(Stop::Refused(error)) = handed {
             // That of what installs the image says less.
             response = Response::error(error);
@@ -69,7 +69,7 @@ impl<S: Read + Write, A: Api> Connection<'_, '_, S, A> {
         self.filled = 0;
         self.send(&mut response).await?;
         let until = Instant::now() + PATIENCE;
-        while !whole && !uploading.decoder.is_done() {
+        while unwanted && !uploading.decoder.is_done() {
             let Ok(read) = self.read(0..STEP, until).await else { break };
             if uploading.decoder.decode(&mut self.buf[..read]).is_err() {
                 break;

@@ -14,6 +14,7 @@ Usage: ./ctl.sh COMMAND
                      key; --slot a|b|both, --release, --json
   flash [PORT]       write a board over its serial line; --claim makes it yours (flash --help)
   monitor [PORT]     show what a board prints, until Ctrl-C
+  ota update NODE    update a node over the network; ota all: all of them; ota status, ota halt
   test               run all tests of the quick gate (under 20 minutes on 2 cores)
   test --long        run those, then all shards of what takes longer
   test --sdk         start the image of an ESP-01, with Espressif's own SDK in it, in QEMU
@@ -259,6 +260,7 @@ case "${1-help}" in
     test) shift; test_command "$@" ;;
     # What building needs is not needed here; what is missing is said.
     flash | monitor) exec cargo xtask "$@" ;;
+    ota) exec cargo run --release --quiet -- "$@" ;;
     help | --help | -h) usage ;;
     *) usage >&2; exit 2 ;;
 esac

@@ -5,6 +5,8 @@ use crate::engine::Engine;
 use crate::flash::NorChip;
 use crate::nonces::Last;
 use crate::report::Traffic;
+use crate::scenario::Nature;
+use crate::simulation::firmware::Firmware;
 use crate::simulation::memory::{Pending, SECTORS};
 use spore_core::network::{Credentials, RadioCommand};
 use spore_core::ota::StepFailed;
@@ -32,6 +34,8 @@ pub(crate) struct Body {
     /// How often it has started.
     pub(crate) boot: u32,
     pub(crate) life: Option<Running>,
+    /// Its images, if it can be updated. A restart leaves them, too.
+    pub(crate) firmware: Option<Firmware>,
     /// Its traffic in all boots, without the time of the present one.
     pub(crate) traffic: Traffic,
 }
@@ -93,9 +97,14 @@ impl Body {
         (index < nodes && Self::address(index, port) == address).then_some(index)
     }
 
-    pub(crate) fn new(address: SocketAddrV4) -> Self {
+    pub(crate) fn new(address: SocketAddrV4, firmware: Option<Firmware>) -> Self {
         let (chip, pending) = (NorChip::blank(SECTORS), VecDeque::new());
-        Self { address, chip, pending, boot: 0, life: None, traffic: Traffic::default() }
+        Self { address, chip, pending, boot: 0, life: None, firmware, traffic: Traffic::default() }
+    }
+
+    /// Whether nothing gets in or out, because of the image that runs.
+    pub(crate) fn is_deaf(&self) -> bool {
+        self.firmware.as_ref().is_some_and(|firmware| firmware.nature() == Nature::Deaf)
     }
 
     pub(crate) fn node(&self) -> Option<&Node<'_>> {
@@ -109,7 +118,13 @@ impl Body {
 
 impl Running {
     /// Polls the engine until nothing more comes, as a shell must after each verb.
-    pub(crate) fn drain(&mut self, now: Duration, output: &mut Output) {
+    pub(crate) fn drain(
+        &mut self,
+        now: Duration,
+        firmware: Option<&mut Firmware>,
+        output: &mut Output,
+    ) {
+        let mut firmware = firmware;
         let local = self.clock.local(now);
         output.restart = false;
         output.values.clear();
@@ -139,11 +154,23 @@ impl Running {
                         output.commands.push((command, node.station().copied()));
                     }
                     Action::Exchange(job) => {
-                        node.handle_completion(local, Completion::Exchange(job.failed()));
+                        let done = match &mut firmware {
+                            Some(firmware) => firmware.job(job, node),
+                            None => job.failed(),
+                        };
+                        node.handle_completion(local, Completion::Exchange(done));
                     }
                     Action::Update(step) => {
-                        let completion = Completion::Update(step, Err(StepFailed));
-                        node.handle_completion(local, completion);
+                        let done = match &mut firmware {
+                            Some(firmware) => firmware.step(step, node),
+                            None => Some(Err(StepFailed)),
+                        };
+                        match done {
+                            Some(done) => {
+                                node.handle_completion(local, Completion::Update(step, done));
+                            }
+                            None => output.restart = true,
+                        }
                     }
                     Action::Restart => output.restart = true,
                 }
@@ -184,13 +211,13 @@ pub(crate) fn hostname(node: usize) -> Hostname {
 }
 
 /// What the node's body says of itself.
-pub(crate) fn facts(node: usize) -> Facts {
+pub(crate) fn facts(node: usize, firmware: Option<&Firmware>) -> Facts {
     Facts {
         board: "sim",
         version: env!("CARGO_PKG_VERSION"),
         chip_id: u32::try_from(node).unwrap_or(u32::MAX),
         flash_size: 0,
         reset_reason: "power-on",
-        image: None,
+        image: firmware.map(Firmware::running),
     }
 }

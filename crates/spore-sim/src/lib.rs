@@ -46,3 +46,4 @@ mod watch;
 pub use report::{Report, Spread};
 pub use scenario::{Command, Memory, Scenario, ScenarioError};
 pub use simulation::Simulation;
+pub use simulation::firmware::image_id;

@@ -7,6 +7,7 @@ pub use spore_radio::Router;
 use spore_core::Catalogue;
 use spore_core::config::{DEFAULT_PORT, Timing};
 use spore_core::network::{Credentials, Password};
+use spore_core::security::ReleaseKey;
 use spore_core::tasks::Tasks;
 use std::fmt;
 use std::time::Duration;
@@ -36,6 +37,8 @@ pub struct Scenario {
     pub conditions: Conditions,
     /// The WiFi, if the nodes are not wired. Default: they are.
     pub wifi: Option<Wifi>,
+    /// The images that the nodes are updated with. Default: they take no updates.
+    pub fleet: Option<Fleet>,
     /// How wrong the nodes' clocks are.
     pub clocks: Clocks,
     /// How the nodes remember.
@@ -70,6 +73,7 @@ impl Default for Scenario {
             start_within: Duration::ZERO,
             conditions: Conditions::default(),
             wifi: None,
+            fleet: None,
             clocks: Clocks::default(),
             flash: Flash::default(),
             services: Catalogue::EMPTY,
@@ -94,6 +98,28 @@ pub struct Wifi {
     pub credentials: Option<Credentials>,
     /// The password of the nodes' own access points.
     pub password: Password,
+}
+
+/// Nodes that are updated, and the images that there are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fleet {
+    /// Who signs plans; all nodes know it.
+    pub release_key: ReleaseKey,
+    /// The sequence number of the image that all run at first.
+    pub first: u32,
+    /// The others, by their numbers, and what becomes of nodes that start them.
+    pub images: Vec<(u32, Nature)>,
+}
+
+/// What an image does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Nature {
+    /// It runs.
+    Good,
+    /// It runs, and nothing gets in or out, so that it is never confirmed.
+    Deaf,
+    /// It crashes as soon as it is started.
+    Crashes,
 }
 
 /// The nodes' own clocks. Each boot of each node draws one.

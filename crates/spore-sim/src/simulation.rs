@@ -1,6 +1,7 @@
 //! [`Simulation`]: runs a scenario.
 
 mod commands;
+pub(crate) mod firmware;
 pub(crate) mod memory;
 mod radio;
 mod stalls;
@@ -16,6 +17,7 @@ use crate::report::{Report, Traffic};
 use crate::scenario::{Command, Memory, Publication, Scenario, ScenarioError};
 use crate::watch::Watch;
 use fastrand::Rng;
+use firmware::Firmware;
 use spore_core::{ClusterKey, Destination, Filter, Node, PublishError, Scope};
 use spore_radio::Router;
 use std::collections::VecDeque;
@@ -91,8 +93,11 @@ impl Simulation {
             queue.push(*at, Event::Command(Box::new(command.clone())));
         }
         let address = |index| Body::address(index, scenario.port);
+        let fleet = scenario.fleet.clone().map(Rc::new);
         Ok(Self {
-            bodies: (0..scenario.nodes).map(|index| Body::new(address(index))).collect(),
+            bodies: (0..scenario.nodes)
+                .map(|index| Body::new(address(index), fleet.as_ref().map(Firmware::new)))
+                .collect(),
             watch: Watch::new(scenario.nodes, forming),
             key: ClusterKey::from_bytes(key),
             now: Duration::ZERO,
@@ -146,6 +151,20 @@ impl Simulation {
     /// The engines of all nodes that run and do not stand still.
     pub(crate) fn awake(&self) -> impl Iterator<Item = &Node<'_>> {
         self.bodies.iter().filter(|body| !body.stands_still()).filter_map(Body::node)
+    }
+
+    /// The numbers of all images that were ever started on a node, in their order; none if it takes no updates. Panics if there is
+    /// no such node.
+    pub fn started_images(&self, node: usize) -> &[u32] {
+        self.bodies[node].firmware.as_ref().map_or(&[], |firmware| &firmware.started)
+    }
+
+    /// Puts an image into the slot of a node that does not run, for others to fetch. Nothing happens if it takes no updates.
+    /// Panics if there is no such node.
+    pub fn hold_image(&mut self, node: usize, sequence: u32) {
+        if let Some(firmware) = &mut self.bodies[node].firmware {
+            firmware.hold(sequence);
+        }
     }
 
     /// What was published for the cluster, and what became of it.
@@ -304,7 +323,11 @@ impl Simulation {
 
     fn deliver(&mut self, to: usize, from: SocketAddrV4, bytes: &Rc<[u8]>) {
         let body = &mut self.bodies[to];
+        let deaf = body.is_deaf();
         let Some(life) = &mut body.life else { return };
+        if deaf {
+            return;
+        }
         if life.radio.as_ref().is_some_and(|radio| !radio.carries(&self.air)) {
             return;
         }
@@ -329,7 +352,7 @@ impl Simulation {
         let Some(life) = &mut body.life else { return };
         let mut output = std::mem::take(&mut self.output);
         let wake = life.wake;
-        life.drain(self.now, &mut output);
+        life.drain(self.now, body.firmware.as_mut(), &mut output);
         if let Some(at) = life.wake.filter(|at| wake != Some(*at)) {
             self.queue.push(at, Event::Wake { node });
         }
@@ -400,6 +423,9 @@ impl Simulation {
             }
             let (from, bytes) = (body.address, Rc::clone(bytes));
             self.recording.push_back(Recorded { at: self.now, from, to: destination, bytes });
+        }
+        if self.bodies[from].is_deaf() {
+            return;
         }
         match destination {
             Destination::Broadcast => {

@@ -1,13 +1,13 @@
 //! What commands do to a world.
 
-use super::{Simulation, memory};
+use super::{Simulation, firmware, memory};
 use crate::body::{self, Running};
 use crate::clock::Clock;
 use crate::engine::Engine;
 use crate::flash::NorChip;
 use crate::log::Entry;
 use crate::network::Network;
-use crate::scenario::{Command, Memory};
+use crate::scenario::{Command, Memory, Nature};
 use spore_core::api::Assets;
 use spore_core::network::{Radio, RadioConfig};
 use spore_core::{Catalogue, Config, Seed, Stored};
@@ -76,6 +76,15 @@ impl Simulation {
         let mut seed = [0; 32];
         self.rng.fill(&mut seed);
         let body = &mut self.bodies[node];
+        if let Some(firmware) = &mut body.firmware {
+            // Each start of an image that crashes is followed by the next one.
+            firmware.boot();
+            while firmware.nature() == Nature::Crashes {
+                firmware.boot();
+            }
+        }
+        let release =
+            self.scenario.fleet.as_ref().map(|fleet| firmware::settings(fleet.release_key));
         let config = Config {
             hostname: body::hostname(node),
             address: *body.address.ip(),
@@ -96,16 +105,25 @@ impl Simulation {
         // Only then, so that wired worlds are what they were.
         let radio = config.radio.is_some().then(|| RadioModel::new(self.rng.fork()));
         let (local, capacity) = (clock.local(self.now), self.scenario.capacity(node));
-        let mut stored = Stored::default();
+        let settings = release.as_deref().unwrap_or_default();
+        let mut stored = Stored { settings, ..Stored::default() };
         let remembered = body.remembered();
         for (key, value, damaged) in &remembered {
-            stored.set(*key, value);
+            if !value.is_empty() {
+                stored.set(*key, value);
+            }
             if *damaged {
                 stored.doubt(*key);
             }
         }
-        let engine =
-            Engine::start(local, capacity, &config, body::facts(node), &stored, &Seed(seed));
+        let engine = Engine::start(
+            local,
+            capacity,
+            &config,
+            body::facts(node, body.firmware.as_ref()),
+            &stored,
+            &Seed(seed),
+        );
         let own = engine.node().own().clone();
         body.boot += 1;
         let since = self.now;

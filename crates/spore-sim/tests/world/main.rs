@@ -19,6 +19,7 @@ mod partition;
 mod replay;
 mod replayed;
 mod restart;
+mod rollout;
 mod scenario;
 mod services;
 mod tasks;

@@ -1,0 +1,271 @@
+//! Rollouts: a good image reaches all, in its order; a bad one never gets past the canary.
+
+use crate::{is_chosen, lossy, scenario, secs, whole};
+use ed25519_dalek::{Signer as _, SigningKey};
+use fastrand::Rng;
+use spore_core::NodeId;
+use spore_core::api::{Method, Request};
+use spore_core::ota::announcement::Ended;
+use spore_core::ota::plan::{Image, Plan, RolloutId, SignedPlan};
+use spore_core::security::ReleaseKey;
+use spore_core::security::request::{self, Credentials, Signed};
+use spore_sim::scenario::{Fleet, Nature};
+use spore_sim::{Command, Memory, Scenario, Simulation, image_id};
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+const NODES: usize = 10;
+const OLD: u32 = 1;
+const NEW: u32 = 2;
+const GATE: u16 = 20;
+
+fn key() -> SigningKey {
+    SigningKey::from_bytes(&[5; 32])
+}
+
+fn fleet(nature: Nature) -> Fleet {
+    let release_key = ReleaseKey(key().verifying_key().to_bytes());
+    Fleet { release_key, first: OLD, images: vec![(NEW, nature), (NEW + 1, Nature::Good)] }
+}
+
+fn world(nature: Nature, seed: u64) -> Scenario {
+    let fleet = Some(fleet(nature));
+    Scenario { fleet, conditions: lossy(0.05), ..scenario(NODES, seed) }
+}
+
+fn id(sim: &Simulation, node: usize) -> NodeId {
+    sim.node(node).expect("it runs").own().id
+}
+
+/// A plan for image `sequence`, whose one canary is `canary`.
+fn plan(number: u32, sequence: u32, canary: NodeId) -> Plan {
+    let mut board = [0; Image::BOARD];
+    board[..3].copy_from_slice(b"sim");
+    let image = Image { board, sequence, digest: image_id(sequence) };
+    Plan {
+        id: RolloutId { number, random: 7 },
+        images: [image].into_iter().collect(),
+        canaries: [canary].into_iter().collect(),
+        waves: [30, 100].into_iter().collect(),
+        gate: GATE,
+        max_failures: 1,
+        expiry: 24,
+        catches_up: true,
+    }
+}
+
+fn signed(plan: Plan) -> SignedPlan {
+    let mut message = [0; Plan::MESSAGE];
+    let len = plan.message(&mut message);
+    SignedPlan { signature: key().sign(&message[..len]).to_bytes(), plan }
+}
+
+/// A request as the operator signs it; the status of the answer.
+fn ask(sim: &mut Simulation, node: usize, method: Method, body: &[u8]) -> u16 {
+    let (_, nonce) = sim.get(node, "/api/auth/nonce").expect("it runs");
+    let nonce = nonce.split('"').nth(3).and_then(|nonce| nonce.parse().ok()).expect("a nonce");
+    let (path, name) = ("/api/cluster/update", method.name());
+    let signed = Signed { method: name, path, query: "", nonce, body };
+    let mac = request::SigningKey::derive(sim.key()).sign(&signed);
+    let field = Credentials { nonce, mac }.to_string();
+    let request = Request { authorization: Some(&field), body, ..Request::new(method, path) };
+    sim.request(node, &request).expect("it runs").0
+}
+
+fn begin(sim: &mut Simulation, node: usize, signed: &SignedPlan) -> u16 {
+    let mut bytes = [0; SignedPlan::MAX];
+    let len = signed.encode(&mut bytes);
+    let digits: String = bytes[..len].iter().map(|byte| format!("{byte:02x}")).collect();
+    ask(sim, node, Method::Post, format!("{{\"plan\":\"{digits}\"}}").as_bytes())
+}
+
+/// A whole cluster in which node 0 holds the new image; with the plan whose canary is node 1.
+fn ready(scenario: Scenario) -> (Simulation, Plan) {
+    let mut sim = whole(scenario, secs(120));
+    sim.hold_image(0, NEW);
+    let plan = plan(1, NEW, id(&sim, 1));
+    (sim, plan)
+}
+
+fn runs(sim: &Simulation, node: usize) -> u32 {
+    *sim.started_images(node).last().expect("it was started")
+}
+
+fn ended(sim: &Simulation, node: usize) -> Option<Ended> {
+    sim.node(node)?.rollout().map(|told| told.ended)
+}
+
+/// Runs until `done`, looking twice a second; how long that took.
+#[track_caller]
+fn until(
+    sim: &mut Simulation,
+    limit: Duration,
+    what: &str,
+    mut done: impl FnMut(&Simulation) -> bool,
+) -> Duration {
+    let start = sim.now();
+    while !done(sim) {
+        assert!(sim.now() - start < limit, "{what}: not after {limit:?}");
+        sim.run_for(Duration::from_millis(500));
+    }
+    sim.now() - start
+}
+
+#[test]
+fn a_good_image_reaches_all_nodes_the_canary_first_and_then_in_waves() {
+    for seed in 0..3 {
+        let (mut sim, plan) = ready(world(Nature::Good, seed));
+        let waves: Vec<u8> = (0..NODES).map(|node| plan.wave(id(&sim, node))).collect();
+        assert_eq!(begin(&mut sim, 2, &signed(plan)), 200);
+        let mut order = Vec::new();
+        let all = until(&mut sim, secs(600), &format!("seed {seed}"), |sim| {
+            let new: Vec<_> = (0..NODES).filter(|node| runs(sim, *node) == NEW).collect();
+            let began = sim.now();
+            order.extend(
+                new.into_iter()
+                    .filter(|node| !order.iter().any(|(other, _)| other == node))
+                    .map(|node| (node, began))
+                    .collect::<Vec<_>>(),
+            );
+            order.len() == NODES
+        });
+        assert_eq!(order[0].0, 1, "seed {seed}: the canary comes first: {order:?}");
+        for pair in order.windows(2) {
+            let [(before, at), (after, then)] = [pair[0], pair[1]];
+            assert!(waves[before] <= waves[after], "seed {seed}: {order:?}, {waves:?}");
+            // A trial takes ten seconds at least.
+            let apart =
+                waves[before] == waves[after] || then - at >= secs(10 + u64::from(GATE)) - secs(1);
+            assert!(apart, "seed {seed}: {order:?}");
+        }
+        sim.run_for(secs(30));
+        let (status, state) = sim.get(3, "/api/cluster/update").expect("it runs");
+        assert_eq!(status, 200);
+        assert!(state.contains(&format!("\"updated\":{NODES},")), "seed {seed}: {state}");
+        println!("seed {seed}: {NODES} nodes updated after {all:?}; waves {waves:?}");
+    }
+}
+
+/// In a world with loss, and nodes that lose their power: no node but the canary ever starts the bad image.
+fn bad(seed: u64) {
+    let mut rng = Rng::with_seed(seed);
+    let nature = if seed.is_multiple_of(4) { Nature::Deaf } else { Nature::Crashes };
+    let (mut sim, plan) = ready(world(nature, seed));
+    assert_eq!(begin(&mut sim, rng.usize(..NODES), &signed(plan)), 200);
+    let end = sim.now() + secs(if nature == Nature::Deaf { 700 } else { 150 });
+    while sim.now() < end {
+        let node = rng.usize(..NODES);
+        sim.apply(Command::Restart(node, Memory::Kept)).expect("it exists");
+        sim.run_for(Duration::from_millis(rng.u64(..20_000)));
+    }
+    sim.run_for(secs(30));
+    for node in 0..NODES {
+        let started = sim.started_images(node);
+        assert!(
+            node == 1 || started.iter().all(|image| *image == OLD),
+            "seed {seed}: {node}: {started:?}"
+        );
+        assert_eq!(started.last(), Some(&OLD), "seed {seed}: node {node} has not gone back");
+        assert_eq!(ended(&sim, node), Some(Ended::Halted), "seed {seed}: node {node}");
+    }
+    let canary = sim.started_images(1);
+    assert_eq!(
+        canary.iter().filter(|image| **image == NEW).count(),
+        3.min(canary.len()),
+        "seed {seed}: {canary:?}"
+    );
+    let (_, state) = sim.get(0, "/api/cluster/update").expect("it runs");
+    assert!(state.contains("\"failed\":1,"), "seed {seed}: {state}");
+}
+
+#[test]
+fn a_bad_image_never_gets_past_the_canary() {
+    (0..20).filter(|seed| is_chosen(*seed)).for_each(bad);
+}
+
+#[test]
+#[ignore = "takes minutes"]
+fn a_bad_image_never_gets_past_the_canary_long() {
+    let seeds: Vec<u64> = (0..1_000).filter(|seed| is_chosen(*seed)).collect();
+    seeds.iter().for_each(|seed| bad(*seed));
+    println!("{} worlds of {NODES} nodes, with loss and kills: 0 past the canary", seeds.len());
+}
+
+#[test]
+fn a_halt_by_the_operator_halts_everywhere_and_for_good() {
+    for seed in 0..3 {
+        let (mut sim, plan) = ready(world(Nature::Good, seed));
+        assert_eq!(begin(&mut sim, 2, &signed(plan)), 200);
+        until(&mut sim, secs(60), "the canary has begun", |sim| runs(sim, 1) == NEW);
+        assert_eq!(ask(&mut sim, 3, Method::Delete, b""), 200);
+        let halted =
+            |sim: &Simulation| (0..NODES).all(|node| ended(sim, node) == Some(Ended::Halted));
+        let took = until(&mut sim, secs(60), &format!("seed {seed}: halted"), halted);
+        println!("seed {seed}: halted everywhere after {took:?}");
+        for node in 0..NODES {
+            sim.apply(Command::Restart(node, Memory::Kept)).expect("it exists");
+        }
+        sim.run_for(secs(300));
+        assert!(halted(&sim), "seed {seed}");
+        let updated: BTreeSet<_> = (0..NODES).filter(|node| runs(&sim, *node) == NEW).collect();
+        assert_eq!(
+            updated,
+            BTreeSet::from([1]),
+            "seed {seed}: what is updated stays so, and nothing else"
+        );
+    }
+}
+
+#[test]
+fn a_replayed_lower_or_forged_plan_changes_nothing() {
+    let (mut sim, first) = ready(world(Nature::Good, 1));
+    let canary = id(&sim, 1);
+    let second = signed(plan(2, NEW, canary));
+    assert_eq!(begin(&mut sim, 0, &second), 200);
+    let all = |sim: &Simulation| (0..NODES).all(|node| runs(sim, node) == NEW);
+    until(&mut sim, secs(600), "all are updated", all);
+    sim.run_for(secs(30));
+    let before: Vec<_> = (0..NODES).map(|node| sim.started_images(node).len()).collect();
+    assert_eq!(begin(&mut sim, 4, &signed(first)), 409, "a lower one");
+    assert_eq!(begin(&mut sim, 4, &second), 200, "the same again is no news");
+    let reused = signed(Plan { gate: 0, ..second.plan.clone() });
+    assert_eq!(begin(&mut sim, 4, &reused), 409, "an id is never used again");
+    let forged = SignedPlan { plan: plan(9, NEW + 1, canary), ..second.clone() };
+    assert_eq!(begin(&mut sim, 4, &forged), 403);
+    sim.run_for(secs(60));
+    for (node, starts) in before.into_iter().enumerate() {
+        assert_eq!(sim.started_images(node).len(), starts, "node {node} has restarted");
+        let told = sim.node(node).and_then(|node| node.rollout()).expect("it has heard");
+        assert_eq!(told.signed, second, "node {node}");
+    }
+}
+
+#[test]
+fn a_node_that_was_away_catches_up_or_stays_out_as_the_plan_says() {
+    for (catches_up, wanted) in [(true, NEW), (false, OLD)] {
+        let (mut sim, plan) = ready(world(Nature::Good, 3));
+        sim.apply(Command::Kill(5)).expect("it exists");
+        sim.run_for(secs(20));
+        assert_eq!(begin(&mut sim, 2, &signed(Plan { catches_up, ..plan })), 200);
+        let others = |sim: &Simulation| (0..NODES).all(|node| node == 5 || runs(sim, node) == NEW);
+        until(&mut sim, secs(600), "all others are updated", others);
+        sim.run_for(secs(900));
+        sim.apply(Command::Start(5)).expect("it exists");
+        sim.run_for(secs(120));
+        assert_eq!(runs(&sim, 5), wanted, "catches up: {catches_up}");
+    }
+}
+
+/// One that has begun and is unplugged in the midst of it goes on after its return, whatever the plan says of late ones.
+#[test]
+fn a_node_that_loses_its_power_in_the_midst_finishes_after_its_return() {
+    let (mut sim, plan) = ready(world(Nature::Good, 4));
+    assert_eq!(begin(&mut sim, 2, &signed(Plan { catches_up: false, ..plan })), 200);
+    until(&mut sim, secs(60), "it has heard", |sim| ended(sim, 5).is_some());
+    sim.apply(Command::Kill(5)).expect("it exists");
+    let others = |sim: &Simulation| (0..NODES).all(|node| node == 5 || runs(sim, node) == NEW);
+    until(&mut sim, secs(600), "all others are updated", others);
+    sim.run_for(secs(900));
+    sim.apply(Command::Start(5)).expect("it exists");
+    until(&mut sim, secs(120), "it finishes", |sim| runs(sim, 5) == NEW);
+}

@@ -19,7 +19,7 @@ use crate::{budgets, paths, toolchain};
 use table::{Figure, Table};
 
 /// What verifies signatures. Updates need it, and it is there already, since a release key's change does, too.
-pub(crate) const SIGNATURES: &str = "<spore_core::security::release::Succession>::judge";
+const SIGNATURES: &str = "<spore_core::security::release::Succession>::judge";
 
 /// How many of the largest statics are listed.
 const LARGEST: usize = 12;
@@ -139,8 +139,6 @@ fn add_esp01(table: &mut Table, sizes: &Sizes, unsigned: &Sizes, budgets: &Budge
     table.add(Figure::free("esp01, with the SDK: bss", sizes.bss));
     table.add(Figure::limited("esp01, with the SDK: image", sizes.image(), budgets.image.today()));
     table.add(Figure::free("esp01, of it for verifying signatures", signatures));
-    let components = "esp01, image without that";
-    table.add(Figure::limited(components, unsigned.image(), budgets.image.components));
     table.add(Figure::minimum(
         "esp01, with the SDK: left for its heap",
         sizes.ram_left(),

@@ -195,7 +195,7 @@ pub(crate) struct Address(pub(crate) u32);
 
 impl Serialize for Address {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let digits = crate::wire::hex::<8>(&self.0.to_be_bytes());
+        let digits = crate::text::hex::<8>(&self.0.to_be_bytes());
         let mut text = heapless::String::<10, u8>::new();
         // They fit.
         let _ = text.push_str("0x").and_then(|()| text.push_str(&digits));

@@ -70,6 +70,7 @@ pub mod settings;
 pub mod sprockets;
 pub mod store;
 pub mod tasks;
+pub mod text;
 pub mod time;
 pub mod wire;
 

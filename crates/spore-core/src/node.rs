@@ -28,7 +28,7 @@ use crate::sprockets::Sprockets;
 use crate::store::{Key, Stored};
 use crate::tasks::scheduler::Scheduler;
 use crate::tasks::system::System;
-use crate::time::Instant;
+use crate::time::{Instant, earliest};
 use crate::wire::Message;
 use core::net::SocketAddrV4;
 use crash::Crashes;
@@ -330,11 +330,10 @@ impl<'a> Node<'a> {
         let sprockets = self.sprockets.poll_timeout();
         let (crashes, updates) = (self.crashes.poll_timeout(), self.updates.poll_timeout());
         let rollout = self.cluster.rollout.poll_timeout().filter(|_| !self.cluster.is_leaving());
-        [cluster, epochs, poller, restart, settings, network, tasks, sprockets, crashes, updates]
-            .into_iter()
-            .chain([rollout])
-            .flatten()
-            .min()
+        earliest(&[
+            cluster, epochs, poller, restart, settings, network, tasks, sprockets, crashes,
+            updates, rollout,
+        ])
     }
 
     /// Writes the next datagram that is due into `buf`, which should hold

@@ -73,6 +73,21 @@ impl Key {
         }
     }
 
+    /// The most bytes of its value.
+    pub const fn longest(self) -> usize {
+        match self {
+            Self::Identity => 10,
+            Self::Peers => 81,
+            Self::Settings | Self::Rollout => MAX_VALUE,
+            Self::Network => 196,
+            Self::Tasks => 217,
+            Self::Sprockets => 129,
+            Self::Claim => 199,
+            Self::Update => 16,
+            Self::Crash => 210,
+        }
+    }
+
     /// The key as a word, for people.
     pub const fn name(self) -> &'static str {
         match self {

@@ -38,6 +38,11 @@ impl Instant {
     }
 }
 
+/// The first of those points in time that there are.
+pub(crate) fn earliest(times: &[Option<Instant>]) -> Option<Instant> {
+    times.iter().flatten().min().copied()
+}
+
 impl Duration {
     /// A span of `micros` microseconds.
     pub const fn from_micros(micros: u64) -> Self {

@@ -13,9 +13,10 @@ use embassy_sync::signal::Signal;
 use log::{error, info};
 use spore_core::api::Entrance;
 use spore_node::Shell;
+use spore_node::dhcp;
 use spore_node::http::Server;
 use spore_node::provision::{
-    DHCP_BUFFER_LEN, DHCP_PORT, DNS_BUFFER_LEN, DNS_PORT, Leases, answer_names, lease_addresses,
+    DHCP_BUFFER_LEN, DNS_BUFFER_LEN, DNS_PORT, Leases, answer_names, lease_addresses,
 };
 use std::cell::Cell;
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -56,7 +57,7 @@ impl AccessPoint {
     /// Takes the addresses.
     pub(crate) fn bind(&self) -> Result<Sockets, BindError> {
         let (interface, _) = interface(self.address)?;
-        let all = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, DHCP_PORT);
+        let all = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, dhcp::SERVER_PORT);
         Ok(Sockets {
             // Who has no address yet asks all, which only a socket without an address hears; and not
             // to be heard on other networks, it is bound to the interface.
@@ -107,7 +108,7 @@ impl AccessPoint {
             server.worker(&sockets.http, |_| entrance, shell)
         });
         join3(
-            lease_addresses(&mut leases, own, &sockets.dhcp, told, &mut messages),
+            lease_addresses(&mut leases, &sockets.dhcp, told, &mut messages),
             answer_names(own, &sockets.dns, &mut questions),
             Box::pin(join_array(workers)),
         )

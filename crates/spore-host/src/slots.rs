@@ -18,8 +18,7 @@ pub(crate) fn find(slots: Option<&(PathBuf, Slot)>) -> Option<Running> {
     let flash = SlotFile::open(path).inspect_err(|error| {
         warn!("{}: {error}; the node takes no updates", path.display());
     });
-    let running =
-        block_on(slots::running::<Host, _>(&mut Slots { runs: *runs, flash: flash.ok()? }));
+    let running = block_on(slots::running::<Host, _>(Slots { runs: *runs, flash: flash.ok()? }));
     if running.is_none() {
         warn!("{} holds no program; the node takes no updates", path.display());
     }

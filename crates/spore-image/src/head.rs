@@ -5,7 +5,6 @@
 
 use core::ops::Range;
 
-use ed25519_dalek::{Signature, VerifyingKey};
 use spore_boot::bytes::{Reader, Writer};
 use spore_boot::image::{HEADER, Header, HeaderError, IN_PLACE, MAX_SEGMENTS, Segment};
 use spore_boot::layout::Layout;
@@ -146,9 +145,8 @@ impl Head {
         if !self.is_signed() {
             return Err(SignatureError::Unsigned);
         }
-        let key = VerifyingKey::from_bytes(public).map_err(|_| SignatureError::Forged)?;
-        let signature = Signature::from_bytes(&self.signature);
-        key.verify_strict(&self.message(), &signature).map_err(|_| SignatureError::Forged)
+        let genuine = spore_signature::is_genuine(public, &self.message(), &self.signature);
+        genuine.then_some(()).ok_or(SignatureError::Forged)
     }
 
     /// Whether there is a signature, be it whose it may.

@@ -7,6 +7,7 @@
 //! |---|---|---|
 //! | [`Shell::drive`] | one | sends, keeps the deadlines, does what the engine asks for |
 //! | [`Shell::listen`] | one for each UDP socket | hands datagrams to the engine |
+//! | [`Shell::converse`] | one, in place of these two | does what they do, with one buffer |
 //! | [`Shell::install`] | one, where there are slots for images | installs the image that comes over HTTP |
 //! | [`Shell::fetch`] | one | fetches what the engine wants to know of other members |
 //! | [`provision::lease_addresses`], [`provision::answer_names`] | one each, while the access point is open | lead who joins it to the node's page |
@@ -20,6 +21,7 @@
 extern crate std;
 
 pub mod client;
+pub mod dhcp;
 mod feed;
 pub mod http;
 pub mod provision;

@@ -11,8 +11,9 @@ use core::cell::{Cell, RefCell};
 use core::future::poll_fn;
 use core::net::{SocketAddr, SocketAddrV4};
 use core::task::Poll;
-use edge_nal::{TcpConnect, UdpReceive, UdpSend};
-use embassy_futures::select::select;
+use edge_nal::{Readable, TcpConnect, UdpReceive, UdpSend};
+use embassy_futures::poll_once;
+use embassy_futures::select::{Either, select};
 use embassy_futures::yield_now;
 use embassy_sync::blocking_mutex::raw::NoopRawMutex;
 use embassy_sync::signal::Signal;
@@ -111,18 +112,21 @@ impl<'a, S: System> Shell<'a, S> {
     pub async fn listen(&self, mut socket: impl UdpReceive, buf: &mut [u8]) -> ! {
         loop {
             match socket.receive(buf).await {
-                Ok((len, SocketAddr::V4(from))) => {
-                    let datagram = buf.get_mut(..len).unwrap_or_default();
-                    self.node.borrow_mut().handle_datagram(now(), from, datagram);
-                    self.node.borrow_mut().handle_elapsed(now());
-                    self.changed.signal(());
-                    // A socket that is never empty must not keep the others from their turn.
-                    yield_now().await;
-                }
-                // The protocol is for IPv4.
-                Ok((_, SocketAddr::V6(_))) => (),
+                Ok((len, from)) => self.take(from, buf.get_mut(..len)),
                 Err(_) => Timer::after(RECEIVE_PAUSE).await,
             }
+            // A socket that is never empty must not keep the others from their turn.
+            yield_now().await;
+        }
+    }
+
+    /// Hands a datagram to the engine.
+    fn take(&self, from: SocketAddr, datagram: Option<&mut [u8]>) {
+        // The protocol is for IPv4.
+        if let SocketAddr::V4(from) = from {
+            self.node.borrow_mut().handle_datagram(now(), from, datagram.unwrap_or_default());
+            self.node.borrow_mut().handle_elapsed(now());
+            self.changed.signal(());
         }
     }
 
@@ -173,7 +177,7 @@ impl<'a, S: System> Shell<'a, S> {
         if step == Step::Arm {
             return self.arm(slots).await;
         }
-        slots::step::<S::Layout, _>(slots, image, step).await?;
+        self.system.complete(slots::step::<S::Layout, _>(slots, image, step)).await?;
         if step == Step::GiveUp {
             self.system.restart().await;
         }
@@ -189,7 +193,7 @@ impl<'a, S: System> Shell<'a, S> {
         };
         let verify = |head: &Head| self.verify(head, key.as_ref());
         let wanted = (self.system.facts().board, wanted);
-        slots::arm::<S::Layout, _>(slots, image, wanted, verify).await
+        self.system.complete(slots::arm::<S::Layout, _>(slots, image, wanted, verify)).await
     }
 
     /// Runs the tasks of the program when the engine wants it, one after the other. With several of these
@@ -233,22 +237,60 @@ impl<'a, S: System> Shell<'a, S> {
     ) -> ! {
         self.start_sprockets();
         loop {
-            self.node.borrow_mut().handle_timeout(now());
-            self.node.borrow_mut().handle_elapsed(now());
-            self.act(buf).await;
-            self.report();
-            if !self.crew.is_deaf() {
-                self.crew.hand_events(&self.node, self);
-            }
-            self.transmit(&mut socket, broadcast, buf).await;
-            let last = self.node.borrow().last_event();
-            if self.told.replace(last) != last {
-                self.wake_readers();
-            }
-            if self.node.borrow().has_left() {
-                self.left.signal(());
-            }
+            self.go_round(&mut socket, broadcast, buf).await;
             self.rest().await;
+        }
+    }
+
+    /// [`drive`](Self::drive) and [`listen`](Self::listen) in one, with one buffer, for a body that is short of memory. What comes
+    /// while it sends or acts waits in the socket, or is lost there.
+    pub async fn converse(
+        &self,
+        (mut receiver, mut sender): (impl UdpReceive + Readable, impl UdpSend),
+        broadcast: SocketAddrV4,
+        buf: &mut [u8],
+    ) -> ! {
+        self.start_sprockets();
+        loop {
+            self.go_round(&mut sender, broadcast, buf).await;
+            if matches!(select(self.rest(), receiver.readable()).await, Either::First(())) {
+                continue;
+            }
+            if !self.take_ready(&mut receiver, buf) {
+                Timer::after(RECEIVE_PAUSE).await;
+            }
+            // A socket that is never empty must not keep the others from their turn.
+            yield_now().await;
+        }
+    }
+
+    /// Takes a datagram if there is one: what has come may be nothing for the receiver, and others need the buffer. False if
+    /// the network is down.
+    fn take_ready(&self, receiver: &mut impl UdpReceive, buf: &mut [u8]) -> bool {
+        match poll_once(receiver.receive(buf)) {
+            Poll::Ready(Ok((len, from))) => self.take(from, buf.get_mut(..len)),
+            Poll::Ready(Err(_)) => return false,
+            Poll::Pending => (),
+        }
+        true
+    }
+
+    /// Does what the engine wants to be done and sent now.
+    async fn go_round(&self, socket: &mut impl UdpSend, broadcast: SocketAddrV4, buf: &mut [u8]) {
+        self.node.borrow_mut().handle_timeout(now());
+        self.node.borrow_mut().handle_elapsed(now());
+        self.act(buf).await;
+        self.report();
+        if !self.crew.is_deaf() {
+            self.crew.hand_events(&self.node, self);
+        }
+        self.transmit(socket, broadcast, buf).await;
+        let last = self.node.borrow().last_event();
+        if self.told.replace(last) != last {
+            self.wake_readers();
+        }
+        if self.node.borrow().has_left() {
+            self.left.signal(());
         }
     }
 
@@ -319,15 +361,18 @@ impl<'a, S: System> Shell<'a, S> {
         let verify = |head: &Head| self.verify(head, key.as_ref());
         let wanted = (self.system.facts().board, wanted);
         let written = (number, piece.get(..length).unwrap_or_default());
+        let system = &self.system;
         match job {
             Job::Prepare(image) => {
-                slots::prepare::<S::Layout, _>(slots, image, wanted, verify).await
+                let job = slots::prepare::<S::Layout, _>(slots, image, wanted, verify);
+                system.complete(job).await
             }
-            Job::Write => slots::write::<S::Layout, _>(slots, written).await,
-            Job::Check(chunk) => slots::check::<S::Layout, _>(slots, chunk).await,
-            Job::Offer(image) => slots::offer::<S::Layout, _>(slots, image).await,
+            Job::Write => system.complete(slots::write::<S::Layout, _>(slots, written)).await,
+            Job::Check(chunk) => system.complete(slots::check::<S::Layout, _>(slots, chunk)).await,
+            Job::Offer(image) => system.complete(slots::offer::<S::Layout, _>(slots, image)).await,
             Job::Read { piece: number, held } => {
-                let length = slots::read::<S::Layout, _>(slots, number, held, piece).await;
+                let job = slots::read::<S::Layout, _>(slots, number, held, piece);
+                let length = system.complete(job).await;
                 let bytes = length.and_then(|length| piece.get(..length));
                 if let Some(bytes) = bytes {
                     self.node.borrow_mut().handle_piece(number, bytes);

@@ -27,6 +27,13 @@ pub struct Slots<F> {
     pub flash: F,
 }
 
+impl<F> Slots<F> {
+    /// The slot that runs, and the flash as all that is done here uses it: it is compiled once.
+    fn gentle(self) -> (Slot, Gentle<F>) {
+        (self.runs, Gentle { flash: self.flash, operations: 0 })
+    }
+}
+
 /// The flash of a body that has no slots.
 #[derive(Clone, Copy, Debug)]
 pub enum NoFlash {}
@@ -64,10 +71,10 @@ impl NorFlash for NoFlash {
 pub type NoLayout = Esp;
 
 /// What the engine is to know of the image that runs; `None` if that cannot be told, so that no updates are taken.
-pub async fn running<L: Layout, F: NorFlash>(slots: &mut Slots<F>) -> Option<Running> {
-    let Slots { runs, flash } = slots;
-    let sequence = trial::sequence::<L, F>(flash, *runs).await.ok()?;
-    let stage = match trial::find::<L, F>(flash, *runs).await.ok()? {
+pub async fn running<L: Layout, F: NorFlash>(slots: Slots<F>) -> Option<Running> {
+    let (runs, mut flash) = slots.gentle();
+    let sequence = trial::sequence::<L, _>(&mut flash, runs).await.ok()?;
+    let stage = match trial::find::<L, _>(&mut flash, runs).await.ok()? {
         Found::Confirmed => Stage::Confirmed,
         Found::Trial => Stage::Trial,
         Found::Fallback { tried } => Stage::Fallback { tried },
@@ -81,10 +88,10 @@ pub(crate) async fn step<L: Layout, F: NorFlash>(
     image: u32,
     step: Step,
 ) -> Result<(), StepFailed> {
-    let Slots { runs, mut flash } = slots;
+    let (runs, mut flash) = slots.gentle();
     let done = match step {
-        Step::Confirm => trial::confirm::<L, F>(&mut flash, runs, image).await,
-        Step::GiveUp => trial::give_up::<L, F>(&mut flash, runs).await,
+        Step::Confirm => trial::confirm::<L, _>(&mut flash, runs, image).await,
+        Step::GiveUp => trial::give_up::<L, _>(&mut flash, runs).await,
         // That needs more than the selector.
         Step::Arm => return Err(StepFailed),
     };
@@ -98,13 +105,13 @@ pub(crate) async fn arm<L: Layout, F: NorFlash>(
     wanted: (&str, Wanted),
     verify: impl FnOnce(&Head) -> Result<(), SignatureError>,
 ) -> Result<(), StepFailed> {
-    let Slots { runs, mut flash } = slots;
+    let (runs, mut flash) = slots.gentle();
     let target = target(runs.other(), wanted);
-    let held = pieces::offered::<L, F>(&mut flash, target.slot, &image).await;
+    let held = pieces::offered::<L, _>(&mut flash, target.slot, &image).await;
     if !matches!(held, Ok(Some(_))) {
         return Err(StepFailed);
     }
-    let started = spore_image::start::<L, F>(&mut flash, &target, verify).await;
+    let started = spore_image::start::<L, _>(&mut flash, &target, verify).await;
     started.map(|_| ()).map_err(|_| StepFailed)
 }
 
@@ -116,11 +123,10 @@ pub(crate) async fn install<L: Layout, F: NorFlash>(
     verify: impl FnOnce(&Head) -> Result<(), SignatureError>,
     told: impl Fn(u32, u32),
 ) -> Result<u32, Refused> {
-    let Slots { runs, flash } = slots;
+    let (runs, mut flash) = slots.gentle();
     let target = target(runs.other(), wanted);
     let length = Cell::new(0);
     let mut source = Counted { source, received: 0, told: |received| told(received, length.get()) };
-    let mut flash = Gentle { flash, operations: 0 };
     let verify = |head: &Head| {
         length.set(head.length());
         verify(head)
@@ -149,9 +155,9 @@ pub(crate) async fn prepare<L: Layout, F: NorFlash>(
     wanted: (&str, Wanted),
     verify: impl FnOnce(&Head) -> Result<(), SignatureError>,
 ) -> Done {
-    let Slots { runs, mut flash } = slots;
+    let (runs, mut flash) = slots.gentle();
     let target = target(runs.other(), wanted);
-    let found = pieces::prepare::<L, F>(&mut flash, &image, &target, verify).await;
+    let found = pieces::prepare::<L, _>(&mut flash, &image, &target, verify).await;
     Done::Prepared(match found {
         Ok(pieces::Found::Nothing) => Ok(ota::Found::Nothing),
         Ok(pieces::Found::Head(pieces)) => Ok(ota::Found::Head(cut(pieces))),
@@ -165,22 +171,22 @@ pub(crate) async fn write<L: Layout, F: NorFlash>(
     slots: Slots<F>,
     (number, bytes): (u16, &[u8]),
 ) -> Done {
-    let Slots { runs, mut flash } = slots;
-    Done::Written(pieces::write::<L, F>(&mut flash, runs.other(), number, bytes).await.is_ok())
+    let (runs, mut flash) = slots.gentle();
+    Done::Written(pieces::write::<L, _>(&mut flash, runs.other(), number, bytes).await.is_ok())
 }
 
 /// [`Job::Check`].
 pub(crate) async fn check<L: Layout, F: NorFlash>(slots: Slots<F>, chunk: u16) -> Done {
-    let Slots { runs, mut flash } = slots;
-    let whole = pieces::check_chunk::<L, F>(&mut flash, runs.other(), chunk.into()).await;
+    let (runs, mut flash) = slots.gentle();
+    let whole = pieces::check_chunk::<L, _>(&mut flash, runs.other(), chunk.into()).await;
     Done::Checked(whole.ok())
 }
 
 /// [`Job::Offer`].
 pub(crate) async fn offer<L: Layout, F: NorFlash>(slots: Slots<F>, image: ImageId) -> Done {
-    let Slots { runs, mut flash } = slots;
+    let (runs, mut flash) = slots.gentle();
     for (slot, held) in [(runs, false), (runs.other(), true)] {
-        if let Ok(Some(pieces)) = pieces::offered::<L, F>(&mut flash, slot, &image).await {
+        if let Ok(Some(pieces)) = pieces::offered::<L, _>(&mut flash, slot, &image).await {
             return Done::Offered(Some((cut(pieces), held)));
         }
     }
@@ -194,9 +200,9 @@ pub(crate) async fn read<L: Layout, F: NorFlash>(
     held: bool,
     room: &mut [u8; PIECE],
 ) -> Option<usize> {
-    let Slots { runs, mut flash } = slots;
+    let (runs, mut flash) = slots.gentle();
     let slot = if held { runs.other() } else { runs };
-    pieces::read::<L, F>(&mut flash, slot, number, room).await.ok()
+    pieces::read::<L, _>(&mut flash, slot, number, room).await.ok()
 }
 
 /// A refusal as the API has it.

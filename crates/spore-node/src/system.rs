@@ -68,6 +68,12 @@ pub trait System {
     /// The slots of the body, opened anew, and which one runs; `None` if it has none.
     fn slots(&self) -> Option<Slots<Self::Flash>>;
 
+    /// What `job`, which is one with the slots, comes to. A body whose flash never keeps it waiting does it at once: then nothing
+    /// of it takes memory for as long as the node lives.
+    fn complete<T>(&self, job: impl Future<Output = T>) -> impl Future<Output = T> {
+        job
+    }
+
     /// Whether the image was signed with `key`: what [`Head::verify`] says, where there is the stack for it.
     fn verify_image(&self, head: &Head, key: &ReleaseKey) -> Result<(), SignatureError> {
         head.verify(&key.0)

@@ -75,7 +75,7 @@ fn the_futures_are_small() {
     let (mut messages, mut questions) = ([0; DHCP_BUFFER_LEN], [0; DNS_BUFFER_LEN]);
     let mut leases = Leases::new(OWN, || embassy_time::Instant::now().as_secs());
     let table = size_of_val(&leases);
-    let addresses = size_of_val(&lease_addresses(&mut leases, OWN, Silent, |_| (), &mut messages));
+    let addresses = size_of_val(&lease_addresses(&mut leases, Silent, |_| (), &mut messages));
     let names = size_of_val(&answer_names(OWN, Silent, &mut questions));
     println!("{table} bytes the leases, {addresses} DHCP, {names} DNS");
     assert!(table <= 256 && addresses <= 192 && names <= 192, "{table} {addresses} {names}");

@@ -8,11 +8,10 @@
 pub mod board;
 #[cfg(any(test, all(target_arch = "xtensa", feature = "sdk")))]
 pub mod gpio;
+#[cfg(all(target_arch = "xtensa", any(feature = "image", feature = "sdk")))]
+mod log;
 pub mod net;
 #[cfg(all(target_arch = "xtensa", any(feature = "image", feature = "sdk")))]
 mod node;
 #[cfg(all(target_arch = "xtensa", any(feature = "image", feature = "sdk")))]
 pub mod sprockets;
-
-#[cfg(all(target_arch = "xtensa", feature = "image"))]
-use qemu::log_line;

@@ -8,7 +8,6 @@ use core::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use edge_nal::{TcpBind, UdpBind, UdpSplit};
 use edge_nal_embassy::{Tcp, TcpBuffers, Udp, UdpBuffers};
 use embassy_executor::Spawner;
-use embassy_futures::join::join;
 use embassy_net::{Runner, Stack, StackResources};
 use embassy_time::Instant;
 use spore_core::api::{Assets, Entrance};
@@ -26,8 +25,8 @@ use spore_node::{Shell, System as _, client};
 use static_cell::{ConstStaticCell, StaticCell};
 
 use crate::board::{Body, on_second};
-use crate::log_line;
-use crate::net::access_point::{self, AccessPoint};
+use crate::log::log_line;
+use crate::net::access_point::AccessPoint;
 use crate::net::arp::{Neighbors, Seconds};
 use crate::net::datagrams::WithoutOversize;
 use crate::net::driver::{Identity, LinkDriver, NEIGHBORS};
@@ -40,10 +39,9 @@ use crate::sprockets::{Fitted, ROSTER, fitted};
 const QUEUE_BYTES: usize = 1704;
 
 /// What one TCP connection can hold of a request and of an answer, in bytes. Few requests are longer
-/// than the first; those that are take two segments. The second holds the head of an answer and the least
-/// piece of its body.
+/// than the first, and most answers to programs are not longer than the second; those that are take two segments or more.
 const TCP_RECEIVE_BYTES: usize = 512;
-const TCP_TRANSMIT_BYTES: usize = 800;
+const TCP_TRANSMIT_BYTES: usize = 608;
 const _: () = assert!(TCP_TRANSMIT_BYTES + 54 <= TRANSMIT_MAX, "a full buffer fills one frame");
 
 /// What the UDP socket can hold, in bytes and in datagrams, each way: two of the longest that
@@ -146,7 +144,7 @@ pub(crate) fn start_node(
     // first one has left here.
     let made = on_second(|| make_shell(args, system, body));
     let (shell, depth) = made.expect("there is memory for a second stack");
-    log_line!("SECOND STACK {depth}");
+    log_line!("SECOND STACK ", depth);
     shell.with_node(|node| tell_of_claim(node, args.radio.is_some()));
     let server = make_server(body);
     let tcp: &'static Tcp<'static> = TCP.init_with(|| Tcp::new(network, TCP_BUFFERS.take()));
@@ -171,11 +169,7 @@ fn make_shell(args: &Start, system: Body, scratch: &mut [u8; BODY_MAX]) -> &'sta
         http_port: args.http_port,
         key: args.key.clone(),
         services: ROSTER.catalogue(),
-        assets: if access_point::BUILT_IN {
-            Assets { everywhere: &[], access_point: PAGE }
-        } else {
-            Assets::NONE
-        },
+        assets: Assets { everywhere: &[], access_point: PAGE },
         tasks: ROSTER.tasks(),
         sprockets: ROSTER.sprockets(),
         timing: Timing::DEFAULT,
@@ -192,7 +186,6 @@ fn make_shell(args: &Start, system: Body, scratch: &mut [u8; BODY_MAX]) -> &'sta
             stored.doubt(key);
         }
     }
-    // Values are shorter than they may be, so there is room.
     let len = system.crashed(rest);
     stored.crashed = &rest[..len];
     let crew = Crew::new(ROSTER, SPROCKETS.take());
@@ -209,8 +202,15 @@ fn tell_of_claim(node: &Node<'_>, has_radio: bool) {
     }
 }
 
-/// All values of the board are read into the body buffer, one behind the other.
-const _: () = assert!(Key::ALL.len() * MAX_VALUE <= BODY_MAX);
+/// All values of the board are read into the body buffer, one behind the other, and there is room for the longest behind them.
+const _: () = {
+    let (mut len, mut keys) = (MAX_VALUE, Key::ALL.as_slice());
+    while let [key, rest @ ..] = keys {
+        len += key.longest();
+        keys = rest;
+    }
+    assert!(len <= BODY_MAX);
+};
 
 #[inline(never)]
 fn make_server(body: &'static mut [u8; BODY_MAX]) -> &'static NodeServer {
@@ -239,18 +239,14 @@ async fn run_network(mut runner: Runner<'static, NodeDriver>) -> ! {
 }
 
 #[embassy_executor::task]
-async fn run_cluster(shell: &'static NodeShell, stack: Stack<'static>, port: u16) {
+async fn run_cluster(shell: &'static NodeShell, stack: Stack<'static>, port: u16) -> ! {
     let udp = Udp::new(stack, UDP_BUFFERS.take());
     let local = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
     let mut socket = udp.bind(local).await.expect(BOUND_ONCE);
     let (receiver, sender) = socket.split();
-    let (mut incoming, mut outgoing) = ([0; MAX_DATAGRAM], [0; MAX_DATAGRAM]);
+    let mut buf = [0; MAX_DATAGRAM];
     let broadcast = SocketAddrV4::new(Ipv4Addr::BROADCAST, port);
-    join(
-        shell.listen(WithoutOversize(receiver), &mut incoming),
-        shell.drive(sender, broadcast, &mut outgoing),
-    )
-    .await;
+    shell.converse((WithoutOversize(receiver), sender), broadcast, &mut buf).await
 }
 
 /// Fetches the status of other members.

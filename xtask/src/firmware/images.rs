@@ -12,7 +12,6 @@ pub(super) fn all() -> Vec<Build> {
     vec![
         // What ships: with the SDK, and with its stand-in.
         Build::esp01(),
-        Build::with_access_point(),
         // The node on QEMU's board.
         Build::emulated("node"),
         Build::bootloader(),

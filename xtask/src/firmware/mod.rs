@@ -28,8 +28,6 @@ pub(crate) use sizes::{DATA_RAM, Sizes};
 
 /// The node's feature for Espressif's SDK, in place of its default for QEMU's board.
 const SDK: &str = "sdk";
-/// The node's feature for an access point of its own.
-const ACCESS_POINT: &str = "access-point";
 
 /// What an image is linked against.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -123,13 +121,6 @@ impl Build {
     pub(crate) fn esp01() -> Self {
         let features = vec![SDK.to_owned()];
         Self { board: Board::Esp01, features, ..Self::emulated("node") }
-    }
-
-    /// The same with the access point, for which what ships has no room.
-    pub(crate) fn with_access_point() -> Self {
-        let mut order = Self::esp01();
-        order.features.push(ACCESS_POINT.to_owned());
-        order
     }
 }
 

@@ -210,8 +210,7 @@ fn introduction(compilers: &str, limits: budgets::Image) -> String {
     let load::Extent { boards, crowd, busy_junk, slow_clients, junk, lists, clients } =
         load::EXTENT;
     let seats = slow_clients - 1;
-    let [components, whole, dashboard] =
-        [limits.components, limits.whole, limits.dashboard].map(grouped);
+    let [whole, dashboard] = [limits.whole, limits.dashboard].map(grouped);
     format!(
         "\
 # Footprint
@@ -226,9 +225,8 @@ what begins with *engine*. Frames are counted for information. With other compil
 
 *emulated* is the firmware on QEMU's board with the chip's limits: it ran. *esp01* is the same node on the
 board of the ESP-01, linked with Espressif's SDK: it has run in QEMU only (decisions/0019).
-Its limits are the design's: {components} bytes with all components, {whole} with dashboard and updates, of which
-{dashboard} are kept for the dashboard. Verifying signatures (Ed25519 and SHA-512) belongs to updates: what it takes is
-the difference to the same image linked without it (decisions/0008).
+Its limits are the design's: {whole} bytes with dashboard and updates, of which {dashboard} are kept for the dashboard
+(decisions/0009). What verifying signatures takes (Ed25519 and SHA-512) is the difference to the same image linked without it.
 
 The load is {boards} boards in one cluster with {crowd} members that run in the launcher, as many as a board can list,
 none of which may hold a board for dead. Each board in turn meets {slow_clients} slow clients, of which {seats} hold its seats and

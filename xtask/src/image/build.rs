@@ -14,7 +14,6 @@ use super::slot::Label;
 use super::{Program, check, container, owners, slot};
 use crate::budgets::{Bound, Budgets, Held, grouped, hold};
 use crate::firmware::{self, Build, Sizes};
-use crate::footprint::SIGNATURES;
 use crate::{paths, process, rom, sdk};
 
 /// The board that images are for; its file is in `boards/`.
@@ -97,9 +96,8 @@ impl Image {
         }
         let (.., sizes) = made.last().context("no slot was asked for")?;
         let budgets = Budgets::read()?;
-        let unsigned = firmware::sizes_without(&Build::esp01(), SIGNATURES)?;
         let report = check::esp01(&elf, &budgets)?;
-        let mut held = held(&budgets, sizes, &unsigned, &owners);
+        let mut held = held(&budgets, sizes, &owners);
         held.extend(&report.figures);
         // Said after the report, which shows what is too large.
         let fits = hold(&held);
@@ -165,12 +163,11 @@ impl Image {
     }
 }
 
-/// The figures that have limits. `unsigned` is the image without the verification of signatures.
-fn held(budgets: &Budgets, sizes: &Sizes, unsigned: &Sizes, owners: &[Owner]) -> Vec<Held> {
+/// The figures that have limits.
+fn held(budgets: &Budgets, sizes: &Sizes, owners: &[Owner]) -> Vec<Held> {
     let ours = owners.iter().filter(|owner| owner.name != owners::SDK);
     vec![
         ("image", sizes.image(), Bound::AtMost(budgets.image.today())),
-        ("image without signatures", unsigned.image(), Bound::AtMost(budgets.image.components)),
         ("instruction RAM", sizes.iram, Bound::AtMost(budgets.ram.iram)),
         (
             "statics without the SDK's",

@@ -46,7 +46,7 @@ const DATAGRAM_MAX: usize = 2048;
 /// When something does not build.
 pub(super) fn build(folder: &Path, spore: &Path) -> Result<[PathBuf; 3]> {
     let stand_in = StandIn::build(false)?;
-    let (image, _) = stand_in.image(&Build::with_access_point(), Slot::A)?;
+    let (image, _) = stand_in.image(&Build::esp01(), Slot::A)?;
     let claim = folder.join("board.settings");
     settings::make(&claim, false, &[], Some(spore.to_owned()))?;
     let file = folder.join("board.flash");

@@ -11,6 +11,7 @@ pub struct Asset {
     path: &'static str,
     content_type: &'static str,
     bytes: &'static [u8],
+    encoding: Option<&'static str>,
     tag: [u8; TAG_LEN],
 }
 
@@ -33,7 +34,13 @@ const READING: Methods = Methods::NONE.with(Method::Get).with(Method::Head);
 impl Asset {
     /// The file `bytes` of type `content_type` at `path`, which begins with a slash.
     pub const fn new(path: &'static str, content_type: &'static str, bytes: &'static [u8]) -> Self {
-        Self { path, content_type, bytes, tag: tag(bytes) }
+        Self { path, content_type, bytes, encoding: None, tag: tag(bytes) }
+    }
+
+    /// The same, where the bytes are the file compressed by gzip (RFC 1952). Each client gets them so: a board has no room
+    /// for a second form, and every browser reads this one.
+    pub const fn compressed(self) -> Self {
+        Self { encoding: Some("gzip"), ..self }
     }
 
     /// Its media type.
@@ -41,7 +48,12 @@ impl Asset {
         self.content_type
     }
 
-    /// The file.
+    /// The coding of its content (RFC 9110, section 8.4), if it has one.
+    pub const fn encoding(&self) -> Option<&'static str> {
+        self.encoding
+    }
+
+    /// The file, as it is sent.
     pub const fn bytes(&self) -> &'static [u8] {
         self.bytes
     }

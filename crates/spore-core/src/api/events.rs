@@ -5,8 +5,9 @@ use super::publication::{self, Publication};
 use super::{Body, Error, Request, Response, check_parameters, query_parameter};
 use crate::events::{Delivery, Filter, Topic};
 use crate::node::Node;
+use crate::text::hex;
 use crate::time::Instant;
-use crate::wire::{NodeId, U24, hex, parse_lower_hex};
+use crate::wire::{NodeId, U24, parse_lower_hex};
 use serde::Serialize;
 
 /// Where in its events a stream is.

@@ -4,7 +4,8 @@ use super::body::{Full, Piece};
 use super::{Error, FieldName};
 use crate::events::{Scope, Topic};
 use crate::services::json::{Lexer, Malformed, Token};
-use crate::wire::{EventRecord, hex};
+use crate::text::hex;
+use crate::wire::EventRecord;
 use heapless::{String, Vec};
 
 /// A request's wish to publish.

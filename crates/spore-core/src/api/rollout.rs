@@ -7,8 +7,9 @@ use crate::node::Node;
 use crate::ota::plan::{Plan, RolloutId};
 use crate::ota::state::{State, UpdateState};
 use crate::settings::document::{Document, Wanted};
+use crate::text::hex;
 use crate::time::Instant;
-use crate::wire::{NodeId, Rumor, hex};
+use crate::wire::{NodeId, Rumor};
 use serde::Serialize;
 
 /// The path of the rollout.

@@ -22,7 +22,7 @@ pub struct Route {
     pub path: &'static str,
     /// Who may.
     pub policy: Policy,
-    /// What it does, in a few words.
+    /// What it does, in a few words; empty on a board.
     #[serde(skip)]
     pub summary: &'static str,
     #[serde(skip)]
@@ -58,20 +58,25 @@ impl Policy {
 
 type Handler = fn(&mut Node<'_>, Instant, &Request<'_>) -> Result<Response, Error>;
 
+/// What is for the OpenAPI document only, which boards do not make: they have no room for it.
+const fn for_people(text: &'static str) -> &'static str {
+    if cfg!(target_os = "none") { "" } else { text }
+}
+
 /// All routes.
 pub static ROUTES: &[Route] = &[
     Route {
         method: Method::Get,
         path: "/api/node/status",
         policy: Policy::Open,
-        summary: "Resources, versions and endpoints of this node",
+        summary: for_people("Resources, versions and endpoints of this node"),
         handler: |_, _, _| Ok(Response::ok(Body::node_status())),
     },
     Route {
         method: Method::Post,
         path: "/api/node/restart",
         policy: Policy::Signed,
-        summary: "Restarts the node, half a second after the answer",
+        summary: for_people("Restarts the node, half a second after the answer"),
         handler: |node, now, _| {
             node.restart(now);
             Ok(Response::accepted(Body::restarting()))
@@ -81,14 +86,14 @@ pub static ROUTES: &[Route] = &[
         method: Method::Get,
         path: "/api/node/config",
         policy: Policy::Signed,
-        summary: "The settings, without secrets",
+        summary: for_people("The settings, without secrets"),
         handler: |_, _, _| Ok(Response::ok(Body::config())),
     },
     Route {
         method: Method::Put,
         path: "/api/node/config",
         policy: Policy::Signed,
-        summary: "Changes settings; answered when the change is durable",
+        summary: for_people("Changes settings; answered when the change is durable"),
         handler: |node, now, request| {
             let ticket =
                 node.change_settings(now, Wanted::parse(Document::Config, request.body)?)?;
@@ -101,7 +106,7 @@ pub static ROUTES: &[Route] = &[
         method: Method::Get,
         path: "/api/node/log",
         policy: Policy::Open,
-        summary: "What has happened lately; ?after=SEQ leaves out what is known",
+        summary: for_people("What has happened lately; ?after=SEQ leaves out what is known"),
         handler: |_, _, request| {
             check_parameters(request.query, &["after"])?;
             let after = match query_parameter(request.query, "after")? {
@@ -115,7 +120,7 @@ pub static ROUTES: &[Route] = &[
         method: Method::Get,
         path: "/api/node/crash",
         policy: Policy::Signed,
-        summary: "The last crash of this node: cause, place, stack",
+        summary: for_people("The last crash of this node: cause, place, stack"),
         handler: |node, _, _| {
             if node.crashes.known { Ok(Response::call(Call::CRASH)) } else { Err(Error::NoCrash) }
         },
@@ -124,35 +129,37 @@ pub static ROUTES: &[Route] = &[
         method: Method::Get,
         path: updates::PATH,
         policy: Policy::Open,
-        summary: "The image that runs, and what became of the last update",
+        summary: for_people("The image that runs, and what became of the last update"),
         handler: |_, _, _| Ok(Response::ok(Body::update())),
     },
     Route {
         method: Method::Post,
         path: updates::PATH,
         policy: Policy::Signed,
-        summary: "Installs an image and starts it on trial; ?start=no holds it for others",
+        summary: for_people(
+            "Installs an image and starts it on trial; ?start=no holds it for others",
+        ),
         handler: updates::begin,
     },
     Route {
         method: Method::Post,
         path: "/api/events",
         policy: Policy::Signed,
-        summary: "Publishes an event, in the cluster or on this node",
+        summary: for_people("Publishes an event, in the cluster or on this node"),
         handler: events::publish,
     },
     Route {
         method: Method::Get,
         path: "/api/events",
         policy: Policy::Signed,
-        summary: "What is delivered here, as a stream; ?topic=FILTER selects",
+        summary: for_people("What is delivered here, as a stream; ?topic=FILTER selects"),
         handler: |node, _, request| events::stream(node, request),
     },
     Route {
         method: Method::Get,
         path: "/api/cluster/members",
         policy: Policy::Open,
-        summary: "The member list, as this node sees it",
+        summary: for_people("The member list, as this node sees it"),
         handler: |_, _, _| Ok(Response::ok(Body::members())),
     },
     Route {
@@ -180,77 +187,81 @@ pub static ROUTES: &[Route] = &[
         method: Method::Get,
         path: "/api/network/status",
         policy: Policy::Open,
-        summary: "The WiFi: state, name, address, access point",
+        summary: for_people("The WiFi: state, name, address, access point"),
         handler: |_, _, _| Ok(Response::ok(Body::network())),
     },
     Route {
         method: Method::Get,
         path: "/api/network/scan",
         policy: Policy::Open,
-        summary: "The networks that are heard; begins a scan if the last one is not new",
+        summary: for_people(
+            "The networks that are heard; begins a scan if the last one is not new",
+        ),
         handler: |node, now, _| network::scan(node, now),
     },
     Route {
         method: Method::Put,
         path: "/api/network/wifi",
         policy: Policy::Provisioning,
-        summary: "Tries other credentials, and keeps them only if they lead to an address",
+        summary: for_people(
+            "Tries other credentials, and keeps them only if they lead to an address",
+        ),
         handler: network::change,
     },
     Route {
         method: Method::Get,
         path: "/api/auth/nonce",
         policy: Policy::Open,
-        summary: "A nonce for one signed request",
+        summary: for_people("A nonce for one signed request"),
         handler: |node, now, _| Ok(Response::ok(Body::nonce(node.request_nonces.make(now)))),
     },
     Route {
         method: Method::Get,
         path: "/metrics",
         policy: Policy::Open,
-        summary: "Figures of this node, as Prometheus text",
+        summary: for_people("Figures of this node, as Prometheus text"),
         handler: |_, _, _| Ok(Response::text(Body::metrics())),
     },
     Route {
         method: Method::Get,
         path: "/api/cluster/services",
         policy: Policy::Open,
-        summary: "Who in the cluster offers which service",
+        summary: for_people("Who in the cluster offers which service"),
         handler: |_, _, _| Ok(Response::ok(Body::services())),
     },
     Route {
         method: Method::Get,
         path: "/api/tasks",
         policy: Policy::Open,
-        summary: "What this node does by itself, and how that goes",
+        summary: for_people("What this node does by itself, and how that goes"),
         handler: |_, _, _| Ok(Response::ok(Body::tasks())),
     },
     Route {
         method: Method::Patch,
         path: tasks::PATH,
         policy: Policy::Signed,
-        summary: "Pauses, resumes, paces or runs a task; answered when that is durable",
+        summary: for_people("Pauses, resumes, paces or runs a task; answered when that is durable"),
         handler: tasks::change,
     },
     Route {
         method: Method::Get,
         path: "/api/sprockets/{name}/config",
         policy: Policy::Signed,
-        summary: "What can be set of a sprocket, and what is set",
+        summary: for_people("What can be set of a sprocket, and what is set"),
         handler: |node, _, request| sprockets::config(node, request),
     },
     Route {
         method: Method::Put,
         path: "/api/sprockets/{name}/config",
         policy: Policy::Signed,
-        summary: "Sets a sprocket; answered when the change is durable",
+        summary: for_people("Sets a sprocket; answered when the change is durable"),
         handler: sprockets::set,
     },
     Route {
         method: Method::Other,
         path: "/api/services/{name}",
         policy: Policy::Declared,
-        summary: "Calls a service of this node; paths below it are the service's own",
+        summary: for_people("Calls a service of this node; paths below it are the service's own"),
         handler: |node, _, request| call::call(node, request),
     },
 ];
@@ -280,7 +291,10 @@ pub(super) fn find(
 
 /// Whether a route's path leads to `path`: `{name}` stands for one level, whatever it is.
 fn is_at(path: &str, route: &str) -> bool {
-    let Some((before, after)) = route.split_once("{name}") else { return path == route };
+    // Not split at the whole of it: the library's search for a text takes a kilobyte of a board's flash.
+    let parts = route.split_once('{');
+    let parts = parts.and_then(|(before, rest)| Some((before, rest.strip_prefix("name}")?)));
+    let Some((before, after)) = parts else { return path == route };
     let name = path.strip_prefix(before).and_then(|rest| rest.strip_suffix(after));
     name.is_some_and(|name| !name.is_empty() && !name.contains('/'))
 }

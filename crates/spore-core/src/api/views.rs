@@ -6,6 +6,7 @@ use crate::node::{Node, Traffic};
 use crate::security::request::Nonce;
 use crate::security::{ReleaseKey, RequestNonces};
 use crate::services::{Build, Service, ServiceId};
+use crate::text::dotted;
 use crate::time::Instant;
 use crate::wire::{NodeId, Record, Rumor};
 use core::net::Ipv4Addr;
@@ -77,7 +78,7 @@ struct NonceText(Nonce);
 
 impl Serialize for NonceText {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&self.0)
+        serializer.serialize_str(&self.0.to_hex())
     }
 }
 
@@ -150,7 +151,7 @@ pub(super) struct Address(pub(super) Ipv4Addr);
 
 impl Serialize for Address {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&self.0)
+        serializer.serialize_str(&dotted(self.0))
     }
 }
 

@@ -62,7 +62,7 @@ use crate::profile::{ClusterStorage, EventStorage, List as _, Profile};
 use crate::security::{Identity, Tokens};
 use crate::services::{Directory, ServiceIds};
 use crate::store::Stored;
-use crate::time::{Duration, Instant};
+use crate::time::{Duration, Instant, earliest};
 use crate::wire::{Hostname, Incarnation, NodeId, Record, Rumor, U24};
 use core::net::{Ipv4Addr, SocketAddrV4};
 use send::Queue;
@@ -270,19 +270,20 @@ impl<'a> Cluster<'a> {
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         let queued = self.queue.next_due();
         if let Some(leave) = &self.leaving {
-            return leave.next().into_iter().chain(queued).min();
+            return earliest(&[leave.next(), queued]);
         }
         let pace = self.pace();
-        let expiry = |member: &Member| member.expiry(&pace);
-        let peers = [Some(self.peers.next()), self.peers.poll_timeout()];
-        let events = [self.spread.next(), self.events.poll_timeout(), self.exchange.poll_timeout()];
-        [Some(self.announcements.next()), Some(self.probe.next()), queued]
-            .into_iter()
-            .chain(peers)
-            .chain(events)
-            .chain(self.table.rows().iter().map(expiry))
-            .flatten()
-            .min()
+        earliest(&[
+            Some(self.announcements.next()),
+            Some(self.probe.next()),
+            queued,
+            Some(self.peers.next()),
+            self.peers.poll_timeout(),
+            self.spread.next(),
+            self.events.poll_timeout(),
+            self.exchange.poll_timeout(),
+            self.table.rows().iter().filter_map(|member| member.expiry(&pace)).min(),
+        ])
     }
 
     /// When this node is to be announced next, and when the failure detector goes on.

@@ -6,8 +6,9 @@ use super::{Filter, Topic, ticks};
 use crate::log::Log;
 use crate::node::Event;
 use crate::ota::Outcome;
+use crate::text::hex;
 use crate::time::Instant;
-use crate::wire::{EventKey, Hostname, hex};
+use crate::wire::{EventKey, Hostname};
 use heapless::Vec;
 
 /// Who gets an event.

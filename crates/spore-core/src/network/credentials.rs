@@ -1,6 +1,7 @@
 //! Names and passwords of networks, and how they are remembered over a change.
 
-use crate::wire::{self, Full, Reader, Writer};
+use crate::text;
+use crate::wire::{Full, Reader, Writer};
 use core::fmt;
 use core::str::FromStr;
 
@@ -72,7 +73,7 @@ impl Ssid {
     /// its hexadecimal digits.
     pub(crate) fn of_access_point(chip_id: u32) -> Self {
         let [_, low @ ..] = chip_id.to_be_bytes();
-        let digits: heapless::String<6, u8> = wire::hex(&low);
+        let digits: heapless::String<6, u8> = text::hex(&low);
         let mut bytes = [0; Self::MAX];
         for (to, from) in bytes.iter_mut().zip(b"SPORE-".iter().chain(digits.as_bytes())) {
             *to = *from;

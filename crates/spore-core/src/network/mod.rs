@@ -39,7 +39,7 @@ use crate::node::Event;
 use crate::random;
 use crate::settings::Claim;
 use crate::store::Storing;
-use crate::time::{Duration, Instant};
+use crate::time::{Duration, Instant, earliest};
 use access_point::AccessPoint;
 use core::net::Ipv4Addr;
 use heapless::VecView;
@@ -377,16 +377,13 @@ impl Network {
     /// When something is due next.
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         self.radio?;
-        [
+        earliest(&[
             self.station_due(),
             self.trial.due(),
             self.access_point_due(),
             self.scan.due(),
             self.storing.poll_timeout(),
-        ]
-        .into_iter()
-        .flatten()
-        .min()
+        ])
     }
 
     /// The next command for the radio.

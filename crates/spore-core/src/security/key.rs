@@ -1,5 +1,6 @@
 //! The key that all members share.
 
+use crate::text;
 use crate::wire;
 use core::fmt;
 use core::str::FromStr;
@@ -33,7 +34,7 @@ impl ClusterKey {
 
     /// The secret as 64 hexadecimal digits.
     pub fn to_hex(&self) -> heapless::String<64, u8> {
-        wire::hex(&self.0)
+        text::hex(&self.0)
     }
 }
 

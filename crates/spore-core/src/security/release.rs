@@ -1,10 +1,10 @@
 //! The release key: who may sign update images, and who may name a successor.
 
 use crate::ota::plan::SignedPlan;
+use crate::text;
 use crate::wire;
 use core::fmt;
 use core::str::FromStr;
-use ed25519_dalek::{Signature, VerifyingKey};
 
 /// An Ed25519 public key (RFC 8032): 64 hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -24,11 +24,11 @@ impl core::error::Error for InvalidReleaseKey {}
 
 impl ReleaseKey {
     /// The bytes of a key.
-    pub const LEN: usize = 32;
+    pub const LEN: usize = spore_signature::KEY;
 
     /// The key as 64 hexadecimal digits.
     pub fn to_hex(&self) -> heapless::String<64, u8> {
-        wire::hex(&self.0)
+        text::hex(&self.0)
     }
 
     /// Whether its owner has signed `message`. Weak keys and signatures that are not canonical are refused, so that all
@@ -38,9 +38,7 @@ impl ReleaseKey {
         message: &[u8],
         signature: &[u8; Succession::SIGNATURE],
     ) -> bool {
-        let key = VerifyingKey::from_bytes(&self.0);
-        let signature = Signature::from_bytes(signature);
-        key.is_ok_and(|key| key.verify_strict(message, &signature).is_ok())
+        spore_signature::is_genuine(&self.0, message, signature)
     }
 }
 
@@ -94,7 +92,7 @@ pub enum Verdict {
 
 impl Succession {
     /// The bytes of an Ed25519 signature.
-    pub const SIGNATURE: usize = 64;
+    pub const SIGNATURE: usize = spore_signature::SIGNATURE;
 
     /// The bytes of the text that is signed.
     pub const MESSAGE: usize = DOMAIN.len().saturating_add(ReleaseKey::LEN);
@@ -114,8 +112,7 @@ impl Succession {
     // Not inlined, so that the image can be linked without it, to tell what it takes (`cargo xtask footprint`).
     #[inline(never)]
     pub fn judge(&self) -> Verdict {
-        let successor = VerifyingKey::from_bytes(&self.successor.0);
-        if !successor.is_ok_and(|key| !key.is_weak()) {
+        if !spore_signature::is_key(&self.successor.0) {
             return Verdict::NoKey;
         }
         let Some(key) = self.key else { return Verdict::Genuine };

@@ -16,6 +16,7 @@
 //! target that is signed ends before them. Digits are hexadecimal in lower case, and nothing else.
 
 use super::ClusterKey;
+use crate::text;
 use crate::wire;
 use core::fmt;
 use core::str::FromStr;
@@ -135,10 +136,10 @@ impl Signed<'_> {
             part(self.query.as_bytes());
         }
         part(b"\n");
-        part(wire::hex::<28>(&self.nonce.0).as_bytes());
+        part(self.nonce.to_hex().as_bytes());
         part(b"\n");
         let digest: [u8; 32] = Sha256::digest(self.body).into();
-        part(wire::hex::<64>(&digest).as_bytes());
+        part(text::hex::<64>(&digest).as_bytes());
     }
 }
 
@@ -155,6 +156,11 @@ impl Nonce {
     pub const fn to_bytes(self) -> [u8; Self::LEN] {
         self.0
     }
+
+    /// The nonce in hexadecimal digits.
+    pub(crate) fn to_hex(self) -> heapless::String<28, u8> {
+        text::hex(&self.0)
+    }
 }
 
 impl Mac {
@@ -164,7 +170,7 @@ impl Mac {
 
 impl fmt::Display for Nonce {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&wire::hex::<28>(&self.0))
+        f.write_str(&self.to_hex())
     }
 }
 
@@ -176,7 +182,7 @@ impl fmt::Debug for Nonce {
 
 impl fmt::Display for Mac {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&wire::hex::<64>(&self.0))
+        f.write_str(&text::hex::<64>(&self.0))
     }
 }
 

@@ -59,7 +59,7 @@ fn request() -> Signed<'static> {
 #[test]
 fn a_request_is_signed_as_another_implementation_signs_it() {
     assert_eq!(
-        wire::hex::<64>(&key().0),
+        text::hex::<64>(&key().0),
         "dbfcfc622a0424b4eaa05a46aac9c4fd3bf5add71b0b704e91f03cb821f9e485"
     );
     let mut text = String::new();

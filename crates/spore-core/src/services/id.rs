@@ -1,6 +1,7 @@
 //! Services as other nodes know them: 32 bits each.
 
 use super::MAX_SERVICES;
+use crate::text::hex;
 use crate::wire::{Full, Malformed, Reader, Writer};
 use core::fmt;
 
@@ -43,7 +44,7 @@ pub(crate) const fn fnv(name: &str) -> u32 {
 
 impl fmt::Display for ServiceId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        f.write_str(&hex::<8>(&self.0))
     }
 }
 
@@ -55,7 +56,7 @@ impl fmt::Debug for ServiceId {
 
 impl serde::Serialize for ServiceId {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        serializer.serialize_str(&hex::<8>(&self.0))
     }
 }
 

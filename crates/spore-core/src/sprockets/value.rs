@@ -1,5 +1,7 @@
 //! Small values: what a sprocket publishes, answers and is set to.
 
+use crate::text::decimal;
+
 /// A value that is written as JSON, without memory of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Value<'a> {
@@ -105,17 +107,7 @@ impl Text<'_> {
         if number < 0 {
             self.put(b"-")?;
         }
-        let mut rest = number.unsigned_abs();
-        let (mut digits, mut first) = ([0; 10], 10usize);
-        loop {
-            first = first.checked_sub(1)?;
-            let [.., digit] = rest.checked_rem(10)?.to_be_bytes();
-            *digits.get_mut(first)? = b'0'.checked_add(digit)?;
-            rest = rest.checked_div(10)?;
-            if rest == 0 {
-                return self.put(digits.get(first..)?);
-            }
-        }
+        self.put(decimal(number.unsigned_abs()).as_bytes())
     }
 
     fn text(&mut self, text: &str) -> Option<()> {

@@ -9,7 +9,7 @@ use crate::node::Event;
 use crate::place::Place;
 use crate::services::fnv;
 use crate::settings::commit::{Commit, Ticket};
-use crate::time::{Duration, Instant};
+use crate::time::{Duration, Instant, earliest};
 use crate::wire::{Full, Writer};
 use heapless::{Vec, VecView};
 
@@ -255,7 +255,7 @@ impl<'a> Scheduler<'a> {
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         let user = self.states.get(System::ALL.len()..).unwrap_or_default();
         let due = user.iter().filter_map(TaskState::wake).min();
-        due.into_iter().chain(self.commit.poll_timeout()).min()
+        earliest(&[due, self.commit.poll_timeout()])
     }
 
     /// A run of a task of the program has ended. Returns the event that tells if it took too long.

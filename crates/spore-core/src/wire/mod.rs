@@ -19,7 +19,7 @@ pub use event::{EventKey, EventRecord};
 pub use message::{Events, Head, Keys, Kind, Message, MessageWriter, Records};
 pub use record::{Record, Rumor};
 pub use types::{Hostname, Incarnation, InvalidHostname, InvalidNodeId, NodeId, U24};
-pub(crate) use types::{hex, mixed_fnv, parse_hex, parse_lower_hex, well_mixed_fnv};
+pub(crate) use types::{mixed_fnv, parse_hex, parse_lower_hex, well_mixed_fnv};
 
 /// The most bytes of a datagram, seal included. Fits the smallest IPv4 path (RFC 791: 576 bytes).
 pub const MAX_DATAGRAM: usize = 512;

@@ -1,5 +1,6 @@
 //! The small values that messages are made of.
 
+use crate::text::hex;
 use core::fmt;
 use core::str::FromStr;
 
@@ -72,7 +73,7 @@ impl NodeId {
 
 impl fmt::Display for NodeId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        f.write_str(&hex::<12>(&self.0))
     }
 }
 
@@ -92,37 +93,30 @@ impl FromStr for NodeId {
 
 impl serde::Serialize for NodeId {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        serializer.serialize_str(&hex::<12>(&self.0))
     }
 }
 
 /// Exactly `2 * N` hexadecimal digits as bytes.
 pub(crate) fn parse_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
-    let mut digits = text.bytes().map(|digit| char::from(digit).to_digit(16));
     let mut bytes = [0; N];
-    for byte in &mut bytes {
+    read_hex(text, &mut bytes).map(|()| bytes)
+}
+
+/// Once for all lengths.
+fn read_hex(text: &str, bytes: &mut [u8]) -> Option<()> {
+    let mut digits = text.bytes().map(|digit| char::from(digit).to_digit(16));
+    for byte in bytes {
         let (high, low) = (digits.next()??, digits.next()??);
         *byte = u8::try_from(high << 4 | low).ok()?;
     }
-    digits.next().is_none().then_some(bytes)
+    digits.next().is_none().then_some(())
 }
 
 /// Exactly `2 * N` hexadecimal digits in lower case as bytes: each value has one spelling only.
 pub(crate) fn parse_lower_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
     let lower = |digit: u8| matches!(digit, b'0'..=b'9' | b'a'..=b'f');
     parse_hex(text).filter(|_| text.bytes().all(lower))
-}
-
-/// Hexadecimal digits in lower case, two for each byte, and what is beyond `M` left out.
-pub(crate) fn hex<const M: usize>(bytes: &[u8]) -> heapless::String<M, u8> {
-    let mut text = heapless::String::new();
-    for byte in bytes {
-        for nibble in [byte >> 4, byte & 15] {
-            // A nibble is always a digit.
-            let _ = text.push(char::from_digit(u32::from(nibble), 16).unwrap_or('0'));
-        }
-    }
-    text
 }
 
 /// 32 bits of some bytes: FNV-1a with a final mix, so that the XOR of many does not cancel out.

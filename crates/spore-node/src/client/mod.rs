@@ -8,13 +8,13 @@
 mod body;
 
 use body::Decoder;
-use core::fmt::Write as _;
 use core::net::{SocketAddr, SocketAddrV4};
 use edge_nal::io::{Read, Write};
 use edge_nal::{Close, TcpConnect, TcpShutdown};
 use embassy_futures::yield_now;
 use embassy_time::{Duration, with_timeout};
 use httparse::{EMPTY_HEADER, Status};
+use spore_core::text::{decimal, dotted};
 
 /// The least buffer that a fetch needs, in bytes: the longest head of an answer, or the request.
 pub const BUFFER_LEN: usize = 320;
@@ -116,10 +116,16 @@ async fn exchange<S: Read + Write>(
 }
 
 fn put_request<'b>(buf: &'b mut [u8], address: SocketAddrV4, path: &str) -> Option<&'b [u8]> {
-    let mut text = Text { buf, len: 0 };
+    let (host, port) = (dotted(*address.ip()), decimal(address.port().into()));
     // HTTP/1.1 wants a host, which is how proxies and servers with several names tell them apart.
-    write!(text, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").ok()?;
-    let Text { buf, len } = text;
+    let parts =
+        ["GET ", path, " HTTP/1.1\r\nHost: ", &host, ":", &port, "\r\nConnection: close\r\n\r\n"];
+    let mut len = 0;
+    for part in parts {
+        let end = len + part.len();
+        buf.get_mut(len..end)?.copy_from_slice(part.as_bytes());
+        len = end;
+    }
     buf.get(..len)
 }
 
@@ -174,21 +180,5 @@ fn parse_head(bytes: &[u8]) -> Result<Option<(usize, Decoder)>, FetchError> {
         (None, true) => Ok(Some((len, Decoder::chunked()))),
         (Some(length), false) => Ok(Some((len, Decoder::of_length(length)))),
         (None, false) => Ok(Some((len, Decoder::until_close()))),
-    }
-}
-
-/// Text in a buffer that may be too short for it.
-struct Text<'b> {
-    buf: &'b mut [u8],
-    len: usize,
-}
-
-impl core::fmt::Write for Text<'_> {
-    fn write_str(&mut self, text: &str) -> core::fmt::Result {
-        let end = self.len + text.len();
-        let place = self.buf.get_mut(self.len..end).ok_or(core::fmt::Error)?;
-        place.copy_from_slice(text.as_bytes());
-        self.len = end;
-        Ok(())
     }
 }

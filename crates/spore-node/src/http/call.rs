@@ -45,11 +45,12 @@ impl<S: Read + Write, A: Api> Connection<'_, '_, S, A> {
     }
 
     /// Has a service answer, behind the request in the buffer, and sends what it says.
-    pub(super) async fn call(&mut self, calling: Calling) -> Result<(), Ending> {
-        let Calling { call, head, body, rest } = calling;
+    pub(super) async fn call(&mut self, calling: &Calling) -> Result<(), Ending> {
         let answered = {
+            let Calling { call, head, body, .. } = calling;
             let (request, free) = self.buf.split_at_mut(self.filled);
-            let called = call.with(&head.request(request, &request[body], self.place.entrance));
+            let body = &request[body.clone()];
+            let called = call.with(&head.request(request, body, self.place.entrance));
             let room = reply::piece_room(free, 0).unwrap_or_default();
             let until = Instant::now() + self.timeouts.response;
             let answered = with_deadline(until, self.api.call(&called, room)).await;
@@ -62,13 +63,19 @@ impl<S: Read + Write, A: Api> Connection<'_, '_, S, A> {
         };
         self.api.handle_called(answered.status);
         let sent = self.send_reply(answered).await;
-        self.forget(rest);
+        self.forget(calling.rest.clone());
         sent
     }
 
     /// Sends the answer of a service, which stands where the first piece of a body does.
     async fn send_reply(&mut self, answered: ServiceReply) -> Result<(), Ending> {
         let until = Instant::now() + self.timeouts.response;
+        let part = self.put_reply(answered);
+        self.write(part, until).await
+    }
+
+    /// Puts the head of a service's answer in front of it: all that is to be written.
+    fn put_reply(&mut self, answered: ServiceReply) -> Part {
         let ServiceReply { status, content_type, len } = answered;
         let bodiless = reply::is_bodiless(status);
         let length = if bodiless { Length::None } else { Length::Known(len) };
@@ -79,10 +86,9 @@ impl<S: Read + Write, A: Api> Connection<'_, '_, S, A> {
         let Some(head) = reply::put_head(buf, part.start, &response, entrance, length, close)
         else {
             self.keep_alive = false;
-            return self.write(Part::Fixed(reply::INTERNAL), until).await;
+            return Part::Fixed(reply::INTERNAL);
         };
         part.start = head.start;
-        let all = if self.head_only || bodiless { head } else { part };
-        self.write(Part::Buffered(all), until).await
+        Part::Buffered(if self.head_only || bodiless { head } else { part })
     }
 }

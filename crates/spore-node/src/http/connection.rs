@@ -137,7 +137,7 @@ pub(super) struct ReadBody<'s, 'b> {
 
 /// A request, and what is to become of it.
 enum Turn {
-    /// The answer is known. The request is not needed any more.
+    /// The answer is known, or is being decided. The request is not needed any more.
     Answer(Response),
     /// A service is to answer, or the shell.
     Call(Calling),
@@ -194,10 +194,12 @@ impl<'c, 'b, S: Read + Write, A: Api> Connection<'c, 'b, S, A> {
             let kept = core::mem::replace(&mut self.keep_alive, false);
             (self.head_only, self.http11) = (false, true);
             let sent = match self.request(kept).await {
-                Ok(Turn::Answer(mut response)) => self.send(&mut response).await,
-                Ok(Turn::Call(calling)) => self.call(calling).await,
+                Ok(Turn::Answer(mut response)) => self.answer(&mut response).await,
+                Ok(Turn::Call(calling)) => self.call(&calling).await,
                 Ok(Turn::Stream(mut streaming)) => self.stream(&mut streaming).await,
-                Ok(Turn::Upload(uploading, proceed)) => self.upload(uploading, proceed).await,
+                Ok(Turn::Upload(mut uploading, proceed)) => {
+                    self.upload(&mut uploading, proceed).await
+                }
                 Err(Stop::Refused(error)) => {
                     self.keep_alive = false;
                     self.filled = 0;
@@ -263,8 +265,6 @@ impl<'c, 'b, S: Read + Write, A: Api> Connection<'c, 'b, S, A> {
         }
         // Head and body are not needed any more; what came after the request is the next one.
         self.forget(body.end..self.filled);
-        drop(body);
-        self.decide(&mut response).await;
         Ok(Turn::Answer(response))
     }
 
@@ -290,6 +290,12 @@ impl<'c, 'b, S: Read + Write, A: Api> Connection<'c, 'b, S, A> {
     pub(super) fn forget(&mut self, rest: Range<usize>) {
         self.filled = rest.len();
         self.buf.copy_within(rest, 0);
+    }
+
+    /// Sends an answer when it is decided.
+    async fn answer(&mut self, response: &mut Response) -> Result<(), Ending> {
+        self.decide(response).await;
+        self.send(response).await
     }
 
     /// Waits until a pending answer is decided.

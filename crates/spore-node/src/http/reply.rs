@@ -6,6 +6,7 @@
 use core::ops::Range;
 
 use spore_core::api::{Entrance, MIN_PIECE, Response};
+use spore_core::text::decimal;
 
 /// Room for the head of an answer, in bytes.
 const HEAD_ROOM: usize = 256;
@@ -86,9 +87,8 @@ pub(super) fn put_head(
     close: bool,
 ) -> Option<Range<usize>> {
     let mut text = Text { buf: buf.get_mut(..end.min(HEAD_ROOM))?, len: 0 };
-    let mut digits = [0; 10];
     text.put("HTTP/1.1 ")?;
-    text.put(decimal(response.status.into(), &mut digits))?;
+    text.put(&decimal(response.status.into()))?;
     text.put(" ")?;
     text.put(reason(response.status))?;
     if !response.content_type.is_empty() && length != Length::None {
@@ -99,7 +99,9 @@ pub(super) fn put_head(
         text.field("Cache-Control", "no-store")?;
     }
     match length {
-        Length::Known(bytes) => text.field("Content-Length", decimal(bytes, &mut digits))?,
+        Length::Known(bytes) => {
+            text.field("Content-Length", &decimal(u32::try_from(bytes).unwrap_or(u32::MAX)))?
+        }
         Length::Chunked => text.field("Transfer-Encoding", "chunked")?,
         Length::UntilClose | Length::None => {}
     }
@@ -114,7 +116,7 @@ pub(super) fn put_head(
         text.field("WWW-Authenticate", scheme)?;
     }
     if let Some(seconds) = response.retry_after {
-        text.field("Retry-After", decimal(seconds.into(), &mut digits))?;
+        text.field("Retry-After", &decimal(seconds.into()))?;
     }
     if let Entrance::AccessPoint(host) = entrance
         && response.to_page
@@ -124,6 +126,9 @@ pub(super) fn put_head(
         text.put("/")?;
     }
     if let Some(asset) = response.asset {
+        if let Some(encoding) = asset.encoding() {
+            text.field("Content-Encoding", encoding)?;
+        }
         text.field("ETag", asset.tag())?;
         text.put(ASSET_FIELDS)?;
     }
@@ -178,20 +183,6 @@ impl Text<'_> {
         self.put(": ")?;
         self.put(value)
     }
-}
-
-/// `value` in decimal; `core::fmt` would cost two kilobytes of code on a board.
-fn decimal(mut value: usize, digits: &mut [u8; 10]) -> &str {
-    let mut start = digits.len();
-    for digit in digits.iter_mut().rev() {
-        *digit = b"0123456789"[value % 10];
-        value /= 10;
-        start -= 1;
-        if value == 0 {
-            break;
-        }
-    }
-    str::from_utf8(&digits[start..]).unwrap_or_default()
 }
 
 fn hex(value: usize) -> u8 {

@@ -83,10 +83,8 @@ impl<'b, const N: usize> Server<'b, N> {
         A: Api,
     {
         loop {
-            match acceptor.accept().await {
-                Ok((from, mut socket)) => self.attend(&mut socket, entrance(from), api).await,
-                Err(_) => Timer::after(ACCEPT_PAUSE).await,
-            }
+            let (from, mut socket) = accept(acceptor).await;
+            self.attend(&mut socket, entrance(from), api).await;
         }
     }
 
@@ -108,7 +106,8 @@ impl<'b, const N: usize> Server<'b, N> {
             streams: &self.streams,
             entrance,
         };
-        match Connection::new(socket, buf, place, api, &self.timeouts).serve().await {
+        let ending = Connection::new(socket, buf, place, api, &self.timeouts).serve().await;
+        match ending {
             Ending::Finished => {
                 let seat = &self.seats[*number];
                 seat.closing.set(true);
@@ -175,12 +174,23 @@ impl<const N: usize> Drop for Taken<'_, '_, N> {
     }
 }
 
+/// The next connection. A future of its own: what a worker keeps over two of its awaits takes memory for as long as it lives, on a
+/// board four times.
+async fn accept<T: TcpAccept>(acceptor: &T) -> (SocketAddr, T::Socket<'_>) {
+    loop {
+        if let Ok(accepted) = acceptor.accept().await {
+            return accepted;
+        }
+        Timer::after(ACCEPT_PAUSE).await;
+    }
+}
+
 /// Ends a connection so that the client can read all that was sent to it: says that no more is to
 /// come, and drops what still arrives until the client closes too or the time is over.
 async fn close<S: Read + TcpShutdown>(socket: &mut S, timeout: Duration) {
     let farewell = async {
         socket.close(Close::Write).await?;
-        let mut dropped = [0; 64];
+        let mut dropped = [0; 16];
         while socket.read(&mut dropped).await? > 0 {
             // Who always has more to send must not keep the timer and the others from their turn.
             yield_now().await;

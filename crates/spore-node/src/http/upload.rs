@@ -54,20 +54,18 @@ impl<S: Read + Write, A: Api> Connection<'_, '_, S, A> {
     /// sent all.
     pub(super) async fn upload(
         &mut self,
-        mut uploading: Uploading,
+        uploading: &mut Uploading,
         proceed: bool,
     ) -> Result<(), Ending> {
         self.keep_alive = false;
         self.api.begin_upload();
-        let handed = self.hand_over(&mut uploading, proceed).await;
-        let unwanted = matches!(handed, Ok(false));
-        let mut response = self.api.finish_upload(matches!(handed, Ok(true))).await;
-        if let Err(Stop::Refused(error)) = handed {
-            // That of what installs the image says less.
-            response = Response::error(error);
-        }
-        self.filled = 0;
-        self.send(&mut response).await?;
+        let handed = self.hand_over(uploading, proceed).await;
+        let (whole, unwanted) = (matches!(handed, Ok(true)), matches!(handed, Ok(false)));
+        let refusal = match handed {
+            Err(Stop::Refused(error)) => Some(error),
+            _ => None,
+        };
+        self.conclude(whole, refusal).await?;
         let until = Instant::now() + PATIENCE;
         while unwanted && !uploading.decoder.is_done() {
             let Ok(read) = self.read(0..STEP, until).await else { break };
@@ -76,6 +74,13 @@ impl<S: Read + Write, A: Api> Connection<'_, '_, S, A> {
             }
         }
         Ok(())
+    }
+
+    /// Answers with what has come of it, or with why the body was refused, of which whatever installs it says less.
+    async fn conclude(&mut self, whole: bool, refusal: Option<Error>) -> Result<(), Ending> {
+        let finished = self.api.finish_upload(whole).await;
+        self.filled = 0;
+        self.send(&mut refusal.map_or(finished, Response::error)).await
     }
 
     /// Hands the body over to its end: true; or to where no more of it is wanted, or comes.

@@ -45,7 +45,7 @@ fn message(n: u8, kind: u8, options: &[(u8, &[u8])]) -> Vec<u8> {
 fn tell(leases: &mut Leases, message: &[u8]) -> Option<(Vec<u8>, SocketAddrV4)> {
     let mut buf = [0xEE; DHCP_BUFFER_LEN];
     buf[..message.len()].copy_from_slice(message);
-    let (len, to) = leases.answer(OWN, &mut buf, message.len())?;
+    let (len, to) = leases.answer(&mut buf, message.len())?;
     Some((buf[..len].to_vec(), to))
 }
 

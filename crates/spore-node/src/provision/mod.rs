@@ -12,7 +12,7 @@ mod dhcp;
 mod dns;
 mod page;
 
-pub use dhcp::{CLIENTS, DHCP_BUFFER_LEN, DHCP_PORT, Leases, lease_addresses};
+pub use dhcp::{CLIENTS, DHCP_BUFFER_LEN, Leases, lease_addresses};
 pub use dns::{DNS_BUFFER_LEN, DNS_PORT, answer_name, answer_names};
 pub use page::PAGE;
 

@@ -3,26 +3,27 @@
 use spore_core::api::Asset;
 
 /// The page for those who join the access point: a form for the name and the password of a network. It needs nothing
-/// from elsewhere, and its content security policy lets it have nothing from elsewhere.
-pub static PAGE: &[Asset] = &[Asset::new(
-    "/",
-    "text/html; charset=utf-8",
-    include_bytes!("../../../../web/provision/index.html"),
-)];
+/// from elsewhere, and its content security policy lets it have nothing from elsewhere. It is compressed when it is built
+/// in (`build.rs`), and says itself that it is UTF-8.
+pub static PAGE: &[Asset] =
+    &[Asset::new("/", "text/html", include_bytes!(concat!(env!("OUT_DIR"), "/provision.html.gz")))
+        .compressed()];
 
 #[cfg(test)]
 mod tests {
     extern crate std;
 
+    use flate2::read::GzDecoder;
     use sha2::{Digest as _, Sha256};
     use std::format;
+    use std::io::Read as _;
     use std::string::String;
 
-    /// Most bytes of the page: it leaves a board in eight pieces.
-    const MAX: usize = 4096;
+    /// Most bytes of the page as it is sent.
+    const MAX: usize = 2304;
 
     fn page() -> &'static str {
-        str::from_utf8(super::PAGE[0].bytes()).unwrap()
+        include_str!("../../../../web/provision/index.html")
     }
 
     fn base64(bytes: &[u8]) -> String {
@@ -49,7 +50,16 @@ mod tests {
 
     #[test]
     fn the_page_is_small() {
-        assert!(page().len() <= MAX, "{} bytes", page().len());
+        let len = super::PAGE[0].bytes().len();
+        assert!(len <= MAX, "{len} bytes");
+    }
+
+    #[test]
+    fn what_is_sent_is_the_page() {
+        let mut text = String::new();
+        GzDecoder::new(super::PAGE[0].bytes()).read_to_string(&mut text).unwrap();
+        assert_eq!(text, page());
+        assert_eq!(super::PAGE[0].encoding(), Some("gzip"));
     }
 
     /// The policy names its script and its style by their hashes, so that nothing else is run: after a
@@ -82,5 +92,6 @@ mod tests {
         }
         assert!(page().contains("<html lang=\"en\">") && page().contains("role=\"status\""));
         assert!(page().contains("width=device-width"));
+        assert!(page().contains("<meta charset=\"utf-8\">"), "its type does not say so");
     }
 }

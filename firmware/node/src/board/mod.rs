@@ -7,9 +7,17 @@ pub mod qemu;
 mod told;
 
 #[cfg(all(target_arch = "xtensa", feature = "sdk"))]
+pub(crate) use esp8266::put;
+#[cfg(all(target_arch = "xtensa", feature = "sdk"))]
 pub use esp8266::{Body, on_second, pins};
 #[cfg(all(target_arch = "xtensa", feature = "image"))]
 pub use qemu::machine::{pins, system::EmulatedSystem as Body};
+
+/// Writes to the serial line, and waits while that is busy.
+#[cfg(all(target_arch = "xtensa", feature = "image"))]
+pub(crate) fn put(text: &str) {
+    text.bytes().for_each(::qemu::uart::write_byte);
+}
 
 /// Calls `function` on the board's second stack, and tells how many bytes of it that took. `None` if there is no memory for
 /// one: `function` was not called. No such call may be made within another one.

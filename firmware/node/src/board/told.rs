@@ -5,7 +5,7 @@ use spore_core::services::IDENTIFY;
 use spore_core::{Event, Hostname, Node, NodeId};
 use spore_node::{Named, ServiceReply};
 
-use crate::log_line;
+use crate::log::log_line;
 use crate::sprockets::ROSTER;
 
 /// Answers a call of one of the services that every node offers.
@@ -16,7 +16,7 @@ pub(super) fn answer(
 ) -> ServiceReply {
     match ROSTER.catalogue().services().get(request.service) {
         Some(service) if *service == IDENTIFY => {
-            log_line!("IDENTIFY {hostname}");
+            log_line!("IDENTIFY ", hostname.as_str());
             ServiceReply::identified(hostname, reply)
         }
         _ => ServiceReply::error(Error::NotFound, reply),
@@ -27,7 +27,7 @@ pub(super) fn answer(
 pub(super) fn restarts(restarts: &[u8], sprocket: Named) -> u8 {
     let restarts = restarts.get(sprocket.place).copied().unwrap_or(0);
     if restarts != 0 {
-        log_line!("SPROCKET {} restarts {restarts}", sprocket.name);
+        log_line!("SPROCKET ", sprocket.name, " restarts ", restarts);
     }
     restarts
 }
@@ -42,10 +42,10 @@ pub(super) fn report(event: Event, node: &Node<'_>) {
         Event::MemberLeft(id) => ("has left", id),
         Event::MemberForgotten(id) => ("is forgotten", id),
         _ => {
-            return log_line!("NODE {}", event.topic());
+            return log_line!("NODE ", event.topic());
         }
     };
-    log_line!("MEMBER {} {what}", name(node, &id));
+    log_line!("MEMBER ", name(node, &id), " ", what);
 }
 
 /// The host name of a member, or nothing for one that is not listed any more.

@@ -12,7 +12,10 @@ use core::cell::{Cell, RefCell};
 use core::net::{Ipv4Addr, SocketAddrV4};
 
 use spore_core::api::Entrance;
-use spore_node::provision::{DHCP_BUFFER_LEN, DHCP_PORT, DNS_PORT, Leases, answer_name};
+use spore_node::{
+    dhcp,
+    provision::{DHCP_BUFFER_LEN, DNS_PORT, Leases, answer_name},
+};
 
 use super::driver::Identity;
 use super::ethernet::{BROADCAST, HEADER_LEN, Header, MacAddress, TYPE_IPV4};
@@ -24,9 +27,6 @@ pub const OWN: Ipv4Addr = Ipv4Addr::new(192, 168, 4, 1);
 /// The same as URLs have it.
 const HOST: &str = "192.168.4.1";
 const PREFIX_LEN: u8 = 24;
-
-/// Whether this firmware has an access point: else it stays closed, and what serves its clients is not linked.
-pub const BUILT_IN: bool = cfg!(any(test, feature = "access-point"));
 
 /// Where a message to or from a server begins in its frame.
 const MESSAGE: usize = HEADER_LEN + PAYLOAD;
@@ -51,9 +51,7 @@ impl AccessPoint {
     /// Board: the access point is on the air, with this MAC address.
     pub fn open(&self, mac: MacAddress) {
         self.leases.replace(Leases::new(OWN, self.clock));
-        if BUILT_IN {
-            self.mac.set(Some(mac));
-        }
+        self.mac.set(Some(mac));
     }
 
     /// Board: it is not on the air any more.
@@ -61,27 +59,23 @@ impl AccessPoint {
         self.mac.set(None);
     }
 
-    fn mac(&self) -> Option<MacAddress> {
-        if BUILT_IN { self.mac.get() } else { None }
-    }
-
     /// Whether it is open.
     #[must_use]
     pub fn is_open(&self) -> bool {
-        self.mac().is_some()
+        self.mac.get().is_some()
     }
 
     /// Board: whether the frame that begins with this header leaves through it.
     #[must_use]
     pub fn sends(&self, frame: &[u8]) -> bool {
-        Header::split(frame).is_some_and(|(header, _)| self.mac() == Some(header.sender))
+        Header::split(frame).is_some_and(|(header, _)| self.mac.get() == Some(header.sender))
     }
 
     /// Board: whether a frame to `receiver` is let in which has come through the access point or, if `inside` is false, the
     /// station: nobody may come in here as if he were there. Who the receiver is to be then.
     #[must_use]
     pub fn mark(&self, receiver: MacAddress, inside: bool) -> Option<MacAddress> {
-        let own = self.mac();
+        let own = self.mac.get();
         match (inside, Some(receiver) == own) {
             (true, true) => own,
             (true, false) => own.filter(|_| receiver == BROADCAST),
@@ -93,7 +87,7 @@ impl AccessPoint {
     /// Who the node is there, while it is open.
     #[must_use]
     pub fn identity(&self) -> Option<Identity> {
-        self.mac().map(|mac| Identity { mac, ip: OWN, prefix_len: PREFIX_LEN })
+        self.mac.get().map(|mac| Identity { mac, ip: OWN, prefix_len: PREFIX_LEN })
     }
 
     /// Where a connection from `client` comes in. While it is open, its addresses are nobody else's.
@@ -109,7 +103,7 @@ impl AccessPoint {
     pub(super) fn serves(packet: &[u8]) -> bool {
         ipv4::udp(packet).is_some_and(|datagram| match datagram.to.port() {
             // Who has no address yet asks all.
-            DHCP_PORT => true,
+            dhcp::SERVER_PORT => true,
             DNS_PORT => *datagram.to.ip() == OWN,
             _ => false,
         })
@@ -123,12 +117,12 @@ impl AccessPoint {
             return 0;
         };
         let answer = match datagram.to.port() {
-            DHCP_PORT => {
+            dhcp::SERVER_PORT => {
                 let buf = &mut frame[MESSAGE..MESSAGE + DHCP_BUFFER_LEN];
                 // A longer one is not understood.
                 let Some(message) = buf.get_mut(..datagram.payload.len()) else { return 0 };
                 message.copy_from_slice(datagram.payload);
-                self.leases.borrow_mut().answer(OWN, buf, datagram.payload.len())
+                self.leases.borrow_mut().answer(buf, datagram.payload.len())
             }
             DNS_PORT => answer_name(OWN, datagram.payload, &mut frame[MESSAGE..])
                 .map(|len| (len, datagram.from)),

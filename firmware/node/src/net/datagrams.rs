@@ -2,8 +2,8 @@
 
 use core::net::SocketAddr;
 
-use edge_nal::UdpReceive;
 use edge_nal::io::ErrorType;
+use edge_nal::{Readable, UdpReceive};
 use edge_nal_embassy::UdpError;
 use embassy_net::udp::RecvError;
 
@@ -26,6 +26,12 @@ impl<R: UdpReceive<Error = UdpError>> UdpReceive for WithoutOversize<R> {
                 result => return result,
             }
         }
+    }
+}
+
+impl<R: Readable> Readable for WithoutOversize<R> {
+    async fn readable(&mut self) -> Result<(), R::Error> {
+        self.0.readable().await
     }
 }
 

@@ -8,34 +8,19 @@
 use core::net::{Ipv4Addr, SocketAddrV4};
 
 use spore_core::network::Lease;
+use spore_node::dhcp::{
+    ACK, CHADDR, CIADDR, CLIENT_PORT, COOKIE, DISCOVER, END, KIND, MAGIC, MESSAGE_MIN, NAK, OFFER,
+    OPTIONS, REPLY, REQUEST, REQUEST_HEAD, REQUESTED, ROUTER, SERVER, SERVER_PORT, SUBNET_MASK,
+    Said, WANTED, XID, YIADDR, address_at,
+};
 
 use super::ethernet::{BROADCAST, HEADER_LEN, Header, MacAddress, TYPE_IPV4};
 use super::ipv4::{self, PAYLOAD};
 
-const SERVER_PORT: u16 = 67;
-const CLIENT_PORT: u16 = 68;
 /// Where a message begins in a frame.
 const MESSAGE: usize = HEADER_LEN + PAYLOAD;
-/// The least length of a message, which old servers insist on (RFC 1542, section 2.1). Ours is never longer.
-const MESSAGE_LEN: usize = 300;
 /// The length of the frames that [`Client::transmit`] makes.
-pub const FRAME_LEN: usize = MESSAGE + MESSAGE_LEN;
-
-/// Where things are in a message (RFC 2131, section 2).
-const XID: usize = 4;
-const CIADDR: usize = 12;
-const YIADDR: usize = 16;
-const CHADDR: usize = 28;
-const COOKIE: usize = 236;
-const OPTIONS: usize = 240;
-const MAGIC: [u8; 4] = [99, 130, 83, 99];
-
-/// Kinds of messages (RFC 2132, section 9.6).
-const DISCOVER: u8 = 1;
-const OFFER: u8 = 2;
-const REQUEST: u8 = 3;
-const ACK: u8 = 5;
-const NAK: u8 = 6;
+pub const FRAME_LEN: usize = MESSAGE + MESSAGE_MIN;
 
 /// The first pause before a message is repeated; each next one is twice as long, up to the second. RFC 2131 begins at
 /// 4 s, which on a radio that loses much is too long for the 15 s that the network manager gives an attempt.
@@ -224,22 +209,26 @@ impl Client {
         let own = if bound { self.address } else { Ipv4Addr::UNSPECIFIED };
         let to = if known { self.server } else { Ipv4Addr::BROADCAST };
         let (from, to) = (SocketAddrV4::new(own, CLIENT_PORT), SocketAddrV4::new(to, SERVER_PORT));
-        ipv4::write_udp(&mut frame[HEADER_LEN..], from, to, MESSAGE_LEN);
+        ipv4::write_udp(&mut frame[HEADER_LEN..], from, to, MESSAGE_MIN);
         let message = &mut frame[MESSAGE..];
-        // A request (1) over Ethernet (1), whose addresses have 6 bytes.
-        message[..3].copy_from_slice(&[1, 1, 6]);
+        message[..3].copy_from_slice(&REQUEST_HEAD);
         message[XID..XID + 4].copy_from_slice(&self.xid.to_be_bytes());
         message[CIADDR..CIADDR + 4].copy_from_slice(&own.octets());
         message[CHADDR..CHADDR + 6].copy_from_slice(&self.mac);
         message[COOKIE..OPTIONS].copy_from_slice(&MAGIC);
         let kind = if self.state == State::Selecting { DISCOVER } else { REQUEST };
-        // Kind of the message; wanted are mask and router.
-        let mut options = [53, 1, kind, 55, 2, 1, 3, 255, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255];
+        #[rustfmt::skip]
+        let mut options = [
+            KIND, 1, kind,
+            WANTED, 2, SUBNET_MASK, ROUTER,
+            END, 0, 0, 0, 0, 0,
+            0, 0, 0, 0, 0, 0, END,
+        ];
         if self.state == State::Requesting {
             // Which address, from which server.
-            options[7..9].copy_from_slice(&[50, 4]);
+            options[7..9].copy_from_slice(&[REQUESTED, 4]);
             options[9..13].copy_from_slice(&self.address.octets());
-            options[13..15].copy_from_slice(&[54, 4]);
+            options[13..15].copy_from_slice(&[SERVER, 4]);
             options[15..19].copy_from_slice(&self.server.octets());
         }
         message[OPTIONS..OPTIONS + options.len()].copy_from_slice(&options);
@@ -248,47 +237,23 @@ impl Client {
 
     /// What `message` says, if it answers this client.
     fn read(&self, message: &[u8]) -> Option<Answer> {
-        let options = message.get(OPTIONS..)?;
-        let ours = message[0] == 2
+        let said = Said::by(message)?;
+        let ours = message[0] == REPLY
             && message[XID..XID + 4] == self.xid.to_be_bytes()
-            && message[CHADDR..CHADDR + 6] == self.mac
-            && message[COOKIE..OPTIONS] == MAGIC;
+            && message[CHADDR..CHADDR + 6] == self.mac;
         if !ours {
             return None;
         }
         let address = address_at(message, YIADDR)?;
-        let mut answer = Answer {
-            kind: 0,
-            server: Ipv4Addr::UNSPECIFIED,
-            lease: Lease { address, prefix_len: 24, gateway: None },
-            seconds: 0,
-        };
-        let mut rest = options;
-        while let [code, tail @ ..] = rest {
-            match code {
-                0 => {
-                    rest = tail;
-                    continue;
-                }
-                255 => break,
-                _ => (),
-            }
-            let (&len, tail) = tail.split_first()?;
-            let (value, tail) = tail.split_at_checked(usize::from(len))?;
-            rest = tail;
-            let word = || value.first_chunk().map(|word| u32::from_be_bytes(*word));
-            match code {
-                1 => answer.lease.prefix_len = prefix_len(word()?)?,
-                3 => answer.lease.gateway = word().map(Ipv4Addr::from_bits),
-                51 => answer.seconds = word()?,
-                53 => answer.kind = *value.first()?,
-                54 => answer.server = Ipv4Addr::from_bits(word()?),
-                _ => (),
-            }
-        }
+        let prefix_len = said.mask.map_or(Some(24), prefix_len)?;
         let usable =
             !address.is_unspecified() && !address.is_broadcast() && !address.is_multicast();
-        (usable || answer.kind == NAK).then_some(answer)
+        (usable || said.kind == NAK).then_some(Answer {
+            kind: said.kind,
+            server: said.server.unwrap_or(Ipv4Addr::UNSPECIFIED),
+            lease: Lease { address, prefix_len, gateway: said.router },
+            seconds: said.seconds,
+        })
     }
 }
 
@@ -297,11 +262,6 @@ fn prefix_len(mask: u32) -> Option<u8> {
     let ones = mask.leading_ones();
     let is_mask = mask.checked_shl(ones).unwrap_or(0) == 0;
     u8::try_from(ones).ok().filter(|ones| is_mask && (1..=30).contains(ones))
-}
-
-fn address_at(bytes: &[u8], at: usize) -> Option<Ipv4Addr> {
-    let &[a, b, c, d] = bytes.get(at..at + 4)? else { return None };
-    Some(Ipv4Addr::new(a, b, c, d))
 }
 
 /// What `packet` carries, if that is a whole UDP datagram from a DHCP server to a client.

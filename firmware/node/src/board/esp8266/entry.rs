@@ -19,12 +19,13 @@ use spore_boot::map::{
 use spore_core::Hostname;
 use spore_core::config::DEFAULT_PORT;
 use spore_core::network::{Radio, RadioConfig};
+use spore_core::text::hex;
 use static_cell::StaticCell;
 
+use super::console::Console;
 use super::system::{Body, random};
 use super::task_local::TaskLocal;
 use super::{crash, lwip, time, wifi};
-use crate::log_line;
 use crate::net::driver::Identity;
 use crate::net::interface::Interface;
 use crate::node::{self, NodeLink, NodeShell, SPAWNED_ONCE, Start};
@@ -130,8 +131,9 @@ fn start() -> &'static Executor {
 
 /// What a board that was never told anything starts with.
 fn settings() -> Start {
-    let mut name = heapless::String::<16>::new();
-    let _ = write!(name, "spore-{:06x}", system_get_chip_id() & 0xFF_FFFF);
+    let [_, chip @ ..] = system_get_chip_id().to_be_bytes();
+    let mut name = heapless::String::<12>::new();
+    let _ = name.push_str("spore-").and_then(|()| name.push_str(&hex::<6>(&chip)));
     Start {
         hostname: Hostname::new(&name).expect("letters, a hyphen and digits are a name"),
         address: Ipv4Addr::UNSPECIFIED,
@@ -163,9 +165,12 @@ unsafe extern "C" {
 /// exceptions, which restarts the chip and tells the next start why.
 #[panic_handler]
 fn panic(info: &PanicInfo<'_>) -> ! {
-    match info.location() {
-        Some(place) => log_line!("PANIC {}:{}: {}", place.file(), place.line(), info.message()),
-        None => log_line!("PANIC {}", info.message()),
-    }
+    // The serial line never fails.
+    let _ = match info.location() {
+        Some(place) => {
+            writeln!(Console, "PANIC {}:{}: {}", place.file(), place.line(), info.message())
+        }
+        None => writeln!(Console, "PANIC {}", info.message()),
+    };
     abort()
 }

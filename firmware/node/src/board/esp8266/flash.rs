@@ -16,7 +16,7 @@ const _: () = assert!(SECTOR == SPI_FLASH_SEC_SIZE);
 const PIECE: usize = 64;
 
 /// A part of the flash. Nothing else can be reached through it.
-pub(super) struct SdkFlash(Reach);
+pub struct SdkFlash(Reach);
 
 /// What is reached.
 #[derive(Clone, Copy)]

@@ -30,6 +30,6 @@ mod task_local;
 mod time;
 mod wifi;
 
-pub use console::Console;
+pub(crate) use console::put;
 pub use stack::on_second;
 pub use system::Body;

@@ -10,7 +10,7 @@ use spore_core::crash::Cause;
 use spore_core::sprockets::MAX_SPROCKETS;
 
 use super::crash;
-use crate::log_line;
+use crate::log::{Hex, log_line};
 
 /// The first block of four bytes that is the application's.
 const BLOCK: u8 = 64;
@@ -80,11 +80,14 @@ pub(super) fn begin() -> Start {
     let mut record = Record::load();
     let crash = crash::begin(info);
     log_line!(
-        "BOOT {} cause {} epc1 {:#010x} address {:#010x}",
+        "BOOT ",
         crash.map_or(reason(info), Cause::name),
+        " cause ",
         info.exccause,
-        info.epc1,
-        info.excvaddr
+        " epc1 ",
+        Hex(info.epc1),
+        " address ",
+        Hex(info.excvaddr)
     );
     if crash.is_none() {
         // Whoever switches it off and on, or asks for a restart, gives all of them another chance.

@@ -1,6 +1,7 @@
 //! The ESP-01 as the body of a node.
 
 use core::cell::RefCell;
+use core::future::ready;
 
 use embassy_futures::block_on;
 use embassy_time::{Duration, Instant};
@@ -27,7 +28,7 @@ use super::flash::SdkFlash;
 use super::rtc::{self, Start};
 use super::{crash, stack, wifi};
 use crate::board::told;
-use crate::log_line;
+use crate::log::log_line;
 
 /// The flash of an ESP-01, in bytes.
 const FLASH_SIZE: u32 = 1 << 20;
@@ -82,7 +83,7 @@ impl Body {
         if store.is_damaged() {
             log_line!("SETTINGS damaged");
         }
-        let image = block_on(slots::running::<Esp, _>(&mut open_slots()));
+        let image = block_on(slots::running::<Esp, _>(open_slots()));
         if image.is_none() {
             log_line!("SLOT damaged: no updates are taken");
         }
@@ -99,6 +100,11 @@ impl Body {
 impl System for Body {
     type Layout = Esp;
     type Flash = SdkFlash;
+
+    fn complete<T>(&self, job: impl Future<Output = T>) -> impl Future<Output = T> {
+        // The SDK's functions return when the flash is done.
+        ready(block_on(job))
+    }
 
     fn slots(&self) -> Option<Slots<SdkFlash>> {
         Some(open_slots())
@@ -152,7 +158,7 @@ impl System for Body {
     fn verify(&self, question: &Question<'_>) -> Verdict {
         match stack::on_second(|| question.judge()) {
             Some((verdict, depth)) => {
-                log_line!("SECOND STACK {depth}");
+                log_line!("SECOND STACK ", depth);
                 verdict
             }
             None => {

@@ -28,8 +28,7 @@ use spore_core::network::{
 use spore_node::provision::CLIENTS;
 
 use super::task_local::TaskLocal;
-use crate::log_line;
-use crate::net::access_point;
+use crate::log::log_line;
 use crate::net::dhcp::Change;
 use crate::net::driver::Identity;
 use crate::net::interface::Interface;
@@ -172,9 +171,6 @@ pub(super) fn command(command: RadioCommand, node: &Node<'_>) {
         }
         RadioCommand::Disconnect => leave(),
         RadioCommand::Scan => scan(),
-        RadioCommand::OpenAccessPoint if !access_point::BUILT_IN => {
-            log_line!("WIFI this firmware has no access point");
-        }
         RadioCommand::OpenAccessPoint => match node.access_point() {
             Some((ssid, password)) => open_access_point(&ssid, password),
             None => close_access_point(),
@@ -211,7 +207,7 @@ fn open_access_point(ssid: &Ssid, password: &Password) {
         log_line!("WIFI the SDK has not opened the access point");
         return close_access_point();
     }
-    log_line!("WIFI access point {} open", ssid.as_str());
+    log_line!("WIFI access point ", ssid.as_str(), " open");
     station.interface.access_point().open(mac);
     station.readdress();
 }
@@ -316,7 +312,7 @@ unsafe extern "C" fn handle(event: *mut SystemEvent) {
             let reason = unsafe { event.event_info.disconnected.reason };
             // That is what an attempt before this one has ended with, at our own wish.
             if reason != REASON_ASSOC_LEAVE {
-                log_line!("WIFI disconnected, reason {reason}");
+                log_line!("WIFI disconnected, reason ", reason);
                 leave();
                 tell(RadioEvent::Disconnected(why(reason, station.joined)));
             }

@@ -27,23 +27,26 @@ pub async fn hold<L: Layout, F: NorFlash, R: Read>(
     target: &Target<'_>,
     verify: impl FnOnce(&Head) -> Result<(), SignatureError>,
 ) -> Result<Head, Refusal> {
-    let mut bytes = [0; HEAD];
-    fill(source, &mut bytes).await?;
-    let head = Head::decode(&bytes).map_err(Refusal::Head)?;
+    // Its bytes are made anew where they are needed: a board has no memory for both.
+    let head = {
+        let mut bytes = [0; HEAD];
+        fill(source, &mut bytes).await?;
+        Head::decode(&bytes).map_err(Refusal::Head)?
+    };
     target.judge::<L>(&head)?;
     verify(&head).map_err(Refusal::Signature)?;
     let mut slot = InFlash::<F, L>::new(flash, target.slot);
     slot.release().await?;
     slot.erase_header().await?;
     slot.erase_manifest().await?;
-    write_manifest(&mut slot, &head, &bytes, source).await?;
+    write_manifest(&mut slot, &head, source).await?;
     for chunk in 0..head.chunks() {
         write_chunk(&mut slot, &head, chunk, source).await?;
     }
     if source.read(&mut [0]).await.map_err(|_| Refusal::Length)? != 0 {
         return Err(Refusal::Length);
     }
-    check(&mut slot, &head, &bytes).await?;
+    check(&mut slot, &head).await?;
     Ok(head)
 }
 
@@ -90,15 +93,13 @@ pub async fn install<L: Layout, F: NorFlash, R: Read>(
 async fn write_manifest<F: NorFlash, L: Layout>(
     slot: &mut InFlash<'_, F, L>,
     head: &Head,
-    bytes: &[u8; HEAD],
     source: &mut impl Read,
 ) -> Result<(), Refusal> {
     let mut page = Aligned([0; PAGE_BYTES]);
-    let (first, rest) = bytes.split_at(PAGE_BYTES);
-    page.0.copy_from_slice(first);
+    page.0.copy_from_slice(head.encode().split_at(PAGE_BYTES).0);
     slot.write_manifest(0, &mut page, PAGE_BYTES).await?;
-    let (mut at, mut filled) = (PAGE, rest.len());
-    page.0.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
+    let (mut at, mut filled) = (PAGE, HEAD.saturating_sub(PAGE_BYTES));
+    page.0.iter_mut().zip(head.encode().split_at(PAGE_BYTES).1).for_each(|(to, from)| *to = *from);
     let mut sha = Sha256::new();
     let end = head.manifest_length();
     while at < end {
@@ -144,9 +145,8 @@ async fn write_chunk<F: NorFlash, L: Layout>(
 async fn check<F: NorFlash, L: Layout>(
     slot: &mut InFlash<'_, F, L>,
     head: &Head,
-    bytes: &[u8; HEAD],
 ) -> Result<(), Refusal> {
-    let same = slot.head().await? == *bytes;
+    let same = slot.head().await? == head.encode();
     let whole = same && slot.has_lists(head).await? && slot.is_whole(head).await?;
     if whole { Ok(()) } else { Err(Refusal::Flash) }
 }

@@ -41,7 +41,7 @@ const QUEUE_BYTES: usize = 1704;
 /// What one TCP connection can hold of a request and of an answer, in bytes. Few requests are longer
 /// than the first, and most answers to programs are not longer than the second; those that are take two segments or more.
 const TCP_RECEIVE_BYTES: usize = 512;
-const TCP_TRANSMIT_BYTES: usize = 608;
+const TCP_TRANSMIT_BYTES: usize = 512;
 const _: () = assert!(TCP_TRANSMIT_BYTES + 54 <= TRANSMIT_MAX, "a full buffer fills one frame");
 
 /// What the UDP socket can hold, in bytes and in datagrams, each way: two of the longest that
@@ -49,11 +49,11 @@ const _: () = assert!(TCP_TRANSMIT_BYTES + 54 <= TRANSMIT_MAX, "a full buffer fi
 /// the next one waits.
 const UDP_RECEIVE_BYTES: usize = 2 * MAX_DATAGRAM;
 const UDP_TRANSMIT_BYTES: usize = MAX_DATAGRAM;
-const UDP_DATAGRAMS: usize = 6;
+const UDP_DATAGRAMS: usize = 4;
 
 /// What the one outgoing TCP connection can hold, in bytes: a piece of an answer, and a request.
-const CLIENT_RECEIVE_BYTES: usize = 320;
-const CLIENT_TRANSMIT_BYTES: usize = 128;
+const CLIENT_RECEIVE_BYTES: usize = 192;
+const CLIENT_TRANSMIT_BYTES: usize = 96;
 
 /// One UDP socket, as many TCP sockets as there are workers to accept on them, and an outgoing one.
 const SOCKETS: usize = 1 + WORKERS + 1;

@@ -8,9 +8,9 @@ use super::frame_queue::FrameQueue;
 /// The longest Ethernet frame without its check sum: 14 bytes of header, 1,500 of payload.
 pub const FRAME_MAX: usize = 1514;
 
-/// The longest frame that is sent: Ethernet's, IP's and TCP's headers, and 608 bytes. No socket here has more to say
-/// at once, and memory for longer ones would lie idle.
-pub const TRANSMIT_MAX: usize = 54 + 608;
+/// The longest frame that is sent: Ethernet's, IP's and UDP's headers, and 548 bytes, the longest message of DHCP. No socket here has
+/// more to say at once, and memory for longer ones would lie idle.
+pub const TRANSMIT_MAX: usize = 42 + 548;
 
 /// Free bytes in front of a frame that is sent: the radio of an ESP8266 writes the header of 802.11 over Ethernet's,
 /// and before that (`EP_OFFSET` of Espressif's lwIP).

@@ -62,7 +62,7 @@ struct RolloutIdView(RolloutId);
 
 impl Serialize for RolloutIdView {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&self.0)
+        serializer.serialize_str(&self.0.to_text())
     }
 }
 

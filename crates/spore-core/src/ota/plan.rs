@@ -4,6 +4,7 @@
 //! `docs/protocol.md` has its bytes as a table.
 
 use crate::security::ReleaseKey;
+use crate::text::{decimal, hex};
 use crate::wire::{self, Full, NodeId, Reader, Writer};
 use core::fmt;
 use core::ops::Range;
@@ -41,9 +42,20 @@ impl RolloutId {
     }
 }
 
+impl RolloutId {
+    /// The id as people and the API write it: a number, a hyphen and eight hexadecimal digits.
+    pub(crate) fn to_text(self) -> heapless::String<19, u8> {
+        let mut text = heapless::String::new();
+        // Ten digits at most, one hyphen, and eight digits.
+        let _ = text.push_str(&decimal(self.number)).and_then(|()| text.push('-'));
+        let _ = text.push_str(&hex::<8>(&self.random.to_be_bytes()));
+        text
+    }
+}
+
 impl fmt::Display for RolloutId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-{:08x}", self.number, self.random)
+        f.write_str(&self.to_text())
     }
 }
 

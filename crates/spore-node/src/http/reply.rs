@@ -100,7 +100,7 @@ pub(super) fn put_head(
     }
     match length {
         Length::Known(bytes) => {
-            text.field("Content-Length", &decimal(u32::try_from(bytes).unwrap_or(u32::MAX)))?
+            text.field("Content-Length", &decimal(u32::try_from(bytes).unwrap_or(u32::MAX)))?;
         }
         Length::Chunked => text.field("Transfer-Encoding", "chunked")?,
         Length::UntilClose | Length::None => {}

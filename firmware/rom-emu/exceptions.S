@@ -5,18 +5,40 @@
 // has for the cause. That is here: it saves the rest and calls a function with the frame and the cause. The places in
 // the frame are those that Espressif's handlers expect (`Frame` in exceptions.rs).
 
-        .set    TABLE, 0x3FFFC000               // as in exceptions.rs
         .set    FRAME, 256
         .set    EPC, 0
         .set    PS, 4
         .set    SAR, 8
-        .set    A0, 16                          // a1 has no place
+        .set    A0, 16
         .set    A2, 20
         .set    A3, 24
         .set    A4, 28
         .set    A5, 32                          // and so on
         .set    CAUSE, 76
+        .set    A1, 80                          // behind what the handlers know
+        .set    EXCVADDR, 12
         .set    CAUSE_DOUBLE, 0xDEAD
+        .set    HANDLED, -1                     // as in access.rs
+        .set    ALLOWED, 1                      // attribute of a region: everything
+        .set    FORBIDDEN, 15                   // nothing
+
+// What is loaded from, or stored to, where programs are (0x40000000 to 0x5FFFFFFF) is held to what the chip allows, by
+// forbidding it all (access.rs). Then L32R loads no constant here either: what comes before `allow` does without.
+        .macro  allow at, attribute
+        movi    \at, 1
+        slli    \at, \at, 30
+        movi    \attribute, ALLOWED
+        wdtlb   \attribute, \at
+        dsync
+        .endm
+        .macro  restore at, attribute           // as it is for programs
+        movi    \attribute, program_data
+        l32i    \attribute, \attribute, 0
+        movi    \at, 1
+        slli    \at, \at, 30
+        wdtlb   \attribute, \at
+        dsync
+        .endm
 
 // --- Vectors, at the LX106's offsets, until those of the libraries are set -----------------
 
@@ -47,12 +69,15 @@ dispatch:
         s32i    a3, a1, A3
         s32i    a4, a1, A4
         rsr     a0, excsave1
-        movi    a3, TABLE
+        movi    a3, 1                           // TABLE
+        slli    a3, a3, 30
+        addmi   a3, a3, -0x4000
         rsr     a2, exccause
         addx4   a3, a2, a3
         l32i    a3, a3, 0
         jx      a3
 double_exception:
+        allow   a6, a7
         movi    a2, CAUSE_DOUBLE
         rsr     a3, depc
         rsr     a4, excvaddr
@@ -64,6 +89,7 @@ double_exception:
         movi    a0, rom_fault
         callx0  a0                              // does not return
 reset:
+        allow   a6, a7
         movi    a1, _stack_top
         movi    a0, 0x2F
         wsr     a0, ps
@@ -113,62 +139,21 @@ rom_start:
         s32i    a14, a1, A5 + 36
         s32i    a15, a1, A5 + 40
         s32i    a2, a1, CAUSE
+        addmi   a3, a1, FRAME
+        s32i    a3, a1, A1
         rsr     a3, epc1
         s32i    a3, a1, EPC
         rsr     a3, ps
         s32i    a3, a1, PS
         rsr     a3, sar
         s32i    a3, a1, SAR
+        rsr     a3, excvaddr
+        s32i    a3, a1, EXCVADDR
         .endm
 
-        .section .text.rom_exceptions, "ax"
-        .global rom_access_exception            // an address without memory, or with none that may be touched
-        .type   rom_access_exception, @function
-        .align  4
-        .literal_position
-        .align  4
-rom_access_exception:
-        save
-        mov     a2, a1
-        rsr     a3, excvaddr
-        movi    a1, access_stack                // the program's own holds what it would on the chip
-        s32i    a2, a1, 0
-        movi    a4, 0x2F                        // no interrupts, user mode, no longer in an exception
-        wsr     a4, ps
-        rsync
-        movi    a0, rom_access
-        callx0  a0
-        l32i    a1, a1, 0
-        bnez    a2, leave
-        l32i    a2, a1, CAUSE
-        j       call
-
-        .global rom_exception                   // all others
-        .type   rom_exception, @function
-        .align  4
-rom_exception:
-        save
-call:
-        movi    a4, 0x21                        // level 1, user mode, no longer in an exception
-        wsr     a4, ps
-        rsync
-        mov     a3, a2
-        movi    a4, rom_handlers
-        addx4   a4, a2, a4
-        l32i    a4, a4, 0
-        mov     a2, a1
-        callx0  a4
-leave:
-        movi    a4, 0x3F                        // in an exception again
-        wsr     a4, ps
-        rsync
+        .macro  load
         l32i    a3, a1, SAR
         wsr     a3, sar
-        l32i    a3, a1, PS
-        wsr     a3, ps
-        rsync
-        l32i    a3, a1, EPC
-        wsr     a3, epc1
         l32i    a0, a1, A0
         l32i    a2, a1, A2
         l32i    a3, a1, A3
@@ -184,8 +169,95 @@ leave:
         l32i    a13, a1, A5 + 32
         l32i    a14, a1, A5 + 36
         l32i    a15, a1, A5 + 40
-        addmi   a1, a1, FRAME
+        l32i    a1, a1, A1
+        .endm
+
+        .section .text.rom_exceptions, "ax"
+        .global rom_access_exception            // an address without memory, or with none that may be touched
+        .type   rom_access_exception, @function
+        .align  4
+        .literal_position
+        .align  4
+rom_access_exception:
+        save
+        allow   a3, a4
+        mov     a2, a1
+        rsr     a3, excvaddr
+        movi    a1, access_stack                // the program's own holds what it would on the chip
+        s32i    a2, a1, 0
+        movi    a4, 0x2F                        // no interrupts, user mode, no longer in an exception
+        wsr     a4, ps
+        rsync
+        movi    a0, rom_access
+        callx0  a0
+        l32i    a1, a1, 0
+        beqi    a2, HANDLED, restore_and_leave
+        s32i    a2, a1, CAUSE
+        j       call
+
+        .global rom_exception                   // all others
+        .type   rom_exception, @function
+        .align  4
+rom_exception:
+        save
+        allow   a3, a4
+call:
+        movi    a4, told                        // what the handler may read from special registers
+        l32i    a3, a1, EPC
+        s32i    a3, a4, 0
+        s32i    a2, a4, 4
+        l32i    a3, a1, EXCVADDR
+        s32i    a3, a4, 8
+        movi    a4, 0x21                        // level 1, user mode, no longer in an exception
+        wsr     a4, ps
+        rsync
+        mov     a3, a2
+        movi    a4, rom_handlers
+        addx4   a4, a2, a4
+        l32i    a4, a4, 0
+        mov     a2, a1
+        restore a5, a6
+        callx0  a4
+        j       leave
+
+// Back from an access that was emulated, by way of EPC2, which nobody else uses: the special registers of exceptions are
+// those of the last one that the program was told of.
+restore_and_leave:
+        movi    a7, told
+        l32i    a8, a7, 0
+        wsr     a8, epc1
+        l32i    a8, a7, 4
+        wsr     a8, exccause
+        l32i    a8, a7, 8
+        wsr     a8, excvaddr
+        restore a5, a6
+        l32i    a3, a1, EPC
+        wsr     a3, epc2
+        l32i    a3, a1, PS
+        movi    a4, ~0x10                       // no longer in an exception
+        and     a3, a3, a4
+        wsr     a3, eps2
+        load
+        rfi     2
+
+leave:
+        movi    a4, 0x3F                        // in an exception again
+        wsr     a4, ps
+        rsync
+        l32i    a3, a1, PS
+        wsr     a3, ps
+        rsync
+        l32i    a3, a1, EPC
+        wsr     a3, epc1
+        load
         rfe
+
+        .section .data.program_data, "aw"
+        .align  4
+program_data:                                   // the attribute of that region
+        .word   ALLOWED
+told:                                           // EPC1, EXCCAUSE and EXCVADDR of the last exception that was handed on
+        .word   0, 0, 0
 
         .section .bss.access_stack, "aw", @nobits
         .align  16
@@ -200,18 +272,34 @@ access_stack:
         .global \name
         .type   \name, @function
         .align  4
+        .literal_position
+        .align  4
 \name:
         .endm
 
         function rom_forbid                     // a2 = an address: nobody may touch the 512 MB that it is in
-        movi    a3, 15
+        movi    a3, FORBIDDEN
         wdtlb   a3, a2
         dsync
         isync
         ret
 
-        function rom_fault_address              // -> a2: what the last exception was about
-        rsr     a2, excvaddr
+        function rom_guard                      // programs are held to what the chip allows; their exceptions come here
+        movi    a3, rom_vectors
+        wsr     a3, vecbase
+        movi    a4, FORBIDDEN
+        movi    a3, program_data
+        s32i    a4, a3, 0
+        restore a3, a4
+        isync
+        ret
+
+        function rom_trust                      // they may do what QEMU allows
+        movi    a4, ALLOWED
+        movi    a3, program_data
+        s32i    a4, a3, 0
+        restore a3, a4
+        isync
         ret
 
         function rom_let_in                     // a2 = mask of interrupts

@@ -5,7 +5,7 @@
 //! |---|---|
 //! | `chip` | the registers are there, and this account is written |
 //! | `heap=ADDRESS` | when the main loop begins, the function at this address tells how much of the heap is free |
-//! | `break=ADDRESS` | a second later, an illegal instruction is written there, once |
+//! | `break=ADDRESS:BYTES` | a second later, these bytes are written there, once |
 //!
 //! The account is lines of the serial line: `FLASH` for each access to flash, `CHIP` for the rest, `FAULT` for what the chip would not stand.
 
@@ -26,18 +26,26 @@ const STACK: *mut u32 = ptr::with_exposed_provenance_mut(0x3FFF_E000);
 const STACK_BYTES: u32 = 0x1FF0;
 const PAINT: u32 = 0x5AFE_5AFE;
 
-/// The instruction `ill`, and when it is written, after the main loop has begun.
-const ILLEGAL: [u8; 3] = [0; 3];
+/// When a program is broken, after the main loop has begun.
 const BREAK_US: u64 = 1_000_000;
 
 type FreeHeap = unsafe extern "C" fn() -> u32;
+
+/// What is to be written into the program.
+#[derive(Clone, Copy)]
+struct Break {
+    at: usize,
+    bytes: [u8; 16],
+    length: usize,
+    /// When, in microseconds.
+    time: u64,
+}
 
 #[derive(Clone, Copy)]
 struct Chip {
     present: bool,
     free_heap: Option<FreeHeap>,
-    /// Where an illegal instruction is to be, from that time on, in microseconds.
-    breaks: Option<(usize, u64)>,
+    breaks: Option<Break>,
     /// Bytes of the stack that were told to be in use.
     stack: u32,
 }
@@ -49,6 +57,10 @@ static CHIP: Local<Chip> = Local::new(ABSENT);
 unsafe extern "C" {
     /// From now on nobody may touch the 512 MB that `address` is in (`exceptions.S`).
     safe fn rom_forbid(address: u32);
+    /// From now on each access of data where programs are comes to `access.rs`, which holds it to what the chip allows.
+    safe fn rom_guard();
+    /// From now on none does.
+    safe fn rom_trust();
 }
 
 /// Begins, if it was asked for.
@@ -59,10 +71,10 @@ pub(crate) unsafe fn start(parameters: BootParams) {
     // SAFETY: QEMU's list stays as it is.
     let line = unsafe { command_line(parameters) };
     let present = line.split(' ').any(|word| word == "chip");
+    let free_heap = argument(line, "heap=0x").and_then(|at| usize::from_str_radix(at, 16).ok());
     // SAFETY: who starts the machine knows what is there.
-    let free_heap = address_in(line, "heap=0x")
-        .map(|at| unsafe { core::mem::transmute::<usize, FreeHeap>(at) });
-    let breaks = address_in(line, "break=0x").map(|at| (at, u64::MAX));
+    let free_heap = free_heap.map(|at| unsafe { core::mem::transmute::<usize, FreeHeap>(at) });
+    let breaks = Break::of(line);
     CHIP.set(Chip { present, free_heap, breaks, stack: 0 });
     if present {
         registers::start();
@@ -71,10 +83,40 @@ pub(crate) unsafe fn start(parameters: BootParams) {
     }
 }
 
-/// The hexadecimal number that follows this name in the command line.
-fn address_in(line: &str, name: &str) -> Option<usize> {
-    let digits = line.split(' ').find_map(|word| word.strip_prefix(name))?;
-    usize::from_str_radix(digits, 16).ok()
+/// Holds programs to what the chip allows where they are, or does not, while the ROM itself writes there.
+pub(crate) fn guard(on: bool) {
+    match (is_present(), on) {
+        (true, true) => rom_guard(),
+        (true, false) => rom_trust(),
+        _ => {}
+    }
+}
+
+/// What follows this name in the command line.
+fn argument<'a>(line: &'a str, name: &str) -> Option<&'a str> {
+    line.split(' ').find_map(|word| word.strip_prefix(name))
+}
+
+impl Break {
+    fn of(line: &str) -> Option<Self> {
+        let (at, digits) = argument(line, "break=0x")?.split_once(':')?;
+        let at = usize::from_str_radix(at, 16).ok()?;
+        let mut bytes = [0; 16];
+        let length = digits.len() / 2;
+        for (index, byte) in bytes.get_mut(..length)?.iter_mut().enumerate() {
+            *byte = u8::from_str_radix(digits.get(2 * index..2 * index + 2)?, 16).ok()?;
+        }
+        Some(Self { at, bytes, length, time: u64::MAX })
+    }
+
+    fn write(&self) {
+        tell(format_args!("CHIP breaks at {:#010x}", self.at));
+        let place = ptr::with_exposed_provenance_mut::<u8>(self.at);
+        guard(false);
+        // SAFETY: memory of the program, which is meant to be damaged.
+        unsafe { ptr::copy_nonoverlapping(self.bytes.as_ptr(), place, self.length) };
+        guard(true);
+    }
 }
 
 /// Whether it is there.
@@ -119,19 +161,18 @@ pub(crate) fn main_loop_begins() {
     let at = timer::now_us() + BREAK_US;
     CHIP.with(|chip| {
         chip.stack = 0;
-        chip.breaks = chip.breaks.filter(|_| crate::starts() == 1).map(|(place, _)| (place, at));
+        chip.breaks = chip.breaks.filter(|_| crate::starts() == 1);
+        chip.breaks = chip.breaks.map(|breaks| Break { time: at, ..breaks });
     });
 }
 
 /// The main loop has nothing to do: how deep the stack has been is told, if that is deeper than before.
 pub(crate) fn rests() {
-    if let Some((place, at)) = CHIP.get().breaks
-        && timer::now_us() >= at
+    if let Some(breaks) = CHIP.get().breaks
+        && timer::now_us() >= breaks.time
     {
         CHIP.with(|chip| chip.breaks = None);
-        tell(format_args!("CHIP breaks at {place:#010x}"));
-        // SAFETY: memory of the program, which is meant to be damaged.
-        unsafe { ptr::with_exposed_provenance_mut::<[u8; 3]>(place).write_volatile(ILLEGAL) };
+        breaks.write();
     }
     tell_deeper();
 }

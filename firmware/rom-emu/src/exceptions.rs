@@ -21,25 +21,28 @@ type Entry = unsafe extern "C" fn();
 /// What a program installs for a cause.
 type Handler = unsafe extern "C" fn(*mut Frame, u32);
 
-/// What is kept of whom an exception interrupts: the layout is the ROM's.
+/// What is kept of whom an exception interrupts. Up to the cause the layout is the ROM's, which handlers know.
 #[repr(C)]
 pub(crate) struct Frame {
     /// Where it was, and goes on.
     pub(crate) pc: u32,
     ps: u32,
     sar: u32,
-    unused: u32,
+    /// What the exception was about, where it was about an address.
+    address: u32,
     /// a0, then a2 to a15.
     registers: [u32; 15],
     cause: u32,
+    /// a1.
+    stack: u32,
 }
 
 impl Frame {
-    /// The register with this number. The stack pointer is not kept.
+    /// The register with this number.
     pub(crate) fn register(&mut self, number: u8) -> Option<&mut u32> {
         match number {
             0 => self.registers.get_mut(0),
-            1 => None,
+            1 => Some(&mut self.stack),
             number => self.registers.get_mut(usize::from(number) - 1),
         }
     }
@@ -48,7 +51,6 @@ impl Frame {
 unsafe extern "C" {
     fn rom_exception();
     fn rom_access_exception();
-    safe fn rom_fault_address() -> u32;
 }
 
 /// For each cause, what is called. `exceptions.S` reads it as a plain array.
@@ -86,8 +88,7 @@ extern "C" fn rom_set_exception_handler(cause: u32, handler: Option<Handler>) ->
 
 /// What is there for all causes first: the chip's would end in a watchdog's reset.
 unsafe extern "C" fn unhandled(frame: *mut Frame, cause: u32) {
-    let address = rom_fault_address();
     // SAFETY: `exceptions.S` passes its frame.
-    let Frame { pc, registers: [a0, ..], .. } = unsafe { &*frame };
-    crate::rom_fault(cause, *pc, address, *a0)
+    let Frame { pc, address, registers: [a0, ..], .. } = unsafe { &*frame };
+    crate::rom_fault(cause, *pc, *address, *a0)
 }

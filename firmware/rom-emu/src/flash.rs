@@ -67,7 +67,7 @@ fn words(memory: *const u32, length: u32) -> Option<usize> {
 
 /// Does an operation, which is told; but not beyond the size that the ROM knows.
 fn operate(what: &str, address: u32, length: u32, operation: impl FnOnce() -> bool) -> i32 {
-    if chip::is_present() && registers::kept(CACHE_CTRL) & CACHE_ON != 0 {
+    if chip::is_present() && is_cached() {
         chip::stop(format_args!("flash: {what} {address:#x} while the cache reads it"));
     }
     // SAFETY: set by `start`, or by the SDK.
@@ -125,19 +125,27 @@ extern "C" fn rom_erase_sector(sector: u32) -> i32 {
 /// written, and takes aligned loads of words only; here it is memory, which does not follow what is written to flash.
 #[unsafe(no_mangle)]
 extern "C" fn rom_cache_enable(_odd: u32, _megabyte: u32, _large: u32) {
+    chip::guard(false);
     // SAFETY: a megabyte of QEMU's memory that stands for the window.
     unsafe { read(0, WINDOW, SIZE) };
     switch_cache(CACHE_ON);
+    chip::guard(true);
 }
 
 /// `Cache_Read_Disable`: what is read in the window is nothing that was in flash.
 #[unsafe(no_mangle)]
 pub(crate) extern "C" fn rom_cache_disable() {
+    chip::guard(false);
     for index in 0..SIZE as usize / 4 {
         // SAFETY: as in `rom_cache_enable`.
         unsafe { WINDOW.add(index).write_volatile(0) };
     }
     switch_cache(0);
+}
+
+/// Whether the cache reads flash, so that its window can be read.
+pub(crate) fn is_cached() -> bool {
+    registers::kept(CACHE_CTRL) & CACHE_ON != 0
 }
 
 fn switch_cache(on: u32) {

@@ -23,7 +23,7 @@ const TICK: Duration = Duration::from_millis(5);
 const HEADER: usize = 13;
 const TAG: usize = 16;
 /// All that a datagram can be.
-const KINDS: [&str; 12] = [
+const KINDS: [&str; 11] = [
     "announce",
     "left",
     "ping",
@@ -35,7 +35,6 @@ const KINDS: [&str; 12] = [
     "events",
     "window",
     "window, asking",
-    "rollout",
 ];
 
 #[derive(Clone, Debug)]
@@ -73,9 +72,10 @@ fn open(key: &ClusterKey, bytes: &[u8]) -> (Header, Vec<u8>, &'static str) {
         (Kind::IndirectAck { .. }, _) => 7,
         (Kind::Events, _) => 8,
         (Kind::Window { asks: false }, _) => 9,
-        (Kind::Rollout, _) => 11,
         (Kind::Window { asks: true }, _) => 10,
-        (Kind::Want { .. } | Kind::Piece { .. }, _) => unreachable!("no image goes round"),
+        (Kind::Rollout | Kind::Want { .. } | Kind::Piece { .. }, _) => {
+            unreachable!("no image goes round, and no plan")
+        }
     };
     (header, message.to_vec(), KINDS[kind])
 }

@@ -34,9 +34,9 @@ use crate::net::interface::Interface;
 use crate::net::link::{Link, TRANSMIT_MAX};
 use crate::sprockets::{Fitted, ROSTER, fitted};
 
-/// Memory for received frames: three of the longest that are sent to a node, since its TCP windows and the cluster's
-/// datagrams are of 512 bytes; or some nine datagrams of a quiet cluster.
-const QUEUE_BYTES: usize = 1704;
+/// Memory for received frames: two of the longest that are sent to a node, since its TCP windows and the cluster's
+/// datagrams are of 512 bytes, and one of half that length; or some eight datagrams of a quiet cluster.
+const QUEUE_BYTES: usize = 1456;
 
 /// What one TCP connection can hold of a request and of an answer, in bytes. Few requests are longer
 /// than the first, and most answers to programs are not longer than the second; those that are take two segments or more.

@@ -89,7 +89,7 @@ impl Profile for Esp01 {
     type LocalBytes = Vec<u8, 400>;
     // 1,919 pieces at most; one page is written within 4.3 ms, and half of all broadcasts get lost.
     type Pieces = Vec<u8, 240>;
-    const PIECE_PAUSE: Duration = Duration::from_micros(2_500);
+    const PIECE_PAUSE: Duration = Duration::from_millis(2);
 }
 
 /// A Linux machine, or a simulated one: 512 members, itself included.

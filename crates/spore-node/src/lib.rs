@@ -22,6 +22,7 @@ extern crate std;
 
 pub mod client;
 pub mod dhcp;
+pub mod exchange;
 mod feed;
 pub mod http;
 pub mod provision;

@@ -2,6 +2,7 @@
 
 use crate::ServiceReply;
 use crate::client::{self, Limits};
+use crate::exchange;
 use crate::feed::{Feed, Source};
 use crate::http::Api;
 use crate::slots::{self, Slots};
@@ -42,6 +43,9 @@ const RECEIVE_PAUSE: Duration = Duration::from_millis(100);
 
 /// Tasks that can wait for news of streams. Where there are more, each new one wakes the others in vain.
 const READERS: usize = 4;
+
+/// About so many datagrams wait on a board.
+const WAITING: usize = 4;
 
 /// What is fetched of other members.
 const STATUS: &str = "/api/node/status";
@@ -348,38 +352,29 @@ impl<'a, S: System> Shell<'a, S> {
 
     /// Does a job of the exchange of images; a piece goes through `scratch`.
     async fn exchange(&self, job: Job, scratch: &mut [u8]) -> Done {
+        // While the flash works, a board hears nothing, and has room for a few datagrams. Pieces that it has no
+        // use for must not take that from pings, so what waits is taken in first.
+        for _ in 0..WAITING {
+            yield_now().await;
+        }
         let slots = self.system.slots();
-        let (Some(piece), Some(slots)) = (scratch.first_chunk_mut::<PIECE>(), slots) else {
+        let (Some(buf), Some(slots)) = (scratch.first_chunk_mut::<PIECE>(), slots) else {
             return job.failed();
         };
-        let (wanted, key, number, length) = {
+        let (wanted, key, piece) = {
             let node = self.node.borrow();
             let (number, bytes) = node.piece();
-            piece.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
-            (node.wanted_image(), node.settings().release_key, number, bytes.len())
+            buf.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
+            (node.wanted_image(), node.settings().release_key, (number, bytes.len()))
         };
         let verify = |head: &Head| self.verify(head, key.as_ref());
         let wanted = (self.system.facts().board, wanted);
-        let written = (number, piece.get(..length).unwrap_or_default());
-        let system = &self.system;
-        match job {
-            Job::Prepare(image) => {
-                let job = slots::prepare::<S::Layout, _>(slots, image, wanted, verify);
-                system.complete(job).await
-            }
-            Job::Write => system.complete(slots::write::<S::Layout, _>(slots, written)).await,
-            Job::Check(chunk) => system.complete(slots::check::<S::Layout, _>(slots, chunk)).await,
-            Job::Offer(image) => system.complete(slots::offer::<S::Layout, _>(slots, image)).await,
-            Job::Read { piece: number, held } => {
-                let job = slots::read::<S::Layout, _>(slots, number, held, piece);
-                let length = system.complete(job).await;
-                let bytes = length.and_then(|length| piece.get(..length));
-                if let Some(bytes) = bytes {
-                    self.node.borrow_mut().handle_piece(number, bytes);
-                }
-                Done::Read(bytes.is_some())
-            }
+        let work = exchange::work::<S::Layout, _>(slots, job, wanted, piece, buf, verify);
+        let (done, read) = self.system.complete(work).await;
+        if let (Job::Read { piece, .. }, Some(bytes)) = (job, buf.get(..read)) {
+            self.node.borrow_mut().handle_piece(piece, bytes);
         }
+        done
     }
 
     /// Whether the release key has signed an image.

@@ -29,7 +29,7 @@ pub struct Slots<F> {
 
 impl<F> Slots<F> {
     /// The slot that runs, and the flash as all that is done here uses it: it is compiled once.
-    fn gentle(self) -> (Slot, Gentle<F>) {
+    pub(crate) fn gentle(self) -> (Slot, Gentle<F>) {
         (self.runs, Gentle { flash: self.flash, operations: 0 })
     }
 }
@@ -139,74 +139,13 @@ pub(crate) async fn install<L: Layout, F: NorFlash>(
     installed.map(|head| head.header.sequence).map_err(refused)
 }
 
-fn target(slot: Slot, (board, wanted): (&str, Wanted)) -> Target<'_> {
+pub(crate) fn target(slot: Slot, (board, wanted): (&str, Wanted)) -> Target<'_> {
     let Wanted { floor, quarantined, .. } = wanted;
     Target { board, slot, floor, quarantined, length: None }
 }
 
-const fn cut(Pieces { manifest, count }: Pieces) -> Cut {
-    Cut { manifest, count }
-}
-
-/// [`Job::Prepare`].
-pub(crate) async fn prepare<L: Layout, F: NorFlash>(
-    slots: Slots<F>,
-    image: ImageId,
-    wanted: (&str, Wanted),
-    verify: impl FnOnce(&Head) -> Result<(), SignatureError>,
-) -> Done {
-    let (runs, mut flash) = slots.gentle();
-    let target = target(runs.other(), wanted);
-    let found = pieces::prepare::<L, _>(&mut flash, &image, &target, verify).await;
-    Done::Prepared(match found {
-        Ok(pieces::Found::Nothing) => Ok(ota::Found::Nothing),
-        Ok(pieces::Found::Head(pieces)) => Ok(ota::Found::Head(cut(pieces))),
-        Ok(pieces::Found::Manifest(pieces)) => Ok(ota::Found::Manifest(cut(pieces))),
-        Err(refusal) => Err(refused(refusal)),
-    })
-}
-
-/// [`Job::Write`].
-pub(crate) async fn write<L: Layout, F: NorFlash>(
-    slots: Slots<F>,
-    (number, bytes): (u16, &[u8]),
-) -> Done {
-    let (runs, mut flash) = slots.gentle();
-    Done::Written(pieces::write::<L, _>(&mut flash, runs.other(), number, bytes).await.is_ok())
-}
-
-/// [`Job::Check`].
-pub(crate) async fn check<L: Layout, F: NorFlash>(slots: Slots<F>, chunk: u16) -> Done {
-    let (runs, mut flash) = slots.gentle();
-    let whole = pieces::check_chunk::<L, _>(&mut flash, runs.other(), chunk.into()).await;
-    Done::Checked(whole.ok())
-}
-
-/// [`Job::Offer`].
-pub(crate) async fn offer<L: Layout, F: NorFlash>(slots: Slots<F>, image: ImageId) -> Done {
-    let (runs, mut flash) = slots.gentle();
-    for (slot, held) in [(runs, false), (runs.other(), true)] {
-        if let Ok(Some(pieces)) = pieces::offered::<L, _>(&mut flash, slot, &image).await {
-            return Done::Offered(Some((cut(pieces), held)));
-        }
-    }
-    Done::Offered(None)
-}
-
-/// [`Job::Read`]: how much of `room` was filled.
-pub(crate) async fn read<L: Layout, F: NorFlash>(
-    slots: Slots<F>,
-    number: u16,
-    held: bool,
-    room: &mut [u8; PIECE],
-) -> Option<usize> {
-    let (runs, mut flash) = slots.gentle();
-    let slot = if held { runs.other() } else { runs };
-    pieces::read::<L, _>(&mut flash, slot, number, room).await.ok()
-}
-
 /// A refusal as the API has it.
-fn refused(refusal: Refusal) -> Refused {
+pub(crate) fn refused(refusal: Refusal) -> Refused {
     match refusal {
         Refusal::Head(_) => Refused::Malformed,
         Refusal::Board => Refused::Board,
@@ -245,7 +184,7 @@ impl<T: Fn(u32)> Read for Counted<'_, T> {
 const TURN: u32 = 8;
 
 /// A flash whose operations block, without keeping the rest of the node from its work for long.
-struct Gentle<F> {
+pub(crate) struct Gentle<F> {
     flash: F,
     operations: u32,
 }

@@ -5,10 +5,12 @@ use crate::engine::Engine;
 use crate::flash::NorChip;
 use crate::nonces::Last;
 use crate::report::Traffic;
-use crate::scenario::Nature;
+use crate::scenario::{Board, Nature};
 use crate::simulation::firmware::Firmware;
 use crate::simulation::memory::{Pending, SECTORS};
+use crate::simulation::slots::Slots;
 use spore_core::network::{Credentials, RadioCommand};
+use spore_core::ota::Job;
 use spore_core::ota::StepFailed;
 use spore_core::security::Verdict;
 use spore_core::store::MAX_VALUE;
@@ -36,6 +38,8 @@ pub(crate) struct Body {
     pub(crate) life: Option<Running>,
     /// Its images, if it can be updated. A restart leaves them, too.
     pub(crate) firmware: Option<Firmware>,
+    /// Its flash with the slots for images, which a restart leaves, too.
+    pub(crate) slots: Option<Slots>,
     /// Its traffic in all boots, without the time of the present one.
     pub(crate) traffic: Traffic,
 }
@@ -52,6 +56,8 @@ pub(crate) struct Running {
     /// When it wants to be woken.
     pub(crate) wake: Option<Duration>,
     pub(crate) stall: Option<Stall>,
+    /// What waits while its flash is at work for the exchange of images.
+    pub(crate) work: Option<VecDeque<(SocketAddrV4, Rc<[u8]>)>>,
     /// The number of the last event that was delivered on its bus.
     pub(crate) delivered: u32,
     /// The nonce that it used last.
@@ -78,6 +84,7 @@ pub(crate) struct Output {
     pub(crate) deliveries: Vec<(u32, Option<EventKey>, Option<Event>)>,
     pub(crate) fetches: Vec<Fetch>,
     pub(crate) runs: Vec<TaskRun>,
+    pub(crate) jobs: Vec<Job>,
     /// Commands for the radio, with the credentials of the moment.
     pub(crate) commands: Vec<(RadioCommand, Option<Credentials>)>,
 }
@@ -97,9 +104,14 @@ impl Body {
         (index < nodes && Self::address(index, port) == address).then_some(index)
     }
 
-    pub(crate) fn new(address: SocketAddrV4, firmware: Option<Firmware>) -> Self {
+    pub(crate) fn new(
+        address: SocketAddrV4,
+        firmware: Option<Firmware>,
+        board: Option<Board>,
+    ) -> Self {
         let (chip, pending) = (NorChip::blank(SECTORS), VecDeque::new());
-        Self { address, chip, pending, boot: 0, life: None, firmware, traffic: Traffic::default() }
+        let (slots, traffic) = (board.map(Slots::new), Traffic::default());
+        Self { address, chip, pending, boot: 0, life: None, firmware, slots, traffic }
     }
 
     /// Whether nothing gets in or out, because of the image that runs.
@@ -135,6 +147,7 @@ impl Running {
         output.commands.clear();
         let mut last = self.delivered;
         output.runs.clear();
+        output.jobs.clear();
         let deadline = self.engine.with(|node| {
             while let Some(action) = node.poll_action(local) {
                 match action {
@@ -153,13 +166,13 @@ impl Running {
                     Action::Radio(command) => {
                         output.commands.push((command, node.station().copied()));
                     }
-                    Action::Exchange(job) => {
-                        let done = match &mut firmware {
-                            Some(firmware) => firmware.job(job, node),
-                            None => job.failed(),
-                        };
-                        node.handle_completion(local, Completion::Exchange(done));
-                    }
+                    Action::Exchange(job) => match &mut firmware {
+                        Some(firmware) => {
+                            let done = firmware.job(job, node);
+                            node.handle_completion(local, Completion::Exchange(done));
+                        }
+                        None => output.jobs.push(job),
+                    },
                     Action::Update(step) => {
                         let done = match &mut firmware {
                             Some(firmware) => firmware.step(step, node),

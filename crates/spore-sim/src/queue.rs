@@ -1,6 +1,8 @@
 //! What is still to happen, in the order of time.
 
 use crate::scenario::Command;
+use crate::simulation::slots::Piece;
+use spore_core::ota::Done;
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 use std::net::SocketAddrV4;
@@ -11,7 +13,7 @@ use std::time::Duration;
 #[derive(Debug)]
 pub(crate) enum Event {
     /// A datagram arrives.
-    Deliver { to: usize, from: SocketAddrV4, bytes: Rc<[u8]> },
+    Deliver { to: usize, from: SocketAddrV4, bytes: Rc<[u8]>, broadcast: bool },
     /// A node's deadline has come; void if it has another one by now.
     Wake { node: usize },
     /// The flash has done the first store that is pending, or has failed; void in another boot.
@@ -22,6 +24,8 @@ pub(crate) enum Event {
     Fetched { node: usize, boot: u32, answer: Option<Rc<[u8]>> },
     /// A run of a task ends; void in another boot.
     Ran { node: usize, boot: u32, index: u8 },
+    /// A node's flash has done a job for the exchange of images; void in another boot.
+    Worked { node: usize, boot: u32, work: Box<(Done, Piece)> },
     /// A node's radio may have something to report; void in another boot.
     Radio { node: usize, boot: u32 },
     /// A stall ends; void in another boot, or if the stall was prolonged.

@@ -1,7 +1,8 @@
 //! What is to happen in a world.
 
 pub use crate::engine::Capacity;
-pub use crate::network::Conditions;
+pub use crate::network::{Channel, Conditions};
+pub use crate::simulation::slots::Board;
 pub use spore_radio::Router;
 
 use spore_core::Catalogue;
@@ -39,6 +40,10 @@ pub struct Scenario {
     pub wifi: Option<Wifi>,
     /// The images that the nodes are updated with. Default: they take no updates.
     pub fleet: Option<Fleet>,
+    /// The channel that all share. Default: there is room for all that is sent.
+    pub channel: Option<Channel>,
+    /// How the nodes keep images. Default: they have no slots for them.
+    pub board: Option<Board>,
     /// How wrong the nodes' clocks are.
     pub clocks: Clocks,
     /// How the nodes remember.
@@ -74,6 +79,8 @@ impl Default for Scenario {
             conditions: Conditions::default(),
             wifi: None,
             fleet: None,
+            channel: None,
+            board: None,
             clocks: Clocks::default(),
             flash: Flash::default(),
             services: Catalogue::EMPTY,

@@ -4,13 +4,14 @@ mod commands;
 pub(crate) mod firmware;
 pub(crate) mod memory;
 mod radio;
+pub(crate) mod slots;
 mod stalls;
 mod tasks;
 
 use crate::body::{Body, Output, Running};
 use crate::ledger::Ledger;
 use crate::log::{Entry, Log, Sink};
-use crate::network::{Fault, Flight, Network, Passage};
+use crate::network::{Air, Fault, Flight, Network, Passage};
 use crate::nonces::Nonces;
 use crate::queue::{Event, Queue};
 use crate::report::{Report, Traffic};
@@ -59,6 +60,8 @@ pub struct Simulation {
     pub(crate) network: Network,
     /// The routers on the air.
     pub(crate) air: Vec<Router>,
+    /// What is on the air, if that has a limit.
+    pub(crate) channel: Option<Air>,
     pub(crate) rng: Rng,
     pub(crate) watch: Watch,
     pub(crate) nonces: Nonces,
@@ -96,8 +99,11 @@ impl Simulation {
         let fleet = scenario.fleet.clone().map(Rc::new);
         Ok(Self {
             bodies: (0..scenario.nodes)
-                .map(|index| Body::new(address(index), fleet.as_ref().map(Firmware::new)))
+                .map(|index| {
+                    Body::new(address(index), fleet.as_ref().map(Firmware::new), scenario.board)
+                })
                 .collect(),
+            channel: scenario.channel.map(Air::new),
             watch: Watch::new(scenario.nodes, forming),
             key: ClusterKey::from_bytes(key),
             now: Duration::ZERO,
@@ -180,6 +186,11 @@ impl Simulation {
     /// Whether the cluster is whole; see [`Report::complete`].
     pub fn is_complete(&self) -> bool {
         self.watch.is_complete()
+    }
+
+    /// What was on the air, if the scenario has a [channel](Scenario::channel).
+    pub fn channel(&self) -> Option<&Air> {
+        self.channel.as_ref()
     }
 
     /// The figures so far.
@@ -288,12 +299,17 @@ impl Simulation {
 
     fn happen(&mut self, event: Event) {
         match event {
-            Event::Deliver { to, from, bytes } => self.deliver(to, from, &bytes),
+            Event::Deliver { to, from, bytes, broadcast } => {
+                if !self.bodies[to].puts_off(from, &bytes, broadcast) {
+                    self.deliver(to, from, &bytes);
+                }
+            }
             Event::Wake { node } => self.wake(node),
             Event::Stored { node, boot } => self.stored(node, boot),
             Event::Asked { from, boot, to } => self.asked(from, boot, to),
             Event::Fetched { node, boot, answer } => self.fetched(node, boot, answer),
             Event::Ran { node, boot, index } => self.ran(node, boot, index),
+            Event::Worked { node, boot, work } => self.worked(node, boot, &work),
             Event::Radio { node, boot } => self.hear_radio(node, boot),
             Event::Resume { node, boot } => self.resume(node, boot),
             Event::FirstStart { node } => {
@@ -305,7 +321,8 @@ impl Simulation {
     }
 
     fn wake(&mut self, node: usize) {
-        let due = |life: &Running| life.stall.is_none() && life.wake == Some(self.now);
+        let free = |life: &Running| life.stall.is_none() && life.work.is_none();
+        let due = |life: &Running| free(life) && life.wake == Some(self.now);
         if self.bodies[node].life.as_ref().is_some_and(due) {
             self.time_out(node);
         }
@@ -337,13 +354,19 @@ impl Simulation {
             }
             return;
         }
+        self.take_in(to, from, bytes);
+        self.settle(to);
+    }
+
+    /// Hands a datagram that has come to the engine.
+    fn take_in(&mut self, to: usize, from: SocketAddrV4, bytes: &Rc<[u8]>) {
+        let body = &mut self.bodies[to];
         body.traffic.received += 1;
         body.traffic.received_bytes += bytes.len() as u64;
         self.log.add(self.now, &Entry::Delivered { from, to, bytes });
         self.hold_to(to, bytes);
         let Some(life) = &mut self.bodies[to].life else { return };
         life.receive(self.now, from, bytes);
-        self.settle(to);
     }
 
     /// Does what a shell must do after each verb: fetches all that the engine has to give.
@@ -391,6 +414,9 @@ impl Simulation {
         for (destination, bytes) in output.datagrams.drain(..) {
             self.send(node, destination, &bytes);
         }
+        for job in output.jobs.drain(..) {
+            self.begin_work(node, job);
+        }
         for run in output.runs.drain(..) {
             self.run_task(node, &run);
         }
@@ -427,28 +453,35 @@ impl Simulation {
         if self.bodies[from].is_deaf() {
             return;
         }
+        let sent = match &mut self.channel {
+            None => Some(self.now),
+            Some(air) => air.send(self.now, bytes.len(), 2),
+        };
+        let Some(sent) = sent else { return };
         match destination {
             Destination::Broadcast => {
                 for to in (0..self.bodies.len()).filter(|to| *to != from) {
-                    self.carry(&Passage { from, to, broadcast: true }, bytes);
+                    self.carry(sent, &Passage { from, to, broadcast: true }, bytes);
                 }
             }
             Destination::Unicast(to) => {
                 if let Some(to) = self.node_at(to) {
-                    self.carry(&Passage { from, to, broadcast: false }, bytes);
+                    self.carry(sent, &Passage { from, to, broadcast: false }, bytes);
                 }
             }
         }
     }
 
-    fn carry(&mut self, passage: &Passage, bytes: &Rc<[u8]>) {
+    /// Carries to one receiver what was sent at `sent`.
+    fn carry(&mut self, sent: Duration, passage: &Passage, bytes: &Rc<[u8]>) {
         if self.scenario.wifi.is_some() && !self.are_in_reach(passage.from, passage.to) {
             return;
         }
         self.network.carry(passage, bytes, &mut self.flights);
         let (from, to) = (self.bodies[passage.from].address, passage.to);
+        let broadcast = passage.broadcast;
         for Flight { delay, bytes } in self.flights.drain(..) {
-            self.queue.push(self.now + delay, Event::Deliver { to, from, bytes });
+            self.queue.push(sent + delay, Event::Deliver { to, from, bytes, broadcast });
         }
     }
 

@@ -31,18 +31,23 @@ const PAGES: u16 = 16;
 const HEAD: Cut = Cut { manifest: 2, count: 2 };
 
 /// Nothing was heard of a sender for so long: it has ended, or nothing of it arrives.
-const QUIET: Duration = Duration::from_millis(300);
+const QUIET: Duration = Duration::from_millis(200);
 
 /// How much later than it could a sender ends, because it has other things to do.
 const SLACK: Duration = Duration::from_millis(30);
 
 /// Questions to one node are spread over so much time for each member…
-const SPREAD: Duration = Duration::from_millis(4);
+const SPREAD: Duration = Duration::from_millis(2);
 /// …up to this much.
-const SPREAD_MAX: Duration = Duration::from_millis(250);
+const SPREAD_MAX: Duration = Duration::from_millis(150);
 
 /// A sender waits so long for others that want something, too.
 const GATHER: Duration = Duration::from_millis(20);
+
+/// A sender that hears another one is silent for so many of its pauses, so that one sends at a time…
+const YIELD: u64 = 10;
+/// …and up to so many more, so that one of them is the next.
+const YIELD_SPREAD: u64 = 50;
 
 /// So often the flash may fail during a fetch.
 const FAULTS: u8 = 20;
@@ -214,8 +219,9 @@ struct Fetching {
     /// When to ask, and whether somebody was asked for what is missing now.
     ask: Instant,
     asked: bool,
-    /// Who has sent the last piece since then.
+    /// Who has sent the last piece, or was asked last, and how often that one was asked in vain.
     source: Option<SocketAddrV4>,
+    silence: u8,
     faults: u8,
 }
 
@@ -269,8 +275,16 @@ impl<'a> Exchange<'a> {
             return;
         }
         let (step, cut) = (Step::Prepare, HEAD);
-        let fetching =
-            Fetching { step, cut, end: 0, ask: now, asked: false, source: None, faults: 0 };
+        let fetching = Fetching {
+            step,
+            cut,
+            end: 0,
+            ask: now,
+            asked: false,
+            source: None,
+            silence: 0,
+            faults: 0,
+        };
         self.begin(image, Role::Fetching(fetching));
     }
 
@@ -415,15 +429,20 @@ impl<'a> Exchange<'a> {
         }
         match &mut self.role {
             Role::Idle => (),
-            // Whoever wants it of this node, too, has just heard it.
-            Role::Serving(_) => self.bits.clear(number),
+            Role::Serving(serving) => {
+                // Whoever wants it of this node, too, has just heard it; and the air is the other one's.
+                self.bits.clear(number);
+                let more = random::up_to(rng, self.pause.times(YIELD_SPREAD).as_micros());
+                let next = now + self.pause.times(YIELD) + Duration::from_micros(more);
+                serving.next = serving.next.max(next);
+            }
             Role::Fetching(fetching) => {
                 // Without the manifest, it is of no use that others get their payload.
                 if fetching.asked && number < fetching.end {
                     let rest = self.pause.times(left.into()) + SLACK;
                     fetching.ask = now + rest.min(QUIET) + spread(rng, members);
                 }
-                fetching.source = Some(from);
+                (fetching.source, fetching.silence) = (Some(from), 0);
                 // Without the first one nobody knows how long the second one must be.
                 let early = fetching.cut == HEAD && number > 0 && self.bits.has(0);
                 let ready = matches!(fetching.step, Step::Get | Step::Check(_));
@@ -455,8 +474,11 @@ impl<'a> Exchange<'a> {
         let image = self.tag();
         match &mut self.role {
             Role::Fetching(fetching) if fetching.is_asking() && now >= fetching.ask => {
-                // It was heard of since it was asked; who was not is not asked again, if there are others.
-                let to = fetching.source.take().or_else(|| holder(rng));
+                // Others are asked only if it was not heard of twice: each one that sends takes its share of the air.
+                let source = fetching.source.filter(|_| fetching.silence < 2);
+                fetching.silence = if source.is_some() { fetching.silence + 1 } else { 0 };
+                fetching.source = source.or_else(|| holder(rng));
+                let to = fetching.source;
                 fetching.ask = now + QUIET + spread(rng, members);
                 fetching.asked = true;
                 let (first, missing) = self.bits.window();
@@ -470,7 +492,9 @@ impl<'a> Exchange<'a> {
                     _ => None,
                 };
                 serving.cursor = number.wrapping_add(1);
-                serving.next = now + self.pause;
+                // The time that it took to read it counts.
+                let pause = self.pause.times(if to.is_some() { 2 } else { 1 });
+                serving.next = (serving.next + pause).max(now);
                 let left = self.bits.ones();
                 if left == 0 {
                     serving.wants = Wants::Nobody;

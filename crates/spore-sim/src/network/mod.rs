@@ -4,8 +4,10 @@
 //! Each [`Fault`] in turn may delay, drop, copy or alter flights, and what is left arrives. A
 //! broadcast is one passage for each receiver.
 
+mod air;
 mod faults;
 
+pub use air::{Air, Channel};
 pub use faults::{Corruption, Duplication, Latency, Loss, Partition};
 
 use crate::scenario::ScenarioError;

@@ -134,6 +134,7 @@ impl Simulation {
             since,
             wake: None,
             stall: None,
+            work: None,
             delivered: 0,
             nonce: None,
         });

@@ -9,6 +9,7 @@ mod clones;
 mod credentials;
 mod events;
 mod faults;
+mod fleet;
 mod formation;
 mod indirect;
 mod junk;

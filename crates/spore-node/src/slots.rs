@@ -9,10 +9,8 @@ use spore_boot::layout::{Esp, Layout};
 use spore_boot::map::Slot;
 #[cfg(doc)]
 use spore_core::ota::Job;
-use spore_core::ota::{
-    self, Cut, Done, ImageId, PIECE, Refused, Running, Stage, Step, StepFailed, Wanted,
-};
-use spore_image::pieces::{self, Pieces};
+use spore_core::ota::{ImageId, Refused, Running, Stage, Step, StepFailed, Wanted};
+use spore_image::pieces;
 use spore_image::trial::{self, Found};
 use spore_image::{Head, Refusal, SignatureError, Target};
 

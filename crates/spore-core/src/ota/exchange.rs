@@ -222,6 +222,8 @@ struct Fetching {
     /// Who has sent the last piece, or was asked last, and how often that one was asked in vain.
     source: Option<SocketAddrV4>,
     silence: u8,
+    /// Who has sent what was wrong. Nothing is taken from it for a while.
+    doubted: Option<SocketAddrV4>,
     faults: u8,
 }
 
@@ -283,6 +285,7 @@ impl<'a> Exchange<'a> {
             asked: false,
             source: None,
             silence: 0,
+            doubted: None,
             faults: 0,
         };
         self.begin(image, Role::Fetching(fetching));
@@ -436,6 +439,7 @@ impl<'a> Exchange<'a> {
                 let next = now + self.pause.times(YIELD) + Duration::from_micros(more);
                 serving.next = serving.next.max(next);
             }
+            Role::Fetching(fetching) if fetching.doubted == Some(from) => (),
             Role::Fetching(fetching) => {
                 // Without the manifest, it is of no use that others get their payload.
                 if fetching.asked && number < fetching.end {
@@ -476,7 +480,12 @@ impl<'a> Exchange<'a> {
             Role::Fetching(fetching) if fetching.is_asking() && now >= fetching.ask => {
                 // Others are asked only if it was not heard of twice: each one that sends takes its share of the air.
                 let source = fetching.source.filter(|_| fetching.silence < 2);
-                fetching.silence = if source.is_some() { fetching.silence + 1 } else { 0 };
+                fetching.silence =
+                    if source.is_some() { fetching.silence.saturating_add(1) } else { 0 };
+                if fetching.source.is_some() && source.is_none() {
+                    // There may be no other one than the one that is not believed.
+                    fetching.doubted = None;
+                }
                 fetching.source = source.or_else(|| holder(rng));
                 let to = fetching.source;
                 fetching.ask = now + QUIET + spread(rng, members);
@@ -558,8 +567,8 @@ impl Fetching {
                 // What could not be checked is fetched again.
                 bits.put(self.cut.pieces(chunk), whole != Some(true));
                 if whole == Some(false) && matches!(self.step, Step::Check(_)) {
-                    // Somebody has sent what is wrong; it need not be the one that was heard last.
-                    self.source = None;
+                    // Somebody has sent what is wrong: the one that was heard last, or so it seems.
+                    self.doubted = self.source.take();
                 }
                 let next = chunk.saturating_add(1);
                 let surveyed = self.cut.pieces(next).is_empty();
@@ -578,6 +587,10 @@ impl Fetching {
     }
 
     fn prepared(&mut self, now: Instant, found: Found, bits: &mut Bits<'_>) -> Option<Fetched> {
+        if found == Found::Nothing && self.end > 0 {
+            // Likewise, of the manifest.
+            self.doubted = self.source.take();
+        }
         let (cut, missing, step) = match found {
             Found::Nothing => (HEAD, 0..HEAD.count, Step::Get),
             Found::Head(cut) => (cut, HEAD.count..cut.manifest, Step::Get),

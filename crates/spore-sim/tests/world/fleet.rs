@@ -97,7 +97,7 @@ fn update(boards: usize, seed: u64, loss: Loss) -> Took {
     // Whoever knows each other by hearsay has met by then.
     sim.run_for(secs(30));
     sim.clear_counters();
-    let lost = sim.channel().unwrap().lost();
+    let lost = sim.channel().expect("there is one").lost();
     let (linked, container) = image();
     let image = sim.give_image(0, &container);
     let start = (sim.now(), sim.channel().expect("there is one").bytes());
@@ -117,13 +117,9 @@ fn update(boards: usize, seed: u64, loss: Loss) -> Took {
         assert!(slot[(Slot::LENGTH - MANIFEST) as usize..].starts_with(manifest));
         assert!(slot[..HEADER].iter().all(|byte| *byte == 0xFF), "it cannot be started yet");
     }
-    let report = sim.report();
-    println!(
-        "DBG {} deaths {} suspicions, lost {}",
-        report.false_deaths.len(),
-        report.false_suspicions,
-        sim.channel().unwrap().lost() - lost
-    );
+    let (report, lost) = (sim.report(), sim.channel().expect("there is one").lost() - lost);
+    assert!(report.false_deaths.is_empty(), "seed {seed}: an update killed somebody");
+    println!("seed {seed}: {} false suspicions, {lost} lost on the air", report.false_suspicions);
     let air = sim.channel().expect("there is one").bytes() - start.1;
     Took { time: sim.now() - start.0, air }
 }

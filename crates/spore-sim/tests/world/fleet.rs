@@ -32,7 +32,7 @@ fn image() -> (Vec<u8>, Vec<u8>) {
         let header = Header { sequence: 2, entry, in_place, board, version, segments };
         let word = |at: u32| {
             let value = rng.u32(..);
-            if value % DENSITY == 0 { slot.window() + at } else { value }
+            if value.is_multiple_of(DENSITY) { slot.window() + at } else { value }
         };
         let contents: Vec<u8> =
             (0..(IMAGE - IN_PLACE) / 4).map(word).flat_map(u32::to_le_bytes).collect();

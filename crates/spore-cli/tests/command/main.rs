@@ -14,6 +14,7 @@ mod logs;
 mod network;
 mod ota;
 mod pipes;
+mod rollout;
 mod services;
 mod signed;
 mod sim;

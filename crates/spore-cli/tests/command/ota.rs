@@ -13,13 +13,13 @@ use std::time::{Duration, Instant};
 const SECOND: Duration = Duration::from_secs(1);
 
 /// A cluster of nodes that take updates.
-struct Fleet {
-    corner: Corner,
+pub(crate) struct Fleet {
+    pub(crate) corner: Corner,
 }
 
 impl Fleet {
     /// Keys, a claim for each node, and a first program.
-    fn new(nodes: u8) -> Self {
+    pub(crate) fn new(nodes: u8) -> Self {
         let corner = Corner::new();
         for kind in ["cluster", "release"] {
             assert!(corner.run(&["key", "new", kind]).status.success());
@@ -43,7 +43,7 @@ impl Fleet {
     }
 
     /// Launches node `n`.
-    fn launch(&self, n: u8) -> Running {
+    pub(crate) fn launch(&self, n: u8) -> Running {
         let (bind, port) = (self.corner.address(n).to_string(), self.corner.port.to_string());
         let (slots, state) = (format!("slots{n}"), format!("node{n}"));
         let mut arguments = vec!["launch", "--slots", &slots, "--program", "first", "--"];
@@ -53,7 +53,7 @@ impl Fleet {
     }
 
     /// Makes the image of a program, and returns the name of its file.
-    fn image(&self, sequence: u32, text: &str, more: &[&str]) -> String {
+    pub(crate) fn image(&self, sequence: u32, text: &str, more: &[&str]) -> String {
         let (source, file) = (format!("program-{sequence}"), format!("image-{sequence}.spore"));
         fs::write(self.path(&source), text).unwrap();
         let number = sequence.to_string();
@@ -68,7 +68,7 @@ impl Fleet {
     }
 
     /// `GET /api/node/update` of node `n`.
-    fn state(&self, n: u8) -> Value {
+    pub(crate) fn state(&self, n: u8) -> Value {
         let output = Command::new("curl")
             .args(["-s", "-m", "5", &format!("http://{}/api/node/update", self.corner.api(n))])
             .output()
@@ -101,7 +101,7 @@ impl Fleet {
 }
 
 /// A program that is this one, and can be told from others.
-fn program(name: &str) -> String {
+pub(crate) fn program(name: &str) -> String {
     format!("#!/bin/sh\n# {name}\nexec {} \"$@\"\n", env!("CARGO_BIN_EXE_spore"))
 }
 

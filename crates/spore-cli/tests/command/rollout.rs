@@ -1,0 +1,74 @@
+//! `spore ota all`, `status` and `halt` on nodes of this machine.
+
+use crate::ota::{Fleet, program};
+use crate::support::{stderr, wait};
+use serde_json::Value;
+use std::process::Output;
+use std::time::Duration;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// Runs `spore ota`, and asks node 1.
+fn ota(fleet: &Fleet, more: &[&str]) -> Output {
+    fleet.corner.run(&[&["ota"], more, &["--node", &fleet.corner.api(1)]].concat())
+}
+
+fn document(output: &Output) -> Value {
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", stderr(output)))
+}
+
+#[test]
+fn a_cluster_updates_itself_and_stops_at_a_canary_that_does_not_come_up() {
+    let fleet = Fleet::new(3);
+    let _nodes = [1, 2, 3].map(|n| fleet.launch(n));
+    wait("each knows all", 30 * SECOND, || (1..=3).all(|n| fleet.corner.members(n).len() == 3));
+    let running = |n| fleet.state(n)["image"]["sequence"].clone();
+
+    let none = ota(&fleet, &["status"]);
+    assert!(String::from_utf8_lossy(&none.stdout).contains("no rollout yet"), "{}", stderr(&none));
+    let halt = ota(&fleet, &["halt"]);
+    assert!(stderr(&halt).contains("no_rollout"), "{}", stderr(&halt));
+
+    let good = fleet.image(5, &program("good"), &[]);
+    let careful = ["--waves", "50%,100%", "--gate", "1s"];
+    let output = ota(&fleet, &[&["all", &good], &careful[..]].concat());
+    assert!(output.status.success(), "{}", stderr(&output));
+    let table = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(table.contains("3 updated, 0 failed, 0 unreachable"), "{table}");
+    assert!(table.contains("canary"), "{table}");
+    assert!((1..=3).all(|n| running(n) == 5));
+    let again = ota(&fleet, &["all", &good]);
+    assert!(stderr(&again).contains("there is nothing to update"), "{}", stderr(&again));
+
+    let bad = fleet.image(6, "#!/bin/sh\nexit 3\n", &[]);
+    let output = ota(&fleet, &[&["all", &bad, "--json"], &careful[..]].concat());
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    assert!(stderr(&output).contains("halted"), "{}", stderr(&output));
+    let end = document(&output);
+    assert_eq!((&end["rollout"]["state"], &end["counts"]["failed"]), (&"halted".into(), &1.into()));
+    let failed = end["nodes"].as_array().unwrap().iter().find(|node| node["state"] == "failed");
+    assert_eq!(failed.unwrap()["reason"], "not_started");
+    wait("all have heard", 30 * SECOND, || {
+        let states = (1..=3).map(|n| {
+            document(&fleet.corner.run(&[
+                "ota",
+                "status",
+                "--json",
+                "--node",
+                &fleet.corner.api(n),
+            ]))
+        });
+        states.into_iter().all(|state| state["rollout"]["state"] == "halted")
+    });
+    wait("the canary is back", 30 * SECOND, || (1..=3).all(|n| running(n) == 5));
+
+    // What is halted stays so, and the next one is another one.
+    let next = fleet.image(7, &program("next"), &[]);
+    let begun = ota(&fleet, &["all", &next, "--no-wait", "--gate", "1h"]);
+    assert!(begun.status.success(), "{}", stderr(&begun));
+    let busy = ota(&fleet, &["all", &next]);
+    assert!(stderr(&busy).contains("a rollout is under way"), "{}", stderr(&busy));
+    let halted = ota(&fleet, &["halt"]);
+    assert!(halted.status.success(), "{}", stderr(&halted));
+    assert!(String::from_utf8_lossy(&halted.stdout).starts_with("Rollout 3-"));
+}

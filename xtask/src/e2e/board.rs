@@ -85,7 +85,7 @@ impl Owner<'_> {
     }
 
     /// The settings of a board of this name that is ours.
-    fn claim(&self, name: &str) -> Result<Vec<u8>> {
+    pub(super) fn claim(&self, name: &str) -> Result<Vec<u8>> {
         let file = self.folder.join(format!("{name}.settings"));
         let _ = fs::remove_file(&file);
         let options: Vec<OsString> = vec![

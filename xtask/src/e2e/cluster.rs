@@ -1,7 +1,8 @@
 //! Linux nodes and boards on the test's network.
 
 use std::collections::BTreeMap;
-use std::fs::File;
+use std::ffi::OsString;
+use std::fs::{self, File};
 use std::net::Ipv4Addr;
 use std::path::Path;
 use std::process::Stdio;
@@ -14,6 +15,7 @@ use super::api::{Api, Members};
 use super::board::{Board, Files, Owner};
 use super::network::{self, Network};
 use super::sniffer::Sniffer;
+use super::updates;
 use crate::emu::boot::{self, Secret};
 use crate::emu::child::Guarded;
 use crate::emu::machine::{Event, Report};
@@ -43,6 +45,8 @@ pub(super) struct Plan<'a> {
     pub(super) logs: &'a Path,
     /// Start of the random numbers.
     pub(super) seed: u64,
+    /// Whether the Linux nodes take updates.
+    pub(super) updates: bool,
 }
 
 impl Plan<'_> {
@@ -81,13 +85,13 @@ impl<'a> Cluster<'a> {
         boot::write_key(&key_file, &key)?;
         let gateway = network.add_gateway(&plan.logs.join("gateway.log"))?;
 
-        let mut hosts = Vec::new();
-        for number in 1..=plan.hosts {
-            hosts.push(start_host(plan, &network, number, &key_file)?);
-        }
-        let events = mpsc::channel();
         let owner = plan.owner(&key_file);
         owner.prepare()?;
+        let mut hosts = Vec::new();
+        for number in 1..=plan.hosts {
+            hosts.push(start_host(plan, &network, number, &owner)?);
+        }
+        let events = mpsc::channel();
         let mut boards = Vec::new();
         for number in 1..=plan.boards {
             let mut board =
@@ -186,7 +190,7 @@ fn start_host(
     plan: &Plan<'_>,
     network: &Network,
     number: u8,
-    key_file: &Path,
+    owner: &Owner<'_>,
 ) -> Result<(Guarded, Api)> {
     let name = format!("host-{number}");
     let address = network::host_address(number);
@@ -194,15 +198,28 @@ fn start_host(
     let log = plan.logs.join(format!("{name}.log"));
     let file = File::create(&log).with_context(|| format!("cannot create {}", log.display()))?;
     let errors = file.try_clone().context("cannot share the log file")?;
+    let mut arguments: Vec<OsString> = vec!["-v".into()];
+    if plan.updates {
+        let (slots, state) = (format!("{name}.slots"), plan.logs.join(format!("{name}.state")));
+        let _ = fs::remove_dir_all(plan.logs.join(&slots));
+        let _ = fs::remove_dir_all(&state);
+        fs::create_dir(&state).with_context(|| format!("cannot create {}", state.display()))?;
+        fs::write(state.join("settings.flash"), owner.claim(&name)?)
+            .with_context(|| format!("no settings for {name}"))?;
+        arguments.extend(["launch".into(), "--slots".into(), plan.logs.join(slots).into()]);
+        arguments.extend(["--program".into(), updates::program(plan, 0)?.into(), "--".into()]);
+        arguments.extend(["node".into(), "--unclaimed".into(), "--state".into(), state.into()]);
+    } else {
+        arguments.extend(["node", "--forget", "--hostname", &name].map(OsString::from));
+        arguments.extend(["--key-file".into(), owner.key.into()]);
+    }
     let process = Guarded::start(name.as_str(), "nsenter", |command| {
         command
             .arg(format!("--net={namespace}"))
             .args(["--".as_ref(), plan.spore.as_os_str()])
-            .args(["-v", "node", "--forget", "--hostname", &name])
+            .args(arguments)
             .args(["--bind", &address.to_string(), "--port", &CLUSTER_PORT.to_string()])
             .args(["--http-port", &HOST_HTTP_PORT.to_string()])
-            .arg("--key-file")
-            .arg(key_file)
             .stdin(Stdio::null())
             .stdout(file)
             .stderr(errors)

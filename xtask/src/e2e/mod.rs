@@ -14,6 +14,7 @@ mod resets;
 mod scenario;
 pub(crate) mod signed;
 mod sniffer;
+mod updates;
 
 use std::fs;
 use std::os::unix::process::ExitStatusExt as _;
@@ -37,7 +38,7 @@ use cluster::Plan;
 pub(crate) const CANNOT_RUN: u8 = 77;
 
 /// Test three Linux nodes and two emulated boards together on a network of their own; or ten and six, of which the boards
-/// are reset at random moments.
+/// are reset at random moments; or all of them updated over the air.
 #[derive(Args)]
 pub(crate) struct E2e {
     /// Where the nodes' output goes [default: target/e2e].
@@ -49,6 +50,9 @@ pub(crate) struct E2e {
     /// Reset boards at random moments for so many minutes.
     #[arg(long, value_name = "MINUTES", value_parser = minutes)]
     resets: Option<Duration>,
+    /// Update all of them over the air, with a good image and with a bad one.
+    #[arg(long, conflicts_with = "resets")]
+    updates: bool,
     /// How many boards [default: 2, with --resets 6].
     #[arg(long, value_parser = clap::value_parser!(u8).range(1..=16))]
     boards: Option<u8>,
@@ -80,9 +84,11 @@ impl E2e {
                 name,
                 logs: &logs,
                 seed: self.seed,
+                updates: self.updates,
             };
             match self.resets {
                 Some(length) => resets::run(&plan, length)?,
+                None if self.updates => updates::run(&plan)?,
                 None => scenario::run(&plan)?,
             }
             return Ok(ExitCode::SUCCESS);
@@ -91,6 +97,9 @@ impl E2e {
         fs::create_dir_all(&logs).with_context(|| format!("cannot create {}", logs.display()))?;
         let stand_in = StandIn::build(false)?;
         let image = stand_in.image(&Build::esp01(), Slot::A)?.0;
+        if self.updates {
+            updates::build(&stand_in, &logs)?;
+        }
         let flash = logs.join("firmware.flash");
         esp01::write_flash(&flash, &sdk_emu::flash(false, &image, None)?)?;
         let spore = build_spore()?;

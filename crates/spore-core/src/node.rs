@@ -96,7 +96,9 @@ impl<'a> Node<'a> {
         let key = claim.as_ref().and_then(|claim| claim.key.as_ref().or(config.key.as_ref()));
         let tasks = Scheduler::new(now, config.tasks, stored.tasks, &mut storage.tasks);
         let storages = (&mut storage.cluster, &mut storage.events);
-        let mut cluster = Cluster::new(now, config, identity, tokens, rng.fork(), stored, storages);
+        let peers = stored.peers;
+        let mut cluster = Cluster::new(now, config, identity, tokens, rng.fork(), peers, storages);
+        cluster.rollout.restore(now, stored.rollout);
         let settings = storage.settings.put(|| Keeper::new(Settings::restore(stored)));
         if let Some(hostname) = &settings.current().hostname {
             cluster.set_hostname(hostname);

@@ -130,8 +130,8 @@ fn operation(route: &Route, details: &'static Details, method: &str) -> Value {
         }]);
     }
     if let Some(schema) = details.body {
-        let media =
-            if schema == routes::IMAGE { "application/octet-stream" } else { "application/json" };
+        let binary = [routes::IMAGE, routes::PLAN].contains(&schema);
+        let media = if binary { "application/octet-stream" } else { "application/json" };
         operation["requestBody"] = json!({
             "required": true,
             "content": { media: { "schema": schemas::reference(schema) } },

@@ -46,14 +46,3 @@ fn or_null_word(words: &[&str]) -> Value {
     let words: Vec<_> = words.iter().map(|word| json!(word)).chain([Value::Null]).collect();
     json!({ "type": ["string", "null"], "enum": words })
 }
-
-/// What begins one.
-pub(super) fn plan() -> Value {
-    object(json!({
-        "plan": {
-            "type": "string",
-            "pattern": "^([0-9A-Fa-f]{2}){86,218}$",
-            "description": "A plan, and the release key's signature behind it",
-        },
-    }))
-}

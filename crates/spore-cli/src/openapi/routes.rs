@@ -68,8 +68,9 @@ const fn get(path: &'static str, id: &'static str, answers: &'static [Answer]) -
     Details { method: "GET", path, id, body: None, query: &[], answers, refusals: &[] }
 }
 
-/// The schema of a body that is an image, and no JSON.
+/// The schemas of bodies that are an image or a signed plan, and no JSON.
 pub(super) const IMAGE: &str = "Image";
+pub(super) const PLAN: &str = "RolloutPlan";
 
 static DETAILS: &[Details] = &[
     get(
@@ -180,7 +181,7 @@ static DETAILS: &[Details] = &[
     ),
     Details {
         method: "POST",
-        body: Some("RolloutPlan"),
+        body: Some(PLAN),
         refusals: &[403, 409, 500],
         ..get(
             "/api/cluster/update",

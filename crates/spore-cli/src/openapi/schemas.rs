@@ -21,7 +21,7 @@ pub(super) fn all() -> Map<String, Value> {
         ("NodeStatus", node_status()),
         ("Members", members()),
         ("Rollout", rollout::state()),
-        ("RolloutPlan", rollout::plan()),
+        ("RolloutPlan", json!({ "type": "string", "format": "binary" })),
         ("Services", services()),
         ("Config", config()),
         ("ConfigChange", config_change()),

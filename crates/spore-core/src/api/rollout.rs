@@ -4,9 +4,8 @@ use super::body::{Full, Piece};
 use super::{Body, Error, Pending, Request, Response};
 use crate::cluster::{Member, Status};
 use crate::node::Node;
-use crate::ota::plan::{Plan, RolloutId};
+use crate::ota::plan::{Plan, RolloutId, SignedPlan};
 use crate::ota::state::{State, UpdateState};
-use crate::settings::document::{Document, Wanted};
 use crate::text::hex;
 use crate::time::Instant;
 use crate::wire::{NodeId, Rumor};
@@ -21,8 +20,8 @@ pub(super) fn begin(
     now: Instant,
     request: &Request<'_>,
 ) -> Result<Response, Error> {
-    let wanted = Wanted::parse(Document::Rollout, request.body)?;
-    let signed = wanted.plan.ok_or(Error::InvalidField("plan"))?;
+    // Its bytes as they are: a document in JSON would take more of a board's stack than there is.
+    let signed = SignedPlan::decode(request.body).map_err(|_| Error::InvalidField("plan"))?;
     let id = node.begin_rollout(now, signed)?;
     Ok(Response::pending(Pending::Rollout(id)))
 }

@@ -61,7 +61,6 @@ use crate::ota::{Bits, Exchange};
 use crate::profile::{ClusterStorage, EventStorage, List as _, Profile};
 use crate::security::{Identity, Tokens};
 use crate::services::{Directory, ServiceIds};
-use crate::store::Stored;
 use crate::time::{Duration, Instant, earliest};
 use crate::wire::{Hostname, Incarnation, NodeId, Record, Rumor, U24};
 use core::net::{Ipv4Addr, SocketAddrV4};
@@ -117,7 +116,7 @@ impl<'a> Cluster<'a> {
         identity: Identity,
         tokens: Tokens,
         rng: fastrand::Rng,
-        stored: &Stored<'_>,
+        stored: &[u8],
         (storage, events): (&'a mut ClusterStorage<P>, &'a mut EventStorage<P>),
     ) -> Self {
         let rumor = Rumor::Alive {
@@ -139,9 +138,9 @@ impl<'a> Cluster<'a> {
                 timing: config.timing.clamped(),
                 announcements: discovery::Announcements::new(now),
                 probe: probe::Probe::new(now),
-                peers: peers::Peers::new(now, stored.peers),
+                peers: peers::Peers::new(now, stored),
                 spread: spread::Spread::NEW,
-                rollout: Rollout::new(now, stored.rollout),
+                rollout: Rollout::new(now),
             });
         Self {
             own,

@@ -8,7 +8,6 @@ use crate::text::{decimal, hex};
 use crate::wire::{self, Full, NodeId, Reader, Writer};
 use core::fmt;
 use core::ops::Range;
-use core::str::FromStr;
 use heapless::Vec;
 
 /// Which rollout it is. Of two, the one with the higher id holds, and no id is ever used again.
@@ -155,6 +154,8 @@ impl Plan {
         (reader.is_empty() && plan.is_sound()).then_some(plan).ok_or(InvalidPlan)
     }
 
+    // One frame of a board's stack for it and for what calls it.
+    #[inline(always)]
     fn read(reader: &mut Reader<'_>) -> Option<Self> {
         if reader.u8().ok()? != FORMAT {
             return None;
@@ -303,18 +304,6 @@ impl SignedPlan {
         writer.put(&self.signature)
     }
 
-    /// Reads one in hexadecimal digits.
-    fn from_hex(text: &str) -> Option<Self> {
-        let mut bytes = [0; Self::MAX];
-        let (pairs, rest) = text.as_bytes().as_chunks::<2>();
-        let bytes = bytes.get_mut(..pairs.len()).filter(|_| rest.is_empty())?;
-        for (byte, pair) in bytes.iter_mut().zip(pairs) {
-            let [pair] = wire::parse_hex(str::from_utf8(pair).ok()?)?;
-            *byte = pair;
-        }
-        Self::decode(bytes).ok()
-    }
-
     /// Whether the owner of `key` has signed the plan. For the body to call, where it has the stack and
     /// the time for it.
     // Not inlined, as `Succession::judge`.
@@ -324,14 +313,6 @@ impl SignedPlan {
         let len = self.plan.message(&mut message);
         let message = message.get(..len).unwrap_or_default();
         key.has_signed(message, &self.signature)
-    }
-}
-
-impl FromStr for SignedPlan {
-    type Err = InvalidPlan;
-
-    fn from_str(text: &str) -> Result<Self, InvalidPlan> {
-        Self::from_hex(text).ok_or(InvalidPlan)
     }
 }
 

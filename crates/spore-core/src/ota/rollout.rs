@@ -101,10 +101,10 @@ impl Rollout {
     const VERSION: u8 = 1;
     const STAYS_OUT: u8 = 1;
 
-    /// What was stored as `value`; nothing if it is no such value.
-    pub(crate) fn new(now: Instant, value: &[u8]) -> Self {
+    /// No rollout.
+    pub(crate) const fn new(now: Instant) -> Self {
         Self {
-            current: Self::decode(now, value),
+            current: None,
             candidate: None,
             storing: Storing::Idle,
             refused: None,
@@ -115,6 +115,13 @@ impl Rollout {
             look: Some(now),
             news: None,
         }
+    }
+
+    /// What was stored as `value`; nothing if it is no such value.
+    // Apart from `new`, and not inlined: a board makes its node on a stack that has no room for a plan on its way.
+    #[inline(never)]
+    pub(crate) fn restore(&mut self, now: Instant, value: &[u8]) {
+        self.current = Self::decode(now, value);
     }
 
     fn decode(now: Instant, value: &[u8]) -> Option<Current> {

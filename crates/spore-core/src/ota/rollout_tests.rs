@@ -34,6 +34,13 @@ fn plan(number: u32) -> Plan {
     }
 }
 
+/// A node that starts with this value.
+fn restored(now: Instant, value: &[u8]) -> Rollout {
+    let mut rollout = Rollout::new(now);
+    rollout.restore(now, value);
+    rollout
+}
+
 fn signed(number: u32) -> SignedPlan {
     SignedPlan { plan: plan(number), signature: [3; 64] }
 }
@@ -81,7 +88,7 @@ struct Bench {
 impl Bench {
     fn new(id: NodeId) -> Self {
         let now = Instant::ZERO;
-        let rollout = Rollout::new(now, &[]);
+        let rollout = Rollout::new(now);
         Self { now, own: own(id), rollout, peers: Vec::new(), done: Vec::new() }
     }
 
@@ -144,9 +151,9 @@ fn a_plan_is_in_force_when_it_is_verified_and_stored() {
     bench.rollout.stored(bench.now, true);
     assert_eq!(bench.rollout.outcome(id), Some(Ok(())));
     assert_eq!(bench.rollout.digest(), told(1).digest());
-    assert_eq!(Rollout::new(bench.now, &value).current(), Some(&told(1)));
+    assert_eq!(restored(bench.now, &value).current(), Some(&told(1)));
     for cut in 0..value.len() {
-        assert_eq!(Rollout::new(bench.now, &value[..cut]).current(), None, "cut at {cut}");
+        assert_eq!(restored(bench.now, &value[..cut]).current(), None, "cut at {cut}");
     }
 }
 
@@ -193,7 +200,7 @@ fn a_plan_that_could_not_be_stored_is_not_in_force() {
     assert_eq!(bench.rollout.outcome(id), Some(Err(Error::StoreFailed)));
     assert_eq!(bench.rollout.current(), Some(&told(1)));
     assert_eq!(bench.rollout.poll(bench.now, &bench.own), Some(Task::Store), "put back");
-    assert_eq!(Rollout::new(bench.now, &bench.stored()).current(), Some(&told(1)));
+    assert_eq!(restored(bench.now, &bench.stored()).current(), Some(&told(1)));
 }
 
 #[test]
@@ -272,7 +279,7 @@ fn with_too_many_failures_it_is_halted_for_good() {
     assert_eq!(bench.run(2), State::Idle);
     assert_eq!(bench.rollout.take_news(), Some(Ended::Halted));
     assert_eq!(bench.done, [Task::Store]);
-    let mut again = Bench { rollout: Rollout::new(bench.now, &bench.stored()), ..bench };
+    let mut again = Bench { rollout: restored(bench.now, &bench.stored()), ..bench };
     again.peers = [peer(CANARY, State::Updated), peer(of_wave(1), State::Updated)].into();
     again.done.clear();
     assert_eq!(again.run(1000), State::Idle);
@@ -324,7 +331,7 @@ fn it_expires_by_the_age_that_anybody_knows_of() {
     bench.run(1000);
     assert!(!bench.has_armed());
     // The age goes on from what was stored.
-    let again = Rollout::new(Instant::ZERO, &bench.stored());
+    let again = restored(Instant::ZERO, &bench.stored());
     assert!(again.announcement(Instant::ZERO).unwrap().age >= minutes);
 }
 
@@ -339,7 +346,7 @@ fn who_hears_late_catches_up_or_stays_out_as_the_plan_says() {
         bench.rollout.hear(bench.now, late);
         bench.run(1);
         assert_eq!(bench.run(10), wanted, "{catches_up} {age}");
-        let again = Bench { rollout: Rollout::new(bench.now, &bench.stored()), ..bench };
+        let again = Bench { rollout: restored(bench.now, &bench.stored()), ..bench };
         let state = Bench { own: again.own, ..again }.run(10);
         assert_eq!(state, wanted, "after a restart");
     }

@@ -2,7 +2,6 @@
 
 use crate::api::{Error, FieldName};
 use crate::network::{Password, Ssid};
-use crate::ota::plan::SignedPlan;
 use crate::security::{ReleaseKey, Succession};
 use crate::tasks::change::TaskChange;
 use crate::wire::{self, Hostname};
@@ -24,7 +23,6 @@ pub(crate) struct Wanted {
     pub(crate) ssid: Option<Ssid>,
     pub(crate) password: Option<Password>,
     pub(crate) task: TaskChange,
-    pub(crate) plan: Option<SignedPlan>,
 }
 
 /// What a body is about. One reader for all takes less flash than one for each.
@@ -36,8 +34,6 @@ pub(crate) enum Document {
     Wifi,
     /// `/api/tasks/{name}`.
     Task,
-    /// `/api/cluster/update`.
-    Rollout,
 }
 
 /// The longest text: a signature in hexadecimal digits. Longer ones are refused.
@@ -53,9 +49,7 @@ impl Wanted {
     pub(crate) fn parse(document: Document, body: &[u8]) -> Result<Self, Error> {
         let mut error = Error::InvalidJson;
         let mut text = [0; TEXT_MAX];
-        // A plan is longer, and needs no escapes: it is read where it stands.
-        let text = (document != Document::Rollout).then_some(&mut text[..]);
-        let mut deserializer = serde_json_core::de::Deserializer::new(body, text);
+        let mut deserializer = serde_json_core::de::Deserializer::new(body, Some(&mut text));
         let mut number = None;
         let object = Object { document, error: &mut error, number: &mut number };
         let wanted = object.deserialize(&mut deserializer).map_err(|cause| match number {
@@ -107,7 +101,6 @@ impl<'de> Visitor<'de> for Object<'_> {
             let of_config = self.document == Document::Config;
             let of_wifi = self.document == Document::Wifi;
             let of_task = self.document == Document::Task;
-            let of_rollout = self.document == Document::Rollout;
             let twice = match name.as_str() {
                 "ssid" if of_wifi => {
                     *self.error = Error::InvalidField("ssid");
@@ -139,11 +132,6 @@ impl<'de> Visitor<'de> for Object<'_> {
                     *self.error = Error::InvalidField("release_key_signature");
                     let Parsed(Signature(signature)) = map.next_value()?;
                     wanted.signature.replace(signature).is_some()
-                }
-                "plan" if of_rollout => {
-                    *self.error = Error::InvalidField("plan");
-                    let Parsed(plan) = map.next_value()?;
-                    wanted.plan.replace(plan).is_some()
                 }
                 "enabled" if of_task => {
                     *self.error = Error::InvalidField("enabled");

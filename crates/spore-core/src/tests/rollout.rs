@@ -17,7 +17,6 @@ use crate::{Action, Completion, Facts, Key, Node, Seed, Storage, Stored};
 use ed25519_dalek::{Signer as _, SigningKey};
 use serde_json::{Value, json};
 use std::boxed::Box;
-use std::format;
 use std::string::String;
 use std::vec::Vec;
 
@@ -56,11 +55,10 @@ fn signed(number: u32) -> SignedPlan {
 }
 
 /// The body that begins a rollout.
-pub(super) fn document(number: u32) -> String {
+pub(super) fn document(number: u32) -> Vec<u8> {
     let mut bytes = [0; SignedPlan::MAX];
     let len = signed(number).encode(&mut bytes);
-    let digits: String = bytes[..len].iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("{{\"plan\":\"{digits}\"}}")
+    bytes[..len].to_vec()
 }
 
 /// The value that a node stores of it.
@@ -99,7 +97,7 @@ fn state(world: &mut World, n: u8) -> Value {
 }
 
 /// Asks for it, and does what the node wants for it: status and document.
-fn request(world: &mut World, method: Method, body: &str) -> (u16, Value) {
+fn request(world: &mut World, method: Method, body: &[u8]) -> (u16, Value) {
     let now = world.now;
     let node = world.node(1);
     let mut response = ask(node, now, method, PATH, body);
@@ -138,7 +136,7 @@ fn a_rollout_begins_spreads_and_is_halted_everywhere() {
         assert!(ids.len() == 4 && ids.is_sorted(), "{ids:?}");
     }
     assert_eq!(state(&mut world, 4)["rollout"], Value::Null, "it cannot tell who has signed it");
-    let (status, answer) = request(&mut world, Method::Delete, "");
+    let (status, answer) = request(&mut world, Method::Delete, b"");
     assert_eq!((status, &answer["rollout"]["state"]), (200, &json!("halted")));
     world.run(5_000);
     for n in 1..=3 {
@@ -155,23 +153,18 @@ fn a_rollout_begins_spreads_and_is_halted_everywhere() {
 #[test]
 fn plans_that_are_wrong_are_refused_and_change_nothing() {
     let mut world = world(2);
-    assert_eq!(code(request(&mut world, Method::Delete, "")), (404, "no_rollout".into()));
+    assert_eq!(code(request(&mut world, Method::Delete, b"")), (404, "no_rollout".into()));
     let good = document(2);
-    for (body, wanted) in [
-        ("", "invalid_json"),
-        ("{}", "invalid_field"),
-        ("{\"plan\":7}", "invalid_field"),
-        ("{\"plan\":\"01\"}", "invalid_field"),
-        ("{\"plan\":\"\\u0030\"}", "invalid_field"),
-        ("{\"hostname\":\"x\"}", "unknown_field"),
-        (&good.replace("01000000", "02000000"), "invalid_field"),
-        (&format!("{good}{good}"), "invalid_json"),
-    ] {
+    let mut of_another_format = good.clone();
+    of_another_format[0] = 2;
+    let cut = &good[..good.len() - 1];
+    for body in [b"", b"{}", &[1; 40], cut, &of_another_format, &[&good[..], &good].concat()] {
         let (status, found) = code(request(&mut world, Method::Post, body));
-        assert_eq!((status, &*found), (400, wanted), "{body}");
+        assert_eq!((status, &*found), (400, "invalid_field"), "{body:02x?}");
     }
-    let forged = good.replace("0000003c", "0000003d").replace("003c", "003d");
-    assert_ne!(forged, good);
+    // Another gate than was signed.
+    let mut forged = good.clone();
+    forged[12] ^= 1;
     let answer = request(&mut world, Method::Post, &forged);
     assert_eq!(code(answer), (403, "rollout_unsigned".into()));
     assert_eq!(state(&mut world, 1)["rollout"], Value::Null);

@@ -75,8 +75,7 @@ fn ask(sim: &mut Simulation, node: usize, method: Method, body: &[u8]) -> u16 {
 fn begin(sim: &mut Simulation, node: usize, signed: &SignedPlan) -> u16 {
     let mut bytes = [0; SignedPlan::MAX];
     let len = signed.encode(&mut bytes);
-    let digits: String = bytes[..len].iter().map(|byte| format!("{byte:02x}")).collect();
-    ask(sim, node, Method::Post, format!("{{\"plan\":\"{digits}\"}}").as_bytes())
+    ask(sim, node, Method::Post, &bytes[..len])
 }
 
 /// A whole cluster in which node 0 holds the new image; with the plan whose canary is node 1.

@@ -109,8 +109,8 @@ impl All {
         let signed = plan::make(&self.care, id, &wanted, &candidates, &release)?;
         let mut bytes = [0; SignedPlan::MAX];
         let len = signed.encode(&mut bytes);
-        let body = json!({ "plan": hex(&bytes[..len]) }).to_string();
-        let request = Request::with_json("POST", PATH, body.as_bytes());
+        let content_type = Some("application/octet-stream");
+        let request = Request { method: "POST", target: PATH, body: &bytes[..len], content_type };
         let answer = target.client().send_signed(&target.node(), &request, &signer)?;
         if self.no_wait {
             return match target.json {

@@ -9,6 +9,7 @@ use crate::events::{EndedBoots, LocalEvent, Publisher, Window};
 use crate::log::LogEntry;
 use crate::network::{Network, Seen};
 use crate::ota::Page;
+use crate::ota::rollout::Rollout;
 use crate::place::Place;
 use crate::security::RequestNonces;
 use crate::services::poller::Poller;
@@ -135,6 +136,7 @@ pub(crate) struct ClusterStorage<P: Profile> {
     pub(crate) offers: P::Offers,
     pub(crate) builds: P::Builds,
     pub(crate) parts: Place<cluster::Parts>,
+    pub(crate) rollout: Place<Rollout>,
     pub(crate) pieces: P::Pieces,
     pub(crate) page: Page,
 }
@@ -179,6 +181,7 @@ impl<P: Profile> ClusterStorage<P> {
         offers: P::Offers::NEW,
         builds: P::Builds::NEW,
         parts: Place::Empty,
+        rollout: Place::Empty,
         pieces: P::Pieces::NEW,
         page: Page::NEW,
     };

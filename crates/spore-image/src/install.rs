@@ -15,13 +15,14 @@ use crate::head::{HEAD, Head, SignatureError};
 use crate::refusal::{Refusal, Target};
 use crate::slot::{Aligned, InFlash, PAGE_BYTES, up_to_page};
 
-/// Takes one image from `source` to its end, which must be that of the container, writes it to `flash`, and holds it there. `verify` is [`Head::verify`] with the release key, where there is the stack for it.
+/// Takes one image from `source` to its end, which must be that of the container, and writes it to `flash`. `verify` is [`Head::verify`]
+/// with the release key, where there is the stack for it. What is in flash then is yet to be [checked](check).
 ///
 /// Dropped, it has done what [`Refusal::Flash`] says.
 ///
 /// # Errors
 /// [`Refusal`] says why not, as early as the bytes allow, and what was touched.
-pub async fn hold<L: Layout, F: NorFlash, R: Read>(
+pub async fn receive<L: Layout, F: NorFlash, R: Read>(
     flash: &mut F,
     source: &mut R,
     target: &Target<'_>,
@@ -46,47 +47,80 @@ pub async fn hold<L: Layout, F: NorFlash, R: Read>(
     if source.read(&mut [0]).await.map_err(|_| Refusal::Length)? != 0 {
         return Err(Refusal::Length);
     }
-    check(&mut slot, &head).await?;
     Ok(head)
 }
 
-/// Puts the image that is held in the slot on trial: it is what the bootloader starts next. Nothing is taken on trust from
-/// when it came: all is checked once more.
+/// Reads back the image that is held in the slot. Nothing is taken on trust from when it came.
 ///
 /// # Errors
-/// [`Refusal`] says why not. An image that is not complete is not what was signed.
-pub async fn start<L: Layout, F: NorFlash>(
+/// [`Refusal`] says why it will not do. An image that is not complete is not what was signed.
+pub async fn check<L: Layout, F: NorFlash>(
     flash: &mut F,
     target: &Target<'_>,
     verify: impl FnOnce(&Head) -> Result<(), SignatureError>,
 ) -> Result<Head, Refusal> {
     let mut slot = InFlash::<F, L>::new(flash, target.slot);
-    let bytes = slot.head().await?;
-    let head = Head::decode(&bytes).map_err(Refusal::Head)?;
+    let head = Head::decode(&slot.head().await?).map_err(Refusal::Head)?;
     target.judge::<L>(&head)?;
     verify(&head).map_err(Refusal::Signature)?;
-    slot.release().await?;
     let whole = slot.has_lists(&head).await? && slot.is_whole(&head).await?;
-    if !whole {
-        return Err(Refusal::Altered);
-    }
-    slot.start_trial(&head).await?;
+    if whole { Ok(head) } else { Err(Refusal::Altered) }
+}
+
+/// [Checks](check) the image that is held in the slot, and puts it on trial: it is what the bootloader starts next.
+///
+/// # Errors
+/// As that; and what runs may not be confirmed.
+pub async fn start<L: Layout, F: NorFlash>(
+    flash: &mut F,
+    target: &Target<'_>,
+    verify: impl FnOnce(&Head) -> Result<(), SignatureError>,
+) -> Result<Head, Refusal> {
+    InFlash::<F, L>::new(flash, target.slot).release().await?;
+    let head = check::<L, F>(flash, target, verify).await?;
+    InFlash::<F, L>::new(flash, target.slot).start_trial(&head).await?;
     Ok(head)
 }
 
-/// [`hold`], and what [`start`] does then.
+/// [`receive`] and [`check`]: the image is held.
 ///
 /// # Errors
-/// As those two.
+/// As those two; what is not in flash as it came is [`Refusal::Flash`].
+pub async fn hold<L: Layout, F: NorFlash, R: Read>(
+    flash: &mut F,
+    source: &mut R,
+    target: &Target<'_>,
+    verify: impl FnOnce(&Head) -> Result<(), SignatureError>,
+) -> Result<Head, Refusal> {
+    let head = receive::<L, F, R>(flash, source, target, verify).await?;
+    check::<L, F>(flash, target, |found| same(found, &head)).await.map_err(of_flash)
+}
+
+/// [`receive`] and [`start`].
+///
+/// # Errors
+/// As [`hold`].
 pub async fn install<L: Layout, F: NorFlash, R: Read>(
     flash: &mut F,
     source: &mut R,
     target: &Target<'_>,
     verify: impl FnOnce(&Head) -> Result<(), SignatureError>,
 ) -> Result<Head, Refusal> {
-    let head = hold::<L, F, R>(flash, source, target, verify).await?;
-    InFlash::<F, L>::new(flash, target.slot).start_trial(&head).await?;
-    Ok(head)
+    let head = receive::<L, F, R>(flash, source, target, verify).await?;
+    start::<L, F>(flash, target, |found| same(found, &head)).await.map_err(of_flash)
+}
+
+/// Whether what is in flash is what was found genuine as it came.
+fn same(found: &Head, head: &Head) -> Result<(), SignatureError> {
+    if found == head { Ok(()) } else { Err(SignatureError::Forged) }
+}
+
+/// What is not in flash as it came is the fault of that.
+fn of_flash(refusal: Refusal) -> Refusal {
+    match refusal {
+        Refusal::Selector => Refusal::Selector,
+        _ => Refusal::Flash,
+    }
 }
 
 /// Takes the lists, and writes them behind the head.
@@ -139,16 +173,6 @@ async fn write_chunk<F: NorFlash, L: Layout>(
     }
     let whole = sha.finalize()[..] == digest && moves.are_done();
     if whole { Ok(()) } else { Err(Refusal::Altered) }
-}
-
-/// Reads all of it back.
-async fn check<F: NorFlash, L: Layout>(
-    slot: &mut InFlash<'_, F, L>,
-    head: &Head,
-) -> Result<(), Refusal> {
-    let same = slot.head().await? == head.encode();
-    let whole = same && slot.has_lists(head).await? && slot.is_whole(head).await?;
-    if whole { Ok(()) } else { Err(Refusal::Flash) }
 }
 
 /// Takes as many bytes as there is room for.

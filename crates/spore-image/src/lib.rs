@@ -45,7 +45,7 @@ pub mod trial;
 
 pub use container::{Container, ContainerError};
 pub use head::{HEAD, Head, HeadError, SignatureError};
-pub use install::{hold, install, start};
+pub use install::{check, hold, install, receive, start};
 pub use refusal::{Refusal, Target};
 
 use spore_boot::map::SECTOR;

@@ -224,6 +224,20 @@ pub async fn offered<L: Layout, F: NorFlash>(
     Ok(slot.has_lists(&head).await?.then(|| Pieces::of(&head)))
 }
 
+/// Reads the head of the image that is meant to `room`, if it is in the slot; whether it is.
+///
+/// # Errors
+/// When the flash fails.
+pub async fn head<L: Layout, F: NorFlash>(
+    flash: &mut F,
+    slot: Slot,
+    image: &ImageId,
+    room: &mut [u8; HEAD],
+) -> Result<bool, Refusal> {
+    *room = InFlash::<F, L>::new(flash, slot).head().await?;
+    Ok(id(room) == *image)
+}
+
 /// Reads a piece to the start of `room`, as it was signed, whichever slot it is in, and returns its length. The slot must
 /// have been found to offer it.
 ///

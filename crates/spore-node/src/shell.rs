@@ -23,8 +23,8 @@ use embassy_time::{Duration, Timer};
 use spore_core::api::{Body, Called, Error, Request, Response};
 use spore_core::crash::CrashRecord;
 use spore_core::network::RadioEvent;
-use spore_core::ota::{Done, Job, PIECE, Refused, Step, StepFailed};
-use spore_core::security::{ReleaseKey, Verdict};
+use spore_core::ota::{Done, ImageId, Job, PIECE, Refused, Step, StepFailed};
+use spore_core::security::Verdict;
 use spore_core::store::MAX_VALUE;
 use spore_core::tasks::{RunId, TaskRun};
 use spore_core::time::Instant;
@@ -33,7 +33,7 @@ use spore_core::{
     Action, Completion, Config, Destination, Fetch, FetchFailed, Key, Node, Profile, Storage,
     Stored,
 };
-use spore_image::{Head, SignatureError};
+use spore_image::{HEAD, Head, SignatureError};
 
 // A value is written where the next datagram will be.
 const _: () = assert!(MAX_VALUE <= MAX_DATAGRAM);
@@ -161,27 +161,31 @@ impl<'a, S: System> Shell<'a, S> {
 
     async fn install_one(&self) -> Result<u32, Refused> {
         let slots = self.system.slots().ok_or(Refused::Flash)?;
-        let (wanted, key) = {
-            let node = self.node.borrow();
-            (node.upload().ok_or(Refused::Incomplete)?, node.settings().release_key)
-        };
-        let verify = |head: &Head| self.verify(head, key.as_ref());
+        let wanted = self.node.borrow().upload().ok_or(Refused::Incomplete)?;
+        let verify = |head: &Head| self.verify(head);
         let told = |received, length| {
             self.node.borrow_mut().handle_upload(now(), received, length);
             self.changed.signal(());
         };
         let wanted = (self.system.facts().board, wanted);
-        slots::install::<S::Layout, _>(slots, Source(&self.feed), wanted, verify, told).await
+        let source = Source(&self.feed);
+        let received = slots::receive::<S::Layout, _>(slots, source, wanted, verify, told).await;
+        let (number, image) = received?;
+        // It is read back, and started, where there is the stack for that.
+        let slots = self.system.slots().ok_or(Refused::Flash)?;
+        let finish = || slots::finish::<S::Layout, _>(slots, image, wanted);
+        self.system.complete(finish).await.unwrap_or(Err(Refused::Flash)).map(|()| number)
     }
 
     /// Does with the slots what the engine asks for.
-    async fn step(&self, step: Step) -> Result<(), StepFailed> {
+    async fn step(&self, step: Step, scratch: &mut [u8]) -> Result<(), StepFailed> {
         let image = self.node.borrow().image().ok_or(StepFailed)?;
         let slots = self.system.slots().ok_or(StepFailed)?;
         if step == Step::Arm {
-            return self.arm(slots).await;
+            return self.arm(slots, scratch).await;
         }
-        self.system.complete(slots::step::<S::Layout, _>(slots, image, step)).await?;
+        let job = || slots::step::<S::Layout, _>(slots, image, step);
+        self.system.complete(job).await.unwrap_or(Err(StepFailed))?;
         if step == Step::GiveUp {
             self.system.restart().await;
         }
@@ -189,15 +193,30 @@ impl<'a, S: System> Shell<'a, S> {
     }
 
     /// Puts the image of a rollout on trial.
-    async fn arm(&self, slots: Slots<S::Flash>) -> Result<(), StepFailed> {
-        let (image, wanted, key) = {
-            let node = self.node.borrow();
-            let image = node.rollout_image().ok_or(StepFailed)?;
-            (image.digest, node.wanted_image(), node.settings().release_key)
-        };
-        let verify = |head: &Head| self.verify(head, key.as_ref());
-        let wanted = (self.system.facts().board, wanted);
-        self.system.complete(slots::arm::<S::Layout, _>(slots, image, wanted, verify)).await
+    async fn arm(&self, slots: Slots<S::Flash>, scratch: &mut [u8]) -> Result<(), StepFailed> {
+        let image = self.node.borrow().rollout_image().ok_or(StepFailed)?.digest;
+        let verdict = self.judge(slots, image, scratch).await;
+        let slots = self.system.slots().ok_or(StepFailed)?;
+        let wanted = (self.system.facts().board, self.node.borrow().wanted_image());
+        let job = || slots::arm::<S::Layout, _>(slots, image, wanted, |_| verdict);
+        self.system.complete(job).await.unwrap_or(Err(StepFailed))
+    }
+
+    /// Whether the release key has signed the image that is coming, as far as its head is there, which goes through `scratch`. Apart from
+    /// what needs to know: on a board each of both takes a stack of its own.
+    async fn judge(
+        &self,
+        slots: Slots<S::Flash>,
+        image: ImageId,
+        scratch: &mut [u8],
+    ) -> Result<(), SignatureError> {
+        let room = scratch.first_chunk_mut::<HEAD>().ok_or(SignatureError::Unsigned)?;
+        let read = || slots::head::<S::Layout, _>(slots, image, room);
+        if self.system.complete(read).await != Some(true) {
+            return Err(SignatureError::Unsigned);
+        }
+        let head = scratch.first_chunk().and_then(|bytes| Head::decode(bytes).ok());
+        head.map_or(Err(SignatureError::Unsigned), |head| self.verify(&head))
     }
 
     /// Runs the tasks of the program when the engine wants it, one after the other. With several of these
@@ -340,7 +359,9 @@ impl<'a, S: System> Shell<'a, S> {
                     self.system.radio(command, &self.node.borrow());
                     continue;
                 }
-                Some(Action::Update(step)) => Completion::Update(step, self.step(step).await),
+                Some(Action::Update(step)) => {
+                    Completion::Update(step, self.step(step, scratch).await)
+                }
                 Some(Action::Exchange(job)) => {
                     Completion::Exchange(self.exchange(job, scratch).await)
                 }
@@ -358,19 +379,25 @@ impl<'a, S: System> Shell<'a, S> {
             yield_now().await;
         }
         let slots = self.system.slots();
-        let (Some(buf), Some(slots)) = (scratch.first_chunk_mut::<PIECE>(), slots) else {
-            return job.failed();
-        };
-        let (wanted, key, piece) = {
+        let Some(mut slots) = slots else { return job.failed() };
+        let mut verdict = Err(SignatureError::Unsigned);
+        if let Job::Prepare(image) = job {
+            verdict = self.judge(slots, image, scratch).await;
+            match self.system.slots() {
+                Some(again) => slots = again,
+                None => return job.failed(),
+            }
+        }
+        let Some(buf) = scratch.first_chunk_mut::<PIECE>() else { return job.failed() };
+        let (wanted, piece) = {
             let node = self.node.borrow();
             let (number, bytes) = node.piece();
             buf.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
-            (node.wanted_image(), node.settings().release_key, (number, bytes.len()))
+            (node.wanted_image(), (number, bytes.len()))
         };
-        let verify = |head: &Head| self.verify(head, key.as_ref());
         let wanted = (self.system.facts().board, wanted);
-        let work = exchange::work::<S::Layout, _>(slots, job, wanted, piece, buf, verify);
-        let (done, read) = self.system.complete(work).await;
+        let work = || exchange::work::<S::Layout, _>(slots, job, wanted, piece, buf, |_| verdict);
+        let Some((done, read)) = self.system.complete(work).await else { return job.failed() };
         if let (Job::Read { piece, .. }, Some(bytes)) = (job, buf.get(..read)) {
             self.node.borrow_mut().handle_piece(piece, bytes);
         }
@@ -378,9 +405,10 @@ impl<'a, S: System> Shell<'a, S> {
     }
 
     /// Whether the release key has signed an image.
-    fn verify(&self, head: &Head, key: Option<&ReleaseKey>) -> Result<(), SignatureError> {
+    fn verify(&self, head: &Head) -> Result<(), SignatureError> {
+        let key = self.node.borrow().settings().release_key;
         let key = key.ok_or(SignatureError::Unsigned)?;
-        self.system.verify_image(head, key)
+        self.system.verify_image(head, &key)
     }
 
     /// Starts all sprockets but those that the engine leaves out.

@@ -12,7 +12,7 @@ use spore_core::ota::Job;
 use spore_core::ota::{ImageId, Refused, Running, Stage, Step, StepFailed, Wanted};
 use spore_image::pieces;
 use spore_image::trial::{self, Found};
-use spore_image::{Head, Refusal, SignatureError, Target};
+use spore_image::{HEAD, Head, Refusal, SignatureError, Target};
 
 use crate::feed::Source;
 
@@ -113,14 +113,14 @@ pub(crate) async fn arm<L: Layout, F: NorFlash>(
     started.map(|_| ()).map_err(|_| StepFailed)
 }
 
-/// Installs the image that comes from `source`. `told` hears how many bytes have come, and of how many.
-pub(crate) async fn install<L: Layout, F: NorFlash>(
+/// Takes the image that comes from `source`, and returns its number and which it is. `told` hears how many bytes have come, and of how many.
+pub(crate) async fn receive<L: Layout, F: NorFlash>(
     slots: Slots<F>,
     source: Source<'_>,
     wanted: (&str, Wanted),
     verify: impl FnOnce(&Head) -> Result<(), SignatureError>,
     told: impl Fn(u32, u32),
-) -> Result<u32, Refused> {
+) -> Result<(u32, ImageId), Refused> {
     let (runs, mut flash) = slots.gentle();
     let target = target(runs.other(), wanted);
     let length = Cell::new(0);
@@ -129,17 +129,45 @@ pub(crate) async fn install<L: Layout, F: NorFlash>(
         length.set(head.length());
         verify(head)
     };
-    let installed = if wanted.1.held {
-        spore_image::hold::<L, _, _>(&mut flash, &mut source, &target, verify).await
-    } else {
-        spore_image::install::<L, _, _>(&mut flash, &mut source, &target, verify).await
+    let received = spore_image::receive::<L, _, _>(&mut flash, &mut source, &target, verify).await;
+    let received = received.map_err(refused)?;
+    Ok((received.header.sequence, pieces::id(&received.encode())))
+}
+
+/// Reads back the image that was [received](receive), whose signature was found genuine, and puts it on trial unless it is to be held.
+pub(crate) async fn finish<L: Layout, F: NorFlash>(
+    slots: Slots<F>,
+    image: ImageId,
+    wanted: (&str, Wanted),
+) -> Result<(), Refused> {
+    let (runs, mut flash) = slots.gentle();
+    let target = target(runs.other(), wanted);
+    let same = |head: &Head| {
+        let same = pieces::id(&head.encode()) == image;
+        same.then_some(()).ok_or(SignatureError::Forged)
     };
-    installed.map(|head| head.header.sequence).map_err(refused)
+    let done = if wanted.1.held {
+        spore_image::check::<L, _>(&mut flash, &target, same).await
+    } else {
+        spore_image::start::<L, _>(&mut flash, &target, same).await
+    };
+    // What is not as it came is the flash's fault.
+    done.map(|_| ()).map_err(|_| Refused::Flash)
 }
 
 pub(crate) fn target(slot: Slot, (board, wanted): (&str, Wanted)) -> Target<'_> {
     let Wanted { floor, quarantined, .. } = wanted;
     Target { board, slot, floor, quarantined, length: None }
+}
+
+/// Reads the head of the image that is meant to `room`, if it is in the slot that does not run; whether it is.
+pub(crate) async fn head<L: Layout, F: NorFlash>(
+    slots: Slots<F>,
+    image: ImageId,
+    room: &mut [u8; HEAD],
+) -> bool {
+    let (runs, mut flash) = slots.gentle();
+    pieces::head::<L, _>(&mut flash, runs.other(), &image, room).await.unwrap_or(false)
 }
 
 /// A refusal as the API has it.

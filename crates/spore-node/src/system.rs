@@ -68,10 +68,15 @@ pub trait System {
     /// The slots of the body, opened anew, and which one runs; `None` if it has none.
     fn slots(&self) -> Option<Slots<Self::Flash>>;
 
-    /// What `job`, which is one with the slots, comes to. A body whose flash never keeps it waiting does it at once: then nothing
-    /// of it takes memory for as long as the node lives.
-    fn complete<T>(&self, job: impl Future<Output = T>) -> impl Future<Output = T> {
-        job
+    /// What the job that `begin` makes comes to, which is one with the slots; `None` if there is no memory for it now. A body whose
+    /// flash never keeps it waiting does it at once, where it has the stack for it: then nothing of it takes memory for as long as
+    /// the node lives.
+    fn complete<T, J: Future<Output = T>>(
+        &self,
+        begin: impl FnOnce() -> J,
+    ) -> impl Future<Output = Option<T>> {
+        let job = begin();
+        async { Some(job.await) }
     }
 
     /// Whether the image was signed with `key`: what [`Head::verify`] says, where there is the stack for it.

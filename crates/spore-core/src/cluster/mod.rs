@@ -75,7 +75,6 @@ pub(crate) struct Parts {
     probe: probe::Probe,
     peers: peers::Peers,
     spread: spread::Spread,
-    rollout: Rollout,
 }
 
 /// The member list of one node, and what keeps it true.
@@ -127,7 +126,8 @@ impl<'a> Cluster<'a> {
             hostname: config.hostname.clone(),
             services: config.services.ids(),
         };
-        let Parts { own, timing, announcements, probe, peers, spread, rollout } =
+        let rollout = storage.rollout.put(|| Rollout::new(now));
+        let Parts { own, timing, announcements, probe, peers, spread } =
             storage.parts.put(|| Parts {
                 own: Record {
                     id: identity.id,
@@ -140,7 +140,6 @@ impl<'a> Cluster<'a> {
                 probe: probe::Probe::new(now),
                 peers: peers::Peers::new(now, stored),
                 spread: spread::Spread::NEW,
-                rollout: Rollout::new(now),
             });
         Self {
             own,

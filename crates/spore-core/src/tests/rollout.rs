@@ -158,7 +158,9 @@ fn plans_that_are_wrong_are_refused_and_change_nothing() {
     let mut of_another_format = good.clone();
     of_another_format[0] = 2;
     let cut = &good[..good.len() - 1];
-    for body in [b"", b"{}", &[1; 40], cut, &of_another_format, &[&good[..], &good].concat()] {
+    let bodies: [&[u8]; 6] =
+        [b"", b"{}", &[1; 40], cut, &of_another_format, &[&good[..], &good].concat()];
+    for body in bodies {
         let (status, found) = code(request(&mut world, Method::Post, body));
         assert_eq!((status, &*found), (400, "invalid_field"), "{body:02x?}");
     }

@@ -33,11 +33,11 @@ pub(super) fn ask(
     now: Instant,
     method: Method,
     path: &str,
-    body: &str,
+    body: impl AsRef<[u8]>,
 ) -> Response {
     let key = SigningKey::derive(&ClusterKey::from_bytes([7; 32]));
     let nonce = node.request_nonces.make(now);
-    let body = body.as_bytes();
+    let body = body.as_ref();
     let mac = key.sign(&Signed { method: method.name(), path, query: "", nonce, body });
     let field = Credentials { nonce, mac }.to_string();
     let request = Request { authorization: Some(&field), body, ..Request::new(method, path) };

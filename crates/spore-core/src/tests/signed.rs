@@ -27,7 +27,7 @@ fn body(path: &str) -> &'static [u8] {
         "/api/network/wifi" => br#"{"ssid":"changed","password":"changed-too"}"#,
         "/api/tasks/send-discovery" => br#"{"enabled":false}"#,
         "/api/sprockets/lamp/config" => br#"{"bright":true}"#,
-        "/api/cluster/update" => super::rollout::document(2).leak().as_bytes(),
+        "/api/cluster/update" => super::rollout::document(2).leak(),
         _ => br#"{"hostname":"changed"}"#,
     }
 }

@@ -101,9 +101,12 @@ impl System for Body {
     type Layout = Esp;
     type Flash = SdkFlash;
 
-    fn complete<T>(&self, job: impl Future<Output = T>) -> impl Future<Output = T> {
+    fn complete<T, J: Future<Output = T>>(
+        &self,
+        begin: impl FnOnce() -> J,
+    ) -> impl Future<Output = Option<T>> {
         // The SDK's functions return when the flash is done.
-        ready(block_on(job))
+        ready(stack::on_second(|| block_on(begin())).map(|(result, _)| result))
     }
 
     fn slots(&self) -> Option<Slots<SdkFlash>> {

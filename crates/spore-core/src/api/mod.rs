@@ -293,7 +293,11 @@ pub(crate) fn precheck(
 ) -> Option<Response> {
     if takes_upload(node, request) {
         // The image is signed by itself, so the request is without it.
-        return Some(handle(node, now, &Request { body: &[], ..*request }));
+        let response = auth::authenticate(node, now, &Request { body: &[], ..*request })
+            .and_then(|request| updates::begin(node, now, &request))
+            .unwrap_or_else(Response::error);
+        note(node, now, &response);
+        return Some(response);
     }
     let checked = portal::target(node, request).and_then(|target| match target {
         Target::Route(_, policy) if !is_open(node, policy, request) => {

@@ -280,7 +280,7 @@ impl Error {
             Self::SettingsFull => {
                 "there is no room for one more value; set others to their defaults"
             }
-            Self::UpdateUnderWay => "an image is coming already; try again later",
+            Self::UpdateUnderWay => "an image is coming already",
             Self::NotConfirmed => Refused::Unconfirmed.message(),
             Self::Image(refused) => refused.message(),
             Self::NoSlots => "this node takes no updates: it has no slots for images",

@@ -87,8 +87,8 @@ impl Refused {
     /// A sentence for people.
     pub(super) const fn message(self) -> &'static str {
         match self {
-            Self::Malformed => "this is no image; spore image inspect says what is wrong",
-            Self::Board => "the image is for another board; /api/node/status names this one's",
+            Self::Malformed => "this is no image",
+            Self::Board => "the image is for another board",
             Self::Older => {
                 "the image is not newer than the one that is there; sign it with a higher number"
             }
@@ -100,9 +100,7 @@ impl Refused {
             Self::Length => "the image is not as long as it says",
             Self::Altered => "the image is not what was signed",
             Self::Unconfirmed => "the image that runs is not confirmed yet",
-            Self::Flash => {
-                "the slot does not hold what was written; the image that runs is as it was"
-            }
+            Self::Flash => "the slot does not hold what was written",
             Self::Incomplete => "the image did not come in time",
         }
     }

@@ -15,7 +15,7 @@ Usage: ./ctl.sh COMMAND
   flash [PORT]       write a board over its serial line; --claim makes it yours (flash --help)
   monitor [PORT]     show what a board prints, until Ctrl-C
   ota update NODE    update a node over the network; ota all: all of them; ota status, ota halt
-  test               run all tests of the quick gate (under 20 minutes on 2 cores)
+  test               run all tests of the quick gate (some 30 minutes on 2 cores)
   test --long        run those, then all shards of what takes longer
   test --sdk         start the image of an ESP-01, with Espressif's own SDK in it, in QEMU
   test --long I/2    run shard I alone: 1 the simulator's long sweeps in its world, 2 the rest

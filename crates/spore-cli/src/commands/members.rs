@@ -110,8 +110,8 @@ mod tests {
              "status_version":1,"last_seen_ms":null,"rtt_us":null,"board":null,"version":null}]}"#;
         let text = table(&parse(body).unwrap()).to_string();
         let lines: Vec<_> = text.lines().collect();
-        assert!(lines[0].ends_with("BOARD  VERSION"), "{text}");
+        assert!(lines[0].ends_with("BOARD   VERSION"), "{text}");
         assert!(lines[1].ends_with("esp-01  0.2.0"), "{text}");
-        assert!(lines[2].ends_with("-      -"), "{text}");
+        assert!(lines[2].ends_with("-       -"), "{text}");
     }
 }

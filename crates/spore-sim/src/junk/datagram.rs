@@ -16,7 +16,7 @@ const fn sender_in(kind: Option<&u8>) -> usize {
         Some(2 | 3) => 1 + 14,
         _ => 1 + 14 + 6,
     };
-    head + 12 + 1
+    head + 16 + 1
 }
 
 /// The kinds of hostile datagrams.

@@ -86,7 +86,7 @@ fn a_flash_of_something_else_holds_no_values_and_takes_some() {
 fn what_cannot_be_stored_is_refused() {
     let mut flash = open(&[0xFF; 2 * SECTOR]);
     assert_eq!(store(&mut flash, 1, &[0; 257]), Err(StoreError::Refused));
-    assert_eq!(store(&mut flash, 8, &[0; 1]), Err(StoreError::Refused));
+    assert_eq!(store(&mut flash, 10, &[0; 1]), Err(StoreError::Refused));
     assert_eq!(store(&mut flash, 7, &[0; 256]), Ok(()));
     assert_eq!(block_on(flash.load(7, &mut [0; 255])), Err(StoreError::Refused));
     assert_eq!(flash.into_flash().operations(), 1 + 1 + 4 + 2 + 1, "and costs no operation");

@@ -36,13 +36,24 @@ Examples:
   spore ota status                             how far they are
   spore ota halt                               stops that on all nodes, for good";
 
+const STATUS_EXAMPLES: &str = "\
+Examples:
+  spore ota status
+  spore ota status --json | jq .counts";
+
+const HALT_EXAMPLES: &str = "\
+Examples:
+  spore ota halt";
+
 #[derive(Debug, Subcommand)]
 enum Action {
     Update(update::Update),
     All(all::All),
     /// Show the rollout that was begun last, and how far each node is
+    #[command(after_help = STATUS_EXAMPLES)]
     Status,
     /// Halt the rollout on all nodes, for good: what is updated by then stays so
+    #[command(after_help = HALT_EXAMPLES)]
     Halt,
 }
 

@@ -11,7 +11,7 @@ use sdk_sys::user_interface::system_soft_wdt_feed;
 const PAINT: u32 = 0x5AFE_5AFE;
 
 /// The bytes of the second stack: what [`on_second`] may call can use so many.
-const SECOND: u32 = 9 * 1024 + 512;
+const SECOND: u32 = 9_728;
 const WORDS: usize = SECOND as usize / size_of::<u32>();
 
 unsafe extern "C" {

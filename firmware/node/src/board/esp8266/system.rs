@@ -116,7 +116,7 @@ impl System for Body {
     fn verify_image(&self, head: &Head, key: &ReleaseKey) -> Result<(), SignatureError> {
         match stack::on_second(|| head.verify(&key.0)) {
             Some((verdict, depth)) => {
-                log_line!("SECOND STACK {depth}");
+                log_line!("SECOND STACK ", depth);
                 verdict
             }
             None => {

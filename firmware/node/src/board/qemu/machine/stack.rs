@@ -10,7 +10,7 @@ use core::ptr;
 const PAINT: u32 = 0x5AFE_5AFE;
 
 /// The bytes of the second stack: what [`on_second`] may call can use so many.
-pub const SECOND: u32 = 9 * 1024 + 512;
+pub const SECOND: u32 = 9_728;
 
 unsafe extern "C" {
     /// Calls `function` with `argument` on the stack that ends at `top`, a multiple of 16 (`start.S`).

@@ -176,7 +176,7 @@ fn plans_that_are_wrong_are_refused_and_change_nothing() {
     // A plan that is not durable is not in force.
     let now = world.now;
     let node = world.node(1);
-    let mut response = ask(node, now, Method::Post, PATH, &document(3));
+    let mut response = ask(node, now, Method::Post, PATH, document(3));
     assert_eq!(node.poll_action(now), Some(Action::Verify(Subject::Plan)));
     let verdict = node.question(Subject::Plan).unwrap().judge();
     node.handle_completion(now, Completion::Verify(Subject::Plan, verdict));

@@ -45,7 +45,7 @@ pub(super) fn ask(
 }
 
 fn put(node: &mut Node<'_>, now: Instant, body: &Value) -> Response {
-    ask(node, now, Method::Put, "/api/node/config", &body.to_string())
+    ask(node, now, Method::Put, "/api/node/config", body.to_string())
 }
 
 fn config_of(node: &mut Node<'_>, now: Instant) -> Value {

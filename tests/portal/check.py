@@ -42,7 +42,8 @@ PROBES = [
 def curl(*arguments):
     """Status, where it leads, and body."""
     command = ["curl", "-s", "--max-time", "5", "-w", "\n%{http_code} %{redirect_url}", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True)
+    # The page is compressed.
+    done = subprocess.run(command, capture_output=True, text=True, errors="replace")
     body, _, line = done.stdout.rpartition("\n")
     status, _, location = line.partition(" ")
     return int(status or 0), location, body

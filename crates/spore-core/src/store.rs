@@ -36,7 +36,7 @@ pub enum Key {
     Claim,
     /// What of updates is remembered: 16 bytes, see [`ota`](crate::ota).
     Update,
-    /// The plan of a rollout, and what became of it: at most 223 bytes, see [`rollout`](crate::ota::rollout).
+    /// The plan of a rollout, and what became of it: at most 223 bytes, see `docs/protocol.md`.
     Rollout,
     /// The last crash: at most 210 bytes, see [`CrashRecord`](crate::crash::CrashRecord). Its bytes are the body's.
     Crash,

@@ -18,7 +18,7 @@ use crate::emu::boot::Secret;
 /// The function that breaks: the node calls it whenever it comes to rest.
 const BREAKS: &str = "<spore_core::node::Node>::poll_timeout";
 /// A part of the name of its caller, whose address must be on the stack.
-const CALLER: &str = "::drive::<";
+const CALLER: &str = "::converse::<";
 
 /// A way to break: the machine's age in seconds, what stands in place of the function, and what is told of it.
 struct Break {

@@ -95,7 +95,7 @@ pub enum Error {
     SprocketFailed,
     /// 501: the method, or the coding of the body, is unknown.
     NotImplemented,
-    /// 501: the node has no slots for images.
+    /// 409: the node has no slots for images.
     NoSlots,
     /// 503: all connections are in use.
     Busy,
@@ -146,7 +146,8 @@ impl Error {
             | Self::TaskUnderWay
             | Self::SettingsFull
             | Self::UpdateUnderWay
-            | Self::NotConfirmed => 409,
+            | Self::NotConfirmed
+            | Self::NoSlots => 409,
             Self::Image(refused) => refused.status(),
             Self::PayloadTooLarge => 413,
             Self::UriTooLong => 414,
@@ -154,7 +155,7 @@ impl Error {
             Self::TooManyEvents => 429,
             Self::HeadTooLarge => 431,
             Self::StoreFailed | Self::ServiceBroken | Self::SprocketFailed => 500,
-            Self::NotImplemented | Self::NoSlots => 501,
+            Self::NotImplemented => 501,
             Self::Busy
             | Self::StreamsBusy
             | Self::NotReady

@@ -297,7 +297,7 @@ fn accept(method: Method, path: &'static str, in_query: bool) {
         assert!(path.ends_with(&format!("/relay{}", called.path)), "{path}");
     } else {
         // A node without slots says so to who may ask, and to nobody else.
-        let refused = path == "/api/node/update" && response.status == 501;
+        let refused = path == "/api/node/update" && response.status == 409;
         let done = crash || refused || response.is_pending() || response.status < 300;
         assert!(done, "{path}: {}", response.status);
     }

@@ -54,6 +54,9 @@ BODIES = {
     ("PUT", "/api/sprockets/{name}/config"): b'{"limit":99}',
     ("POST", "/api/events"): b'{"topic":"intruder","payload":1}',
     ("GET", "/api/events"): b"",
+    ("POST", "/api/node/update"): b"",
+    ("POST", "/api/cluster/update"): b"intruder",
+    ("DELETE", "/api/cluster/update"): b"",
 }
 signed = {
     (method.upper(), path)
@@ -93,7 +96,8 @@ def wrong_credentials(method, path, body):
         yield f"flipped at {at}", body, "", field(nonce, flipped)
     yield "zeros", body, "", field(signing.nonce(node), "0" * 64)
     yield "other key", body, "", field(*good(key=bytes(32)))
-    yield "other method", body, "", field(*good(method="DELETE"))
+    other_method = "PUT" if method == "DELETE" else "DELETE"
+    yield "other method", body, "", field(*good(method=other_method))
     yield "other path", body, "", field(*good(target="/api/node/status"))
     yield "other query", body, "a=b", field(*good())
     yield "other body", body, "", field(*good(body=body + b" "))

@@ -19,7 +19,7 @@ use crate::{budgets, paths, toolchain};
 use table::{Figure, Table};
 
 /// What verifies signatures. Updates need it, and it is there already, since a release key's change does, too.
-const SIGNATURES: &str = "<spore_core::security::release::Succession>::judge";
+const SIGNATURES: &str = "spore_signature::is_genuine";
 
 /// How many of the largest statics are listed.
 const LARGEST: usize = 12;

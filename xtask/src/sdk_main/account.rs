@@ -26,11 +26,15 @@ impl Phase {
     fn may(self) -> (&'static [Region], &'static [Region]) {
         const CHECKED: [Region; 4] = [SELECTOR[0], SELECTOR[1], Slot::A.region(), Slot::B.region()];
         const SDK: [Region; 4] = [BOOTLOADER, RF_CALIBRATION, PHY_DATA, SYSTEM_PARAMETERS];
+        const KEPT: [Region; 3] = [CONFIGURATION, SELECTOR[0], SELECTOR[1]];
+        const NODE: [Region; 5] =
+            [CONFIGURATION, SELECTOR[0], SELECTOR[1], Slot::A.region(), Slot::B.region()];
         match self {
             // No image is on trial here.
             Self::Bootloader => (&CHECKED, &[]),
             Self::Start => (&SDK, &[RF_CALIBRATION, SYSTEM_PARAMETERS]),
-            Self::MainLoop => (&[CONFIGURATION], &[CONFIGURATION]),
+            // The node looks how it came to run, and confirms itself.
+            Self::MainLoop => (&NODE, &KEPT),
         }
     }
 }

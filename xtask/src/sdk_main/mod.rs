@@ -13,7 +13,7 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use object::{Object as _, ObjectSymbol as _};
 use spore_boot::map::{
-    BOOTLOADER, CONFIGURATION, PHY_DATA, RF_CALIBRATION, Region, SYSTEM_PARAMETERS, Slot,
+    BOOTLOADER, CONFIGURATION, PHY_DATA, RF_CALIBRATION, Region, SELECTOR, SYSTEM_PARAMETERS, Slot,
 };
 
 use crate::budgets::{Bound, Budgets, Held, grouped, hold};
@@ -292,7 +292,9 @@ fn judge(lines: &[String], flash: &[u8], after: &[u8]) -> Result<Account> {
         ensure!(says(&line), "the SDK has other parameters of the radio: no line \"{line}\"");
     }
     ensure!(account.has(Operation::Write, CONFIGURATION), "the node has kept nothing");
-    let theirs = [CONFIGURATION, RF_CALIBRATION, SYSTEM_PARAMETERS];
+    // The node confirms itself at its first start.
+    let [first, second] = SELECTOR;
+    let theirs = [CONFIGURATION, RF_CALIBRATION, SYSTEM_PARAMETERS, first, second];
     let changed = (0..after.len()).find(|at| {
         flash[*at] != after[*at] && !theirs.iter().any(|region| range(*region).contains(at))
     });

@@ -31,12 +31,8 @@ use crate::net::arp::{Neighbors, Seconds};
 use crate::net::datagrams::WithoutOversize;
 use crate::net::driver::{Identity, LinkDriver, NEIGHBORS};
 use crate::net::interface::Interface;
-use crate::net::link::{Link, TRANSMIT_MAX};
+use crate::net::link::{BOARD_QUEUE, Link, TRANSMIT_MAX};
 use crate::sprockets::{Fitted, ROSTER, fitted};
-
-/// Memory for received frames: two of the longest that are sent to a node, since its TCP windows and the cluster's
-/// datagrams are of 512 bytes, and one of half that length; or some eight datagrams of a quiet cluster.
-const QUEUE_BYTES: usize = 1456;
 
 /// What one TCP connection can hold of a request and of an answer, in bytes. Few requests are longer
 /// than the first, and most answers to programs are not longer than the second; those that are take two segments or more.
@@ -58,8 +54,8 @@ const CLIENT_TRANSMIT_BYTES: usize = 96;
 /// One UDP socket, as many TCP sockets as there are workers to accept on them, and an outgoing one.
 const SOCKETS: usize = 1 + WORKERS + 1;
 
-pub(crate) type NodeLink = Link<QUEUE_BYTES>;
-type NodeDriver = LinkDriver<'static, QUEUE_BYTES>;
+pub(crate) type NodeLink = Link<BOARD_QUEUE>;
+type NodeDriver = LinkDriver<'static, BOARD_QUEUE>;
 pub(crate) type NodeShell = Shell<'static, Body>;
 type NodeServer = Server<'static, CONNECTIONS>;
 type NodeTcpBuffers = TcpBuffers<WORKERS, TCP_TRANSMIT_BYTES, TCP_RECEIVE_BYTES>;

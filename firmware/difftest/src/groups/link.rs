@@ -28,7 +28,8 @@ pub(super) fn queue(inputs: &mut Inputs, trace: &mut Trace<'_>) {
         if inputs.coin() {
             let longest = if inputs.below(8) == 0 { 600 } else { 120 };
             let len = inputs.index(longest);
-            let pushed = queue.push(len, |frame| inputs.fill(frame));
+            let spare = [0, 200][inputs.index(2)];
+            let pushed = queue.push(len, spare, |frame| inputs.fill(frame));
             trace.word(pushed.is_ok());
         } else {
             if let Some(frame) = queue.front_mut() {
@@ -140,7 +141,9 @@ pub(super) fn driver(inputs: &mut Inputs, trace: &mut Trace<'_>) {
             }
             _ => {
                 let frame = frame(inputs);
-                trace.word(link.deliver(frame.len(), |slot| slot.copy_from_slice(&frame)));
+                let receiver = frame.first_chunk().copied().unwrap_or(BROADCAST);
+                trace
+                    .word(link.deliver(receiver, frame.len(), |slot| slot.copy_from_slice(&frame)));
             }
         }
         tasks::pass(Duration::from_millis(inputs.below(200)));

@@ -38,7 +38,7 @@ fn with_driver(identity: Identity, test: impl FnOnce(&Link<4096>, &Interface, &m
 fn deliver(link: &Link<4096>, interface: &Interface, inside: bool, frame: &[u8]) -> bool {
     let receiver: MacAddress = *frame.first_chunk().unwrap();
     interface.access_point().mark(receiver, inside).is_some_and(|receiver| {
-        link.deliver(frame.len(), |slot| {
+        link.deliver(receiver, frame.len(), |slot| {
             slot.copy_from_slice(frame);
             slot[..6].copy_from_slice(&receiver);
         })

@@ -3,7 +3,8 @@
 use core::cell::{Cell, RefCell};
 use core::task::Waker;
 
-use super::frame_queue::FrameQueue;
+use super::ethernet::{MacAddress, is_unicast};
+use super::frame_queue::{self, FrameQueue};
 
 /// The longest Ethernet frame without its check sum: 14 bytes of header, 1,500 of payload.
 pub const FRAME_MAX: usize = 1514;
@@ -15,6 +16,13 @@ pub const TRANSMIT_MAX: usize = 42 + 548;
 /// Free bytes in front of a frame that is sent: the radio of an ESP8266 writes the header of 802.11 over Ethernet's,
 /// and before that (`EP_OFFSET` of Espressif's lwIP).
 pub const HEADROOM: usize = 36;
+
+/// A node's memory for received frames, in bytes: two of the longest that are sent to it, since its TCP windows and the cluster's
+/// datagrams are of 512 bytes, and one of half that length; or some eight datagrams of a quiet cluster.
+pub const BOARD_QUEUE: usize = 1456;
+
+/// The longest frame that is sent to one node alone: Ethernet's, IP's and TCP's headers, and the 512 bytes of a window or of a datagram.
+const UNICAST_MAX: usize = 54 + 512;
 
 /// Shortest Ethernet header: two addresses and a type. Anything shorter is noise.
 pub const FRAME_MIN: usize = 14;
@@ -42,6 +50,9 @@ struct TransmitBuffer {
 /// `QUEUE_BYTES` is the memory for received frames, see [`FrameQueue`]; one frame of
 /// [`TRANSMIT_MAX`] bytes more is for sending. A received frame that finds no room is dropped and
 /// counted, as a radio does.
+///
+/// The last place in the queue, for one frame of any length that nodes are sent, is kept for what is sent to this node alone. Else
+/// whoever has much to say to all, as a node that gives an image on, would push out the probes that this node must answer.
 ///
 /// The board calls [`deliver`](Self::deliver), [`start_transmit`](Self::start_transmit) and
 /// [`transmit_done`](Self::transmit_done); the stack works through
@@ -87,13 +98,19 @@ impl<const QUEUE_BYTES: usize> Link<QUEUE_BYTES> {
         self.up.get()
     }
 
-    /// Board: a frame of `len` bytes, without check sum, came in; `fill` writes all of it.
+    /// Board: a frame of `len` bytes, without check sum, came in for `receiver`; `fill` writes all of it.
     ///
     /// Returns whether the stack will see it. Frames of impossible length and those that find
-    /// the queue full are dropped and counted, without a call of `fill`.
-    pub fn deliver(&self, len: usize, fill: impl FnOnce(&mut [u8])) -> bool {
+    /// the queue full are dropped and counted, without a call of `fill`. What is for a group finds it full
+    /// as soon as there would be no room for the longest frame to this node alone.
+    pub fn deliver(&self, receiver: MacAddress, len: usize, fill: impl FnOnce(&mut [u8])) -> bool {
+        const LAST_PLACE: usize = frame_queue::HEADER + UNICAST_MAX;
+        // DHCP's messages are as long in as out, and may be for all.
+        const { assert!(QUEUE_BYTES >= LAST_PLACE + frame_queue::HEADER + TRANSMIT_MAX) };
+        let spare = if is_unicast(receiver) { 0 } else { LAST_PLACE };
         let mut received = self.received.borrow_mut();
-        let taken = (FRAME_MIN..=FRAME_MAX).contains(&len) && received.push(len, fill).is_ok();
+        let taken =
+            (FRAME_MIN..=FRAME_MAX).contains(&len) && received.push(len, spare, fill).is_ok();
         self.most_waiting.set(self.most_waiting.get().max(received.len()));
         drop(received);
         if taken {

@@ -17,7 +17,7 @@ use super::driver::{Identity, LinkDriver, NEIGHBORS};
 use super::ethernet::{BROADCAST, Header, MacAddress, TYPE_IPV4};
 use super::frame_queue::{FrameQueue, QueueFull};
 use super::interface::Interface;
-use super::link::{FRAME_MAX, Link, TRANSMIT_MAX};
+use super::link::{BOARD_QUEUE, FRAME_MAX, Link, TRANSMIT_MAX};
 
 const OWN: Identity =
     Identity { mac: [2, 0, 0, 0, 0, 1], ip: Ipv4Addr::new(10, 0, 1, 21), prefix_len: 24 };
@@ -28,21 +28,26 @@ fn frame(len: usize, first: u8) -> Vec<u8> {
 }
 
 fn push<const N: usize>(queue: &mut FrameQueue<N>, frame: &[u8]) -> Result<(), QueueFull> {
-    queue.push(frame.len(), |slot| slot.copy_from_slice(frame))
+    queue.push(frame.len(), 0, |slot| slot.copy_from_slice(frame))
 }
 
 #[test]
-fn queue_keeps_order_and_content_through_many_wraps() {
+fn queue_keeps_order_and_content_however_often_it_is_full() {
     let mut queue = FrameQueue::<256>::new();
     let mut model: VecDeque<Vec<u8>> = VecDeque::new();
     let mut state = 1_u32;
     let mut refused = 0;
+    let used = |model: &VecDeque<Vec<u8>>| model.iter().map(|frame| 2 + frame.len()).sum::<usize>();
     for step in 0..20_000_u32 {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         let len = (state >> 16) as usize % 121;
         if state >> 31 == 0 {
             let frame = frame(len, step as u8);
-            match push(&mut queue, &frame) {
+            let spare = if step % 3 == 0 { 100 } else { 0 };
+            let fits = used(&model) + 2 + len + spare <= 256;
+            let pushed = queue.push(len, spare, |slot| slot.copy_from_slice(&frame));
+            assert_eq!(pushed.is_ok(), fits, "{len} bytes and {spare} beside {}", used(&model));
+            match pushed {
                 Ok(()) => model.push_back(frame),
                 Err(QueueFull) => refused += 1,
             }
@@ -73,7 +78,7 @@ fn full_queue_refuses_and_stays_as_it_is() {
     let mut queue = FrameQueue::<64>::new();
     assert_eq!(push(&mut queue, &frame(30, 1)), Ok(()));
     assert_eq!(push(&mut queue, &frame(30, 2)), Ok(()));
-    assert_eq!(queue.push(0, |_| panic!("must not be filled")), Err(QueueFull));
+    assert_eq!(queue.push(0, 0, |_| panic!("must not be filled")), Err(QueueFull));
     assert_eq!(queue.front_mut().map(|f| f.to_vec()), Some(frame(30, 1)));
     queue.pop();
     assert_eq!(push(&mut queue, &frame(30, 3)), Ok(()));
@@ -104,8 +109,9 @@ fn packet(from: Ipv4Addr, to: Ipv4Addr, len: usize) -> Vec<u8> {
     packet
 }
 
-fn deliver(link: &Link<4096>, frame: &[u8]) -> bool {
-    link.deliver(frame.len(), |slot| slot.copy_from_slice(frame))
+fn deliver<const N: usize>(link: &Link<N>, frame: &[u8]) -> bool {
+    let receiver = *frame.first_chunk().unwrap();
+    link.deliver(receiver, frame.len(), |slot| slot.copy_from_slice(frame))
 }
 
 /// What the board would put on the air now.
@@ -289,12 +295,57 @@ fn neighbors_are_forgotten_in_time_and_the_most_silent_first() {
 fn link_drops_and_counts_what_it_cannot_take() {
     let link = Link::<4096>::new();
     for len in [0, 13, FRAME_MAX + 1, usize::MAX] {
-        assert!(!link.deliver(len, |_| panic!("must not be filled")));
+        assert!(!link.deliver(OWN.mac, len, |_| panic!("must not be filled")));
     }
     assert_eq!(link.dropped(), 4);
     let mut taken = 0;
-    while link.deliver(FRAME_MAX, |slot| slot.fill(0)) {
+    while link.deliver(OWN.mac, FRAME_MAX, |slot| slot.fill(0)) {
         taken += 1;
     }
     assert_eq!((taken, link.dropped(), link.most_waiting()), (2, 5, 2));
+}
+
+/// A frame with a piece of an image: a page, and what the cluster's messages have around it.
+const PIECE: usize = 42 + 306;
+
+#[test]
+fn whatever_all_are_sent_there_is_a_place_for_what_is_sent_to_this_node_alone() {
+    let group = [1, 0, 0x5E, 0, 0, 1];
+    let longest_of_dhcp = TRANSMIT_MAX;
+    for (all, len) in
+        [(BROADCAST, PIECE), (BROADCAST, 60), (group, 200), (BROADCAST, longest_of_dhcp)]
+    {
+        let (link, mut waiting) = (Link::<BOARD_QUEUE>::new(), 0);
+        let flood = packet_frame(all, PEER, Ipv4Addr::BROADCAST, len - 14);
+        // With all the news that fits, and a whole TCP window; at every place that the queue can be at.
+        for probe in [42 + 512, 54 + 512].into_iter().cycle().take(50) {
+            let probe = packet_frame(OWN.mac, PEER, OWN.ip, probe - 14);
+            while deliver(&link, &flood) {
+                waiting += 1;
+            }
+            assert!(waiting > 0, "none of {len} bytes came in");
+            assert!(deliver(&link, &probe), "{waiting} frames of {len} bytes push it out");
+            assert!(!deliver(&link, &flood));
+            for _ in 0..waiting {
+                link.take_received(|frame| assert_eq!(frame, flood));
+            }
+            link.take_received(|frame| assert_eq!(frame, probe));
+            // The next ones do not begin where these did.
+            assert!(deliver(&link, &probe));
+            waiting = usize::from(deliver(&link, &flood));
+            link.take_received(|frame| assert_eq!(frame, probe));
+        }
+    }
+}
+
+#[test]
+fn two_pieces_of_an_image_wait_beside_the_last_place() {
+    let link = Link::<BOARD_QUEUE>::new();
+    let piece = packet_frame(BROADCAST, PEER, Ipv4Addr::BROADCAST, PIECE - 14);
+    assert!(deliver(&link, &piece));
+    for _ in 0..20 {
+        assert!(deliver(&link, &piece), "what is free is of use wherever it lies");
+        assert!(!deliver(&link, &piece));
+        link.take_received(|frame| assert_eq!(frame, piece));
+    }
 }

@@ -101,7 +101,7 @@ unsafe extern "C" fn ethernet_input(frame: *mut Pbuf, netif: *mut Netif) -> ErrT
             && len >= FRAME_MIN
             && let Some(receiver) = access_point.mark(payload.cast::<[u8; 6]>().read(), inside)
         {
-            link.deliver(len, |bytes| {
+            link.deliver(receiver, len, |bytes| {
                 ptr::copy_nonoverlapping(payload.cast(), bytes.as_mut_ptr(), bytes.len());
                 bytes[..6].copy_from_slice(&receiver);
             });

@@ -2,6 +2,7 @@
 
 use qemu::eth::Ethernet;
 
+use crate::net::ethernet::BROADCAST;
 use crate::net::link::{FRAME_MAX, Link};
 
 /// Moves what `card` has received to `link`, and what `link` has to send to the card.
@@ -13,7 +14,9 @@ pub fn service<const N: usize>(card: &mut Ethernet, link: &Link<N>) {
         link.note_lost();
     }
     card.receive(|frame| {
-        link.deliver(frame.len(), |place| place.copy_from_slice(frame));
+        // One that is too short for an address is refused, whoever it was for.
+        let receiver = frame.first_chunk().copied().unwrap_or(BROADCAST);
+        link.deliver(receiver, frame.len(), |place| place.copy_from_slice(frame));
     });
     if card.can_transmit() && link.start_transmit(|frame| card.transmit(frame)) {
         // The card has its copy; a radio would say so later.

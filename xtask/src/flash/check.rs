@@ -18,6 +18,7 @@ use spore_boot::map::{CONFIGURATION, FLASH, Region, Slot};
 
 use super::{image_info, parts};
 use crate::emu::child::Guarded;
+use crate::image::container;
 use crate::{e2e, paths, process};
 
 /// What a chip that is silent may cost a person's time, with all that starts before.
@@ -103,7 +104,10 @@ impl Bench {
         // Built for another flash; and an image that does not end with a sector.
         bench.write("bootloader.bin", &[&[0xE9, 1, 0, 0x40][..], &noise(3_000)].concat())?;
         let contents = [noise(100_000), vec![0; 150_004]].concat();
-        bench.write("image.bin", &parts::sample("esp-01", Slot::A, &contents)?)?;
+        let [a, b] = Slot::BOTH.map(|slot| parts::sample("esp-01", slot, &contents));
+        let (a, b) = (a?, b?);
+        bench.write("image.bin", &a)?;
+        bench.write("image.spore", &container::of(&a, &b)?.bytes)?;
         bench.write("wifi", b"home-password\n")?;
         let private = fs::Permissions::from_mode(0o600);
         fs::set_permissions(bench.file("wifi"), private).context("cannot protect a file")?;
@@ -112,6 +116,9 @@ impl Bench {
             command.args(["key", "new", kind]);
             process::run(bench.at_home(&mut command))?;
         }
+        let mut sign = Command::new(&bench.spore);
+        sign.args(["image", "sign", "image.spore"]);
+        process::run(bench.at_home(&mut sign))?;
         Ok(bench)
     }
 
@@ -165,7 +172,10 @@ impl Bench {
         if !options.contains(&"--bootloader") {
             command.arg("--bootloader").arg(self.file("bootloader.bin"));
         }
-        command.arg("--image").arg(self.file("image.bin")).arg("--spore").arg(&self.spore);
+        if !options.contains(&"--image") {
+            command.arg("--image").arg(self.file("image.spore"));
+        }
+        command.arg("--spore").arg(&self.spore);
         process::output(self.at_home(&mut command).args(options))
     }
 
@@ -219,9 +229,10 @@ impl Bench {
         ensure!(said["chip"]["mac"] == MAC && said["access_point"] == "SPORE-0a0b0c", "{said}");
         ensure!(said["claim"]["claimed"] == true && said["claim"]["wifi"] == "home", "{said}");
         let mut wanted = before;
+        ensure!(said["manifest"] == true, "{said}");
         let sources = parts::Sources {
             bootloader: self.file("bootloader.bin"),
-            image: self.file("image.bin"),
+            image: self.file("image.spore"),
             settings: None,
         };
         let board = spore_board::Board::find(&paths::repository().join("boards"), "esp-01")?;
@@ -237,6 +248,7 @@ impl Bench {
             let from = part.address as usize;
             wanted[from..from + part.bytes.len()].copy_from_slice(&part.bytes);
         }
+        container::expect_given_on(&flash, Slot::A, &self.read("image.spore")?)?;
         let settings = range(CONFIGURATION);
         let memory = flash[settings.clone()].to_vec();
         wanted[settings].copy_from_slice(&memory);
@@ -273,9 +285,16 @@ impl Bench {
     fn other_firmware(&self) -> Result<()> {
         let chip = self.chip(FLASH, &[])?;
         let before = self.read("flash.bin")?;
-        let said = self.flashed(Some(&chip.port), &["--keep-settings"])?;
+        let image = self.file("image.bin");
+        let image = image.to_str().context("the path is not UTF-8")?;
+        let said = self.flashed(Some(&chip.port), &["--keep-settings", "--image", image])?;
         let flash = self.read("flash.bin")?;
-        ensure!(said.get("claim").is_none(), "{said}");
+        ensure!(said.get("claim").is_none() && said["manifest"] == false, "{said}");
+        let manifest = range(Slot::A.manifest());
+        ensure!(
+            flash[manifest].iter().all(|byte| *byte == 0xFF),
+            "there is a manifest of something"
+        );
         // Up to the SDK's calibration, and behind its parameters of the radio.
         let kept = [CONFIGURATION.start as usize..0xFC000, 0xFD000..FLASH as usize];
         ensure!(

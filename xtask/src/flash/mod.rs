@@ -49,7 +49,7 @@ pub(crate) struct Flash {
     /// Leave what the board remembers as it is.
     #[arg(long, conflicts_with_all = ["claim", "settings", "options"])]
     keep_settings: bool,
-    /// The image for slot A [default: what `./ctl.sh build` makes].
+    /// The image: a container, or the contents of slot A [default: what `./ctl.sh build` makes].
     #[arg(long, value_name = "FILE")]
     image: Option<PathBuf>,
     /// The bootloader [default: what `./ctl.sh build` makes].
@@ -92,7 +92,7 @@ impl Flash {
         let board = Board::find(&paths::repository().join("boards"), &self.board)?;
         let mut sources = Sources {
             bootloader: self.bootloader.clone().unwrap_or_else(|| built("bootloader.bin")),
-            image: self.image.clone().unwrap_or_else(|| built("slot-a.bin")),
+            image: self.image.clone().unwrap_or_else(|| last_build(&board)),
             settings: None,
         };
         // What is missing is said before anything is asked for or made.
@@ -151,6 +151,7 @@ impl Flash {
             let mut said = json!({
                 "board": board.name,
                 "written": written,
+                "manifest": parts::has_manifest(parts),
                 "chip": chip.map(|it| json!({ "type": it.kind, "mac": it.mac, "flash_size": it.flash_size })),
                 "access_point": access_point,
             });
@@ -163,6 +164,12 @@ impl Flash {
         }
         let names: Vec<&str> = parts.iter().map(|part| part.name).collect();
         println!("\nWritten: {}.", names.join(", "));
+        if !parts::has_manifest(parts) {
+            println!(
+                "The image is not signed: this board runs it, and cannot give it to others. `spore key new release` makes the key, \
+                 and ./ctl.sh build signs with it."
+            );
+        }
         if let Some(claim) = claim {
             let claimed = if claim["claimed"] == true { "yes" } else { "no, by nobody yet" };
             println!("claimed       {claimed}");
@@ -177,6 +184,12 @@ impl Flash {
             );
         }
     }
+}
+
+/// The image that was built last. A build for slot A alone makes no container.
+fn last_build(board: &Board) -> PathBuf {
+    let container = built(&format!("{}.spore", board.name));
+    if container.is_file() { container } else { built("slot-a.bin") }
 }
 
 /// What a build leaves.

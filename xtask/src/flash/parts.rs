@@ -5,14 +5,16 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use spore_board::Board;
-use spore_boot::Esp;
 use spore_boot::image::{HEADER, Header, HeaderError, IN_PLACE, MAX_SEGMENTS, Segment};
+use spore_boot::layout::{Esp, Layout as _};
 use spore_boot::map::{
     BOOTLOADER, CONFIGURATION, FLASH, PHY_DATA, RF_CALIBRATION, Region, SECTOR, SELECTOR,
     SYSTEM_PARAMETERS, Slot,
 };
+use spore_image::{Container, ContainerError, HeadError};
 
 use super::phy;
+use crate::image::container;
 
 /// First byte of what the mask ROM loads.
 const ROM_MAGIC: u8 = 0xE9;
@@ -35,24 +37,30 @@ pub(crate) struct Part {
 pub(crate) struct Sources {
     /// The bootloader with its header.
     pub(crate) bootloader: PathBuf,
-    /// The contents of slot A.
+    /// The container that nodes are updated with, or the contents of slot A alone.
     pub(crate) image: PathBuf,
     /// The memory of a new node; without one, the board keeps what it remembers.
     pub(crate) settings: Option<PathBuf>,
 }
 
+/// The name of the part that has the image's manifest.
+const MANIFEST: &str = "manifest";
+
 /// All parts, in the order of their addresses.
 ///
 /// The selector is blank, and so is the beginning of slot B: with one image there is nothing to choose, and an older one must not
-/// come back. With new settings, what the SDK has kept of the radio goes as well.
+/// come back. The manifest of a signed container is written as an update leaves it; there is none without, and none of an image before.
+/// With new settings, what the SDK has kept of the radio goes as well.
 ///
 /// # Errors
 /// When a file cannot be read, or is not what it should be.
 pub(crate) fn all(board: &Board, sources: &Sources) -> Result<Vec<Part>> {
+    let (image, manifest) = image(board, &sources.image)?;
     let mut parts = vec![
         bootloader(board, &sources.bootloader)?,
         blank("selector", Region { start: SELECTOR[0].start, length: 2 * SECTOR }),
-        image(board, &sources.image)?,
+        image,
+        manifest,
         blank("slot-b", Region { start: Slot::B.region().start, length: SECTOR }),
     ];
     if let Some(file) = &sources.settings {
@@ -72,6 +80,11 @@ pub(crate) fn all(board: &Board, sources: &Sources) -> Result<Vec<Part>> {
         parts.push(blank("system-parameters", SYSTEM_PARAMETERS));
     }
     Ok(parts)
+}
+
+/// Whether the image has a manifest, so that the board can give it to others.
+pub(crate) fn has_manifest(parts: &[Part]) -> bool {
+    parts.iter().any(|part| part.name == MANIFEST && part.bytes.iter().any(|byte| *byte != BLANK))
 }
 
 /// All of a flash that was blank before these parts were written.
@@ -104,16 +117,35 @@ fn bootloader(board: &Board, file: &Path) -> Result<Part> {
     Ok(Part { name: "bootloader", address: BOOTLOADER.start, bytes })
 }
 
-/// The image, which must be one that the bootloader would start from slot A.
-fn image(board: &Board, file: &Path) -> Result<Part> {
+/// The image, which must be one that the bootloader would start from slot A, and its manifest.
+fn image(board: &Board, file: &Path) -> Result<(Part, Part)> {
     let bytes = read(file, "image")?;
     let shown = file.display();
-    let slot = Slot::A.region();
+    let mut manifest = blank(MANIFEST, Esp::manifest(Slot::A));
+    let container = match Container::parse(&bytes) {
+        // What is in a slot begins otherwise.
+        Err(ContainerError::Head(HeadError::Magic)) => None,
+        _ if bytes.is_empty() => None,
+        parsed => Some(parsed.with_context(|| format!("{shown} is no image"))?),
+    };
+    let bytes = if let Some(container) = container {
+        let head = container.head();
+        // Before it is made for the slot: what is larger, or for another board, may have no place there.
+        named(board, head.board(), file)?;
+        ensure!(head.leaves_room::<Esp>(), "the image {shown} is too large for a slot");
+        if head.is_signed() {
+            let signed = &bytes[..head.manifest_length() as usize];
+            manifest.bytes[..signed.len()].copy_from_slice(signed);
+        }
+        container::image(&container, Slot::A)?
+    } else {
+        bytes
+    };
+    let room = Esp::room(Slot::A) as usize;
     ensure!(
-        bytes.len() <= size(slot),
-        "the image {shown} has {} bytes; a slot has {}",
-        bytes.len(),
-        size(slot)
+        bytes.len() <= room,
+        "the image {shown} has {} bytes; a slot has room for {room}",
+        bytes.len()
     );
     let page = bytes.first_chunk::<HEADER>();
     let header = page.map(|page| (page, Header::decode::<Esp>(Slot::A, page)));
@@ -125,14 +157,19 @@ fn image(board: &Board, file: &Path) -> Result<Part> {
     };
     let whole = header.length() as usize == bytes.len();
     ensure!(whole && header.encode(&bytes[HEADER..]) == *page, "the image {shown} is damaged");
-    let name = String::from_utf8_lossy(&header.board);
-    let name = name.trim_end_matches('\0');
+    named(board, String::from_utf8_lossy(&header.board).trim_end_matches('\0'), file)?;
+    Ok((Part { name: "image", address: Slot::A.region().start, bytes }, manifest))
+}
+
+/// The image must be for the board.
+fn named(board: &Board, name: &str, file: &Path) -> Result<()> {
     ensure!(
         name == board.name,
-        "the image {shown} is for the board {name:?}, not {:?}",
+        "the image {} is for the board {name:?}, not {:?}",
+        file.display(),
         board.name
     );
-    Ok(Part { name: "image", address: slot.start, bytes })
+    Ok(())
 }
 
 /// An image for tests, of which these are the contents, whole words.
@@ -146,6 +183,7 @@ pub(super) fn sample(board: &str, slot: Slot, contents: &[u8]) -> Result<Vec<u8>
         segments: [Segment::default(); MAX_SEGMENTS],
     };
     header.board[..board.len()].copy_from_slice(board.as_bytes());
+    header.version[0] = b'1';
     Ok([&header.encode(contents)[..], contents].concat())
 }
 
@@ -224,6 +262,7 @@ mod tests {
             "bootloader",
             "selector",
             "image",
+            "manifest",
             "slot-b",
             "settings",
             "rf-calibration",
@@ -245,7 +284,7 @@ mod tests {
         let sources = Sources { settings: None, ..sources(&folder) };
         let parts = all(&board(), &sources).unwrap();
         let names: Vec<_> = parts.iter().map(|part| part.name).collect();
-        assert_eq!(names, ["bootloader", "selector", "image", "slot-b", "phy-data"]);
+        assert_eq!(names, ["bootloader", "selector", "image", "manifest", "slot-b", "phy-data"]);
     }
 
     #[test]
@@ -262,7 +301,7 @@ mod tests {
         assert!(error(&|it| it.settings = Some(none.clone())).contains("there is no settings"));
         assert!(error(&|it| it.image = folder.0.clone()).contains("is no file"));
         let big = folder.file("big", &vec![0xE9; 491_521]);
-        assert!(error(&|it| it.image = big.clone()).contains("a slot has 491520"));
+        assert!(error(&|it| it.image = big.clone()).contains("a slot has room for 479232"));
         assert!(error(&|it| it.bootloader = big.clone()).contains("there is room for 4096"));
         assert!(error(&|it| it.settings = Some(big.clone())).contains("of 32768"));
         let empty = folder.file("empty", &[]);
@@ -282,5 +321,50 @@ mod tests {
         let other = folder.file("other", &sample("esp-12", Slot::A, &[5; 5_000]).unwrap());
         assert!(error(&|it| it.image = other.clone()).contains("is for the board \"esp-12\""));
         assert!(error(&|it| it.bootloader = empty.clone()).contains("no bootloader"));
+        let (container, _) = signed("esp-01");
+        let cut = folder.file("cut", &container[..container.len() - 1]);
+        assert!(error(&|it| it.image = cut.clone()).contains("is no image"));
+        let mut bytes = container;
+        let last = bytes.len() - 1;
+        bytes[last] ^= 1;
+        let damaged = folder.file("damaged-container", &bytes);
+        assert!(error(&|it| it.image = damaged.clone()).contains("damaged-container is no image"));
+        let other = folder.file("other-container", &signed("esp-12").0);
+        assert!(error(&|it| it.image = other.clone()).contains("is for the board \"esp-12\""));
+        let host = spore_image::build::program(&[1; 3_000], "esp-01", "1", 1).unwrap();
+        let host = folder.file("program", &host);
+        assert!(error(&|it| it.image = host.clone()).contains("no header"));
+    }
+
+    /// A container with a signature, and what slot A has of it.
+    fn signed(board: &str) -> (Vec<u8>, Vec<u8>) {
+        let [a, b] = Slot::BOTH.map(|slot| sample(board, slot, &[5; 300_004]).unwrap());
+        let mut container = spore_image::build::from_slots(&a, &b).unwrap();
+        spore_image::build::put_signature(&mut container, &[9; 64]);
+        (container, a)
+    }
+
+    #[test]
+    fn a_container_gives_the_image_and_its_manifest_if_that_is_signed() {
+        let folder = Folder::new("container");
+        let (mut container, image) = signed("esp-01");
+        let parts_of = |container: &[u8]| {
+            let image = folder.file("container", container);
+            all(&board(), &Sources { image, ..sources(&folder) }).unwrap()
+        };
+        let part = |parts: &[Part], name| {
+            let part = parts.iter().find(|part| part.name == name).unwrap();
+            (part.address, part.bytes.clone())
+        };
+        let parts = parts_of(&container);
+        assert_eq!(part(&parts, "image"), (0x3000, image.clone()));
+        let head = *spore_image::Container::parse(&container).unwrap().head();
+        let mut manifest = container[..head.manifest_length() as usize].to_vec();
+        manifest.resize(12_288, 0xFF);
+        assert_eq!(part(&parts, "manifest"), (0x78000, manifest));
+        spore_image::build::put_signature(&mut container, &[0; 64]);
+        let parts = parts_of(&container);
+        assert_eq!(part(&parts, "image"), (0x3000, image));
+        assert_eq!(part(&parts, "manifest"), (0x78000, vec![0xFF; 12_288]), "nobody would take it");
     }
 }

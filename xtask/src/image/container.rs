@@ -1,10 +1,13 @@
 //! The container that nodes are updated with: `docs/image.md`, "The container".
 
 use anyhow::{Context, Result, ensure};
+use embassy_futures::block_on;
 use spore_boot::image::HEADER;
 use spore_boot::layout::{Esp, Layout as _};
 use spore_boot::map::Slot;
+use spore_image::pieces::{self, PIECE};
 use spore_image::{CHUNK_BYTES, Container, build};
+use spore_sim::flash::NorChip;
 
 /// A container that was made, not signed.
 pub(crate) struct Made {
@@ -39,7 +42,10 @@ pub(crate) fn of(a: &[u8], b: &[u8]) -> Result<Made> {
 }
 
 /// What a node writes into `slot`.
-fn image(container: &Container<'_>, slot: Slot) -> Result<Vec<u8>> {
+///
+/// # Errors
+/// When the container is not for slots of a board.
+pub(crate) fn image(container: &Container<'_>, slot: Slot) -> Result<Vec<u8>> {
     let page = container.head().page::<Esp>(slot);
     let mut image = page.map_err(|error| anyhow::anyhow!("no header: {error:?}"))?.to_vec();
     let mut chunk = [0; CHUNK_BYTES];
@@ -48,6 +54,25 @@ fn image(container: &Container<'_>, slot: Slot) -> Result<Vec<u8>> {
         image.extend(&chunk[..length]);
     }
     Ok(image)
+}
+
+/// What a node's own code reads out of a slot for others, piece by piece, must be this container.
+///
+/// # Errors
+/// When it is not, or the slot offers nothing.
+pub(crate) fn expect_given_on(flash: &[u8], slot: Slot, container: &[u8]) -> Result<()> {
+    let id = pieces::id(container.first_chunk().context("the container has no head")?);
+    let mut chip = NorChip::from_bytes(flash.to_vec());
+    let offered = block_on(pieces::offered::<Esp, _>(&mut chip, slot, &id))?;
+    let offered = offered.with_context(|| format!("slot {slot:?} does not offer its image"))?;
+    let mut given: Vec<u8> = Vec::new();
+    for piece in 0..offered.count {
+        let mut room = [0; PIECE];
+        let length = block_on(pieces::read::<Esp, _>(&mut chip, slot, piece, &mut room))?;
+        given.extend(&room[..length]);
+    }
+    ensure!(given == container, "slot {slot:?} gives on something else than its image");
+    Ok(())
 }
 
 /// What a node gives on to others out of `slot`.

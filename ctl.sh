@@ -41,6 +41,7 @@ packages=(
     "udhcpc                    a DHCP client that is not ours, which joins the access point"
     "chromium                  a browser, which opens the access point's page"
     "chromium-driver           fills in its form"
+    "nodejs                    makes the dashboard again, to check it"
     "gcc                       links programs for this machine"
     "libc6-dev                 likewise"
 )
@@ -69,6 +70,11 @@ setup() {
         printf 'missing: %-26s %s\n' "$name" "$what"
         missing+=("$name")
     done
+    # Some packages of Node.js bring it, Debian's does not.
+    if ! command -v npm >/dev/null; then
+        printf 'missing: %-26s %s\n' npm "installs what the dashboard is made with"
+        missing+=(npm)
+    fi
     [ ${#missing[@]} -eq 0 ] && return
     # apt would remove these to make room, without asking.
     for name in rustc cargo rustup; do
@@ -164,6 +170,7 @@ quick() {
     run cargo xtask soak --nodes 8 --minutes 0.5
     isolated portal
     isolated portal --board
+    isolated dashboard
     isolated e2e
     isolated e2e --resets 1 --boards 3 --hosts 3
 }
@@ -198,6 +205,7 @@ shard_2() {
     run timeout "$shard_limit" cargo xtask soak
     run timeout "$shard_limit" cargo xtask sdk-emu --flips 50
     run timeout "$shard_limit" cargo xtask e2e --resets 10
+    run timeout "$shard_limit" cargo xtask dashboard --board
     if ! cargo deny --version >/dev/null 2>&1; then
         run cargo install cargo-deny --locked
     fi

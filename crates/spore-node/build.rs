@@ -1,4 +1,4 @@
-//! Compresses the page on the access point: on a board, flash is short.
+//! Compresses the pages: on a board, flash is short.
 
 use std::io::Write as _;
 use std::path::Path;
@@ -7,15 +7,22 @@ use std::{env, fs};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-const PAGE: &str = "../../web/provision/index.html";
+/// The pages, and what they are called when they are compressed.
+const PAGES: [(&str, &str); 2] = [
+    ("../../web/provision/index.html", "provision.html.gz"),
+    ("../../web/dashboard/dist/index.html", "dashboard.html.gz"),
+];
 
 fn main() {
-    println!("cargo::rerun-if-changed={PAGE}");
-    let page = fs::read(PAGE).expect("the page is in the repository");
-    // Without a time or a name in its header: the same page makes the same bytes.
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
-    let compressed = encoder.write_all(&page).and_then(|()| encoder.finish());
     let folder = env::var("OUT_DIR").expect("cargo sets it");
-    let file = Path::new(&folder).join("provision.html.gz");
-    fs::write(file, compressed.expect("memory does not fail")).expect("cargo's folder is there");
+    for (source, name) in PAGES {
+        println!("cargo::rerun-if-changed={source}");
+        let page = fs::read(source).expect("the page is in the repository");
+        // Without a time or a name in its header: the same page makes the same bytes.
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+        let compressed = encoder.write_all(&page).and_then(|()| encoder.finish());
+        let file = Path::new(&folder).join(name);
+        fs::write(file, compressed.expect("memory does not fail"))
+            .expect("cargo's folder is there");
+    }
 }

@@ -13,6 +13,8 @@ import socket
 import subprocess
 import sys
 
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.dirname(HERE))
 from browser import Browser, until
 
 OWN = "192.168.4.1"
@@ -22,7 +24,6 @@ BOARD = sys.argv[2:] == ["board"]
 # What the node hears, and where it is when it has joined.
 LISTED = ["home", "guest (open)"] + ([] if BOARD else [HOSTILE])
 ADDRESS = "10.0.2.15" if BOARD else "127.42.0.6"
-HERE = os.path.dirname(os.path.abspath(__file__))
 
 # Who asks what, to learn whether a network leads anywhere.
 PROBES = [
@@ -91,7 +92,7 @@ def probe():
     code, _, body = curl(*wifi, "http://evil.example/api/network/wifi")
     assert code == 421 and json.loads(body)["error"]["code"] == "misdirected", (code, body)
     assert curl("http://evil.example/api/network/status")[:2] == (302, PAGE)
-    assert curl("-X", "OPTIONS", "-H", "Origin: http://evil.example", PAGE + "api/network/wifi")[0] == 405
+    assert curl("-X", "OPTIONS", "-H", "Origin: http://evil.example", PAGE + "api/network/wifi")[0] == 421
     assert curl(PAGE + "api/none")[0] == 404
     until(lambda: status()["access_point"]["clients"] == 1, 10, "a client on the access point")
     assert status()["credentials"] is None

@@ -3,6 +3,7 @@
 mod api;
 mod budgets;
 mod cost;
+mod dashboard;
 mod difftest;
 mod doctor;
 mod e2e;
@@ -44,6 +45,7 @@ struct Cli {
 enum Command {
     Api(api::Api),
     Cost(cost::Cost),
+    Dashboard(dashboard::Dashboard),
     E2e(e2e::E2e),
     Emu(emu::Emu),
     Difftest(difftest::Difftest),
@@ -66,6 +68,10 @@ enum Command {
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
         // Their exit codes also tell that the test could not be run.
+        Command::Dashboard(command) => match command.run() {
+            Ok(code) => return code,
+            Err(error) => Err(error),
+        },
         Command::E2e(command) => match command.run() {
             Ok(code) => return code,
             Err(error) => Err(error),

@@ -30,7 +30,7 @@ use spore_core::{ClusterKey, Config, Hostname, Key, Seed, Storage, Stored};
 use spore_node::http::{BODY_MAX, BUFFER_LEN, Server, Timeouts};
 use spore_node::provision::PAGE;
 use spore_node::sprocket::Crew;
-use spore_node::{Shell, client};
+use spore_node::{DASHBOARD, Shell, client};
 use std::cell::RefCell;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
@@ -202,7 +202,7 @@ fn live(
         http_port: settings.http_port,
         key: settings.key.clone(),
         services: roster.catalogue(),
-        assets: Assets { everywhere: &[], access_point: PAGE },
+        assets: Assets { everywhere: DASHBOARD, access_point: PAGE },
         tasks: roster.tasks(),
         sprockets: roster.sprockets(),
         timing: Timing::DEFAULT,

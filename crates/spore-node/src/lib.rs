@@ -21,6 +21,7 @@
 extern crate std;
 
 pub mod client;
+mod dashboard;
 pub mod dhcp;
 pub mod exchange;
 mod feed;
@@ -33,6 +34,7 @@ pub mod sprocket;
 pub mod store;
 mod system;
 
+pub use dashboard::DASHBOARD;
 pub use service::ServiceReply;
 pub use shell::Shell;
 pub use slots::Slots;

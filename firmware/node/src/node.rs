@@ -21,7 +21,7 @@ use spore_node::http::{BODY_MAX, BUFFER_LEN, CONNECTIONS, STREAMS, Server, Timeo
 use spore_node::provision::PAGE;
 use spore_node::sprocket::Crew;
 use spore_node::store::Loaded;
-use spore_node::{Shell, System as _, client};
+use spore_node::{DASHBOARD, Shell, System as _, client};
 use static_cell::{ConstStaticCell, StaticCell};
 
 use crate::board::{Body, on_second};
@@ -165,7 +165,7 @@ fn make_shell(args: &Start, system: Body, scratch: &mut [u8; BODY_MAX]) -> &'sta
         http_port: args.http_port,
         key: args.key.clone(),
         services: ROSTER.catalogue(),
-        assets: Assets { everywhere: &[], access_point: PAGE },
+        assets: Assets { everywhere: DASHBOARD, access_point: PAGE },
         tasks: ROSTER.tasks(),
         sprockets: ROSTER.sprockets(),
         timing: Timing::DEFAULT,

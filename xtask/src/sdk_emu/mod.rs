@@ -7,7 +7,7 @@ mod crash;
 mod damage;
 mod link;
 pub(crate) mod machine;
-mod node;
+pub(crate) mod node;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -31,12 +31,12 @@ const PASSWORD: &str = "secret1234";
 /// The network is away for longer than the radio takes to miss it.
 const AIR: &str = "home:secret1234:6;down@25;up@35:11";
 /// A network that stays.
-const STEADY_AIR: &str = "home:secret1234:6";
+pub(crate) const STEADY_AIR: &str = "home:secret1234:6";
 /// The same with another password, so that the node must not get in.
 const OTHER_AIR: &str = "home:another-one:6";
 /// What QEMU's DHCP server gives to the first who asks.
 const ADDRESS: &str = "10.0.2.15";
-pub(super) const CONNECTED: &str = "NODE network/connected";
+pub(crate) const CONNECTED: &str = "NODE network/connected";
 const DISCONNECTED: &str = "NODE network/disconnected";
 const REFUSED: &str = "WIFI disconnected, reason ";
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -99,7 +99,11 @@ pub(crate) fn settings(folder: &Path, spore: &Path, key: Option<&Secret>) -> Res
     Ok(claim)
 }
 
-fn free_port() -> Result<u16> {
+/// A TCP port that nobody has.
+///
+/// # Errors
+/// When there is none.
+pub(crate) fn free_port() -> Result<u16> {
     let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("cannot open a socket")?;
     Ok(socket.local_addr().context("a socket has no address")?.port())
 }
@@ -152,7 +156,7 @@ fn expect(document: &Value, field: &str, expected: &str) -> Result<()> {
 }
 
 /// Waits until a line that begins with `start` is there so often. The machine may fail `failures` times meanwhile.
-pub(super) fn wait_for(
+pub(crate) fn wait_for(
     machine: &Machine<'_>,
     start: &str,
     times: usize,

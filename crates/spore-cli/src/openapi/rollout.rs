@@ -20,7 +20,8 @@ pub(super) fn state() -> Value {
     }));
     let states =
         ["idle", "fetching", "ready", "on_trial", "updated", "failed", "out", "unheard", "away"];
-    let counts = states.map(|state| (state.to_owned(), whole(16))).into_iter().collect();
+    let counts = ["updated", "pending", "failed", "rolled_back", "absent", "out"];
+    let counts = counts.map(|count| (count.to_owned(), whole(16))).into_iter().collect();
     let reasons = ["not_started", "no_network", "no_peer", "refused", "flash", "unknown"];
     let mut percent = whole(8);
     percent["maximum"] = json!(100);

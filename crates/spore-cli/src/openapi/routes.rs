@@ -320,7 +320,11 @@ static REFUSALS: &[Refusal] = &[
     ),
     refusal(413, "PayloadTooLarge", "The body is too large"),
     refusal(414, "UriTooLong", "The request line is too long"),
-    refusal(421, "Misdirected", "Through its access point, a node answers to its address only"),
+    refusal(
+        421,
+        "Misdirected",
+        "The node does not answer to this name, or not to pages from elsewhere",
+    ),
     refusal(422, "Unfit", "The image is not for this node, or is not what was signed"),
     refusal_with(429, "TooManyEvents", "More than the cluster can carry", "Retry-After"),
     refusal(431, "HeadTooLarge", "The head is too large, or has too many fields"),

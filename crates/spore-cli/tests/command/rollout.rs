@@ -34,7 +34,7 @@ fn a_cluster_updates_itself_and_stops_at_a_canary_that_does_not_come_up() {
     let output = ota(&fleet, &[&["all", &good], &careful[..]].concat());
     assert!(output.status.success(), "{}", stderr(&output));
     let table = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(table.contains("3 updated, 0 failed, 0 unreachable"), "{table}");
+    assert!(table.contains("3 updated, 0 pending, 0 failed, 0 rolled back, 0 absent"), "{table}");
     assert!(table.contains("canary"), "{table}");
     assert!((1..=3).all(|n| running(n) == 5));
     let again = ota(&fleet, &["all", &good]);
@@ -45,7 +45,10 @@ fn a_cluster_updates_itself_and_stops_at_a_canary_that_does_not_come_up() {
     assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
     assert!(stderr(&output).contains("halted"), "{}", stderr(&output));
     let end = document(&output);
-    assert_eq!((&end["rollout"]["state"], &end["counts"]["failed"]), (&"halted".into(), &1.into()));
+    assert_eq!(
+        (&end["rollout"]["state"], &end["counts"]["rolled_back"]),
+        (&"halted".into(), &1.into())
+    );
     let failed = end["nodes"].as_array().unwrap().iter().find(|node| node["state"] == "failed");
     assert_eq!(failed.unwrap()["reason"], "not_started");
     wait("all have heard", 30 * SECOND, || {

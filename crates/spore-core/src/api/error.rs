@@ -295,7 +295,9 @@ impl Error {
                 "the body is larger than there is room for; 2,048 bytes are the most"
             }
             Self::UriTooLong => "the target has more than 512 bytes",
-            Self::Misdirected => "through its access point a node answers to its address only",
+            Self::Misdirected => {
+                "the node does not answer to this name, or not to pages from elsewhere"
+            }
             Self::TooManyEvents => "more events than the cluster can carry; try again later",
             Self::HeadTooLarge => "the request head has more than 1,024 bytes or 32 fields",
             Self::StoreFailed => "the change could not be stored; the old settings hold",

@@ -51,6 +51,9 @@ pub struct Request<'a> {
     /// The host that the client takes this for: that of the target, or else the value of the
     /// `Host` field, with the port if it came with one. Empty if there is neither.
     pub host: &'a str,
+    /// Whether a browser sends it for a page that is from elsewhere: its `Origin` field (RFC 6454, section 7) names another
+    /// host than the `Host` field.
+    pub foreign: bool,
     /// The value of the `Authorization` field, as it came.
     pub authorization: Option<&'a str>,
     /// The value of the `If-None-Match` field, as it came; the first one, if there are several.
@@ -71,6 +74,7 @@ impl<'a> Request<'a> {
             path,
             query: "",
             host: "",
+            foreign: false,
             authorization: None,
             if_none_match: None,
             last_event_id: None,

@@ -1,15 +1,19 @@
-//! The captive portal: what is different for those who come through the node's access point.
+//! Which name a request may call the node by, and the captive portal: what is different for those who come through the
+//! node's access point.
+//!
+//! A page that a browser has from elsewhere must not use the API as if it were its own. Either it says where it comes from, or
+//! its name was led to the node's address (DNS rebinding). So the node answers no page but its own, and to names alone
+//! that no stranger can lead to it: an address, its hostname, `localhost`.
 //!
 //! A phone that joins a network asks a server of its vendor for a page, to find out whether the
 //! network leads anywhere. On the access point every name leads to the node, which sends each such
 //! question on to its own page; the phone sees that, and shows it.
 //!
-//! Since every name leads to the node, any page that a browser there has from elsewhere could use
-//! the API as if it were its own (DNS rebinding). So the node answers to its address only, in whose
-//! name no other page can speak, and changes nothing for who calls it otherwise.
+//! Since every name leads to the node there, it answers to its address only, and changes nothing for who calls it
+//! otherwise.
 
 use super::routes::{self, Policy, Route};
-use super::{Asset, Body, Error, Request, Response};
+use super::{Asset, Body, Error, Request, Response, views};
 use crate::node::Node;
 
 /// Where a request came in.
@@ -36,8 +40,12 @@ pub(super) enum Target {
 /// Who comes through the access point and only wants to read is led to its page, wherever he
 /// wanted to go; but programs, which ask for something below `/api/`, hear that it is not there.
 pub(super) fn target(node: &Node<'_>, request: &Request<'_>) -> Result<Target, Error> {
+    if request.foreign {
+        return Err(Error::Misdirected);
+    }
     let inside = match request.entrance {
-        Entrance::Network => false,
+        Entrance::Network if is_own(node, request.host) => false,
+        Entrance::Network => return Err(Error::Misdirected),
         Entrance::AccessPoint(own) if request.host == own => true,
         Entrance::AccessPoint(_) if request.reads() => return Ok(Target::Page),
         Entrance::AccessPoint(_) => return Err(Error::Misdirected),
@@ -52,6 +60,18 @@ pub(super) fn target(node: &Node<'_>, request: &Request<'_>) -> Result<Target, E
         }
         Err(error) => Err(error),
     }
+}
+
+/// Whether no stranger can lead the name `host`, which may end with a port, to this node. Who speaks HTTP/1.0 calls it
+/// nothing at all.
+fn is_own(node: &Node<'_>, host: &str) -> bool {
+    let name = host.split_once(':').map_or(host, |(name, _)| name);
+    // A name whose last level is a number is an address (WHATWG URL, section 3.5).
+    let is_address =
+        host.starts_with('[') || name.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'.'));
+    let local = name.strip_suffix(".local").unwrap_or(name);
+    let (hostname, ..) = views::alive(node.own());
+    is_address || local.eq_ignore_ascii_case(hostname) || name.eq_ignore_ascii_case("localhost")
 }
 
 impl Response {

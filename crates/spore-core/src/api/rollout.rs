@@ -73,18 +73,22 @@ struct ImageView<'a> {
     digest: &'a str,
 }
 
-/// How many nodes are how far. Each node is counted once.
+/// How far the nodes are, in numbers. Each node is counted once, so that the sum is that of the nodes; whoever shows
+/// numbers shows these.
 #[derive(Default, Serialize)]
 struct Counts {
-    idle: u16,
-    fetching: u16,
-    ready: u16,
-    on_trial: u16,
+    /// They run the image, which is confirmed, and say so as members.
     updated: u16,
+    /// They are yet to be updated, or are on trial.
+    pending: u16,
+    /// They could not install the image.
     failed: u16,
+    /// They have tried it, and run the old one again.
+    rolled_back: u16,
+    /// They are dead, or have left.
+    absent: u16,
+    /// They take no part, or the rollout is over.
     out: u16,
-    unheard: u16,
-    away: u16,
 }
 
 /// One node.
@@ -119,15 +123,13 @@ impl Counts {
         let others = node.members().iter().map(|member| (member.status(), member.update()));
         for (status, update) in others.chain([(Status::Active, own(node).1)]) {
             let count = match standing(status, update, tag) {
-                Some(State::Idle) => &mut counts.idle,
-                Some(State::Fetching(_)) => &mut counts.fetching,
-                Some(State::Ready) => &mut counts.ready,
-                Some(State::OnTrial) => &mut counts.on_trial,
                 Some(State::Updated) => &mut counts.updated,
+                Some(State::Fetching(_) | State::Ready | State::OnTrial) => &mut counts.pending,
+                Some(State::Failed(reason)) if reason.is_of_trial() => &mut counts.rolled_back,
                 Some(State::Failed(_)) => &mut counts.failed,
-                Some(State::Out) => &mut counts.out,
-                None if status.is_live() => &mut counts.unheard,
-                None => &mut counts.away,
+                Some(State::Out | State::Idle) => &mut counts.out,
+                None if status.is_live() => &mut counts.pending,
+                None => &mut counts.absent,
             };
             *count = count.saturating_add(1);
         }

@@ -156,7 +156,7 @@ impl Serialize for Address {
 }
 
 /// The parts of a record that is alive; this node's own always is.
-fn alive(own: &Record) -> (&str, Ipv4Addr, u16, u16) {
+pub(super) fn alive(own: &Record) -> (&str, Ipv4Addr, u16, u16) {
     match &own.rumor {
         Rumor::Alive { address, http_port, status_version, hostname, .. } => {
             (hostname.as_str(), *address, *http_port, *status_version)

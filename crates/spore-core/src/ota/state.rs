@@ -41,6 +41,11 @@ impl Reason {
     /// The last one that there can be.
     pub const LAST: Self = Self(15);
 
+    /// Whether the node has tried the image, and runs the old one again.
+    pub const fn is_of_trial(self) -> bool {
+        matches!(self, Self::NOT_STARTED | Self::NO_NETWORK | Self::NO_PEER)
+    }
+
     /// The reason as the API names it.
     pub const fn name(self) -> &'static str {
         match self {

@@ -27,7 +27,7 @@ fn node() -> Node<'static> {
 }
 
 fn over_network(method: Method, path: &str) -> Request<'_> {
-    Request { host: "node.local", ..Request::new(method, path) }
+    Request { host: "192.168.1.20:8080", ..Request::new(method, path) }
 }
 
 /// A request through the access point, whose client takes it for `host`.
@@ -131,8 +131,9 @@ fn probes_are_led_to_the_page_through_the_access_point_only() {
             for host in [host, OWN, ""] {
                 assert_led_to_the_page(&mut node, &through(host, method, path));
             }
+            assert_eq!(ask(&mut node, &over_network(method, path)).0.status, 404, "{path}");
             let request = Request { host, ..over_network(method, path) };
-            assert_eq!(ask(&mut node, &request).0.status, 404, "{path}");
+            assert_refused(&mut node, &request, Error::Misdirected);
         }
     }
 }
@@ -160,7 +161,7 @@ fn through_the_access_point_only_the_address_is_a_name() {
     }
     let (response, _) = ask(&mut node, &through(OWN, Method::Get, "/api/node/status"));
     assert_eq!(response.status, 200);
-    // Over the network a node has as many names as people give it.
+    // Over the network it has others.
     let (response, _) = ask(&mut node, &over_network(Method::Get, "/api/node/status"));
     assert_eq!(response.status, 200);
 }
@@ -172,4 +173,56 @@ fn programs_hear_that_something_is_not_there() {
     assert_eq!(response.status, 404);
     assert_refused(&mut node, &through(OWN, Method::Post, "/none"), Error::NotFound);
     assert_led_to_the_page(&mut node, &through(OWN, Method::Get, "/favicon.ico"));
+}
+
+#[test]
+fn a_node_answers_to_names_that_no_stranger_can_lead_to_it() {
+    let mut node = node();
+    for host in [
+        "",
+        "192.168.1.20",
+        "192.168.1.20:8080",
+        "[fe80::1]:80",
+        "localhost:8077",
+        "node-1",
+        "NODE-1.local:80",
+    ] {
+        for path in ["/", "/api/node/status"] {
+            let request = Request { host, ..Request::new(Method::Get, path) };
+            assert_eq!(ask(&mut node, &request).0.status, 200, "{host}{path}");
+        }
+    }
+    for host in [
+        "evil.example",
+        "evil.example:80",
+        "node-1.evil.example",
+        "192.168.1.20.evil.example",
+        "node-2.local",
+        ".local",
+        "local",
+        "x@1.2.3.4",
+    ] {
+        for path in ["/", "/api/node/status", "/none"] {
+            let request = Request { host, ..Request::new(Method::Get, path) };
+            assert_refused(&mut node, &request, Error::Misdirected);
+        }
+    }
+}
+
+#[test]
+fn a_node_answers_no_page_but_its_own() {
+    let mut node = node();
+    for method in [Method::Get, Method::Post, Method::Put, Method::Delete, Method::Other] {
+        for (host, entrance) in
+            [("192.168.1.20", Entrance::Network), (OWN, Entrance::AccessPoint(OWN))]
+        {
+            let request = Request {
+                host,
+                entrance,
+                foreign: true,
+                ..Request::new(method, "/api/node/status")
+            };
+            assert_refused(&mut node, &request, Error::Misdirected);
+        }
+    }
 }

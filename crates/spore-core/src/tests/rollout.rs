@@ -128,8 +128,7 @@ fn a_rollout_begins_spreads_and_is_halted_everywhere() {
     for n in 1..=3 {
         let seen = state(&mut world, n);
         assert_eq!(seen["rollout"], rollout, "node {n}");
-        let counts = json!({ "idle": 0, "fetching": 0, "ready": 3, "on_trial": 0, "updated": 0,
-            "failed": 0, "out": 1, "unheard": 0, "away": 0 });
+        let counts = json!({ "updated": 0, "pending": 3, "failed": 0, "rolled_back": 0, "absent": 0, "out": 1 });
         assert_eq!(seen["counts"], counts, "node {n}");
         let nodes = seen["nodes"].as_array().unwrap();
         let ids: Vec<_> = nodes.iter().map(|node| node["id"].as_str().unwrap()).collect();
@@ -142,7 +141,7 @@ fn a_rollout_begins_spreads_and_is_halted_everywhere() {
     for n in 1..=3 {
         let seen = state(&mut world, n);
         assert_eq!(seen["rollout"]["state"], "halted", "node {n}");
-        assert_eq!((&seen["counts"]["idle"], &seen["counts"]["ready"]), (&json!(3), &json!(0)));
+        assert_eq!((&seen["counts"]["out"], &seen["counts"]["pending"]), (&json!(4), &json!(0)));
     }
     let answer = request(&mut world, Method::Post, &document(1));
     assert_eq!(answer.0, 200, "it was taken, and is halted");

@@ -23,6 +23,8 @@ pub(super) struct Head {
     path: Span,
     query: Span,
     host: Span,
+    /// The page that it is from is another node's, or anybody's.
+    foreign: bool,
     authorization: Option<Span>,
     if_none_match: Option<Span>,
     last_event_id: Option<Span>,
@@ -70,6 +72,7 @@ impl Head {
             path: text(self.path),
             query: text(self.query),
             host: text(self.host),
+            foreign: self.foreign,
             authorization: self.authorization.map(text),
             if_none_match: self.if_none_match.map(text),
             last_event_id: self.last_event_id.map(text),
@@ -140,12 +143,14 @@ fn complete(request: &httparse::Request<'_, '_>, bytes: &[u8], len: usize) -> Re
     let Target { authority, path, query } = Target::split(name, target)?;
     let http11 = version == 1;
     let fields = Fields::read(request.headers, http11)?;
+    // RFC 9112, section 3.2.2.
+    let host = if authority.is_empty() { fields.host } else { authority };
     Ok(Head {
         method: method(name),
         path: span(bytes, path),
         query: span(bytes, query),
-        // RFC 9112, section 3.2.2.
-        host: span(bytes, if authority.is_empty() { fields.host } else { authority }),
+        host: span(bytes, host),
+        foreign: fields.origin.is_some_and(|origin| !is_of(origin, host)),
         authorization: fields.authorization.map(|value| span(bytes, value)),
         if_none_match: fields.if_none_match.map(|value| span(bytes, value)),
         last_event_id: fields.last_event_id.map(|value| span(bytes, value)),
@@ -167,6 +172,7 @@ fn complete(request: &httparse::Request<'_, '_>, bytes: &[u8], len: usize) -> Re
 #[derive(Default)]
 struct Fields<'h> {
     host: &'h str,
+    origin: Option<&'h str>,
     authorization: Option<&'h str>,
     if_none_match: Option<&'h str>,
     last_event_id: Option<&'h str>,
@@ -205,6 +211,10 @@ impl<'h> Fields<'h> {
                 if fields.authorization.replace(text(value)?).is_some() {
                     return Err(Error::BadRequest);
                 }
+            } else if name.eq_ignore_ascii_case("origin") {
+                if fields.origin.replace(text(value)?).is_some() {
+                    return Err(Error::BadRequest);
+                }
             } else if name.eq_ignore_ascii_case("if-none-match") {
                 let value = text(value)?;
                 fields.if_none_match.get_or_insert(value);
@@ -224,6 +234,11 @@ impl<'h> Fields<'h> {
         }
         Ok(fields)
     }
+}
+
+/// Whether `origin` is that of the pages of `host`.
+fn is_of(origin: &str, host: &str) -> bool {
+    origin.strip_prefix("http://").is_some_and(|origin| origin.eq_ignore_ascii_case(host))
 }
 
 fn text(value: &[u8]) -> Result<&str, Error> {

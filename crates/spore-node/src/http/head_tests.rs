@@ -73,6 +73,31 @@ fn reads_all_forms_of_target() {
 }
 
 #[test]
+fn a_page_from_elsewhere_is_known_by_its_origin() {
+    for (origin, host, foreign) in [
+        ("http://node", "node", false),
+        ("http://NODE:8080", "node:8080", false),
+        ("http://node", "node:8080", true),
+        ("http://node:8080", "node", true),
+        ("https://node", "node", true),
+        ("http://evil.example", "node", true),
+        ("http://node.evil.example", "node", true),
+        ("node", "node", true),
+        ("null", "node", true),
+        ("", "node", true),
+    ] {
+        let text = format!("POST / HTTP/1.1\r\nOrigin: {origin}\r\nHost: {host}\r\n\r\n");
+        let head = head(&text);
+        let request = head.request(text.as_bytes(), &[], Entrance::Network);
+        assert_eq!(request.foreign, foreign, "{origin} {host}");
+    }
+    let none = "GET / HTTP/1.1\r\nHost: node\r\n\r\n";
+    assert!(!head(none).request(none.as_bytes(), &[], Entrance::Network).foreign);
+    let two = "GET / HTTP/1.1\r\nHost: node\r\nOrigin: http://node\r\nOrigin: http://node\r\n\r\n";
+    assert_eq!(refusal(two), Error::BadRequest);
+}
+
+#[test]
 fn the_host_is_that_of_the_target_or_else_of_the_field() {
     for (text, host) in [
         ("GET / HTTP/1.1\r\nHost:  node:8080 \r\n\r\n", "node:8080"),

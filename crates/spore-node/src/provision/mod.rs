@@ -10,7 +10,7 @@
 
 mod dhcp;
 mod dns;
-mod page;
+pub(crate) mod page;
 
 pub use dhcp::{CLIENTS, DHCP_BUFFER_LEN, Leases, lease_addresses};
 pub use dns::{DNS_BUFFER_LEN, DNS_PORT, answer_name, answer_names};

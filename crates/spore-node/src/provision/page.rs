@@ -10,9 +10,10 @@ pub static PAGE: &[Asset] =
         .compressed()];
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     extern crate std;
 
+    use super::Asset;
     use flate2::read::GzDecoder;
     use sha2::{Digest as _, Sha256};
     use std::format;
@@ -22,9 +23,7 @@ mod tests {
     /// Most bytes of the page as it is sent.
     const MAX: usize = 2304;
 
-    fn page() -> &'static str {
-        include_str!("../../../../web/provision/index.html")
-    }
+    const SOURCE: &str = include_str!("../../../../web/provision/index.html");
 
     fn base64(bytes: &[u8]) -> String {
         let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -40,9 +39,9 @@ mod tests {
         text
     }
 
-    /// What stands between the tags of the only element `name`.
-    fn element(name: &str) -> &'static str {
-        let (_, rest) = page().split_once(&format!("<{name}>")).unwrap();
+    /// What stands between the tags of the only element `name` of `page`.
+    fn element<'p>(page: &'p str, name: &str) -> &'p str {
+        let (_, rest) = page.split_once(&format!("<{name}>")).unwrap();
         let (content, rest) = rest.split_once(&format!("</{name}>")).unwrap();
         assert!(!rest.contains(&format!("<{name}")), "{name} is there twice");
         content
@@ -56,18 +55,31 @@ mod tests {
 
     #[test]
     fn what_is_sent_is_the_page() {
-        let mut text = String::new();
-        GzDecoder::new(super::PAGE[0].bytes()).read_to_string(&mut text).unwrap();
-        assert_eq!(text, page());
-        assert_eq!(super::PAGE[0].encoding(), Some("gzip"));
+        assert_sends(&super::PAGE[0], SOURCE);
     }
 
-    /// The policy names its script and its style by their hashes, so that nothing else is run: after a
-    /// change of one of them, the test says what the policy must be.
+    /// A browser is sent `page`, compressed.
+    pub(crate) fn assert_sends(asset: &Asset, page: &str) {
+        let mut text = String::new();
+        GzDecoder::new(asset.bytes()).read_to_string(&mut text).unwrap();
+        assert!(text == page, "another page than that in the repository");
+        assert_eq!(asset.encoding(), Some("gzip"));
+    }
+
     #[test]
     fn only_its_own_script_and_style_are_let_in() {
+        assert_lets_in_only_its_own(SOURCE);
+        // What the policy would let nobody have anyway.
+        for other in ["src=", "style=", "://", "innerHTML", "onclick=", "onsubmit=", "eval"] {
+            assert!(!SOURCE.contains(other), "{other}");
+        }
+    }
+
+    /// The policy of `page` names its script and its style by their hashes, so that nothing else is run: after a
+    /// change of one of them, the test says what the policy must be.
+    pub(crate) fn assert_lets_in_only_its_own(page: &str) {
         assert_eq!(base64(b"foobar") + &base64(b"fooba") + &base64(b"f"), "Zm9vYmFyZm9vYmE=Zg==");
-        let hash = |name| base64(&Sha256::digest(element(name)));
+        let hash = |name| base64(&Sha256::digest(element(page, name)));
         let policy = format!(
             "default-src 'none'; connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; \
              script-src 'sha256-{}'; style-src 'sha256-{}'",
@@ -75,23 +87,19 @@ mod tests {
             hash("style")
         );
         let meta = format!("<meta http-equiv=\"Content-Security-Policy\" content=\"{policy}\">");
-        assert!(page().contains(&meta), "the page must have {meta}");
-        let (before, _) = page().split_once("http-equiv=\"Content-Security-Policy\"").unwrap();
+        assert!(page.contains(&meta), "the page must have {meta}");
+        let (before, _) = page.split_once("http-equiv=\"Content-Security-Policy\"").unwrap();
         assert!(!before.contains("<style") && !before.contains("<script"));
-        // What the policy would let nobody have anyway.
-        for other in ["src=", "style=", "://", "innerHTML", "onclick=", "onsubmit=", "eval"] {
-            assert!(!page().contains(other), "{other}");
-        }
     }
 
     #[test]
     fn each_field_has_a_label_and_the_status_is_read_out() {
         for id in ["ssid", "password", "show"] {
-            assert!(page().contains(&format!("<label for=\"{id}\">")), "{id}");
-            assert!(page().contains(&format!(" id=\"{id}\"")), "{id}");
+            assert!(SOURCE.contains(&format!("<label for=\"{id}\">")), "{id}");
+            assert!(SOURCE.contains(&format!(" id=\"{id}\"")), "{id}");
         }
-        assert!(page().contains("<html lang=\"en\">") && page().contains("role=\"status\""));
-        assert!(page().contains("width=device-width"));
-        assert!(page().contains("<meta charset=\"utf-8\">"), "its type does not say so");
+        assert!(SOURCE.contains("<html lang=\"en\">") && SOURCE.contains("role=\"status\""));
+        assert!(SOURCE.contains("width=device-width"));
+        assert!(SOURCE.contains("<meta charset=\"utf-8\">"), "its type does not say so");
     }
 }

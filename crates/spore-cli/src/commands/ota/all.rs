@@ -13,6 +13,7 @@ use clap::Args;
 use serde::Deserialize;
 use spore_core::ota::plan::{RolloutId, SignedPlan};
 use std::collections::BTreeSet;
+use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -31,6 +32,9 @@ pub(super) struct All {
     /// Begin, and do not wait for how it ends
     #[arg(long)]
     no_wait: bool,
+    /// Write the signed plan to a file, and do nothing else: the dashboard takes the images and begins with it
+    #[arg(long, value_name = "FILE", conflicts_with = "no_wait")]
+    plan: Option<PathBuf>,
     #[command(flatten)]
     release: ReleaseKeyFile,
 }
@@ -89,7 +93,9 @@ impl All {
                 ));
                 continue;
             }
-            self.give(target, &signer, &image, &behind)?;
+            if self.plan.is_none() {
+                self.give(target, &signer, &image, &behind)?;
+            }
             wanted.push(image);
         }
         if wanted.is_empty() {
@@ -107,6 +113,11 @@ impl All {
         let signed = plan::make(&self.care, id, &wanted, &candidates, &release)?;
         let mut bytes = [0; SignedPlan::MAX];
         let len = signed.encode(&mut bytes);
+        if let Some(file) = &self.plan {
+            fs::write(file, &bytes[..len])
+                .with_context(|| format!("cannot write {}", file.display()))?;
+            return print_line(format_args!("The plan of rollout {id} is in {}.", file.display()));
+        }
         let content_type = Some("application/octet-stream");
         let request = Request { method: "POST", target: PATH, body: &bytes[..len], content_type };
         let answer = target.client().send_signed(&target.node(), &request, &signer)?;

@@ -15,7 +15,19 @@ pub(super) const PATH: &str = "/api/cluster/update";
 #[derive(Debug, Deserialize)]
 pub(super) struct Document {
     pub(super) rollout: Option<Rollout>,
+    counts: Counts,
     pub(super) nodes: Vec<Node>,
+}
+
+/// How many nodes are how far, as the engine counts them.
+#[derive(Debug, Deserialize)]
+struct Counts {
+    updated: u16,
+    pending: u16,
+    failed: u16,
+    rolled_back: u16,
+    absent: u16,
+    out: u16,
 }
 
 #[derive(Debug, Deserialize)]
@@ -71,7 +83,7 @@ impl Node {
             ("failed", "refused") => "failed: it does not take the image".into(),
             ("failed", "flash") => "failed: its flash does not hold the image".into(),
             ("failed", why) => format!("failed: {why}"),
-            ("away", _) => "unreachable".into(),
+            ("away", _) => "absent".into(),
             ("out", _) => "takes no part".into(),
             ("unheard", _) => "has not heard of it".into(),
             ("on_trial", _) => "on trial".into(),
@@ -142,10 +154,10 @@ impl Document {
 
     /// How many nodes became what.
     pub(super) fn summary(&self) -> String {
-        let (updated, failed) = (self.count(&["updated"]), self.count(&["failed"]));
-        let (away, rest) = (self.count(&["away"]), self.nodes.len());
-        let rest = rest - updated - failed - away;
-        format!("{updated} updated, {failed} failed, {away} unreachable, {rest} not updated")
+        let Counts { updated, pending, failed, rolled_back, absent, out } = self.counts;
+        format!(
+            "{updated} updated, {pending} pending, {failed} failed, {rolled_back} rolled back, {absent} absent, {out} take no part"
+        )
     }
 }
 
@@ -200,7 +212,9 @@ mod tests {
             "catches_up": true, "waves": [10, 100], "images": [{ "board": "host", "sequence": 9, "digest": "" }],
             "canaries": [],
         });
-        serde_json::from_value(json!({ "rollout": rollout, "counts": {}, "nodes": nodes })).unwrap()
+        let counts = json!({ "updated": 1, "pending": 2, "failed": 3, "rolled_back": 4, "absent": 5, "out": 6 });
+        serde_json::from_value(json!({ "rollout": rollout, "counts": counts, "nodes": nodes }))
+            .unwrap()
     }
 
     #[test]
@@ -214,7 +228,8 @@ mod tests {
         }
         let document = document("halted", &done);
         assert_eq!(document.rollout.as_ref().unwrap().number(), 7);
-        assert_eq!(document.summary(), "1 updated, 1 failed, 1 unreachable, 1 not updated");
+        let summary = "1 updated, 2 pending, 3 failed, 4 rolled back, 5 absent, 6 take no part";
+        assert_eq!(document.summary(), summary);
         let table = document.table();
         assert!(table.lines().nth(1).unwrap().contains("canary"), "{table}");
         assert!(table.contains("rolled back: no other member has heard of it"), "{table}");

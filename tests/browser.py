@@ -57,10 +57,18 @@ class Browser:
             source = {"type": "key", "id": "keyboard", "actions": strokes}
             self.send("POST", "/actions", {"actions": [source]})
 
+    def choose(self, selector, file):
+        """Gives a file to the field that `selector` finds."""
+        found = self.send("POST", "/element", {"using": "css selector", "value": selector})
+        self.send("POST", f"/element/{found[ELEMENT]}/value", {"text": file})
+
+    def devtools(self, command, **params):
+        """Chromium's own protocol, for what WebDriver has no word for."""
+        return self.send("POST", "/goog/cdp/execute", {"cmd": command, "params": params})
+
     def width(self, pixels):
-        metrics = {"width": pixels, "height": 640, "deviceScaleFactor": 1, "mobile": True}
-        self.send("POST", "/goog/cdp/execute",
-                  {"cmd": "Emulation.setDeviceMetricsOverride", "params": metrics})
+        self.devtools("Emulation.setDeviceMetricsOverride",
+                      width=pixels, height=640, deviceScaleFactor=1, mobile=pixels < 600)
 
     def picture(self, name):
         with open(f"{self.folder}/{name}.png", "wb") as file:

@@ -1,0 +1,126 @@
+"""Browsers that reload a board's page again and again, and readers of its events that come and go.
+
+    siege.py ADDRESS KEY-FILE RELOADS STREAMS
+
+The clients do what eight browsers do with the dashboard: fetch the page, the second time with its tag, then ask the page's first questions. A
+board serves three connections: who is refused asks again, as the page does. At the end it must have as much memory free as at the start, and have run on.
+"""
+
+import gzip
+import hashlib
+import hmac
+import http.client
+import json
+import sys
+import threading
+import time
+
+ADDRESS, KEY, RELOADS, STREAMS = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+BROWSERS = 8
+QUESTIONS = ["/api/cluster/members", "/api/node/status", "/api/network/status"]
+# How long a board may refuse one client, in seconds.
+PATIENCE = 60
+
+
+def ask(path, fields={}, connection=None, read=True):
+    """The answer to one request: status, fields, body."""
+    own = connection or http.client.HTTPConnection(ADDRESS, timeout=20)
+    try:
+        own.request("GET", path, headers=fields)
+        answer = own.getresponse()
+        return answer.status, answer.headers, answer.read() if read else b""
+    finally:
+        if not connection:
+            own.close()
+
+
+class Count:
+    refused = 0
+
+
+def patiently(look):
+    end = time.monotonic() + PATIENCE
+    while True:
+        try:
+            status, fields, body = look()
+            if status != 503:
+                return status, fields, body
+            assert fields["Retry-After"], "503 without Retry-After"
+            Count.refused += 1
+        except (OSError, http.client.HTTPException):
+            # A stack without a queue for connections resets those that come while all its sockets are in use.
+            Count.refused += 1
+        assert time.monotonic() < end, f"no answer within {PATIENCE} s"
+        time.sleep(0.1)
+
+
+def browse(page, failures):
+    try:
+        tag = None
+        for _ in range(RELOADS):
+            status, fields, body = patiently(lambda: ask("/", {"If-None-Match": tag} if tag else {}))
+            if tag:
+                assert status == 304 and not body, status
+            else:
+                assert status == 200 and body == page, (status, len(body))
+                tag = fields["ETag"]
+            for question in QUESTIONS:
+                status, _, body = patiently(lambda: ask(question))
+                assert status == 200, (question, status)
+                json.loads(body)
+    except Exception as error:
+        failures.append(repr(error))
+
+
+def signed_stream(signing):
+    """Begins to read the events, and leaves."""
+    nonce = json.loads(patiently(lambda: ask("/api/auth/nonce"))[2])["nonce"]
+    text = "\n".join(["GET", "/api/events", nonce, hashlib.sha256(b"").hexdigest()])
+    mac = hmac.new(signing, text.encode(), hashlib.sha256).hexdigest()
+    fields = {"Authorization": f"SPORE-HMAC-SHA256 nonce={nonce}, mac={mac}"}
+    return ask("/api/events", fields, read=False)
+
+
+def status():
+    return json.loads(patiently(lambda: ask("/api/node/status"))[2])
+
+
+def settled():
+    """What the board says when nobody else asks it."""
+    time.sleep(3)
+    return status()
+
+
+def main():
+    key = bytes.fromhex(open(KEY).read().strip())
+    signing = hmac.new(key, b"SPORE HTTP request signing 1", hashlib.sha256).digest()
+    started = time.monotonic()
+    page = patiently(lambda: ask("/"))
+    took = time.monotonic() - started
+    assert page[1]["Content-Encoding"] == "gzip" and b"<title>SPORE" in gzip.decompress(page[2])
+    before = settled()
+    failures = []
+    begun = time.monotonic()
+    browsers = [threading.Thread(target=browse, args=(page[2], failures)) for _ in range(BROWSERS)]
+    for browser in browsers:
+        browser.start()
+    for browser in browsers:
+        browser.join()
+    assert not failures, failures
+    reloaded = time.monotonic() - begun
+    begun = time.monotonic()
+    for _ in range(STREAMS):
+        # The board may not have noticed yet that the last reader is gone.
+        code = patiently(lambda: signed_stream(signing))[0]
+        assert code == 200, code
+    streamed = time.monotonic() - begun
+    after = settled()
+    assert after["uptime_ms"] > before["uptime_ms"], "it has restarted"
+    used = before["free_memory"] - after["free_memory"]
+    print(f"board: {BROWSERS} browsers have reloaded {RELOADS} times in {reloaded:.0f} s, events were read anew {STREAMS} times in "
+          f"{streamed:.0f} s, {Count.refused} requests were refused before; 0 resets, {after['free_memory']} bytes free, "
+          f"{used} fewer than before; the page of {len(page[2])} bytes came in {1000 * took:.0f} ms")
+    assert used <= 0, f"{used} bytes of memory are gone"
+
+
+main()

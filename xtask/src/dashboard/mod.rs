@@ -1,0 +1,112 @@
+//! `cargo xtask dashboard`: the page that every node serves, used as its owner does.
+//!
+//! First the page is checked and made once more, which must give the one in the repository: who builds SPORE needs no Node.js. Then
+//! `tests/dashboard/check.py` uses it in a headless Chromium, with nodes on Linux that take updates, in a network of its own. With
+//! `--board`, an emulated board serves it to many at once instead ([`board`]).
+
+mod board;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context, Result, ensure};
+use clap::Args;
+
+use crate::e2e::network::{ensure_isolated, ip};
+use crate::emu::child::Guarded;
+use crate::{e2e, emu, paths, process};
+
+/// No run of the checks takes longer, in seconds.
+const LIMIT: &str = "300";
+
+/// Make the dashboard once more, and use it in a browser.
+#[derive(Args)]
+pub(crate) struct Dashboard {
+    /// Where logs and pictures of the page go [default: target/dashboard].
+    #[arg(long, value_name = "DIR")]
+    log_dir: Option<PathBuf>,
+    /// The `spore` to test [default: this tree's].
+    #[arg(long, value_name = "FILE")]
+    spore: Option<PathBuf>,
+    /// Besiege an emulated board with clients, instead of using the page in a browser.
+    #[arg(long)]
+    board: bool,
+    /// The inner run.
+    #[arg(long, hide = true)]
+    inside: bool,
+}
+
+impl Dashboard {
+    /// Runs the test. The exit code is 77 if this system does not allow it.
+    ///
+    /// # Errors
+    /// When something does not build, or the test fails.
+    pub(crate) fn run(self) -> Result<ExitCode> {
+        let name = if self.board { "target/dashboard-board" } else { "target/dashboard" };
+        let folder = self.log_dir.unwrap_or_else(|| paths::repository().join(name));
+        let spore = match self.spore {
+            Some(spore) => fs::canonicalize(&spore)
+                .with_context(|| format!("there is no {}", spore.display()))?,
+            None => e2e::build_spore()?,
+        };
+        if self.inside {
+            print!("{}", inside(&folder, &spore)?);
+            return Ok(ExitCode::SUCCESS);
+        }
+        // What an earlier run left behind would be shown as this one's.
+        let _ = fs::remove_dir_all(&folder);
+        fs::create_dir_all(&folder)
+            .with_context(|| format!("cannot create {}", folder.display()))?;
+        if self.board {
+            print!("{}", board::check(&folder, &spore)?);
+            return Ok(ExitCode::SUCCESS);
+        }
+        make(&paths::repository().join("web/dashboard"))?;
+        let Some(isolation) = e2e::isolation()? else {
+            return Ok(ExitCode::from(e2e::CANNOT_RUN));
+        };
+        let own = std::env::current_exe().context("cannot find this program's own file")?;
+        let interrupted = emu::interruption()?;
+        let mut inner = Guarded::start("the test", "unshare", |command| {
+            command.args(isolation).arg("--").arg(own).args(["dashboard", "--inside"]);
+            command.arg("--log-dir").arg(&folder).arg("--spore").arg(&spore)
+        })?;
+        e2e::wait(&mut inner, &interrupted)
+    }
+}
+
+/// Checks the source of the page, and that the page in the repository is what is made of it.
+fn make(source: &Path) -> Result<()> {
+    let npm = |arguments: &[&str]| {
+        let mut npm = Command::new("npm");
+        process::run(npm.current_dir(source).args(arguments))
+    };
+    let lock = fs::read(source.join("package-lock.json")).context("there is no lock file")?;
+    let stamp = source.join("node_modules/.installed");
+    if fs::read(&stamp).ok().as_ref() != Some(&lock) {
+        npm(&["ci", "--no-audit", "--no-fund"])
+            .context("cannot install what web/dashboard/package-lock.json names")?;
+        fs::write(&stamp, &lock).with_context(|| format!("cannot write {}", stamp.display()))?;
+    }
+    npm(&["run", "check"])?;
+    npm(&["test"])?;
+    let again = paths::repository().join("target/dashboard.html");
+    npm(&["run", "build", "--", &again.to_string_lossy()])?;
+    let read =
+        |file: &Path| fs::read(file).with_context(|| format!("cannot read {}", file.display()));
+    let same = read(&again)? == read(&source.join("dist/index.html"))?;
+    ensure!(same, "web/dashboard/dist is not what is made of its source. Repair: npm run build");
+    println!("source: its types are right, and it makes the page that is in the repository");
+    Ok(())
+}
+
+/// What happens within the namespaces: what `check.py` says.
+fn inside(folder: &Path, spore: &Path) -> Result<String> {
+    ensure_isolated()?;
+    ip("link set lo up")?;
+    let mut check = Command::new("timeout");
+    check.args([LIMIT, "python3"]).arg(paths::repository().join("tests/dashboard/check.py"));
+    check.arg(folder).arg(spore).env("PYTHONDONTWRITEBYTECODE", "1");
+    process::run(&mut check)
+}

@@ -18,7 +18,7 @@ function bundle(path) {
         charset: 'utf8',
         legalComments: 'none',
         format: 'iife',
-        target: ['chrome100', 'firefox100', 'safari15.4'],
+        target: ['chrome103', 'firefox101', 'safari16'],
     });
     return outputFiles[0].text.trim();
 }

@@ -82,6 +82,8 @@ export async function follow(wanted, told) {
         // Nobody looks: the node is left in peace.
         while (document.hidden) await new Promise(woken => wake = () => woken(undefined));
         const paths = [...new Set([...wanted(), ...(round % 4 ? [] : [MEMBERS, STATUS, NETWORK])])];
+        // Something is asked in each round, so that silence is noticed.
+        if (paths.length === 0) paths.push(NETWORK);
         for (const path of paths) {
             let error = await fetchOnce(path);
             // A connection that was kept may be closed just when it is used again.

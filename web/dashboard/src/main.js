@@ -70,9 +70,12 @@ function draw() {
 }
 
 state.draw = draw;
-window.addEventListener('hashchange', () => { says(''); listen(asked() === 'events'); hurry(); });
+/** Listens while somebody looks: a board has one stream for all pages. */
+const tune = () => listen(asked() === 'events' && !document.hidden);
+window.addEventListener('hashchange', () => { says(''); tune(); hurry(); });
+document.addEventListener('visibilitychange', tune);
 // The age of what is shown goes on where nothing else does.
 setInterval(() => link.lost && draw(), 1000);
 draw();
-listen(asked() === 'events');
+tune();
 follow(() => VIEWS[asked()].needs, draw);

@@ -18,7 +18,7 @@ use crate::emu::child::Guarded;
 use crate::{e2e, emu, paths, process};
 
 /// No run of the checks takes longer, in seconds.
-const LIMIT: &str = "300";
+const LIMIT: &str = "600";
 
 /// Make the dashboard once more, and use it in a browser.
 #[derive(Args)]

@@ -69,7 +69,7 @@ function rollout({ rollout, counts, nodes }) {
     return [
         plan ?? h('p', null, 'There was no rollout yet.'),
         h('ul', { class: 'counts', 'aria-label': `${nodes.length} nodes` }, Object.entries(counts).map(([name, count]) =>
-            h('li', { key: name, class: count ? name : 'none' }, `${sign(name)} ${count} ${name.replaceAll('_', ' ')}`))),
+            h('li', { key: name, class: count ? name : 'none' }, `${sign(name)} ${count} ${name === 'out' ? 'take no part' : name.replaceAll('_', ' ')}`))),
         rollout?.state === 'running' && h('p', null, button('Halt the rollout', halt)),
         rollout && table('How far each node is', ['Node', 'Board', 'Turn', 'State', 'Why'], sorted.map(node => ({
             key: node.id,

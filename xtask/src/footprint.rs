@@ -91,6 +91,8 @@ fn measure() -> Result<Table> {
         found.map(|(.., size)| *size).with_context(|| format!("firmware/purity has no {name}"))
     };
     let load = load::measure(&node.elf)?;
+    let (statics, image) = (node.sizes.statics(), esp01.sizes.image());
+    println!("promise M1 statics={statics} image={image} stack={}", load.stack);
     let mut table = Table::new(toolchain::versions()?, &budgets);
     add_node(&mut table, &node.sizes, budgets.ram);
     let stack = "emulated: stack, highest mark under load";

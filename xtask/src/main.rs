@@ -19,7 +19,6 @@ mod monitor;
 mod paths;
 mod portal;
 mod process;
-#[cfg(test)]
 mod promises;
 mod purity;
 mod python;
@@ -57,6 +56,7 @@ enum Command {
     Image(image::build::Image),
     Monitor(monitor::Monitor),
     Portal(portal::Portal),
+    Promises(promises::Promises),
     Purity(purity::Purity),
     Rom(rom::Rom),
     Sdk(sdk::Sdk),
@@ -99,6 +99,7 @@ fn main() -> ExitCode {
         Command::Flash(command) => command.run(),
         Command::FlashCheck(command) => command.run(),
         Command::Footprint(command) => command.run(),
+        Command::Promises(command) => command.run(),
         Command::Purity(command) => command.run(),
         Command::Rom(command) => command.run(),
         Command::Sdk(command) => command.run(),

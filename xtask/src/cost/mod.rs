@@ -26,6 +26,9 @@ pub(crate) struct Cost {
     seconds: u64,
 }
 
+/// What `cargo xtask promises` calls the figures, in their order.
+const NAMES: [&str; 5] = ["idle_most", "busy_most", "late_alone", "late_crowded", "late_asked"];
+
 /// One figure, with what it may be at most.
 #[derive(Debug, PartialEq, Eq)]
 struct Figure {
@@ -47,6 +50,9 @@ impl Cost {
         let lateness = lateness::measure(&node.elf, self.seconds)?;
         print(&lateness);
         figures.extend(lateness);
+        let told: String =
+            NAMES.iter().zip(&figures).map(|(n, f)| format!(" {n}={}", f.value)).collect();
+        println!("promise T1{told}");
         let over: Vec<&str> =
             figures.iter().filter(|f| f.value > f.limit).map(|f| f.line.as_str()).collect();
         ensure!(over.is_empty(), "over the limit: {}", over.join("; "));

@@ -172,6 +172,10 @@ impl Events {
             bail!("{} faults in what was delivered:\n{}", faults.len(), shown.join("\n"));
         }
         let Tally { published, refused, unanswered } = self.tally;
+        println!(
+            "promise E1 published={published} delivered={} boots={} missed={} faults=0",
+            sum.delivered, sum.boots, sum.missed
+        );
         Ok(format!(
             "events: {published} published, {refused} refused, {unanswered} unanswered, \
              {} delivered in {} boots, {} missed and reported, {} lost to readers, 0 twice",

@@ -178,6 +178,14 @@ impl Run {
             agreed.as_secs_f64(),
             self.fleet.datagrams_per_second(),
         );
+        println!(
+            "promise M2 agreed={:.1} ends={} stalls={} restarts={} false_deaths={}",
+            agreed.as_secs_f64(),
+            tally.kills + tally.ends,
+            tally.stalls,
+            tally.restarts,
+            tally.false_deaths
+        );
         Ok(())
     }
 

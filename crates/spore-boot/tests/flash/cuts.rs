@@ -129,12 +129,14 @@ fn pairs(count: u32, seed: u64) {
     }
     assert_eq!(trials, TRIAL_BOOTS, "no trial was ever used up");
     println!("{both} pairs of cuts: 0 bricked; a bad image was started {trials} times at most");
+    println!("promise O2 pairs={both} bricked=0 starts={trials}");
 }
 
 #[test]
 fn a_cut_at_any_operation_of_an_update_leaves_a_board_that_ends_as_without_it() {
     let cuts = sweep(2);
     println!("{cuts} cuts: 0 bricked, always the old or the new image, and the update got through");
+    println!("promise O1 cuts={cuts} bricked=0");
 }
 
 #[test]
@@ -142,6 +144,7 @@ fn a_cut_at_any_operation_of_an_update_leaves_a_board_that_ends_as_without_it() 
 fn a_cut_at_any_operation_of_an_update_leaves_a_board_that_ends_as_without_it_long() {
     let cuts = sweep(200);
     println!("{cuts} cuts: 0 bricked, always the old or the new image, and the update got through");
+    println!("promise O1 cuts={cuts} bricked=0");
 }
 
 #[test]

@@ -202,6 +202,11 @@ fn load(requests: usize) {
          suspicions at the other node; {before} KB resident after a tenth, {after} KB at the end",
         took.as_secs_f64()
     );
+    println!(
+        "promise H1 requests={asked} seconds={:.1} wrong=0 restarts=0 suspicions=0 kb_before={before} \
+         kb_after={after}",
+        took.as_secs_f64()
+    );
     assert!(after <= before + GROWTH_KB, "it grows: {before} KB, then {after} KB");
 }
 
@@ -276,6 +281,7 @@ fn besieged(bad: usize, span: Duration) {
          served, each within {worst:.1?}",
         waits.len()
     );
+    println!("promise H2 bad={bad} served={} worst={:.3}", waits.len(), worst.as_secs_f64());
 }
 
 #[test]

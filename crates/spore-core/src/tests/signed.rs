@@ -322,6 +322,7 @@ fn no_key_no_change_on_any_signed_route() {
     }
     assert!(routes >= 7, "the table has signed routes, and services");
     std::println!("S1 http: {attempts} requests on {routes} signed routes: 0 accepted, 0 changes");
+    std::println!("promise S1 requests={attempts} routes={routes} accepted=0");
 }
 
 /// So many used nonces that the first ones are forgotten: they stay refused.

@@ -190,6 +190,7 @@ fn print(name: &str, sectors: &str, figures: &Figures) {
          at least {erases} times; {cuts} cuts, {second_cuts} second cuts, {lapses} errors: 0 values lost, \
          {new} times the new value, next store always taken"
     );
+    println!("promise O5 cuts={cuts} second_cuts={second_cuts} lost=0");
 }
 
 #[test]

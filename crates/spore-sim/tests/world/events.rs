@@ -4,7 +4,7 @@
 //! out of its publisher's order, and that it reports all that it leaves out: see
 //! [`ledger`](spore_sim::ledger).
 
-use crate::{heals, is_chosen, lossy, scenario, secs, whole};
+use crate::{heals, is_chosen, lossy, promise, scenario, secs, whole};
 use fastrand::Rng;
 use spore_core::wire::EventKey;
 use spore_core::{Filter, PublishError};
@@ -89,6 +89,16 @@ fn sweep(seeds: std::ops::Range<u64>, span: Duration, loss: f64) -> Spread {
         "E1 at {loss} loss, N=32, {count} worlds: {published} events published, {} refused, \
          {delivered} deliveries, {missed} missed and reported, {open} open; latency {spread}",
         refusals.refused
+    );
+    promise(
+        "E1",
+        &[
+            ("deliveries", delivered as f64),
+            ("missed", missed as f64),
+            ("unreported", open as f64),
+            (&format!("p99_{:.0}", loss * 100.0), spread.p99.as_secs_f64()),
+            ("max", spread.max.as_secs_f64()),
+        ],
     );
     assert_eq!(open, 0, "neither delivered nor reported");
     let all = (delivered + missed) as f64;
@@ -313,6 +323,17 @@ fn kill_many(seeds: std::ops::Range<u64>, nodes: usize, span: Duration) {
         "E1 with {killed} kills, restarts and stalls, 0.1 loss, N={nodes}, {count} worlds of {span:?}: \
          {delivered} deliveries, {missed} missed and reported, 0 twice, {open} gaps unreported, and \
          {excused} of nodes that stood still until nobody could tell them"
+    );
+    promise(
+        "E1",
+        &[
+            ("disturbances", killed.into()),
+            ("deliveries", delivered as f64),
+            ("missed", missed as f64),
+            ("twice", 0.0),
+            ("unreported", open as f64),
+            ("excused", excused as f64),
+        ],
     );
     assert_eq!(open, 0, "neither delivered nor reported");
     assert!(excused * 10_000 <= delivered, "{excused} excused of {delivered}");

@@ -3,7 +3,7 @@
 //! The image is given to one board, and the others fetch it from it and from each other; its size is that of a real one. All share 5 Mbit/s,
 //! each datagram being on the air twice, and each board writes its flash with the code of a board, in a board's time.
 
-use crate::{secs, whole};
+use crate::{promise, secs, whole};
 use spore_boot::image::{HEADER, Header, IN_PLACE, INSTRUCTION_RAM, MAX_SEGMENTS, Segment};
 use spore_boot::map::{MANIFEST, PAGE, SECTOR, Slot};
 use spore_image::{Head, build};
@@ -141,6 +141,7 @@ fn fleet(boards: usize, seed: u64, limit: f64) {
         plain(count, true).as_secs_f64(),
         f64::from(IMAGE) * f64::from(count) / 1e6,
     );
+    promise("O6", &[(&format!("ratio_{boards}_{seed}"), ratio), ("false_deaths", 0.0)]);
     assert!(ratio <= limit, "{boards} boards take {ratio:.2} times as long as one");
 }
 

@@ -1,6 +1,6 @@
 //! Whoever can be reached through others is not taken for dead.
 
-use crate::{lossy, scenario, secs, whole};
+use crate::{lossy, promise, scenario, secs, whole};
 use spore_sim::{Command, Scenario, Simulation};
 use std::time::Duration;
 
@@ -61,6 +61,7 @@ fn one_way_cuts_kill_nobody_in_4_hours_20_seeds_long() {
             "seven links cut one way at {loss} loss, N=32, 20 times 4 h: {deaths} false deaths, \
              {suspicions} suspicions noted"
         );
+        promise("C4", &[(&format!("deaths_{:.0}", loss * 100.0), deaths as f64)]);
         assert_eq!(deaths, 0, "at {loss} loss");
     }
 }

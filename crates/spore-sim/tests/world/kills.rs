@@ -3,7 +3,7 @@
 //! In every world the simulator itself watches that no nonce is used twice: the same id and epoch
 //! in two lives, or the same counter in one, ends the run.
 
-use crate::{heals, scenario, secs, whole};
+use crate::{heals, promise, scenario, secs, whole};
 use fastrand::Rng;
 use spore_sim::scenario::Flash;
 use spore_sim::{Command, Memory, Scenario, Simulation, Spread};
@@ -69,6 +69,11 @@ fn sweep(seeds: u64, each: u32) {
     println!(
         "M2: {kills} kills in {seeds} worlds of {NODES}: whole again after {spread}; \
          0 nonces used twice, 0 views differ, {renamed} ids lost"
+    );
+    let (p99, max) = (spread.p99.as_secs_f64(), spread.max.as_secs_f64());
+    promise(
+        "M2",
+        &[("kills", kills.into()), ("p99", p99), ("max", max), ("lost_ids", renamed as f64)],
     );
     assert!(spread.max <= secs(10) && renamed == 0);
 }

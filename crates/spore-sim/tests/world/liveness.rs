@@ -1,6 +1,6 @@
 //! The dead are known to be dead, the living are not taken for dead.
 
-use crate::{lossy, run_until, scenario, secs, simulation, whole};
+use crate::{lossy, promise, run_until, scenario, secs, simulation, whole};
 use spore_sim::report::Life;
 use spore_sim::scenario::Conditions;
 use spore_sim::{Command, Report, Scenario, Spread};
@@ -29,14 +29,28 @@ fn a_killed_node_is_dead_for_all_within_15_seconds_on_a_clean_network() {
     }
 }
 
+/// Promise C2, on so many seeds.
+fn deaths_under_loss(seeds: u64) {
+    let mut longest = Duration::ZERO;
+    for (loss, limit) in [(0.0, 15), (0.1, 15), (0.3, 25)] {
+        let spread = deaths(32, lossy(loss), seeds);
+        println!("death at {loss} loss, N=32: {spread}");
+        promise("C2", &[(&format!("p99_{:.0}", loss * 100.0), spread.p99.as_secs_f64())]);
+        assert!(spread.p99 <= secs(limit), "at {loss} loss: {spread}");
+        longest = longest.max(spread.max);
+    }
+    promise("C2", &[("max", longest.as_secs_f64())]);
+}
+
+#[test]
+fn deaths_under_loss_20_seeds() {
+    deaths_under_loss(20);
+}
+
 #[test]
 #[ignore = "takes minutes"]
 fn deaths_under_loss_1000_seeds_long() {
-    for (loss, limit) in [(0.0, 15), (0.1, 15), (0.3, 25)] {
-        let spread = deaths(32, lossy(loss), 1000);
-        println!("death at {loss} loss, N=32: {spread}");
-        assert!(spread.p99 <= secs(limit), "at {loss} loss: {spread}");
-    }
+    deaths_under_loss(1000);
 }
 
 /// Lets 32 nodes live for `span` and returns how many false deaths and suspicions there were.
@@ -51,6 +65,7 @@ fn life(conditions: Conditions, span: Duration, seed: u64) -> (usize, u64) {
 fn nobody_is_falsely_dead_in_an_hour_at_5_percent_loss() {
     let (deaths, suspicions) = life(lossy(0.05), secs(3_600), 1);
     println!("1 h at 5 % loss, N=32: {deaths} false deaths, {suspicions} suspicions noted");
+    promise("C3", &[("deaths", deaths as f64), ("suspicions", suspicions as f64)]);
     assert_eq!(deaths, 0);
 }
 
@@ -59,11 +74,13 @@ fn nobody_is_falsely_dead_in_an_hour_at_5_percent_loss() {
 fn nobody_is_falsely_dead_in_24_hours_at_5_percent_loss_long() {
     let (deaths, suspicions) = life(lossy(0.05), secs(24 * 3_600), 2);
     println!("24 h at 5 % loss, N=32: {deaths} false deaths, {suspicions} suspicions noted");
+    promise("C3", &[("deaths", deaths as f64), ("suspicions", suspicions as f64)]);
     assert_eq!(deaths, 0);
 }
 
 #[test]
 fn a_node_that_stalls_5_seconds_in_20_makes_no_healthy_one_look_dead() {
+    let mut all = 0;
     for seed in 0..3 {
         let mut sim = whole(scenario(32, seed), secs(60));
         for _ in 0..15 {
@@ -75,5 +92,7 @@ fn a_node_that_stalls_5_seconds_in_20_makes_no_healthy_one_look_dead() {
         let stalled = report.false_deaths.len() - healthy;
         println!("stalls, seed {seed}: {stalled} times the stalled node looked dead");
         assert_eq!(healthy, 0, "seed {seed}: {:?}", report.false_deaths);
+        all += healthy;
     }
+    promise("C3", &[("healthy", all as f64), ("runs", 3.0)]);
 }

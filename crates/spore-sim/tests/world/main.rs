@@ -37,6 +37,13 @@ const fn secs(secs: u64) -> Duration {
     Duration::from_secs(secs)
 }
 
+/// Prints figures of a promise as `cargo xtask promises` reads them; times are in seconds.
+fn promise(id: &str, figures: &[(&str, f64)]) {
+    let figures: String =
+        figures.iter().map(|(name, value)| format!(" {name}={value:.2}")).collect();
+    println!("promise {id}{figures}");
+}
+
 /// Whether a sweep is to run this seed: all of them, or the one that `SEED` in the environment names.
 fn is_chosen(seed: u64) -> bool {
     std::env::var("SEED").map_or(true, |chosen| chosen == seed.to_string())

@@ -1,6 +1,6 @@
 //! One seed replays everything.
 
-use crate::{lossy, scenario, secs, simulation, whole};
+use crate::{lossy, promise, scenario, secs, simulation, whole};
 use spore_sim::network::{Corruption, Duplication, Latency, Loss};
 use spore_sim::scenario::{Conditions, Publication};
 use spore_sim::{Command, Memory, Report, Scenario};
@@ -50,6 +50,10 @@ fn replays(seeds: u64) {
         assert!(hashes.insert(report.log_hash), "seed {seed} ran as an earlier one did");
     }
     println!("replay: {} of {seeds} seeds gave the same log hash again", hashes.len());
+    promise(
+        "C6",
+        &[("same", hashes.len() as f64), ("different", seeds as f64 - hashes.len() as f64)],
+    );
 }
 
 #[test]
@@ -77,6 +81,7 @@ fn an_hour_of_32_nodes_runs_1000_times_as_fast_as_real_time_long() {
     });
     let speed = runs.fold(0.0, f64::max);
     println!("speed: {speed:.0} times real time at 5 % loss, N=32, on one core");
+    promise("C6", &[("speed", speed)]);
     assert!(speed >= 1_000.0, "{speed:.0} times real time");
 }
 

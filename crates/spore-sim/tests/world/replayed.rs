@@ -4,7 +4,7 @@
 //! hands each over late and out of order, and others again and again, now and after restarts of
 //! their receivers.
 
-use crate::{scenario, secs, simulation};
+use crate::{promise, scenario, secs, simulation};
 use fastrand::Rng;
 use spore_sim::network::{Fault, Flight, Passage};
 use spore_sim::scenario::{Flash, Publication};
@@ -225,6 +225,11 @@ fn sweep(seeds: u64, each: u64) {
     println!(
         "S2: {handed} sealed datagrams handed over across {restarts} restarts: {applied} applied, \
          {late} of them overtaken by others; 0 applied twice, 0 fresh ones in the window lost"
+    );
+    let (handed_over, restarted) = (handed as f64, restarts as f64);
+    promise(
+        "S2",
+        &[("datagrams", handed_over), ("restarts", restarted), ("twice", 0.0), ("lost", 0.0)],
     );
     assert!(applied * 100 > handed && late * 50 > applied && restarts > 0, "{total:?}");
 }

@@ -1,6 +1,6 @@
 //! A cluster at rest says little.
 
-use crate::{lossy, scenario, secs, whole};
+use crate::{lossy, promise, scenario, secs, whole};
 use spore_sim::Scenario;
 use spore_sim::report::Traffic;
 use std::time::Duration;
@@ -28,6 +28,8 @@ fn idle(nodes: usize, loss: f64, span: Duration) -> [f64; 4] {
         "idle at {loss} loss, N={nodes}: a node sends {mean_datagrams:.2} datagrams and \
          {mean_bytes:.0} bytes a second, the busiest {datagrams:.2} and {bytes:.0}"
     );
+    let name = |what| format!("n{nodes}_{:.0}_{what}", loss * 100.0);
+    promise("C7", &[(&name("datagrams"), datagrams), (&name("bytes"), bytes)]);
     figures
 }
 

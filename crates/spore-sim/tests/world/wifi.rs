@@ -1,6 +1,6 @@
 //! Nodes with radios: routers that go and come back, credentials that are wrong, power cuts.
 
-use crate::{heals, lossy, run_until, scenario, secs, simulation};
+use crate::{heals, lossy, promise, run_until, scenario, secs, simulation};
 use fastrand::Rng;
 use spore_core::api::{Method, Request};
 use spore_core::network::Credentials;
@@ -118,6 +118,8 @@ fn after_ten_minutes_without_a_router_all_are_active_within_30_seconds_of_its_re
     let deaths: usize = runs.iter().map(|(_, deaths)| deaths).sum();
     let spread = Spread::of(runs.into_iter().map(|(span, _)| span)).expect("there are seeds");
     println!("back after a router's outage, N=16: {spread}; {deaths} false deaths");
+    let (p99, max) = (spread.p99.as_secs_f64(), spread.max.as_secs_f64());
+    promise("N1", &[("p99", p99), ("max", max), ("false_deaths", deaths as f64)]);
     assert!(spread.max <= secs(30), "{spread}");
     assert_eq!(deaths, 0);
 }
@@ -129,6 +131,8 @@ fn after_ten_minutes_without_a_router_all_are_active_1000_seeds_long() {
     let deaths: usize = runs.iter().map(|(_, deaths)| deaths).sum();
     let spread = Spread::of(runs.into_iter().map(|(span, _)| span)).expect("there are seeds");
     println!("back after a router's outage, N=16: {spread}; {deaths} false deaths");
+    let (p99, max) = (spread.p99.as_secs_f64(), spread.max.as_secs_f64());
+    promise("N1", &[("p99", p99), ("max", max), ("false_deaths", deaths as f64)]);
     assert!(spread.max <= secs(30), "{spread}");
 }
 
@@ -158,6 +162,7 @@ fn outages(seed: u64, count: usize) -> Duration {
 fn outages_of_random_lengths_end_connected() {
     let longest = (0..20).map(|seed| outages(seed, 50)).max().expect("there are seeds");
     println!("20 seeds of 50 outages: all end connected, after at most {longest:?}");
+    promise("N1", &[("seeds", 20.0), ("longest", longest.as_secs_f64())]);
 }
 
 #[test]
@@ -165,6 +170,7 @@ fn outages_of_random_lengths_end_connected() {
 fn a_thousand_outages_end_connected_1000_of_1000_seeds_long() {
     let longest = (0..1000).map(|seed| outages(seed, 1000)).max().expect("there are seeds");
     println!("1000 of 1000 seeds of 1000 outages end connected, after at most {longest:?}");
+    promise("N1", &[("seeds", 1000.0), ("longest", longest.as_secs_f64())]);
 }
 
 #[test]
@@ -240,6 +246,7 @@ fn cuts(seed: u64) {
 #[test]
 fn power_cuts_during_a_trial_leave_credentials_that_work() {
     (0..200).for_each(cuts);
+    promise("N1", &[("connected", 200.0)]);
 }
 
 #[test]
@@ -247,6 +254,7 @@ fn power_cuts_during_a_trial_leave_credentials_that_work() {
 fn power_cuts_during_a_trial_leave_credentials_that_work_20000_seeds_long() {
     (0..20_000).for_each(cuts);
     println!("20000 of 20000 nodes are connected after power cuts in their trials");
+    promise("N1", &[("connected", 20_000.0)]);
 }
 
 #[test]

@@ -183,6 +183,7 @@ quick() {
     isolated dashboard
     isolated e2e
     isolated e2e --resets 1 --boards 3 --hosts 3
+    isolated e2e --updates --boards 2 --hosts 2
 }
 
 # A test that makes networks of its own, where that is allowed.
@@ -205,8 +206,8 @@ promises() {
 }
 
 # What takes longer than the quick gate and measures no promise: the command as people build it; what else the simulator
-# has of long sweeps; every way to compile the firmware; boards whose flash is damaged, and boards reset at random;
-# licences and sources of all dependencies.
+# has of long sweeps; every way to compile the firmware; boards whose flash is damaged, boards reset at random; updates
+# of a larger cluster; licences and sources of all dependencies.
 rest() {
     run timeout "$shard_limit" cargo build --release --quiet
     run timeout "$shard_limit" cargo test --release --package spore-sim --test world -- --ignored half_of_broadcasts_and departures_under_loss a_bad_image_never_gets_past
@@ -215,6 +216,7 @@ rest() {
     run timeout "$shard_limit" cargo xtask sdk-emu --flips 50
     run timeout "$shard_limit" cargo xtask e2e --resets 10
     run timeout "$shard_limit" cargo xtask dashboard --board
+    run timeout "$shard_limit" cargo xtask e2e --updates --boards 4 --hosts 10
     if ! cargo deny --version >/dev/null 2>&1; then
         run cargo install cargo-deny --locked
     fi

@@ -131,7 +131,8 @@ impl<'a> Board<'a> {
         &self.name
     }
 
-    fn flash(&self) -> PathBuf {
+    /// Its flash file.
+    pub(super) fn flash(&self) -> PathBuf {
         self.folder.join(format!("{}.flash", self.name))
     }
 

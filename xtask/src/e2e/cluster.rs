@@ -15,7 +15,7 @@ use super::api::{Api, Members};
 use super::board::{Board, Files, Owner};
 use super::network::{self, Network};
 use super::sniffer::Sniffer;
-use super::updates;
+use super::updates::images;
 use crate::emu::boot::{self, Secret};
 use crate::emu::child::Guarded;
 use crate::emu::machine::{Event, Report};
@@ -177,6 +177,11 @@ impl<'a> Cluster<'a> {
         Ok(())
     }
 
+    /// What the boards have reported since this or [`check_health`](Self::check_health) was called last.
+    pub(super) fn reports(&self) -> impl Iterator<Item = Event> {
+        self.events.1.try_iter()
+    }
+
     /// Fails if a board has started more than once.
     pub(super) fn expect_no_restart(&mut self) -> Result<()> {
         self.check_health()?;
@@ -207,7 +212,7 @@ fn start_host(
         fs::write(state.join("settings.flash"), owner.claim(&name)?)
             .with_context(|| format!("no settings for {name}"))?;
         arguments.extend(["launch".into(), "--slots".into(), plan.logs.join(slots).into()]);
-        arguments.extend(["--program".into(), updates::program(plan, 0)?.into(), "--".into()]);
+        arguments.extend(["--program".into(), images::program(plan, 0)?.into(), "--".into()]);
         arguments.extend(["node".into(), "--unclaimed".into(), "--state".into(), state.into()]);
     } else {
         arguments.extend(["node", "--forget", "--hostname", &name].map(OsString::from));

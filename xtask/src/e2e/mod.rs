@@ -32,13 +32,14 @@ use crate::sdk_emu::{self, StandIn};
 use crate::{emu, paths, process, toolchain};
 use board::Files;
 use cluster::Plan;
+use updates::images::Nature;
 
 /// Exit code when this system allows no namespaces, so that the test could not be run at all.
 /// Test runners know 77 as "skipped".
 pub(crate) const CANNOT_RUN: u8 = 77;
 
 /// Test three Linux nodes and two emulated boards together on a network of their own; or ten and six, of which the boards
-/// are reset at random moments; or all of them updated over the air.
+/// are reset at random moments; or all of them updated over the air, well, badly, or killed meanwhile.
 #[derive(Args)]
 pub(crate) struct E2e {
     /// Where the nodes' output goes [default: target/e2e].
@@ -53,6 +54,15 @@ pub(crate) struct E2e {
     /// Update all of them over the air, with a good image and with a bad one.
     #[arg(long, conflicts_with = "resets")]
     updates: bool,
+    /// With --updates: also offer images and uploads that must be refused.
+    #[arg(long, requires = "updates")]
+    hostile: bool,
+    /// With --updates: instead kill boards at so many random moments of updates.
+    #[arg(long, requires = "updates", conflicts_with = "hostile", value_name = "TIMES")]
+    kills: Option<u32>,
+    /// With --updates: instead give each of three boards an image that is bad in another way; takes six minutes.
+    #[arg(long, requires = "updates", conflicts_with_all = ["hostile", "kills", "boards"])]
+    trials: bool,
     /// How many boards [default: 2, with --resets 6].
     #[arg(long, value_parser = clap::value_parser!(u8).range(1..=16))]
     boards: Option<u8>,
@@ -78,7 +88,11 @@ impl E2e {
             let files = Files { rom: Path::new(rom), sdk: Path::new(sdk), flash: Path::new(flash) };
             let plan = Plan {
                 hosts: self.hosts.unwrap_or(if self.resets.is_some() { 10 } else { 3 }),
-                boards: self.boards.unwrap_or(if self.resets.is_some() { 6 } else { 2 }),
+                boards: self.boards.unwrap_or(match (self.resets, self.trials) {
+                    (Some(_), _) => 6,
+                    (None, true) => updates::trials::BOARDS,
+                    (None, false) => 2,
+                }),
                 files,
                 spore: Path::new(spore),
                 name,
@@ -88,7 +102,11 @@ impl E2e {
             };
             match self.resets {
                 Some(length) => resets::run(&plan, length)?,
-                None if self.updates => updates::run(&plan)?,
+                None if self.trials => updates::trials::run(&plan)?,
+                None if self.updates => match self.kills {
+                    Some(kills) => updates::kills::run(&plan, kills)?,
+                    None => updates::run(&plan, self.hostile)?,
+                },
                 None => scenario::run(&plan)?,
             }
             return Ok(ExitCode::SUCCESS);
@@ -98,7 +116,12 @@ impl E2e {
         let stand_in = StandIn::build(false)?;
         let image = stand_in.image(&Build::esp01(), Slot::A)?.0;
         if self.updates {
-            updates::build(&stand_in, &logs)?;
+            let natures: &[Nature] = match (self.trials, self.kills) {
+                (true, _) => &[Nature::Good, Nature::Panics, Nature::Hangs],
+                (false, Some(_)) => &[Nature::Good],
+                (false, None) => &[Nature::Good, Nature::Stillborn],
+            };
+            updates::images::prepare(&stand_in, &logs, natures)?;
         }
         let flash = logs.join("firmware.flash");
         esp01::write_flash(&flash, &sdk_emu::flash(false, &image, None)?)?;

@@ -30,12 +30,8 @@ pub(crate) struct Order<'a> {
 /// When the node does not answer, or with another status than `expected`.
 pub(crate) fn send(api: &Api, key: &Secret, order: Order<'_>, expected: &str) -> Result<Value> {
     let Order { method, path, body } = order;
-    let nonce = api.get("/api/auth/nonce")?;
-    let nonce = nonce["nonce"].as_str().and_then(parse_nonce).context("no nonce")?;
     let body = body.to_string();
-    let signed = Signed { method, path, query: "", nonce, body: body.as_bytes() };
-    let signing = SigningKey::derive(&ClusterKey::from_bytes(*key));
-    let credentials = Credentials { nonce, mac: signing.sign(&signed) };
+    let credentials = credentials(api, key, (method, path), body.as_bytes())?;
     let request = format!(
         "{method} {path} HTTP/1.0\r\nHost: {}\r\nAuthorization: {credentials}\r\n\
          Content-Length: {}\r\n\r\n{body}",
@@ -48,6 +44,23 @@ pub(crate) fn send(api: &Api, key: &Secret, order: Order<'_>, expected: &str) ->
     ensure!(status == Some(expected), "{} answered {answer:?} to {body}", api.name);
     let (_, document) = answer.split_once("\r\n\r\n").context("the answer has no end")?;
     serde_json::from_str(document).context("the body is not JSON")
+}
+
+/// The signature of `key` for a request with this method, path and body, over a nonce of the node's.
+///
+/// # Errors
+/// When the node gives none.
+pub(crate) fn credentials(
+    api: &Api,
+    key: &Secret,
+    (method, path): (&str, &str),
+    body: &[u8],
+) -> Result<Credentials> {
+    let nonce = api.get("/api/auth/nonce")?;
+    let nonce = nonce["nonce"].as_str().and_then(parse_nonce).context("no nonce")?;
+    let signed = Signed { method, path, query: "", nonce, body };
+    let signing = SigningKey::derive(&ClusterKey::from_bytes(*key));
+    Ok(Credentials { nonce, mac: signing.sign(&signed) })
 }
 
 fn parse_nonce(hex: &str) -> Option<Nonce> {

@@ -5,7 +5,12 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
-use spore_boot::map::FLASH;
+use embedded_storage::nor_flash::{
+    ErrorType, NorFlash, NorFlashErrorKind, ReadNorFlash, check_read, check_write,
+};
+use spore_boot::layout::Esp;
+use spore_boot::map::{FLASH, SECTOR};
+use spore_boot::{Start, choose};
 
 /// What QEMU's board has of flash, in bytes; the first megabyte is the chip's.
 const DRIVE: usize = 4 << 20;
@@ -52,4 +57,47 @@ pub(crate) fn read_flash(file: &Path) -> Result<Vec<u8>> {
     ensure!(bytes.len() == DRIVE, "{} is no flash file", file.display());
     bytes.truncate(FLASH as usize);
     Ok(bytes)
+}
+
+/// What the bootloader would start from this flash; none if that is bricked.
+pub(crate) fn start_of(flash: Vec<u8>) -> Option<Start> {
+    choose::<Esp>(&mut Copied(flash))
+}
+
+/// A flash that nobody else has.
+struct Copied(Vec<u8>);
+
+impl ErrorType for Copied {
+    type Error = NorFlashErrorKind;
+}
+
+impl ReadNorFlash for Copied {
+    const READ_SIZE: usize = 1;
+
+    fn read(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), NorFlashErrorKind> {
+        check_read(self, offset, bytes.len())?;
+        bytes.copy_from_slice(&self.0[offset as usize..][..bytes.len()]);
+        Ok(())
+    }
+
+    fn capacity(&self) -> usize {
+        self.0.len()
+    }
+}
+
+impl NorFlash for Copied {
+    const WRITE_SIZE: usize = 4;
+    const ERASE_SIZE: usize = SECTOR as usize;
+
+    /// The bootloader erases nothing.
+    fn erase(&mut self, _: u32, _: u32) -> Result<(), NorFlashErrorKind> {
+        Err(NorFlashErrorKind::Other)
+    }
+
+    fn write(&mut self, offset: u32, bytes: &[u8]) -> Result<(), NorFlashErrorKind> {
+        check_write(self, offset, bytes.len())?;
+        let cells = &mut self.0[offset as usize..][..bytes.len()];
+        cells.iter_mut().zip(bytes).for_each(|(cell, byte)| *cell &= byte);
+        Ok(())
+    }
 }

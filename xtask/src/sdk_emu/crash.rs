@@ -16,7 +16,7 @@ use crate::e2e::signed::{self, Order};
 use crate::emu::boot::Secret;
 
 /// The function that breaks: the node calls it whenever it comes to rest.
-const BREAKS: &str = "<spore_core::node::Node>::poll_timeout";
+pub(crate) const BREAKS: &str = "<spore_core::node::Node>::poll_timeout";
 /// A part of the name of its caller, whose address must be on the stack.
 const CALLER: &str = "::converse::<";
 
@@ -113,10 +113,14 @@ impl Break {
 }
 
 /// The functions of a program: name, address, bytes.
-struct Functions(Vec<(String, u64, u64)>);
+pub(crate) struct Functions(Vec<(String, u64, u64)>);
 
 impl Functions {
-    fn of(program: &Path) -> Result<Self> {
+    /// Those of an ELF file.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub(crate) fn of(program: &Path) -> Result<Self> {
         let bytes =
             fs::read(program).with_context(|| format!("cannot read {}", program.display()))?;
         let file = object::File::parse(&*bytes).context("not an ELF file")?;
@@ -129,7 +133,10 @@ impl Functions {
     }
 
     /// Address and size of the function of this name.
-    fn only(&self, name: &str) -> Result<(u64, u64)> {
+    ///
+    /// # Errors
+    /// When there is none.
+    pub(crate) fn only(&self, name: &str) -> Result<(u64, u64)> {
         let found = self.0.iter().find(|(found, ..)| found == name);
         found.map(|(_, at, len)| (*at, *len)).with_context(|| format!("there is no {name}"))
     }

@@ -20,6 +20,7 @@ use spore_boot::map::{CONFIGURATION, PHY_DATA, Region, Slot};
 use crate::emu::esp01;
 use crate::firmware::{Board, Build};
 use crate::paths;
+pub(crate) use crash::{BREAKS, Functions};
 pub(crate) use link::{StandIn, flash, labelled};
 use machine::{Machine, Wire};
 pub(crate) use node::settings;

@@ -142,7 +142,8 @@ fn an_update_is_seen_through_to_its_end_and_a_bad_one_to_its_way_back() {
     assert!(stderr(&output).contains("image_quarantined"), "{}", stderr(&output));
     // What it has learnt outlives it, and the next one is taken.
     let next = fleet.image(7, &program("next"), &[]);
-    let output = fleet.update(2, &[&next]);
+    // By its name, which another member knows.
+    let output = fleet.corner.run(&["ota", "update", "n2", &next, "--node", &fleet.corner.api(1)]);
     assert!(output.status.success(), "{}", stderr(&output));
     assert_eq!(fleet.corner.members(1).len(), 2);
 }

@@ -83,6 +83,9 @@ impl Bars {
         if of > BARS {
             return;
         }
+        // Those first whose turn comes first, as in the table.
+        let mut part: Vec<_> = part.collect();
+        part.sort_by_key(|node| node.rank());
         for node in part {
             let Self { all, nodes, .. } = self;
             let bar = nodes.entry(node.id.clone()).or_insert_with(|| {

@@ -92,6 +92,11 @@ impl Node {
         }
     }
 
+    /// Its place among the others: those come first whose turn comes first.
+    pub(super) fn rank(&self) -> (Option<u8>, String, String) {
+        (self.wave, self.hostname.clone(), self.id.clone())
+    }
+
     fn turn(&self) -> String {
         match self.wave {
             Some(0) => "canary".into(),
@@ -120,7 +125,7 @@ impl Document {
     pub(super) fn table(&self) -> String {
         let mut table = Table::new(&["NODE", "ID", "BOARD", "TURN", "STATE"]);
         let mut nodes: Vec<_> = self.nodes.iter().collect();
-        nodes.sort_by_key(|node| (node.wave, node.hostname.clone(), node.id.clone()));
+        nodes.sort_by_key(|node| node.rank());
         for node in nodes {
             let board = node.board.clone().unwrap_or_default();
             let cells = [node.hostname.clone(), node.id.clone(), board, node.turn()];

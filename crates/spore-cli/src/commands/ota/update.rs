@@ -20,7 +20,9 @@ use std::time::{Duration, Instant};
 #[command(after_help = EXAMPLES)]
 pub(super) struct Update {
     /// The node: an address, or a member's hostname or id
-    node: String,
+    // Not `node`: that is the name of the option for who is asked about members.
+    #[arg(value_name = "NODE")]
+    whom: String,
     /// The image [default: the last build for the node's board]
     #[arg(value_name = "IMAGE")]
     image: Option<PathBuf>,
@@ -101,7 +103,7 @@ fn explained(reason: &str) -> &str {
 impl Update {
     pub(super) fn run(&self, target: &Target, key: &KeyFile) -> Result<()> {
         let signer = Signer::new(key)?;
-        let located = target.locate(&self.node)?;
+        let located = target.locate(&self.whom)?;
         let api = located.api;
         if let Some(gone) = located.gone {
             note(format_args!("spore: {gone}"));
@@ -114,22 +116,22 @@ impl Update {
         let (board, sequence) = (image.head.board(), image.sequence());
         if board != status.board {
             let file = image.file.display();
-            bail!("{file} is for the board {board}, and {} is one of {}", self.node, status.board);
+            bail!("{file} is for the board {board}, and {} is one of {}", self.whom, status.board);
         }
         let state: State = parse(&target.get(&api, "/api/node/update")?)?;
         if state.image.is_none() {
-            bail!("{} takes no updates: it has no slots for images", self.node);
+            bail!("{} takes no updates: it has no slots for images", self.whom);
         }
         self.upload(target, &signer, &api, &image)?;
         if self.hold || self.no_wait {
             let restarting = !self.hold;
             if target.json {
                 return print_line(json!({
-                    "node": self.node, "image": sequence, "result": "installed", "restarting": restarting,
+                    "node": self.whom, "image": sequence, "result": "installed", "restarting": restarting,
                 }));
             }
             let what = if self.hold { "holds" } else { "restarts into" };
-            return print_line(format_args!("{} {what} image {sequence}.", self.node));
+            return print_line(format_args!("{} {what} image {sequence}.", self.whom));
         }
         let end = self.wait(target, &api, sequence)?;
         let (result, reason) = match &end {
@@ -138,20 +140,20 @@ impl Update {
         };
         if target.json {
             print_line(json!({
-                "node": self.node, "image": sequence, "version": image.head.version(), "result": result, "reason": reason,
+                "node": self.whom, "image": sequence, "version": image.head.version(), "result": result, "reason": reason,
             }))?;
         }
         match end {
             End::Updated if target.json => Ok(()),
             End::Updated => print_line(format_args!(
                 "{} runs image {sequence}, version {}.",
-                self.node,
+                self.whom,
                 image.head.version()
             )),
             End::RolledBack(reason) => {
                 bail!(
                     "{} went back to the image before {sequence}: {}",
-                    self.node,
+                    self.whom,
                     explained(&reason)
                 )
             }
@@ -160,7 +162,7 @@ impl Update {
 
     fn upload(&self, target: &Target, signer: &Signer, api: &str, image: &Image) -> Result<()> {
         let path = if self.hold { "/api/node/update?start=no" } else { "/api/node/update" };
-        let bar = progress::bytes(&self.node, image.bytes.len() as u64);
+        let bar = progress::bytes(&self.whom, image.bytes.len() as u64);
         let request = Request { method: "POST", ..Request::get(path) };
         let mut source = Tracked::new(&image.bytes, &bar);
         let sent =
@@ -172,7 +174,7 @@ impl Update {
 
     /// Waits until the update has ended.
     fn wait(&self, target: &Target, api: &str, image: u32) -> Result<End> {
-        let bar = progress::waiting(format!("{} is on trial with image {image}", self.node));
+        let bar = progress::waiting(format!("{} is on trial with image {image}", self.whom));
         let until = Instant::now() + PATIENCE;
         let mut last = None;
         while Instant::now() < until {
@@ -190,7 +192,7 @@ impl Update {
         }
         bar.finish_and_clear();
         let minutes = PATIENCE.as_secs() / 60;
-        let unknown = format!("{} has not said within {minutes} minutes how it ended", self.node);
+        let unknown = format!("{} has not said within {minutes} minutes how it ended", self.whom);
         Err(last.unwrap_or_else(|| anyhow::anyhow!("it is still on trial"))).context(unknown)
     }
 }

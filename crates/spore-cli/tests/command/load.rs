@@ -63,7 +63,7 @@ impl Caller {
     }
 
     fn get(&mut self, target: &str) -> (u16, String) {
-        self.ask(format!("GET {target} HTTP/1.1\r\nHost: n\r\n\r\n").as_bytes())
+        self.ask(format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes())
     }
 
     fn signed(&mut self, key: &ClusterKey, method: &str, body: &str) -> (u16, String) {
@@ -79,8 +79,9 @@ impl Caller {
         let mac = SigningKey::derive(key).sign(&signed);
         let credentials = Credentials { nonce, mac };
         let length = body.len();
-        let head =
-            format!("{method} {path} HTTP/1.1\r\nHost: n\r\nAuthorization: {credentials}\r\n");
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: {credentials}\r\n"
+        );
         self.ask(format!("{head}Content-Length: {length}\r\n\r\n{body}").as_bytes())
     }
 }
@@ -223,12 +224,13 @@ fn requests_by_the_thousand_are_answered_rightly_by_a_node_that_stays_a_member_l
 
 /// A client of one of four bad manners, for so long; connects again when it is thrown out.
 fn misbehave(api: &str, manner: usize, until: Instant) {
-    let post = b"POST /api/node/restart HTTP/1.1\r\nHost: n\r\nContent-Length: 2000\r\n\r\n";
+    let post =
+        b"POST /api/node/restart HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2000\r\n\r\n";
     let first: &[u8] = match manner % 4 {
         0 => b"",
         1 => b"GET /api/node/",
         2 => post,
-        _ => b"GET /metrics HTTP/1.1\r\nHost: n\r\nX: ",
+        _ => b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nX: ",
     };
     while Instant::now() < until {
         let Ok(mut stream) = TcpStream::connect(api) else { continue };

@@ -199,7 +199,7 @@ fn hostile_images_and_uploads_change_nothing() {
     let mut slow = TcpStream::connect(fleet.corner.api(1)).unwrap();
     let field = field.trim();
     let head = format!(
-        "POST /api/node/update HTTP/1.1\r\nHost: n\r\n{field}\r\nContent-Length: 50000\r\n\r\n"
+        "POST /api/node/update HTTP/1.1\r\nHost: localhost\r\n{field}\r\nContent-Length: 50000\r\n\r\n"
     );
     slow.write_all(head.as_bytes()).unwrap();
     let begun = Instant::now();

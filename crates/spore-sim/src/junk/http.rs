@@ -178,11 +178,11 @@ impl Junk {
             }
             RequestKind::Line => {
                 let line = self.pick(LINES);
-                format!("{line}\r\nHost: spore\r\n\r\n").into_bytes()
+                format!("{line}\r\nHost: localhost\r\n\r\n").into_bytes()
             }
             RequestKind::Path => {
                 let (method, path) = (self.method(), self.pick(PATHS));
-                format!("{method} {path} HTTP/1.1\r\nHost: spore\r\n\r\n").into_bytes()
+                format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").into_bytes()
             }
             RequestKind::Overlong => self.overlong_request(),
             RequestKind::Fields => {
@@ -211,12 +211,13 @@ impl Junk {
         let length = format!("Content-Length: {}", body.len());
         let fields = if body.is_empty() { "Accept: */*" } else { &length };
         let method = if body.is_empty() { "GET" } else { "POST" };
-        format!("{method} {path} HTTP/1.1\r\nHost: spore\r\n{fields}\r\n\r\n{body}").into_bytes()
+        format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n\r\n{body}")
+            .into_bytes()
     }
 
     fn request_with(&mut self, field: &str, body: &str) -> Vec<u8> {
         let (method, path) = (self.method(), self.path());
-        format!("{method} {path} HTTP/1.1\r\nHost: spore\r\n{field}\r\n\r\n{body}").into_bytes()
+        format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\n{field}\r\n\r\n{body}").into_bytes()
     }
 
     fn overlong_request(&mut self) -> Vec<u8> {

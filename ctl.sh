@@ -215,7 +215,6 @@ rest() {
     run timeout "$shard_limit" cargo xtask difftest --every-option
     run timeout "$shard_limit" cargo xtask sdk-emu --flips 50
     run timeout "$shard_limit" cargo xtask e2e --resets 10
-    run timeout "$shard_limit" cargo xtask dashboard --board
     run timeout "$shard_limit" cargo xtask e2e --updates --boards 4 --hosts 10
     if ! cargo deny --version >/dev/null 2>&1; then
         run cargo install cargo-deny --locked

@@ -22,6 +22,8 @@ FOLDER, SPORE = sys.argv[1:]
 AXE = os.path.join(HERE, "../../web/dashboard/node_modules/axe-core/axe.min.js")
 VIEWS = ["members", "node", "services", "events", "tasks", "network", "updates"]
 HOSTILE = "<img src=x onerror=alert(1)>"
+# What the promise is held to.
+FIGURES = {"rollouts": 0, "serious": 0, "views": len(VIEWS)}
 PROGRAM = "#!/bin/sh\n# {}\nexec {} \"$@\"\n"
 
 
@@ -247,6 +249,7 @@ def update(page, cluster):
             assert shown == {"updated": 3, "pending": 0, "failed": 0, "rolled back": 0, "absent": 0}, shown
         told = cluster.spore("ota", "status", "--node", "127.43.0.1").splitlines()[-1]
         assert counts(told) == shown, (told, shown)
+        FIGURES["rollouts"] += 1
         print(f"updates: image {os.path.basename(image)[0]}: {told}")
 
 
@@ -263,6 +266,7 @@ def die_and_return(page, cluster):
     begun = time.monotonic()
     page.says("does not answer", 6, ".banner")
     took = time.monotonic() - begun
+    FIGURES["banner"] = round(took, 1)
     assert took <= 5, f"the banner came after {took:.1f} s"
     page.accessible("banner")
     page.browser.picture("gone")
@@ -294,6 +298,7 @@ def fetch():
             assert " 421 " in head_of("-H", field, url + path)[0].split("\r\n")[0], field
     for field in ["Host: n1.local", "Host: N1", "Host: localhost:80"]:
         assert " 200 " in head_of("-H", field, url)[0].split("\r\n")[0], field
+    FIGURES.update(bytes=len(body), reload=reload)
     print(f"page: {len(body)} bytes in one request, {reload} when it is there already; other names and origins get 421")
 
 
@@ -319,6 +324,7 @@ def main():
         wrong = [it["message"] for it in browser.complaints()
                  if not re.search(r"Failed to load resource|net::ERR_|^chrome://", it["message"])]
         assert not wrong, wrong
+        print("promise D1", *(f"{name}={value}" for name, value in FIGURES.items()))
     except BaseException:
         if browser:
             browser.picture("failed")

@@ -144,6 +144,9 @@ def main():
           f"{used} fewer than before; a page of {len(page[2])} bytes")
     print(f"first picture: {took:.0f} ms after the page was opened, at {LATENCY} ms and {RATE // 1000} KB/s")
     assert took <= SOON, f"the members were there after {took:.0f} ms"
+    # It is the same boot.
+    resets = int(after["uptime_ms"] < before["uptime_ms"])
+    print(f"promise D1 reloads={BROWSERS * RELOADS} streams={STREAMS} resets={resets} lost={max(0, used)} picture={took / 1000:.2f}")
     assert used <= 0, f"{used} bytes of memory are gone"
 
 

@@ -11,6 +11,8 @@ use crate::{paths, process};
 
 /// GNU's compiler driver for the LX106; it assembles and links here, and compiles nothing.
 pub(crate) const GCC: &str = "xtensa-lx106-elf-gcc";
+/// GNU's archiver for the LX106.
+pub(crate) const AR: &str = "xtensa-lx106-elf-ar";
 /// The name of our target: `firmware/targets/<name>.json`.
 pub(crate) const TARGET: &str = "xtensa-esp8266-none-elf";
 

@@ -4,6 +4,7 @@
 //! that `firmware/sdk-link` locks. With them come the headers, which must say what `firmware/sdk-sys` declares.
 
 mod headers;
+mod sections;
 
 use std::env;
 use std::fs;
@@ -50,7 +51,7 @@ impl Sdk {
     /// firmware's declarations.
     pub(crate) fn run(self) -> Result<()> {
         println!("{LICENCE}");
-        for archive in archives()? {
+        for archive in originals()? {
             println!("  ok  {}", archive.display());
         }
         let work = paths::firmware_target().join("sdk");
@@ -62,11 +63,19 @@ impl Sdk {
     }
 }
 
-/// The archives to link, each checked against its digest.
+/// The archives to link, of which the linker can leave out any function.
+///
+/// # Errors
+/// As [`originals`]; and when one cannot be cut into its functions.
+pub(crate) fn archives() -> Result<Vec<PathBuf>> {
+    sections::apart(originals()?, &paths::firmware_target().join("sdk"))
+}
+
+/// Espressif's archives, each checked against its digest.
 ///
 /// # Errors
 /// When they cannot be fetched, one is missing, or one is another than the pinned one.
-pub(crate) fn archives() -> Result<Vec<PathBuf>> {
+fn originals() -> Result<Vec<PathBuf>> {
     let folder = match env::var_os(FOLDER) {
         Some(folder) => libraries_in(Path::new(&folder))?,
         None => fetch()?.join("libs"),

@@ -6,11 +6,14 @@
 use core::ops::{Add, Sub};
 
 /// A point in time: microseconds since an origin of the caller's choosing.
+// Packed: a core of 32 bits loads it in two words anyway, and what has one in it needs no gaps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(Rust, packed(4))]
 pub struct Instant(u64);
 
 /// A span of time in microseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(Rust, packed(4))]
 pub struct Duration(u64);
 
 impl Instant {

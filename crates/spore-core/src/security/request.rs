@@ -223,14 +223,15 @@ impl Credentials {
     ///
     /// If it is of another scheme, lacks a parameter, has one twice or an unknown one.
     pub fn from_field(value: &str) -> Result<Self, MalformedCredentials> {
-        let (scheme, parameters) = value.trim().split_once(' ').ok_or(MalformedCredentials)?;
+        let (scheme, parameters) =
+            value.trim_ascii().split_once(' ').ok_or(MalformedCredentials)?;
         if !scheme.eq_ignore_ascii_case(SCHEME) {
             return Err(MalformedCredentials);
         }
         let (mut nonce, mut mac) = (None, None);
         for parameter in parameters.split(',') {
             let (name, value) = parameter.split_once('=').ok_or(MalformedCredentials)?;
-            let (name, value) = (name.trim(), unquoted(value.trim()));
+            let (name, value) = (name.trim_ascii(), unquoted(value.trim_ascii()));
             let twice = if name.eq_ignore_ascii_case("nonce") {
                 nonce.replace(value.parse()?).is_some()
             } else if name.eq_ignore_ascii_case("mac") {

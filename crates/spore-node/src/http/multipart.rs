@@ -36,12 +36,14 @@ pub(super) struct Malformed;
 /// If it is, and has none.
 pub(super) fn boundary(content_type: &str) -> Result<Option<&str>, Malformed> {
     let (media, parameters) = content_type.split_once(';').unwrap_or((content_type, ""));
-    if !media.trim().eq_ignore_ascii_case("multipart/form-data") {
+    if !media.trim_ascii().eq_ignore_ascii_case("multipart/form-data") {
         return Ok(None);
     }
     let boundary = parameters.split(';').find_map(|parameter| {
         let (name, value) = parameter.split_once('=')?;
-        name.trim().eq_ignore_ascii_case("boundary").then(|| value.trim().trim_matches('"'))
+        name.trim_ascii()
+            .eq_ignore_ascii_case("boundary")
+            .then(|| value.trim_ascii().trim_matches('"'))
     });
     let fits = |boundary: &&str| (1..=BOUNDARY_MAX).contains(&boundary.len());
     boundary.filter(fits).map(Some).ok_or(Malformed)

@@ -60,12 +60,10 @@ impl<S: Read + Write, A: Api> Connection<'_, '_, S, A> {
         self.keep_alive = false;
         self.api.begin_upload();
         let handed = self.hand_over(uploading, proceed).await;
-        let (whole, unwanted) = (matches!(handed, Ok(true)), matches!(handed, Ok(false)));
-        let refusal = match handed {
-            Err(Stop::Refused(error)) => Some(error),
-            _ => None,
-        };
-        self.conclude(whole, refusal).await?;
+        let unwanted = matches!(handed, Ok(false));
+        let mut answer = self.outcome(handed).await;
+        self.filled = 0;
+        self.send(&mut answer).await?;
         let until = Instant::now() + PATIENCE;
         while unwanted && !uploading.decoder.is_done() {
             let Ok(read) = self.read(0..STEP, until).await else { break };
@@ -76,11 +74,14 @@ impl<S: Read + Write, A: Api> Connection<'_, '_, S, A> {
         Ok(())
     }
 
-    /// Answers with what has come of it, or with why the body was refused, of which whatever installs it says less.
-    async fn conclude(&mut self, whole: bool, refusal: Option<Error>) -> Result<(), Ending> {
-        let finished = self.api.finish_upload(whole).await;
-        self.filled = 0;
-        self.send(&mut refusal.map_or(finished, Response::error)).await
+    /// What has come of it, or why the body was refused, of which whatever installs it says less.
+    // A future of its own: what lives beside the answer would make that of each connection longer.
+    async fn outcome(&self, handed: Result<bool, Stop>) -> Response {
+        let finished = self.api.finish_upload(matches!(handed, Ok(true))).await;
+        match handed {
+            Err(Stop::Refused(error)) => Response::error(error),
+            _ => finished,
+        }
     }
 
     /// Hands the body over to its end: true; or to where no more of it is wanted, or comes.

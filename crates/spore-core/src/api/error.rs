@@ -73,6 +73,8 @@ pub enum Error {
     SettingsFull,
     /// 409: an image is coming already.
     UpdateUnderWay,
+    /// 409: a rollout has its image in the slot, or is fetching it.
+    SlotInUse,
     /// 409: the image that runs is on trial, or an older one than should.
     NotConfirmed,
     /// The image was refused.
@@ -146,6 +148,7 @@ impl Error {
             | Self::TaskUnderWay
             | Self::SettingsFull
             | Self::UpdateUnderWay
+            | Self::SlotInUse
             | Self::NotConfirmed
             | Self::NoSlots => 409,
             Self::Image(refused) => refused.status(),
@@ -213,6 +216,7 @@ impl Error {
             Self::TaskUnderWay => "task_under_way",
             Self::SettingsFull => "settings_full",
             Self::UpdateUnderWay => "update_under_way",
+            Self::SlotInUse => "slot_in_use",
             Self::NotConfirmed => Refused::Unconfirmed.code(),
             Self::Image(refused) => refused.code(),
             Self::NoSlots => "no_slots",
@@ -282,6 +286,7 @@ impl Error {
                 "there is no room for one more value; set others to their defaults"
             }
             Self::UpdateUnderWay => "an image is coming already",
+            Self::SlotInUse => "a rollout needs the slot",
             Self::NotConfirmed => Refused::Unconfirmed.message(),
             Self::Image(refused) => refused.message(),
             Self::NoSlots => "this node takes no updates: it has no slots for images",

@@ -36,8 +36,8 @@ pub(super) fn begin(
     if node.settings.current().release_key.is_none() {
         return Err(Error::NoReleaseKey);
     }
-    if node.cluster.rollout.needs_slot() {
-        return Err(Error::UpdateUnderWay);
+    if node.cluster.rollout.needs_slot() || node.cluster.exchange.needs_slot() {
+        return Err(Error::SlotInUse);
     }
     node.updates.begin_upload(held, node.is_alone())?;
     node.cluster.notify(now, Event::UpdateStarted);

@@ -35,16 +35,25 @@ impl Cluster<'_> {
             return None;
         }
         let (head, own) = (self.head(), self.own_record());
-        let Self { exchange, rollout, table, rng, port, .. } = self;
+        let Self { exchange, rollout, table, rng, port, directory, .. } = self;
         // As long as there is no rollout, anybody may have it.
-        let tag = rollout.current().map(|told| told.id().tag());
+        let plan = rollout.current().map(|told| &told.signed.plan);
+        let tag = plan.map(|plan| plan.id.tag());
+        let wanted = exchange.image();
+        let image = plan.and_then(|plan| plan.images.iter().find(|image| image.digest == wanted));
+        // A member of another board has another image.
+        let fits = |member: &Member| {
+            let build = directory.build(member.id());
+            image.zip(build).is_none_or(|(image, build)| build.is_of(image.board()))
+        };
         let has = |member: &Member| {
             let state = tag.map(|tag| member.update.of(tag));
             let whole = [State::Ready, State::OnTrial, State::Updated].map(Some);
             state.is_none_or(|state| whole.contains(&state))
         };
         let able = |member: &Member| {
-            member.status == Status::Active && member.is_verified() && has(member)
+            let there = member.status == Status::Active && member.is_verified();
+            there && has(member) && fits(member)
         };
         let holder = |rng: &mut _| Some(table.choose(rng, able)?.contact(*port).1);
         let letter = exchange.poll_letter(now, rng, table.live(), holder)?;

@@ -2,7 +2,7 @@
 
 use super::{Action, Event, Node};
 use crate::api::Error;
-use crate::ota::announcement::{Announcement, Ended};
+use crate::ota::announcement::Announcement;
 use crate::ota::around::Own;
 use crate::ota::plan::{Image, RolloutId, SignedPlan};
 use crate::ota::rollout::Task;
@@ -44,7 +44,8 @@ impl Node<'_> {
             id: self.own().id,
             board: self.facts.board,
             sequence: updates.running().map(|running| running.sequence),
-            confirmed: updates.is_confirmed() && updates.wanted().is_none(),
+            confirmed: updates.is_confirmed(),
+            free: updates.wanted().is_none(),
             quarantined,
             key: self.settings.current().release_key,
         }
@@ -63,9 +64,8 @@ impl Node<'_> {
         let number = self.rollout().map_or(0, |told| told.signed.plan.id.number);
         if let Some(ended) = self.cluster.rollout.take_news() {
             self.cluster.notify(now, Event::Rollout(number, ended));
-            if ended != Ended::No {
-                self.cluster.exchange.stop();
-            }
+            // What the next plan wants is asked for anew.
+            self.cluster.exchange.stop();
         }
     }
 

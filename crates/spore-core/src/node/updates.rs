@@ -78,10 +78,12 @@ impl Node<'_> {
         }
     }
 
-    /// Fetches `image` from other members, unless that is under way or done. What comes of it is verified; it is held, and not put on
-    /// trial.
+    /// Fetches `image` from other members, unless that is under way or done, or one [is coming](Self::upload). What comes of it is verified;
+    /// it is held, and not put on trial.
     pub fn fetch_image(&mut self, now: Instant, image: ImageId) {
-        self.cluster.exchange.fetch(now, image);
+        if self.updates.wanted().is_none() {
+            self.cluster.exchange.fetch(now, image);
+        }
     }
 
     /// Gives `image` on to other members, if it is in one of the slots with its manifest.

@@ -17,8 +17,10 @@ pub(crate) struct Own {
     pub(crate) board: &'static str,
     /// The sequence number of the image that runs; `None` if the node cannot be updated.
     pub(crate) sequence: Option<u32>,
-    /// Whether that is confirmed, and nothing else comes into the other slot.
+    /// Whether that is confirmed.
     pub(crate) confirmed: bool,
+    /// Whether nothing else comes into the other slot.
+    pub(crate) free: bool,
     /// The sequence number of an image that was rolled back, and why it was.
     pub(crate) quarantined: Option<(u32, Reason)>,
     /// Who signs plans.
@@ -57,11 +59,13 @@ impl Peer {
         }
     }
 
-    /// Whether nobody need wait for it: it is updated, takes no part, has failed, which is counted, or is away.
-    pub(super) fn is_through(&self, now: Instant, tag: u16) -> bool {
+    /// Whether nobody need wait for it: it is updated, takes no part, has failed, which is counted, or is away. Who has not heard of
+    /// a rollout that is `old`, or holds to another one, never will.
+    pub(super) fn is_through(&self, now: Instant, tag: u16, old: bool) -> bool {
         let state = self.update.of(tag);
         let away = !self.status.is_live() && state != Some(State::OnTrial);
         let out = self.update.state() == State::Out && (self.update.tag() == 0 || state.is_some());
-        away || out || state == Some(State::Updated) || self.has_failed(now, tag)
+        let deaf = old && state.is_none();
+        away || out || deaf || state == Some(State::Updated) || self.has_failed(now, tag)
     }
 }

@@ -11,24 +11,17 @@
 //! that has something else to do sends later. What is written is judged by the body, chunk by chunk, against what was signed: see
 //! [`Job`] and `docs/image.md`, which also says how an image is cut.
 
-use super::Refused;
+mod fetching;
+mod job;
+
 use super::bits::Bits;
 use crate::random;
 use crate::time::{Duration, Instant};
 use core::net::SocketAddrV4;
-use core::ops::Range;
+use fetching::{Fetching, HEAD, Step};
 
-/// Which image: the first bytes of the SHA-256 of its head.
-pub type ImageId = [u8; 16];
-
-/// Bytes of a piece at most: a page of flash.
-pub const PIECE: usize = 256;
-
-/// Pages of a chunk: a sector of flash.
-const PAGES: u16 = 16;
-
-/// The pieces that have the head.
-const HEAD: Cut = Cut { manifest: 2, count: 2 };
+pub(crate) use fetching::Fetched;
+pub use job::{Cut, Done, Found, ImageId, Job, PIECE};
 
 /// Nothing was heard of a sender for so long: it has ended, or nothing of it arrives.
 const QUIET: Duration = Duration::from_millis(200);
@@ -48,103 +41,6 @@ const GATHER: Duration = Duration::from_millis(20);
 const YIELD: u64 = 10;
 /// …and up to so many more, so that one of them is the next.
 const YIELD_SPREAD: u64 = 50;
-
-/// So often the flash may fail during a fetch.
-const FAULTS: u8 = 20;
-
-/// How an image is cut into pieces: first the pages of the manifest, then those of the payload.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Cut {
-    /// Pieces of the manifest.
-    pub manifest: u16,
-    /// All pieces.
-    pub count: u16,
-}
-
-impl Cut {
-    /// The chunk that a piece of the payload belongs to.
-    pub fn chunk(self, piece: u16) -> Option<u16> {
-        // The header is the first page of the first chunk, and no piece.
-        let page = piece.checked_sub(self.manifest).filter(|_| piece < self.count)?;
-        Some(page.saturating_add(1) / PAGES)
-    }
-
-    /// The pieces of a chunk; none behind the last one.
-    pub fn pieces(self, chunk: u16) -> Range<u16> {
-        let page = chunk.saturating_mul(PAGES);
-        let piece = |page: u16| self.manifest.saturating_add(page.saturating_sub(1));
-        let end = piece(page.saturating_add(PAGES)).min(self.count);
-        piece(page).min(end)..end
-    }
-}
-
-/// What the body is to do with its slots for the exchange of images. It reports the end with [`Completion::Exchange`](crate::Completion::Exchange).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Job {
-    /// See what there is of this image in the slot that does not run, and make that ready.
-    Prepare(ImageId),
-    /// Write [`Node::piece`](crate::Node::piece) there.
-    Write,
-    /// See whether this chunk is whole there, and make room for it if it is not.
-    Check(u16),
-    /// See which slot has this image, with its manifest.
-    Offer(ImageId),
-    /// Read this piece, and hand it in with [`Node::handle_piece`](crate::Node::handle_piece).
-    Read {
-        /// Its number.
-        piece: u16,
-        /// Out of the slot that does not run.
-        held: bool,
-    },
-}
-
-impl Job {
-    /// How it ends in a body that cannot do it.
-    pub const fn failed(self) -> Done {
-        match self {
-            Self::Prepare(_) => Done::Prepared(Err(Refused::Flash)),
-            Self::Write => Done::Written(false),
-            Self::Check(_) => Done::Checked(None),
-            Self::Offer(_) => Done::Offered(None),
-            Self::Read { .. } => Done::Read(false),
-        }
-    }
-}
-
-/// How a [`Job`] ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Done {
-    /// What there is of the manifest, or why the image will never do.
-    Prepared(Result<Found, Refused>),
-    /// Whether the piece is written. There may be no such piece.
-    Written(bool),
-    /// Whether the chunk is whole; no answer if the flash failed.
-    Checked(Option<bool>),
-    /// How the image is cut, and whether it is in the slot that does not run; no answer if it is nowhere.
-    Offered(Option<(Cut, bool)>),
-    /// Whether the piece was read.
-    Read(bool),
-}
-
-/// What there is of a manifest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Found {
-    /// Nothing.
-    Nothing,
-    /// The pieces that have the head, which is the one that is meant.
-    Head(Cut),
-    /// All of it.
-    Manifest(Cut),
-}
-
-/// What has become of a fetch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fetched {
-    /// The image is complete, and verified chunk by chunk.
-    Whole,
-    /// It will never do, or the flash fails.
-    Refused(Refused),
-}
 
 /// A piece in memory.
 #[derive(Debug)]
@@ -211,34 +107,6 @@ enum Role {
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Fetching {
-    step: Step,
-    cut: Cut,
-    /// Pieces from this one on are not wanted yet.
-    end: u16,
-    /// When to ask, and whether somebody was asked for what is missing now.
-    ask: Instant,
-    asked: bool,
-    /// Who has sent the last piece, or was asked last, and how often that one was asked in vain.
-    source: Option<SocketAddrV4>,
-    silence: u8,
-    /// Who has sent what was wrong. Nothing is taken from it for a while.
-    doubted: Option<SocketAddrV4>,
-    faults: u8,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Step {
-    Prepare,
-    /// Look at all chunks, from this one on.
-    Survey(u16),
-    /// Get what is missing.
-    Get,
-    /// This chunk has all its pieces.
-    Check(u16),
-}
-
-#[derive(Clone, Copy, Debug)]
 struct Serving {
     /// How the image is cut, and whether it is in the slot that does not run; `None` until the body has found it.
     found: Option<(Cut, bool)>,
@@ -276,19 +144,7 @@ impl<'a> Exchange<'a> {
         if self.image == image && !matches!(self.role, Role::Idle) {
             return;
         }
-        let (step, cut) = (Step::Prepare, HEAD);
-        let fetching = Fetching {
-            step,
-            cut,
-            end: 0,
-            ask: now,
-            asked: false,
-            source: None,
-            silence: 0,
-            doubted: None,
-            faults: 0,
-        };
-        self.begin(image, Role::Fetching(fetching));
+        self.begin(image, Role::Fetching(Fetching::new(now)));
     }
 
     /// Gives `image` on from now on, which is in one of the slots.
@@ -318,6 +174,16 @@ impl<'a> Exchange<'a> {
             }
             _ => None,
         }
+    }
+
+    /// Whether the slot that does not run is being written, or may be: a job that is not wanted any more may still be under way.
+    pub(crate) const fn needs_slot(&self) -> bool {
+        self.stale || matches!(self.role, Role::Fetching(_))
+    }
+
+    /// The image that is fetched or given on.
+    pub(crate) const fn image(&self) -> ImageId {
+        self.image
     }
 
     /// Whether `image` is given on here.
@@ -529,87 +395,6 @@ impl<'a> Exchange<'a> {
     fn tag(&self) -> u32 {
         let [a, b, c, d, ..] = self.image;
         u32::from_be_bytes([a, b, c, d])
-    }
-}
-
-impl Fetching {
-    const fn is_asking(&self) -> bool {
-        matches!(self.step, Step::Get)
-    }
-
-    fn done(
-        &mut self,
-        now: Instant,
-        done: Done,
-        bits: &mut Bits<'_>,
-        page: &mut Page,
-    ) -> Option<Fetched> {
-        match done {
-            Done::Prepared(Err(refused)) => return Some(Fetched::Refused(refused)),
-            Done::Prepared(Ok(found)) => return self.prepared(now, found, bits),
-            Done::Written(written) => {
-                let number = page.number;
-                page.free();
-                if written {
-                    bits.clear(number);
-                }
-                match self.cut.chunk(number) {
-                    Some(chunk) if bits.is_clear(self.cut.pieces(chunk)) => {
-                        self.step = Step::Check(chunk);
-                    }
-                    None if bits.ones() == 0 => self.step = Step::Prepare,
-                    _ => (),
-                }
-                return self.failed(!written);
-            }
-            Done::Checked(whole) => {
-                let (Step::Check(chunk) | Step::Survey(chunk)) = self.step else { return None };
-                // What could not be checked is fetched again.
-                bits.put(self.cut.pieces(chunk), whole != Some(true));
-                if whole == Some(false) && matches!(self.step, Step::Check(_)) {
-                    // Somebody has sent what is wrong: the one that was heard last, or so it seems.
-                    self.doubted = self.source.take();
-                }
-                let next = chunk.saturating_add(1);
-                let surveyed = self.cut.pieces(next).is_empty();
-                self.step = match self.step {
-                    Step::Survey(_) if !surveyed => Step::Survey(next),
-                    _ => Step::Get,
-                };
-                if self.step == Step::Get && bits.ones() == 0 {
-                    return Some(Fetched::Whole);
-                }
-                return self.failed(whole.is_none());
-            }
-            Done::Offered(_) | Done::Read(_) => (),
-        }
-        None
-    }
-
-    fn prepared(&mut self, now: Instant, found: Found, bits: &mut Bits<'_>) -> Option<Fetched> {
-        if found == Found::Nothing && self.end > 0 {
-            // Likewise, of the manifest.
-            self.doubted = self.source.take();
-        }
-        let (cut, missing, step) = match found {
-            Found::Nothing => (HEAD, 0..HEAD.count, Step::Get),
-            Found::Head(cut) => (cut, HEAD.count..cut.manifest, Step::Get),
-            Found::Manifest(cut) => (cut, cut.manifest..cut.count, Step::Survey(0)),
-        };
-        if usize::from(cut.count) > bits.len() {
-            return Some(Fetched::Refused(Refused::TooLarge));
-        }
-        bits.clear_all();
-        self.end = missing.end;
-        bits.put(missing, true);
-        (self.cut, self.step, self.ask, self.asked) = (cut, step, now, false);
-        None
-    }
-
-    /// A flash that always fails must not be worn out.
-    fn failed(&mut self, failed: bool) -> Option<Fetched> {
-        self.faults = self.faults.saturating_add(failed.into());
-        (self.faults > FAULTS).then_some(Fetched::Refused(Refused::Flash))
     }
 }
 

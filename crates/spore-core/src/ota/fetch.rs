@@ -33,7 +33,7 @@ impl Rollout {
         let tried = own.has_tried(image.sequence).is_some();
         let over = current.told.ended != Ended::No || current.stays_out;
         // What is on trial needs the other slot to go back to.
-        (newer && !tried && !over && own.confirmed).then_some(*image)
+        (newer && !tried && !over && own.confirmed && own.free).then_some(*image)
     }
 
     /// The image of a rollout that goes on, if this node runs it, confirmed.

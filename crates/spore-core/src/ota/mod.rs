@@ -9,7 +9,7 @@
 //! |---|---|
 //! | [`plan`] | what the operator has signed: a rollout through the cluster |
 //! | [`announcement`] | what nodes tell each other of it |
-//! | `rollout`, `around`, `fetch` | which plan holds, whose turn it is, and when it stops; this node's image for it |
+//! | `rollout`, `turn`, `around`, `fetch` | which plan holds; whose turn it is, and when it stops; this node's image for it |
 //! | [`state`] | how far a node is with it, as its record tells |
 //! | `record` | what is remembered over restarts: floor, quarantine, outcome |
 //! | `trial` | whether the image that runs is kept |
@@ -26,6 +26,7 @@ mod record;
 pub(crate) mod rollout;
 pub mod state;
 mod trial;
+mod turn;
 mod upload;
 
 pub use exchange::{Cut, Done, Found, ImageId, Job, PIECE};

@@ -12,15 +12,15 @@
 //! so, or when it expires. Whoever notices tells all others with the plan.
 
 use super::announcement::{Announcement, Ended};
-use super::around::{Own, Peer};
+use super::around::Own;
 use super::fetch::Fetch;
 use super::plan::{Image, RolloutId, SignedPlan};
-use super::state::{State, UpdateState};
+use super::turn::LATE;
 use crate::api::Error;
 use crate::security::{ReleaseKey, Verdict};
 use crate::store::Storing;
 use crate::time::{Duration, Instant};
-use crate::wire::{NodeId, Reader, Writer};
+use crate::wire::{Reader, Writer};
 
 /// What is to be done for a rollout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,12 +36,6 @@ pub(crate) enum Task {
     /// Put the image on trial that was fetched.
     Arm,
 }
-
-/// Between two looks at the members while a rollout is under way.
-const LOOK: Duration = Duration::from_millis(500);
-
-/// Who hears of a rollout that is older was away when it began, in minutes.
-const LATE: u16 = 10;
 
 /// Until another plan of other members is looked at, after one that was not taken: verifying takes a chip a fifth of a
 /// second.
@@ -83,14 +77,14 @@ pub(crate) struct Rollout {
     /// The storing of the plan in force, when it has ended.
     storing: Storing,
     /// The last plan that was not taken, and why.
-    refused: Option<(RolloutId, Error)>,
+    pub(super) refused: Option<(RolloutId, Error)>,
     /// No plan of other members is verified before.
     rested: Instant,
     pub(super) fetch: Fetch,
     /// Whether this node was asked to give the image on that it runs.
     serves: bool,
     /// Since when all are well that came before this node.
-    open: Option<Instant>,
+    pub(super) open: Option<Instant>,
     /// When to look at the members again.
     pub(super) look: Option<Instant>,
     /// What is to be told of on this node.
@@ -247,7 +241,7 @@ impl Rollout {
     }
 
     /// The rollout has ended in this way, if it has not in a later one.
-    fn end(&mut self, now: Instant, ended: Ended) {
+    pub(super) fn end(&mut self, now: Instant, ended: Ended) {
         let Some(current) = self.current.as_mut().filter(|it| it.told.ended < ended) else {
             return;
         };
@@ -342,6 +336,7 @@ impl Rollout {
     fn refuse(&mut self, now: Instant, why: Error) {
         self.rested = now + REST;
         self.refused = self.candidate.take().map(|candidate| (candidate.id(), why));
+        self.look = Some(now);
     }
 
     /// The candidate is in force from now on.
@@ -367,100 +362,9 @@ impl Rollout {
         self.news.take()
     }
 
-    /// Whether it is time to look at the members.
-    pub(crate) fn is_to_look(&self, now: Instant) -> bool {
-        self.look.is_some_and(|look| now >= look)
-    }
-
-    /// Looks at the members, when it is time to; how far this node is then, if it has looked.
-    pub(crate) fn review(
-        &mut self,
-        now: Instant,
-        own: &Own,
-        peers: impl Iterator<Item = Peer> + Clone,
-    ) -> Option<UpdateState> {
-        if !self.is_to_look(now) {
-            return None;
-        }
-        self.look = None;
-        if let Some(current) = &mut self.current {
-            let minutes = current.told.signed.plan.expiry.saturating_mul(60);
-            if current.age(now) >= minutes {
-                self.end(now, Ended::Expired);
-            }
-        }
-        if self.current.as_ref().is_some_and(|it| it.told.ended == Ended::No) {
-            self.judge(now, own, peers);
-        }
-        let running = self.current.as_ref().is_some_and(|it| it.told.ended == Ended::No);
-        self.look = running.then_some(now + LOOK);
-        Some(self.state(own))
-    }
-
-    /// Halts the rollout if too many have failed; else sees whether all are well that come before this node.
-    fn judge(&mut self, now: Instant, own: &Own, peers: impl Iterator<Item = Peer> + Clone) {
-        let Some(current) = &self.current else { return };
-        let plan = &current.told.signed.plan;
-        let tag = plan.id.tag();
-        let failed = peers.clone().filter(|peer| peer.has_failed(now, tag)).count();
-        let own_failure = usize::from(matches!(self.state(own).state(), State::Failed(_)));
-        if failed.saturating_add(own_failure) >= usize::from(plan.max_failures) {
-            self.end(now, Ended::Halted);
-            return;
-        }
-        let turn = plan.wave(own.id);
-        let well = |id: NodeId| peers.clone().any(|peer| peer.id == id && peer.is_well(tag));
-        let canaries = turn == 0 || plan.canaries.iter().all(|canary| well(*canary));
-        let others = || peers.clone().filter(|peer| !plan.canaries.contains(&peer.id));
-        let mut before = others().filter(|peer| plan.wave(peer.id) < turn);
-        let open = canaries && before.all(|peer| peer.is_through(now, tag));
-        self.open = if open { self.open.or(Some(now)) } else { None };
-    }
-
-    /// Something that this node tells of itself may have changed.
-    pub(crate) const fn look_again(&mut self, now: Instant) {
-        self.look = Some(now);
-    }
-
     /// Whether a plan is being taken.
     pub(crate) const fn is_changing(&self) -> bool {
         self.candidate.is_some()
-    }
-
-    /// Whether it is this node's turn to restart.
-    pub(super) fn is_due(&self, now: Instant, own: &Own) -> bool {
-        let Some(plan) = self.current().map(|current| &current.signed.plan) else { return false };
-        let gate = Duration::from_secs(plan.gate.into());
-        let is_canary = plan.canaries.contains(&own.id);
-        is_canary || self.open.is_some_and(|open| now >= open + gate)
-    }
-
-    /// How far this node is.
-    fn state(&self, own: &Own) -> UpdateState {
-        let Some(sequence) = own.sequence.filter(|_| own.key.is_some()) else {
-            return UpdateState::new(State::Out, 0);
-        };
-        let Some(current) = &self.current else { return UpdateState::NONE };
-        let plan = &current.told.signed.plan;
-        let state = match plan.image(own.board) {
-            None => State::Out,
-            Some(image) if image.sequence == sequence && own.confirmed => State::Updated,
-            Some(image) if image.sequence == sequence => State::OnTrial,
-            Some(image) if image.sequence < sequence => State::Out,
-            Some(image) => match self.fetch {
-                _ if own.has_tried(image.sequence).is_some() => {
-                    own.has_tried(image.sequence).map_or(State::Idle, State::Failed)
-                }
-                Fetch::Failed(reason) => State::Failed(reason),
-                Fetch::Arming | Fetch::Armed => State::OnTrial,
-                _ if current.told.ended != Ended::No => State::Idle,
-                _ if current.stays_out => State::Out,
-                Fetch::No => State::Fetching(0),
-                Fetch::UnderWay(quarters) => State::Fetching(quarters),
-                Fetch::Done => State::Ready,
-            },
-        };
-        UpdateState::new(state, plan.id.tag())
     }
 }
 
@@ -472,7 +376,7 @@ impl Candidate {
 
 impl Current {
     /// Minutes since the rollout began, as far as this node knows.
-    fn age(&self, now: Instant) -> u16 {
+    pub(super) fn age(&self, now: Instant) -> u16 {
         let minutes = now.since(self.since).as_secs() / 60;
         self.told.age.saturating_add(u16::try_from(minutes).unwrap_or(u16::MAX))
     }

@@ -1,4 +1,4 @@
-use super::{LATE, LOOK, Rollout, Task};
+use super::{LATE, Rollout, Task};
 use crate::api::Error;
 use crate::cluster::Status;
 use crate::ota::announcement::{Announcement, Ended};
@@ -6,6 +6,7 @@ use crate::ota::around::{Own, Peer, TRIAL};
 use crate::ota::fetch::Fetch;
 use crate::ota::plan::{Image, Plan, RolloutId, SignedPlan};
 use crate::ota::state::{Reason, State, UpdateState};
+use crate::ota::turn::LOOK;
 use crate::security::{ReleaseKey, Verdict};
 use crate::store::MAX_VALUE;
 use crate::time::{Duration, Instant};
@@ -64,7 +65,15 @@ fn all_of_wave(wave: u8) -> impl Iterator<Item = NodeId> {
 }
 
 fn own(id: NodeId) -> Own {
-    Own { id, board: "host", sequence: Some(4), confirmed: true, quarantined: None, key: Some(KEY) }
+    Own {
+        id,
+        board: "host",
+        sequence: Some(4),
+        confirmed: true,
+        free: true,
+        quarantined: None,
+        key: Some(KEY),
+    }
 }
 
 fn peer(id: NodeId, state: State) -> Peer {
@@ -250,13 +259,62 @@ fn who_is_away_or_takes_no_part_is_not_waited_for_but_a_canary_is() {
     assert!(!arms(well, gone(State::Ready, Status::Suspect)));
     assert!(
         !arms(well, Peer { update: UpdateState::NONE, ..well_other(first) }),
-        "it has not heard"
+        "it has not heard yet"
     );
     let other = UpdateState::new(State::Updated, tag() ^ 1);
     assert!(!arms(well, Peer { update: other, ..well_other(first) }), "of another rollout");
     let dead = Peer { status: Status::Dead, ..well };
     assert!(!arms(dead, peer(first, State::Updated)));
     assert!(!arms(peer(CANARY, State::Out), peer(first, State::Updated)));
+}
+
+/// Nobody is waited for until the rollout expires: not who cannot tell who has signed it, nor who holds to another one.
+#[test]
+fn who_never_hears_of_a_rollout_keeps_no_gate_shut() {
+    for update in [UpdateState::NONE, UpdateState::new(State::Ready, tag() ^ 1)] {
+        let mut bench = Bench::taking_part(of_wave(2));
+        let deaf = Peer { update, ..well_other(of_wave(1)) };
+        bench.peers = [peer(CANARY, State::Updated), deaf].into();
+        let until_old = 60 * u64::from(LATE);
+        bench.run(until_old - 1);
+        assert!(!bench.has_armed());
+        bench.run(u64::from(GATE) + 2);
+        assert!(bench.has_armed());
+        assert_eq!(bench.rollout.current().unwrap().ended, Ended::No, "it is no failure");
+        // A canary is waited for all the same.
+        let mut bench = Bench::taking_part(of_wave(2));
+        bench.peers = [Peer { id: CANARY, ..deaf }].into();
+        assert_eq!(bench.run(3 * until_old), State::Ready);
+    }
+}
+
+#[test]
+fn who_finds_a_plan_unsigned_says_that_it_takes_no_part() {
+    let mut bench = Bench::new(of_wave(1));
+    let refuse = |bench: &mut Bench, number| {
+        bench.now = bench.now + super::REST;
+        bench.rollout.hear(bench.now, told(number));
+        assert_eq!(bench.rollout.poll(bench.now, &bench.own), Some(Task::Verify));
+        bench.rollout.verified(bench.now, Verdict::Unsigned);
+    };
+    refuse(&mut bench, 1);
+    let out = |number| UpdateState::new(State::Out, plan(number).id.tag());
+    let peers = || core::iter::empty();
+    assert_eq!(bench.rollout.review(bench.now, &bench.own, peers()), Some(out(1)), "at once");
+    let others = Peer { update: out(1), ..well_other(bench.own.id) };
+    assert!(others.is_through(bench.now, tag(), false));
+    // One that it has signed counts as long as it goes on.
+    let mut bench = Bench::taking_part(of_wave(1));
+    refuse(&mut bench, 2);
+    assert_eq!(bench.run(1), State::Ready);
+    bench.rollout.halt(bench.now).unwrap();
+    bench.run(1);
+    assert_eq!(bench.rollout.state(&bench.own), out(2));
+    // And a newer one, as soon as it is in force.
+    bench.now = bench.now + super::REST;
+    bench.rollout.hear(bench.now, told(2));
+    bench.run(1);
+    assert_eq!(bench.run(1), State::Ready);
 }
 
 fn well_other(id: NodeId) -> Peer {
@@ -376,6 +434,18 @@ fn nodes_for_which_there_is_nothing_take_no_part() {
     unconfirmed.rollout.hear(unconfirmed.now, told(1));
     assert_eq!(unconfirmed.run(10), State::Fetching(0), "the other slot is what to go back to");
     assert!(!unconfirmed.has_armed() && !unconfirmed.done.contains(&Task::Fetch([9; 16])));
+    // While something else comes into that slot, nothing is fetched; who is updated stays so.
+    let mut taken = Bench::new(CANARY);
+    taken.own.free = false;
+    taken.rollout.hear(taken.now, told(1));
+    assert_eq!(taken.run(10), State::Fetching(0));
+    assert_eq!(taken.done, [Task::Verify, Task::Store]);
+    taken.own.free = true;
+    assert_eq!(taken.run(10), State::OnTrial);
+    assert_eq!(
+        state(|own| (own.sequence, own.free) = (Some(IMAGE), false)),
+        (State::Updated, false)
+    );
 }
 
 #[test]

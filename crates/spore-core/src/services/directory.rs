@@ -78,6 +78,11 @@ impl Build {
     pub fn version(&self) -> &str {
         &self.version
     }
+
+    /// Whether it is that of `board`, as far as its name tells.
+    pub(crate) fn is_of(&self, board: &str) -> bool {
+        board.get(..self.board.capacity()).unwrap_or(board) == self.board()
+    }
 }
 
 /// The directory of one node. It knows nothing of the node's own services.
@@ -363,5 +368,19 @@ impl<'a> Directory<'a> {
                 *byte = 0;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Build;
+
+    #[test]
+    fn a_build_is_of_a_board_as_far_as_its_name_tells() {
+        let of = |board| Build { board, ..Build::default() };
+        let build = of("emulated".try_into().unwrap());
+        assert!(build.is_of("emulated") && build.is_of("emulated-2") && !build.is_of("emulate"));
+        let build = of("esp-01".try_into().unwrap());
+        assert!(build.is_of("esp-01") && !build.is_of("esp-01s") && !build.is_of("host"));
     }
 }

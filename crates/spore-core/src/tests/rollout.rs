@@ -6,9 +6,10 @@ use crate::api::{Method, Request};
 use crate::node::StoreFailed;
 use crate::ota::announcement::{Announcement, Ended};
 use crate::ota::plan::{Image, Plan, RolloutId, SignedPlan};
-use crate::ota::{Job, Running, Stage, Step};
+use crate::ota::{Job, Refused, Running, Stage, Step};
 use crate::profile::Host;
-use crate::security::{ReleaseKey, Subject};
+use crate::security::request::{Credentials, Signed, SigningKey as RequestKey};
+use crate::security::{ClusterKey, ReleaseKey, Subject};
 use crate::settings::Settings;
 use crate::store::MAX_VALUE;
 use crate::time::{Duration, Instant};
@@ -17,7 +18,7 @@ use crate::{Action, Completion, Facts, Key, Node, Seed, Storage, Stored};
 use ed25519_dalek::{Signer as _, SigningKey};
 use serde_json::{Value, json};
 use std::boxed::Box;
-use std::string::String;
+use std::string::{String, ToString as _};
 use std::vec::Vec;
 
 const PATH: &str = "/api/cluster/update";
@@ -135,6 +136,17 @@ fn a_rollout_begins_spreads_and_is_halted_everywhere() {
         assert!(ids.len() == 4 && ids.is_sorted(), "{ids:?}");
     }
     assert_eq!(state(&mut world, 4)["rollout"], Value::Null, "it cannot tell who has signed it");
+    // Likewise one with another release key: it says that it takes no part.
+    let now = world.now;
+    let release_key = Some(ReleaseKey(SigningKey::from_bytes(&[6; 32]).verifying_key().to_bytes()));
+    let other = Settings { release_key, ..Settings::default() };
+    let mut value = [0; MAX_VALUE];
+    let len = other.encode(&mut value);
+    world.nodes.push((5, node(now, 5, &value[..len])));
+    world.run(8_000);
+    let counts = state(&mut world, 1)["counts"].clone();
+    assert_eq!((&counts["out"], &counts["unheard"]), (&json!(2), &json!(0)), "{counts}");
+    world.kill(5);
     let (status, answer) = request(&mut world, Method::Delete, b"");
     assert_eq!((status, &answer["rollout"]["state"]), (200, &json!("halted")));
     world.run(5_000);
@@ -253,4 +265,64 @@ fn the_image_is_put_on_trial_when_it_is_due_and_what_is_needed_after_that_is_sto
     assert_eq!(node.poll_action(now), None, "not before that is stored");
     node.handle_completion(now, Completion::Store(Key::Update, Ok(())));
     assert_eq!(node.poll_action(now), Some(Action::Update(Step::Arm)));
+}
+
+/// Whether an upload that is to be held is taken.
+fn upload(node: &mut Node<'_>, now: Instant) -> Result<(), String> {
+    let key = RequestKey::derive(&ClusterKey::from_bytes([7; 32]));
+    let nonce = node.request_nonces.make(now);
+    let (path, query) = ("/api/node/update", "start=no");
+    let mac = key.sign(&Signed { method: "POST", path, query, nonce, body: b"" });
+    let field = Credentials { nonce, mac }.to_string();
+    let request =
+        Request { query, authorization: Some(&field), ..Request::new(Method::Post, path) };
+    let response = node.handle_head(now, &request).expect("it is answered at once");
+    if response.is_upload() {
+        return Ok(());
+    }
+    assert_eq!(response.status, 409);
+    let document: Value = serde_json::from_str(&read(node, now, response)).unwrap();
+    Err(document["error"]["code"].as_str().unwrap().into())
+}
+
+#[test]
+fn the_other_slot_is_written_by_an_upload_or_for_a_rollout_and_never_by_both() {
+    let fetching = |number| Announcement { signed: signed(number), ended: Ended::No, age: 0 };
+    let in_use = Err("slot_in_use".into());
+    let mut world = world(2);
+    let now = world.now;
+    let node = world.node(1);
+    node.cluster.rollout.adopt_unverified(now, fetching(1));
+    assert_eq!(node.poll_action(now), Some(FETCHED[0]));
+    assert_eq!(upload(node, now), in_use);
+    assert_eq!((node.upload(), node.rollout_image().is_some()), (None, true), "it goes on");
+    // What the body has begun for a rollout that was halted is still under way.
+    node.cluster.rollout.halt(now).unwrap();
+    node.handle_timeout(now);
+    assert_eq!(upload(node, now), in_use);
+    node.handle_completion(now, Completion::Exchange(done(Job::Prepare([0x5A; 16]))));
+    assert_eq!(upload(node, now), Ok(()));
+    // The next rollout waits for the end of the upload.
+    node.cluster.rollout.adopt_unverified(now, fetching(2));
+    node.fetch_image(now, [0x5A; 16]);
+    node.handle_timeout(now);
+    act(node, now);
+    let later = now + Duration::from_secs(60);
+    node.handle_timeout(later);
+    let actions: Vec<_> = core::iter::from_fn(|| node.poll_action(later)).collect();
+    let writes = |action: &Action| matches!(action, Action::Exchange(_) | Action::Update(_));
+    assert!(!actions.iter().any(writes), "{actions:?}");
+    assert_eq!(upload(node, later), Err("update_under_way".into()));
+    node.handle_installed(later, Err(Refused::Incomplete));
+    assert_eq!(node.poll_action(later), Some(FETCHED[0]));
+    // A plan that is in place of another one: what was fetched for that is fetched no more.
+    node.handle_completion(later, Completion::Exchange(done(Job::Prepare([0x5A; 16]))));
+    let mut of_others = fetching(3);
+    of_others.signed.plan.images[0].board = [b'x'; Image::BOARD];
+    node.cluster.rollout.adopt_unverified(later, of_others);
+    node.handle_timeout(later);
+    while let Some(action) = node.poll_action(later) {
+        assert!(!writes(&action), "{action:?}");
+    }
+    assert_eq!(upload(node, later), Ok(()));
 }

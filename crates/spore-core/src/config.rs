@@ -122,6 +122,9 @@ pub struct Facts {
     pub flash_size: u32,
     /// Why the node last started, in the body's own words (`power-on`, `panic`, …).
     pub reset_reason: &'static str,
+    /// How many crashes in a row it starts after, as [`crash::in_a_row`](crate::crash::in_a_row) counts them; 0 if it was no
+    /// crash. From [`SAFE_AFTER`](crate::crash::SAFE_AFTER) on it starts in safe mode.
+    pub crashes: u8,
     /// The image that runs; `None` on a body without slots, which takes no updates.
     pub image: Option<Running>,
 }

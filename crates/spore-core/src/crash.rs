@@ -5,6 +5,10 @@
 //! [`Key::Crash`](crate::Key::Crash) and tells the cluster (`node/crashed`). It holds no copy: the record is read from where it
 //! is, into the buffer of the answer.
 //!
+//! A node that crashes again and again starts in *safe mode*: its network, API, membership and updates run, and nothing of what its
+//! program adds to them, neither sprockets nor services nor tasks. The body counts, with [`in_a_row`], in memory that a
+//! restart which was asked for and a power cut clear; either is the way out.
+//!
 //! | at | bytes | |
 //! |---|---|---|
 //! | 0 | 1 | version of the format: 1 |
@@ -20,6 +24,7 @@
 //!
 //! Numbers are big-endian, as in all values.
 
+use crate::sprockets::MAX_RESTARTS;
 use crate::time::Duration;
 use crate::wire::{Full, Reader, Writer};
 use core::fmt;
@@ -67,8 +72,20 @@ pub struct CrashRecord<'a> {
     pub message: &'a str,
 }
 
-/// A crash after so long is stored also if one like it is on record.
-const SOON: u32 = 600;
+/// A crash after so many seconds is not in a row with the one before, and is stored also if one like it is on record.
+pub const SOON: u32 = 600;
+
+/// After so many crashes in a row a node starts in safe mode: a sprocket that is to blame for all of them was left out one start before.
+pub const SAFE_AFTER: u8 = MAX_RESTARTS.saturating_add(1);
+
+/// The crashes in a row, when one comes `uptime` seconds after its start, if that is known, and there were so many `before` that start. What is in safe mode
+/// stays there.
+pub const fn in_a_row(before: u8, uptime: Option<u32>) -> u8 {
+    match uptime {
+        Some(SOON..) if before < SAFE_AFTER => 1,
+        _ => before.saturating_add(1),
+    }
+}
 
 /// All ones stand for an unknown time.
 const UNKNOWN: u32 = u32::MAX;
@@ -252,14 +269,16 @@ impl<'a> CrashView<'a> {
 pub(crate) struct Notice {
     cause: Cause,
     pc: Option<u32>,
+    safe: bool,
 }
 
 /// The most bytes of its payload.
 pub(crate) const NOTICE_MAX: usize = 64;
 
 impl Notice {
-    pub(crate) const fn of(record: &CrashRecord<'_>) -> Self {
-        Self { cause: record.cause, pc: record.pc }
+    /// That of a node that starts `safe`, in safe mode, or not.
+    pub(crate) const fn of(record: &CrashRecord<'_>, safe: bool) -> Self {
+        Self { cause: record.cause, pc: record.pc, safe }
     }
 
     /// Writes the payload into `buf`; its length.
@@ -268,8 +287,10 @@ impl Notice {
         struct View {
             cause: &'static str,
             pc: Option<Address>,
+            safe_mode: bool,
         }
-        let view = View { cause: self.cause.name(), pc: self.pc.map(Address) };
+        let Self { cause, pc, safe } = self;
+        let view = View { cause: cause.name(), pc: pc.map(Address), safe_mode: safe };
         serde_json_core::to_slice(&view, buf).unwrap_or(0)
     }
 }
@@ -289,7 +310,7 @@ impl fmt::Display for CrashRecord<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Cause, CrashRecord, NOTICE_MAX, Notice, Words};
+    use super::{Cause, CrashRecord, NOTICE_MAX, Notice, SAFE_AFTER, SOON, Words, in_a_row};
     use crate::api::MIN_PIECE;
     use crate::store::MAX_VALUE;
     use serde_json::{Value, json};
@@ -371,8 +392,21 @@ mod tests {
                     "uptime_ms": 61_000, "version": "0.1.0", "message": null, "stack": ["0x40212345"] })
         );
         let mut payload = [0; NOTICE_MAX];
-        let len = Notice::of(&record).payload(&mut payload);
-        assert_eq!(&payload[..len], br#"{"cause":"exception","pc":"0x40212345"}"#);
+        let len = Notice::of(&record, false).payload(&mut payload);
+        let expected = br#"{"cause":"exception","pc":"0x40212345","safe_mode":false}"#;
+        assert_eq!(&payload[..len], expected);
+    }
+
+    #[test]
+    fn crashes_soon_after_their_start_are_in_a_row_and_safe_mode_is_not_left_by_another_one() {
+        let soon = [Some(0), Some(SOON - 1), None];
+        let mut count = 0;
+        for uptime in soon {
+            count = in_a_row(count, uptime);
+        }
+        assert_eq!((count, in_a_row(count, Some(SOON)), in_a_row(0, Some(u32::MAX))), (3, 1, 1));
+        assert_eq!(in_a_row(SAFE_AFTER, Some(SOON)), SAFE_AFTER + 1);
+        assert_eq!(in_a_row(u8::MAX, None), u8::MAX);
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod view;
 use crate::api::{Answers, Assets};
 use crate::cluster::{Cluster, Refused};
 use crate::config::{Config, Facts};
+use crate::crash::SAFE_AFTER;
 use crate::network::{Around, Network, Seen};
 use crate::ota::Updates;
 use crate::profile::{List as _, Profile, Storage};
@@ -130,7 +131,7 @@ impl<'a> Node<'a> {
             tasks,
             answers: Answers::default(),
             sprockets,
-            crashes: Crashes::new(stored),
+            crashes: Crashes::new(stored, facts.crashes >= SAFE_AFTER),
             updates: Updates::new(now, facts.image, stored.update),
             restart: None,
             refusals: Refusals::default(),
@@ -141,6 +142,9 @@ impl<'a> Node<'a> {
         };
         let own = node.own_update();
         node.cluster.start_rollout(now, &own);
+        if node.is_safe() {
+            node.enter_safe_mode(now);
+        }
         node
     }
 

@@ -1,11 +1,11 @@
 //! What a node leaves behind when it ends as it must not: a file in its folder, which the next start takes in.
 //!
 //! Its memory would be the wrong place, since it may be what was being written. A panic in a handler of a sprocket is none of
-//! this: it ends the sprocket alone.
+//! this: it ends the sprocket alone. A second file counts the crashes in a row.
 
 use crate::sprockets;
 use log::warn;
-use spore_core::crash::{Cause, CrashRecord};
+use spore_core::crash::{Cause, CrashRecord, in_a_row};
 use spore_core::store::MAX_VALUE;
 use std::cell::RefCell;
 use std::fs;
@@ -16,6 +16,18 @@ use std::time::Instant;
 
 /// The file's name.
 pub(crate) const FILE: &str = "crash";
+
+/// That of the file beside it, with the number of crashes in a row.
+const COUNT_FILE: &str = "crashes";
+
+/// What a node finds that starts after a crash.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Crash {
+    /// The record; empty if there was none.
+    pub(crate) record: Vec<u8>,
+    /// The crashes in a row, this one included.
+    pub(crate) count: u8,
+}
 
 /// Where to write down what happens to a node, and since when it runs.
 #[derive(Clone, Debug)]
@@ -42,17 +54,28 @@ impl Scene {
         }
     }
 
-    /// What was written down at an earlier time, which is forgotten with this. Empty if there is nothing.
-    pub(crate) fn take(&self) -> Vec<u8> {
-        let value = fs::read(&self.path).unwrap_or_default();
-        let Some(record) = CrashRecord::decode(&value) else { return Vec::new() };
-        warn!("{}: the last run ended with a crash: {record}", self.path.display());
+    /// What was written down at an earlier time, which is forgotten with this. A start after no crash, as one that was asked for,
+    /// ends the row.
+    pub(crate) fn take(&self) -> Crash {
+        let counts = self.path.with_file_name(COUNT_FILE);
+        let record = fs::read(&self.path).unwrap_or_default();
+        let Some(crash) = CrashRecord::decode(&record) else {
+            // Mostly there is none.
+            let _ = fs::remove_file(&counts);
+            return Crash::default();
+        };
+        warn!("{}: the last run ended with a crash: {crash}", self.path.display());
         if let Err(error) = fs::remove_file(&self.path) {
             // It would be told of again and again.
             warn!("{}: cannot remove: {error}", self.path.display());
-            return Vec::new();
+            return Crash::default();
         }
-        value
+        let before = fs::read_to_string(&counts).ok().and_then(|text| text.trim().parse().ok());
+        let count = in_a_row(before.unwrap_or(0), crash.uptime);
+        if let Err(error) = fs::write(&counts, format!("{count}\n")) {
+            warn!("{}: cannot write: {error}", counts.display());
+        }
+        Crash { record, count }
     }
 
     /// Has panics of this thread written down here, for as long as what this returns is there.
@@ -103,7 +126,7 @@ fn note(panic: &PanicHookInfo<'_>) {
 
 #[cfg(test)]
 mod tests {
-    use super::{Cause, CrashRecord, FILE, Scene};
+    use super::{COUNT_FILE, Cause, Crash, CrashRecord, FILE, Scene};
     use crate::sprockets::catch;
     use std::panic::catch_unwind;
 
@@ -111,7 +134,8 @@ mod tests {
     fn a_panic_of_the_node_is_written_down_once_and_one_of_a_sprocket_is_not() {
         let directory = tempfile::tempdir().unwrap();
         let scene = Scene::new(directory.path().join(FILE));
-        assert_eq!(scene.take(), b"");
+        let none = Crash::default();
+        assert_eq!(scene.take(), none);
         let line = line!() + 4;
         let gone = catch_unwind(|| {
             let _watched = scene.clone().watch();
@@ -119,15 +143,31 @@ mod tests {
             panic!("a \"node\"");
         });
         gone.unwrap_err();
-        let value = scene.take();
+        let Crash { record: value, count } = scene.take();
+        assert_eq!(count, 1);
         let record = CrashRecord::decode(&value).unwrap();
         assert_eq!((record.cause, record.pc), (Cause::Panic, None));
         assert!(record.uptime.is_some_and(|uptime| uptime < 600), "{record:?}");
         assert!(record.message.ends_with(&format!("crash.rs:{line}: a ?node?")), "{record}");
-        assert_eq!(scene.take(), b"");
+        assert_eq!(scene.take(), none);
         catch_unwind(|| panic!("nobody's")).unwrap_err();
-        assert_eq!(scene.take(), b"", "nobody is watched any more");
+        assert_eq!(scene.take(), none, "nobody is watched any more");
         std::fs::write(directory.path().join(FILE), b"what is this").unwrap();
-        assert_eq!(scene.take(), b"");
+        assert_eq!(scene.take(), none);
+    }
+
+    #[test]
+    fn crashes_are_counted_until_a_start_after_none() {
+        let directory = tempfile::tempdir().unwrap();
+        let crash = || {
+            let scene = Scene::new(directory.path().join(FILE));
+            scene.record(Cause::Watchdog, "");
+            scene.take().count
+        };
+        assert_eq!([crash(), crash(), crash()], [1, 2, 3]);
+        assert_eq!(Scene::new(directory.path().join(FILE)).take().count, 0);
+        assert_eq!([crash(), crash()], [1, 2]);
+        std::fs::write(directory.path().join(COUNT_FILE), b"many").unwrap();
+        assert_eq!(crash(), 1);
     }
 }

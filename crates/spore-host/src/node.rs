@@ -1,6 +1,6 @@
 //! One node on Linux.
 
-use crate::crash::Scene;
+use crate::crash::{Crash, Scene};
 use crate::faults::{Faults, Faulty, Hears};
 use crate::net::{BindError, Sockets};
 use crate::portal::AccessPoint;
@@ -131,19 +131,20 @@ impl HostNode {
     pub fn run(self, stop: &Stop) -> Ending {
         let Self { settings, mut sockets, memory, roster } = self;
         let memory = Rc::new(memory);
-        let crashed = memory.scene().map_or_else(Vec::new, |scene| scene.take());
-        let reason = match CrashRecord::decode(&crashed) {
+        let take = || memory.scene().map_or_else(Crash::default, |scene| scene.take());
+        let crash = take();
+        let reason = match CrashRecord::decode(&crash.record) {
             _ if has_bitten() => Reason::Watchdog,
             Some(CrashRecord { cause: Cause::Watchdog, .. }) => Reason::Watchdog,
             Some(_) => Reason::Panic,
             None => Reason::Start,
         };
-        let mut start = (reason, crashed);
+        let mut start = (reason, crash);
         while live(&settings, sockets, &memory, (roster, start), stop) == Ending::Restarted {
             if settings.slots.is_some() {
                 return Ending::Restarted;
             }
-            start = (Reason::Restart, Vec::new());
+            start = (Reason::Restart, take());
             match Self::bind_again(&settings, stop) {
                 Some(bound) => sockets = bound,
                 None => break,
@@ -188,7 +189,7 @@ fn live(
     settings: &Settings,
     sockets: Sockets,
     memory: &Rc<Memory>,
-    (roster, (reason, crashed)): (&'static Roster, (Reason, Vec<u8>)),
+    (roster, (reason, crash)): (&'static Roster, (Reason, Crash)),
     stop: &Stop,
 ) -> Ending {
     let scene = memory.scene();
@@ -218,18 +219,17 @@ fn live(
         memory: Rc::clone(memory),
         seed: Seed(seed),
         reason,
-        crashed: crashed.clone(),
+        crash: crash.clone(),
         services: settings.services.clone(),
         tasks: settings.tasks.clone(),
         watchdog: (!roster.sprockets().is_empty()).then(|| Watchdog::start(name.as_str(), scene)),
         restart: Rc::clone(&restart),
-        image: slots::find(settings.slots.as_ref()),
-        slots: settings.slots.clone(),
+        slots: slots::find(settings.slots.as_ref()),
         radio: radio.clone(),
     };
     let mut storage = Box::new(Storage::<Host>::NEW);
     let values = system.load();
-    let mut stored = Stored { crashed: &crashed, ..Stored::default() };
+    let mut stored = Stored { crashed: &crash.record, ..Stored::default() };
     for (key, found) in &values {
         stored.set(*key, &found.value);
         if found.damaged {

@@ -11,18 +11,20 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-/// What is known of the image that this process was started from.
-pub(crate) fn find(slots: Option<&(PathBuf, Slot)>) -> Option<Running> {
+/// The slots that this process was started from, and what is known of the image in that one.
+pub(crate) fn find(slots: Option<&(PathBuf, Slot)>) -> Option<(Slots<SlotFile>, Running)> {
     let (path, runs) = slots?;
     let flash = SlotFile::open(path).inspect_err(|error| {
         warn!("{}: {error}; the node takes no updates", path.display());
     });
-    let running = block_on(slots::running::<Host, _>(Slots { runs: *runs, flash: flash.ok()? }));
-    if running.is_none() {
+    let slots = Slots { runs: *runs, flash: flash.ok()? };
+    let Some(running) = block_on(slots::running::<Host, _>(slots.clone())) else {
         warn!("{} holds no program; the node takes no updates", path.display());
-    }
-    running
+        return None;
+    };
+    Some((slots, running))
 }
 
 const SECTOR: u32 = spore_boot::map::SECTOR;
@@ -33,8 +35,10 @@ const WORD: u32 = 4;
 ///
 /// What decides which program is started is on the disk before and after it is written: selector and headers. What is between
 /// them may be written in any order, since it has digests.
-#[derive(Debug)]
-pub struct SlotFile(File);
+///
+/// Clones are the same open file.
+#[derive(Clone, Debug)]
+pub struct SlotFile(Arc<File>);
 
 impl SlotFile {
     /// Opens the file at `path`, which is made if there is none.
@@ -51,7 +55,7 @@ impl SlotFile {
             length if length == u64::from(Host::LENGTH) => (),
             _ => return Err(io::Error::new(io::ErrorKind::InvalidData, "it holds no slots")),
         }
-        Ok(Self(file))
+        Ok(Self(Arc::new(file)))
     }
 
     /// Whether what is there decides what is started.

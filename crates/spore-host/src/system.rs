@@ -1,5 +1,6 @@
 //! A Linux process as the body of a node.
 
+use crate::crash::Crash;
 use crate::memory;
 use crate::radio::Driver;
 use crate::services::Services;
@@ -9,9 +10,8 @@ use crate::state::{Found, Memory};
 use crate::tasks::CommandTasks;
 use embassy_sync::blocking_mutex::raw::NoopRawMutex;
 use embassy_sync::signal::Signal;
-use log::{error, info, warn};
+use log::{info, warn};
 use spore_boot::layout::Host;
-use spore_boot::map::Slot;
 use spore_core::api::ServiceRequest;
 use spore_core::network::RadioCommand;
 use spore_core::node::StoreFailed;
@@ -22,7 +22,6 @@ use spore_core::{Event, Facts, Hostname, Key, Node, NodeId, Resources, Seed};
 use spore_node::{Named, ServiceReply, Slots, System};
 use std::future::pending;
 use std::net::Ipv4Addr;
-use std::path::PathBuf;
 use std::rc::Rc;
 
 pub(crate) struct HostSystem {
@@ -33,8 +32,8 @@ pub(crate) struct HostSystem {
     pub(crate) seed: Seed,
     /// Why the node starts.
     pub(crate) reason: Reason,
-    /// The record of the crash that it starts after; empty if there was none.
-    pub(crate) crashed: Vec<u8>,
+    /// The crash that it starts after.
+    pub(crate) crash: Crash,
     pub(crate) services: Services,
     pub(crate) tasks: CommandTasks,
     /// Watches the sprockets, if there are any.
@@ -44,8 +43,7 @@ pub(crate) struct HostSystem {
     /// Raised to end the node, which is then started again.
     pub(crate) restart: Rc<Signal<NoopRawMutex, ()>>,
     /// The slots that the program was started from, and what is in that one.
-    pub(crate) slots: Option<(PathBuf, Slot)>,
-    pub(crate) image: Option<Running>,
+    pub(crate) slots: Option<(Slots<SlotFile>, Running)>,
 }
 
 /// Why a node starts.
@@ -77,11 +75,7 @@ impl System for HostSystem {
     type Flash = SlotFile;
 
     fn slots(&self) -> Option<Slots<SlotFile>> {
-        let (path, runs) = self.slots.as_ref()?;
-        let flash = SlotFile::open(path).inspect_err(|error| {
-            error!("{}: {}: {error}", self.hostname, path.display());
-        });
-        Some(Slots { runs: *runs, flash: flash.ok()? })
+        self.slots.as_ref().map(|(slots, _)| slots.clone())
     }
 
     fn facts(&self) -> Facts {
@@ -92,7 +86,8 @@ impl System for HostSystem {
             chip_id: self.address.to_bits(),
             flash_size: 0,
             reset_reason: self.reason.name(),
-            image: self.image,
+            crashes: self.crash.count,
+            image: self.slots.as_ref().map(|(_, running)| *running),
         }
     }
 
@@ -115,7 +110,7 @@ impl System for HostSystem {
     }
 
     fn crashed(&self, buf: &mut [u8]) -> usize {
-        put(&self.crashed, buf)
+        put(&self.crash.record, buf)
     }
 
     fn verify(&self, question: &Question<'_>) -> Verdict {
@@ -168,6 +163,12 @@ impl System for HostSystem {
             Event::MemberLeft(id) => (id, "has left"),
             Event::MemberForgotten(id) => (id, "is forgotten"),
             Event::SettingsChanged => return info!("{}: settings changed", self.hostname),
+            Event::SafeMode => {
+                return warn!(
+                    "{}: has crashed {} times in a row and starts in safe mode, without sprockets, services and tasks of its own",
+                    self.hostname, self.crash.count
+                );
+            }
             Event::RestartAsked => return info!("{}: a restart was asked for", self.hostname),
             Event::NetworkConnected
             | Event::NetworkDisconnected(_)

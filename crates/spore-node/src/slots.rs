@@ -17,7 +17,7 @@ use spore_image::{HEAD, Head, Refusal, SignatureError, Target};
 use crate::feed::Source;
 
 /// The slots of a body.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Slots<F> {
     /// The one that runs.
     pub runs: Slot,

@@ -231,6 +231,7 @@ pub(crate) fn facts(node: usize, firmware: Option<&Firmware>) -> Facts {
         chip_id: u32::try_from(node).unwrap_or(u32::MAX),
         flash_size: 0,
         reset_reason: "power-on",
+        crashes: 0,
         image: firmware.map(Firmware::running),
     }
 }

@@ -173,6 +173,7 @@ impl Fnv {
                     Event::UpdateInstalled(_) => (30, NodeId([0; 6])),
                     Event::UpdateEnded(_) => (31, NodeId([0; 6])),
                     Event::Rollout(..) => (32, NodeId([0; 6])),
+                    Event::SafeMode => (33, NodeId([0; 6])),
                 };
                 self.tagged(kind, observer, &id);
             }

@@ -161,6 +161,7 @@ const FACTS: Facts = Facts {
     chip_id: 0,
     flash_size: 0,
     reset_reason: "start",
+    crashes: 0,
     image: None,
 };
 

@@ -8,6 +8,7 @@ use anyhow::{Context, Result, ensure};
 use object::{Object as _, ObjectSymbol as _};
 use rustc_demangle::demangle;
 use serde_json::{Value, json};
+use spore_core::crash::SAFE_AFTER;
 
 use super::machine::Machine;
 use super::node::{CONNECTED, wait_for};
@@ -31,8 +32,9 @@ struct Break {
     address: Value,
 }
 
-/// An illegal instruction, which is what panics are; `movi.n a2, 4; l32i.n a3, a2, 0`; `j .`.
-fn breaks() -> [Break; 3] {
+/// An illegal instruction, which is what panics are; `movi.n a2, 4; l32i.n a3, a2, 0`; `j .`; and once more, so that there are as many
+/// in a row as lead to safe mode.
+fn breaks() -> [Break; SAFE_AFTER as usize] {
     let row = |at_secs, code, cause, exception, offset, address| Break {
         at_secs,
         code,
@@ -45,6 +47,7 @@ fn breaks() -> [Break; 3] {
         row(12, "000000", "panic", Value::Null, 0, Value::Null),
         row(24, "0c423802", "exception", json!(NOWHERE), 2, json!("0x00000004")),
         row(36, "06ffff", "watchdog", Value::Null, 0, Value::Null),
+        row(48, "000000", "panic", Value::Null, 0, Value::Null),
     ]
 }
 
@@ -75,6 +78,8 @@ pub(super) fn check(
             wait_for(machine, CONNECTED, index + 2, index + 1)?;
             let status = patiently(ANSWER, || api.get("/api/node/status"))?;
             ensure!(status["reset_reason"] == one.cause, "{} in {status}", one.cause);
+            let safe = index + 1 == usize::from(SAFE_AFTER);
+            is_in_safe_mode(&status, safe)?;
             last = patiently(ANSWER, || signed::send(api, key, order(), "200"))?;
             one.judge(&last, start, &functions)?;
             checks += 1;
@@ -86,7 +91,21 @@ pub(super) fn check(
     wait_for(&again, CONNECTED, 1, 0)?;
     let kept = patiently(ANSWER, || signed::send(api, key, order(), "200"))?;
     ensure!(kept == last, "after a power cut there is {kept}, before it was {last}");
-    Ok(checks + 2)
+    is_in_safe_mode(&patiently(ANSWER, || api.get("/api/node/status"))?, false)?;
+    Ok(checks + 3)
+}
+
+/// Whether the node says that it is in safe mode, or that it is not, and runs its sprockets accordingly.
+fn is_in_safe_mode(status: &Value, expected: bool) -> Result<()> {
+    let state = if expected { "suspended" } else { "running" };
+    let sprockets = status["sprockets"].as_array().context("there are no sprockets")?;
+    let as_it_must = sprockets.iter().all(|sprocket| sprocket["state"] == state);
+    let offers = status["services"].as_array().is_some_and(|services| !services.is_empty());
+    ensure!(
+        status["safe_mode"] == expected && as_it_must && offers != expected,
+        "in safe mode: {expected}, expected of {status}"
+    );
+    Ok(())
 }
 
 fn order() -> Order<'static> {

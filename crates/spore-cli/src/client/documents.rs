@@ -106,6 +106,8 @@ pub(crate) struct NodeStatus {
     pub(crate) version: String,
     pub(crate) chip_id: u32,
     pub(crate) reset_reason: String,
+    #[serde(default)]
+    pub(crate) safe_mode: bool,
     pub(crate) uptime_ms: u64,
     pub(crate) free_memory: u64,
     pub(crate) flash_size: u32,

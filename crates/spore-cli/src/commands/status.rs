@@ -55,13 +55,20 @@ fn text(status: &NodeStatus) -> String {
         Some(false) => "no: it has no cluster key",
         None => "-",
     };
+    let last_start = match status.safe_mode {
+        true => format!(
+            "{}, in safe mode: after too many crashes no sprocket, service or task was started; `spore restart` tries them again",
+            status.reset_reason
+        ),
+        false => status.reset_reason.clone(),
+    };
     let rows = [
         ("api", format!("http://{}:{}", status.address, status.http_port)),
         ("board", format!("{}, chip {:08x}", status.board, status.chip_id)),
         ("version", status.version.clone()),
         ("claimed", claimed.to_owned()),
         ("uptime", span(status.uptime_ms)),
-        ("last start", status.reset_reason.clone()),
+        ("last start", last_start),
         ("free memory", bytes(status.free_memory)),
         ("flash", bytes(u64::from(status.flash_size))),
     ];
@@ -97,7 +104,7 @@ mod tests {
 
     #[test]
     fn services_sprockets_and_endpoints_are_listed_under_the_resources() {
-        let status = serde_json::json!({
+        let mut status = serde_json::json!({
             "id": "0123", "hostname": "a", "address": "10.0.0.1", "http_port": 80, "board": "esp-01",
             "version": "1.2.3", "chip_id": 255, "reset_reason": "power_on", "uptime_ms": 61_000,
             "free_memory": 20_000, "flash_size": 1_048_576, "claimed": false,
@@ -108,7 +115,7 @@ mod tests {
             ],
             "endpoints": [{ "method": "GET", "path": "/api/node/status", "policy": "open" }],
         });
-        let text = text(&serde_json::from_value(status).unwrap());
+        let text = text(&serde_json::from_value(status.clone()).unwrap());
         for line in [
             "  board        esp-01, chip 000000ff",
             "  claimed      no: it has no cluster key",
@@ -119,5 +126,9 @@ mod tests {
         ] {
             assert!(text.lines().any(|is| is == line), "{line}: {text}");
         }
+        assert!(!text.contains("safe mode"), "{text}");
+        status["safe_mode"] = true.into();
+        let text = super::text(&serde_json::from_value(status).unwrap());
+        assert!(text.contains("  last start   power_on, in safe mode: "), "{text}");
     }
 }

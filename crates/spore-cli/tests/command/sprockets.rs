@@ -322,7 +322,11 @@ fn crashing(project: &Project) {
     let status = corner.json(&["status", "--json", "--node", &corner.api(1)]);
     assert_eq!(status["reset_reason"], "panic");
     let event: Value = serde_json::from_slice(&told.wait_with_output().unwrap().stdout).unwrap();
-    assert_eq!(event["payload"], json!({ "cause": "panic", "pc": null }), "{event}");
+    assert_eq!(
+        event["payload"],
+        json!({ "cause": "panic", "pc": null, "safe_mode": false }),
+        "{event}"
+    );
     assert_eq!(event["publisher"], status["id"]);
     let text = text(corner, &["logs", "--crash", "--node", &corner.api(1)]);
     assert!(text.starts_with("cause    panic\nmessage  "), "{text}");
@@ -334,7 +338,34 @@ fn crashing(project: &Project) {
     let status = corner.json(&["status", "--json", "--node", &corner.api(1)]);
     assert_eq!(status["reset_reason"], "start");
     node.kill();
+    safe_mode(project, crash_at_start);
     watcher.kill();
+}
+
+/// After four crashes in a row nothing of what the program adds is started, until a restart is asked for.
+fn safe_mode(project: &Project, crash_at_start: impl Fn()) {
+    let corner = &project.corner;
+    let api = corner.api(1);
+    let status = || corner.json(&["status", "--json", "--node", &api]);
+    let answers = || corner.run(&["status", "--node", &api]).status.success();
+    (0..4).for_each(|_| crash_at_start());
+    let node = project.start("naughty", 1);
+    wait("it answers in safe mode", SOON, answers);
+    let safe = status();
+    assert_eq!((&safe["safe_mode"], &safe["services"]), (&json!(true), &json!([])), "{safe}");
+    let sprockets = safe["sprockets"].as_array().unwrap();
+    assert!(!sprockets.is_empty() && sprockets.iter().all(|it| it["state"] == "suspended"));
+    assert!(sprockets.iter().all(|it| it["runs"] == 0), "{safe}");
+    let said = text(corner, &["status", "--node", &api]);
+    assert!(said.contains("in safe mode"), "{said}");
+    let log = corner.json(&["logs", "--json", "--node", &api]);
+    assert!(log.to_string().contains("node/safe-mode"), "{log}");
+    wait("it is a member", SOON, || corner.members(3).len() == 2);
+    let restart = corner.run(&["restart", "--node", &api]);
+    assert!(restart.status.success(), "{}", stderr(&restart));
+    wait("it is itself again", SOON, || answers() && status()["safe_mode"] == false);
+    assert!(status()["sprockets"].as_array().unwrap().iter().all(|it| it["state"] == "running"));
+    node.kill();
 }
 
 /// The task `name` of node `n`; null while the node does not answer.

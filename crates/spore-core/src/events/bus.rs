@@ -199,6 +199,7 @@ fn system_payload(event: Event, hostname: Option<&Hostname>) -> Vec<u8, SYSTEM_P
         Event::NetworkDisconnected(reason) => object.text("reason", reason.name()),
         Event::SettingsChanged
         | Event::RestartAsked
+        | Event::SafeMode
         | Event::NetworkConnected
         | Event::AccessPointOpened
         | Event::AccessPointClosed

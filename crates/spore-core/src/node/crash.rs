@@ -1,9 +1,10 @@
 //! What a node does about the crash that it starts after.
 
-use super::Node;
+use super::{Event, Node};
 use crate::cluster::Status;
-use crate::crash::{CrashRecord, NOTICE_MAX, Notice};
+use crate::crash::{CrashRecord, NOTICE_MAX, Notice, SAFE_AFTER};
 use crate::events::Topic;
+use crate::services::Catalogue;
 use crate::store::{Stored, Storing};
 use crate::time::{Duration, Instant};
 
@@ -21,7 +22,7 @@ pub(crate) struct Crashes {
 }
 
 impl Crashes {
-    pub(super) fn new(stored: &Stored<'_>) -> Self {
+    pub(super) fn new(stored: &Stored<'_>, safe: bool) -> Self {
         let earlier = CrashRecord::decode(stored.crash);
         let fresh = CrashRecord::decode(stored.crashed);
         let mut storing = Storing::default();
@@ -31,7 +32,7 @@ impl Crashes {
             storing.want();
         }
         let known = earlier.is_some() || fresh.is_some();
-        Self { known, storing, notice: fresh.as_ref().map(Notice::of) }
+        Self { known, storing, notice: fresh.as_ref().map(|fresh| Notice::of(fresh, safe)) }
     }
 
     pub(super) fn poll_store(&mut self, now: Instant) -> bool {
@@ -48,6 +49,20 @@ impl Crashes {
 }
 
 impl Node<'_> {
+    /// Whether it starts after so many crashes in a row that nothing runs of what its program adds: see [`crash`](crate::crash).
+    pub const fn is_safe(&self) -> bool {
+        self.facts.crashes >= SAFE_AFTER
+    }
+
+    /// Runs nothing of that.
+    pub(super) fn enter_safe_mode(&mut self, now: Instant) {
+        self.catalogue = Catalogue::EMPTY;
+        self.sprockets.suspend();
+        self.tasks.stop_all();
+        self.offer();
+        self.cluster.notify(now, Event::SafeMode);
+    }
+
     /// Tells the cluster of a crash, as soon as there is somebody to hear it.
     pub(super) fn tell_of_crash(&mut self, now: Instant) {
         let Some(notice) = self.crashes.notice else { return };

@@ -105,6 +105,8 @@ pub enum Event {
     SettingsChanged,
     /// A restart was asked for.
     RestartAsked,
+    /// The node has started in safe mode.
+    SafeMode,
     /// So many requests were refused for their credentials since the last such event.
     RequestsRefused(u32),
     /// The station has an address.
@@ -164,6 +166,7 @@ impl Event {
             Self::MemberForgotten(_) => "cluster/member/forgotten",
             Self::SettingsChanged => "node/settings/changed",
             Self::RestartAsked => "node/restart/asked",
+            Self::SafeMode => "node/safe-mode",
             Self::RequestsRefused(_) => "node/requests/refused",
             Self::NetworkConnected => "network/connected",
             Self::NetworkDisconnected(_) => "network/disconnected",

@@ -20,6 +20,8 @@ pub enum State {
     Failed(&'static str),
     /// The node had to be restarted because of it, too often in a row, and it was not even started.
     Quarantined,
+    /// The node is in safe mode: it was not even started.
+    Suspended,
 }
 
 impl State {
@@ -33,6 +35,7 @@ impl State {
             Self::Running => "running",
             Self::Failed(_) => "failed",
             Self::Quarantined => "quarantined",
+            Self::Suspended => "suspended",
         }
     }
 
@@ -40,7 +43,7 @@ impl State {
     pub const fn message(self) -> Option<&'static str> {
         match self {
             Self::Failed(message) => Some(message),
-            Self::Running | Self::Quarantined => None,
+            Self::Running | Self::Quarantined | Self::Suspended => None,
         }
     }
 }
@@ -101,10 +104,11 @@ impl Row {
         spent: 0,
     };
 
-    const fn state(&self) -> State {
+    const fn state(&self, suspended: bool) -> State {
         match self.failed {
             Some(message) => State::Failed(message),
             None if self.restarts >= MAX_RESTARTS => State::Quarantined,
+            None if suspended => State::Suspended,
             None => State::Running,
         }
     }
@@ -166,6 +170,8 @@ pub(crate) struct Sprockets<'a> {
     manifests: &'static [&'static Manifest],
     kept: &'a mut Kept,
     commit: &'a mut Commit,
+    /// Whether none of them runs.
+    suspended: bool,
 }
 
 impl<'a> Sprockets<'a> {
@@ -178,20 +184,25 @@ impl<'a> Sprockets<'a> {
         let SprocketStorage { kept, commit } = storage;
         *kept = Kept::NEW;
         kept.current.decode(stored);
-        Self { manifests, kept, commit: commit.put(Commit::new) }
+        Self { manifests, kept, commit: commit.put(Commit::new), suspended: false }
+    }
+
+    /// None of them runs from now on.
+    pub(crate) const fn suspend(&mut self) {
+        self.suspended = true;
     }
 
     /// The sprocket at `index`, how it is, and what it has done.
     pub(crate) fn get(&self, index: usize) -> Option<(&'static Manifest, State, Counters)> {
         let row = self.kept.rows.get(index)?;
-        Some((self.manifests.get(index)?, row.state(), row.counters()))
+        Some((self.manifests.get(index)?, row.state(self.suspended), row.counters()))
     }
 
     /// Whether `service` is of a sprocket that is not running.
     pub(crate) fn has_stopped(&self, service: &Service) -> bool {
         let mut all = self.manifests.iter().zip(&self.kept.rows);
         all.any(|(manifest, row)| {
-            row.state() != State::Running && manifest.services.contains(service)
+            row.state(self.suspended) != State::Running && manifest.services.contains(service)
         })
     }
 
@@ -221,7 +232,7 @@ impl<'a> Sprockets<'a> {
     pub(crate) fn blamed(&mut self, index: usize, restarts: u8) -> bool {
         let Some(row) = self.kept.rows.get_mut(index) else { return false };
         row.restarts = restarts;
-        row.state() == State::Quarantined
+        row.state(false) == State::Quarantined
     }
 
     /// It has panicked with this message.

@@ -373,6 +373,12 @@ impl<'a> Scheduler<'a> {
         }
     }
 
+    /// Runs none of the program's tasks any more.
+    pub(crate) fn stop_all(&mut self) {
+        let user = self.states.get_mut(System::ALL.len()..).unwrap_or_default();
+        user.iter_mut().for_each(TaskState::stop);
+    }
+
     /// Has a task of the program run as soon as it can.
     pub(crate) fn ask(&mut self, index: usize) {
         if let Some(state) = self.states.get_mut(index) {

@@ -1,15 +1,21 @@
 //! A node that starts after a crash.
 
-use super::world::{World, act, config, configured};
+use super::settings::{ask, read};
+use super::world::{World, act, config, configured, facts};
 use crate::api::{Called, Error, MIN_PIECE, Method, Request};
-use crate::crash::{Cause, CrashRecord};
+use crate::crash::{Cause, CrashRecord, SAFE_AFTER};
 use crate::events::Filter;
 use crate::node::StoreFailed;
+use crate::profile::Host;
 use crate::security::request::{Credentials, Nonce, Signed, SigningKey};
+use crate::services::{Catalogue, IDENTIFY, Service};
+use crate::sprockets::Manifest;
 use crate::store::MAX_VALUE;
+use crate::tasks::{TaskKind, TaskSpec, Tasks};
 use crate::time::{Duration, Instant};
-use crate::{Action, ClusterKey, Completion, Key, Node, Stored};
+use crate::{Action, ClusterKey, Completion, Config, Facts, Key, Node, Seed, Storage, Stored};
 use serde_json::{Value, json};
+use std::boxed::Box;
 use std::string::ToString as _;
 use std::vec::Vec;
 
@@ -120,7 +126,7 @@ fn the_cluster_is_told_once_and_not_of_an_earlier_crash() {
     let now = world.now;
     world.nodes.push((9, configured(now, 9, &config(9), &stored)));
     world.run(10_000);
-    let notice = json!({ "cause": "panic", "pc": "0x40201000" });
+    let notice = json!({ "cause": "panic", "pc": "0x40201000", "safe_mode": false });
     for n in [1, 2, 9] {
         assert_eq!(told(&mut world, n), core::slice::from_ref(&notice), "on {n}");
     }
@@ -143,4 +149,64 @@ fn a_node_that_is_alone_waits_for_somebody_to_tell() {
     world.nodes.push((2, configured(now, 2, &config(2), &Stored::default())));
     world.run(10_000);
     assert_eq!(told(&mut world, 2).len(), 1);
+}
+
+fn status(node: &mut Node<'_>, now: Instant) -> Value {
+    let response = node.handle_request(now, &Request::new(Method::Get, "/api/node/status"));
+    serde_json::from_str(&read(node, now, response)).unwrap()
+}
+
+#[test]
+fn after_too_many_crashes_in_a_row_nothing_runs_of_what_the_program_adds() {
+    static TASKS: [TaskSpec; 1] = [
+        match TaskSpec::new("count", "", TaskKind::Periodic { interval: Duration::from_secs(1) }) {
+            Ok(task) => task,
+            Err(_) => panic!(),
+        },
+    ];
+    static MANIFEST: Manifest = Manifest::new("light");
+    static SPROCKETS: [&Manifest; 1] = [&MANIFEST];
+    static SERVICES: [Service; 1] = [IDENTIFY];
+    let first = value(0x4020_1000, 5);
+    for crashes in [SAFE_AFTER - 1, SAFE_AFTER] {
+        let safe = crashes == SAFE_AFTER;
+        let mut world = World::new(1);
+        world.run(1_000);
+        let now = world.now;
+        let services = Catalogue::new(&SERVICES).unwrap();
+        let config = Config {
+            services,
+            tasks: Tasks::new(&TASKS).unwrap(),
+            sprockets: &SPROCKETS,
+            ..config(9)
+        };
+        let stored = Stored { crashed: &first, ..Stored::default() };
+        let facts = Facts { crashes, ..facts() };
+        let storage = Box::leak(Box::new(Storage::<Host>::NEW));
+        world.nodes.push((9, Node::new(now, &config, facts, &stored, &Seed([9; 32]), storage)));
+        world.run(10_000);
+        let now = world.now;
+        let node = world.node(9);
+        let seen = status(node, now);
+        let state = if safe { "suspended" } else { "running" };
+        assert_eq!(
+            (&seen["safe_mode"], &seen["sprockets"][0]["state"]),
+            (&json!(safe), &json!(state))
+        );
+        assert_eq!(seen["services"].as_array().unwrap().is_empty(), safe);
+        assert_eq!(node.running_sprocket(0).is_none(), safe);
+        assert_eq!(node.task_run(0).unwrap().id.number == 0, safe, "its task has run");
+        let call = node.handle_request(now, &Request::new(Method::Post, "/api/services/identify"));
+        assert_eq!(call.status == 404, safe, "{call:?}");
+        let log = node.handle_request(now, &Request::new(Method::Get, "/api/node/log"));
+        let log = read(node, now, log);
+        assert_eq!(log.contains("node/safe-mode"), safe, "{log}");
+        // It is a member as any other, whose settings can be changed; the others are told.
+        let mut set = ask(node, now, Method::Put, "/api/node/config", r#"{"hostname":"attic"}"#);
+        act(node, now);
+        assert!(node.poll_response(now, &mut set));
+        assert_eq!(set.status, 200);
+        let notice = json!({ "cause": "panic", "pc": "0x40201000", "safe_mode": safe });
+        assert_eq!(told(&mut world, 1), [notice]);
+    }
 }

@@ -41,6 +41,7 @@ fn longest() -> (Node<'static>, Instant) {
         board: text,
         version: text,
         reset_reason: text,
+        crashes: 0,
         chip_id: u32::MAX,
         flash_size: u32::MAX,
         image: Some(Running { sequence: u32::MAX, stage: Stage::Confirmed }),

@@ -27,6 +27,7 @@ pub(super) fn facts() -> Facts {
         chip_id: 1,
         flash_size: 0,
         reset_reason: "power-on",
+        crashes: 0,
         image: None,
     }
 }

@@ -106,6 +106,7 @@ impl<'a, S: Sprocket> Bench<'a, S> {
             chip_id: 0,
             flash_size: 0,
             reset_reason: "test",
+            crashes: 0,
             image: None,
         };
         let (now, stored) = (Instant::from_micros(1), Stored::default());

@@ -295,6 +295,7 @@ pub(super) fn node(inputs: &mut Inputs, n: u8) -> Node<'static> {
         chip_id: u32::from(n),
         flash_size: 1 << 20,
         reset_reason: "power-on",
+        crashes: 0,
         image: None,
     };
     let mut seed = [0; 32];

@@ -97,6 +97,7 @@ fn node(inputs: &mut Inputs) -> Node<'static> {
         chip_id: 7,
         flash_size: 1 << 20,
         reset_reason: "power-on",
+        crashes: 0,
         image: None,
     };
     let mut seed = [0; 32];

@@ -59,6 +59,7 @@ pub(crate) fn node() -> Node<'static> {
         chip_id: 1,
         flash_size: 0,
         reset_reason: "power-on",
+        crashes: 0,
         image: None,
     };
     let storage = Box::leak(Box::new(Storage::<Esp01>::NEW));

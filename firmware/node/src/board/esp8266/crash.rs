@@ -107,8 +107,9 @@ fn trace(words: &mut [[u8; 4]; CrashRecord::STACK_MAX]) -> &[[u8; 4]] {
     words.get(..found).unwrap_or_default()
 }
 
-/// Takes note of the crash that this start follows, whose record is then [there](load); `None` if there was none.
-pub(super) fn begin(info: &RstInfo) -> Option<Cause> {
+/// Takes note of the crash that this start follows, whose record is then [there](load): its cause, and after how many seconds it came, if that is known;
+/// `None` if there was none.
+pub(super) fn begin(info: &RstInfo) -> Option<(Cause, Option<u32>)> {
     let mut value = [0; WORDS * 4];
     let (mark, len) = read(&mut value);
     let record = CrashRecord::decode(&value[..len]).filter(|_| mark == FRESH);
@@ -123,7 +124,7 @@ pub(super) fn begin(info: &RstInfo) -> Option<Cause> {
         Some(CrashRecord { pc: Some(info.epc1), address: info.excvaddr, ..new })
     })?;
     store(SEEN, &record);
-    Some(record.cause)
+    Some((record.cause, record.uptime))
 }
 
 /// Writes the record into `buf`; its length, or 0 if there is none or no room.

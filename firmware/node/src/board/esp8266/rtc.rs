@@ -1,4 +1,5 @@
-//! RTC memory, which outlives a reset and is lost with the power: whose handler was running, and how a reset was meant.
+//! RTC memory, which outlives a reset and is lost with the power: whose handler was running, how a reset was meant, and how many were
+//! not.
 
 use core::ptr;
 
@@ -6,7 +7,7 @@ use sdk_sys::user_interface::{
     REASON_DEFAULT_RST, REASON_SOFT_RESTART, RstInfo, system_get_rst_info, system_rtc_mem_read,
     system_rtc_mem_write,
 };
-use spore_core::crash::Cause;
+use spore_core::crash::{Cause, in_a_row};
 use spore_core::sprockets::MAX_SPROCKETS;
 
 use super::crash;
@@ -26,11 +27,13 @@ pub(super) type Restarts = [u8; MAX_SPROCKETS];
 struct Record {
     /// The place of the sprocket whose handler runs, from 1; 0 for none.
     running: u8,
+    /// Crashes in a row, whoever is to blame.
+    crashes: u8,
     restarts: Restarts,
 }
 
 impl Record {
-    const EMPTY: Self = Self { running: 0, restarts: [0; MAX_SPROCKETS] };
+    const EMPTY: Self = Self { running: 0, crashes: 0, restarts: [0; MAX_SPROCKETS] };
 
     fn load() -> Self {
         let mut words = [0_u32; WORDS];
@@ -38,18 +41,20 @@ impl Record {
         let read = unsafe {
             system_rtc_mem_read(BLOCK, ptr::from_mut(&mut words).cast(), size_of_val(&words) as u16)
         };
-        let [magic, running, first, second, sum] = words;
+        let [magic, counts, first, second, sum] = words;
         if read == 0 || magic != MAGIC || sum != checksum(&words) {
             return Self::EMPTY;
         }
         let ([a, b, c, d], [e, f, g, h]) = (first.to_le_bytes(), second.to_le_bytes());
-        Self { running: running.to_le_bytes()[0], restarts: [a, b, c, d, e, f, g, h] }
+        let [running, crashes, ..] = counts.to_le_bytes();
+        Self { running, crashes, restarts: [a, b, c, d, e, f, g, h] }
     }
 
     fn store(self) {
         let [a, b, c, d, e, f, g, h] = self.restarts;
         let (first, second) = (u32::from_le_bytes([a, b, c, d]), u32::from_le_bytes([e, f, g, h]));
-        let mut words = [MAGIC, u32::from(self.running), first, second, 0];
+        let counts = u32::from_le_bytes([self.running, self.crashes, 0, 0]);
+        let mut words = [MAGIC, counts, first, second, 0];
         words[WORDS - 1] = checksum(&words);
         // SAFETY: as in `load`. It fails for blocks of others only.
         unsafe {
@@ -69,6 +74,8 @@ pub(super) struct Start {
     pub(super) reason: &'static str,
     /// Whether it was a crash, of which there is a [record](crash::load).
     pub(super) crashed: bool,
+    /// How many there were in a row.
+    pub(super) crashes: u8,
     /// Because of which sprockets there were resets in a row.
     pub(super) restarts: Restarts,
 }
@@ -79,9 +86,10 @@ pub(super) fn begin() -> Start {
     let info = unsafe { &*system_get_rst_info() };
     let mut record = Record::load();
     let crash = crash::begin(info);
+    let name = crash.map_or(reason(info), |(cause, _)| cause.name());
     log_line!(
         "BOOT ",
-        crash.map_or(reason(info), Cause::name),
+        name,
         " cause ",
         info.exccause,
         " epc1 ",
@@ -89,6 +97,7 @@ pub(super) fn begin() -> Start {
         " address ",
         Hex(info.excvaddr)
     );
+    record.crashes = crash.map_or(0, |(_, uptime)| in_a_row(record.crashes, uptime));
     if crash.is_none() {
         // Whoever switches it off and on, or asks for a restart, gives all of them another chance.
         record.restarts = Record::EMPTY.restarts;
@@ -99,8 +108,9 @@ pub(super) fn begin() -> Start {
     }
     Record { running: 0, ..record }.store();
     Start {
-        reason: crash.map_or(reason(info), Cause::name),
+        reason: name,
         crashed: crash.is_some(),
+        crashes: record.crashes,
         restarts: record.restarts,
     }
 }
@@ -117,9 +127,10 @@ fn reason(info: &RstInfo) -> &'static str {
 /// Notes that a handler of the sprocket at `place` begins. If the board was `healthy` until now, what is to come is not in a
 /// row with what was.
 pub(super) fn enter(place: usize, healthy: bool) {
-    let restarts = if healthy { Record::EMPTY.restarts } else { Record::load().restarts };
+    let record = Record::load();
+    let restarts = if healthy { Record::EMPTY.restarts } else { record.restarts };
     let running = u8::try_from(place).unwrap_or(u8::MAX).saturating_add(1);
-    Record { running, restarts }.store();
+    Record { running, restarts, ..record }.store();
 }
 
 /// Notes that the handler has ended.

@@ -60,8 +60,8 @@ fn random_bytes<const N: usize>() -> [u8; N] {
 fn open_slots() -> Slots<SdkFlash> {
     let here = Body::new as fn() -> Body as usize as u32;
     let runs = if Slot::B.in_window(here) { Slot::B } else { Slot::A };
-    // SAFETY: it is opened by the one task that installs images, and by the one that drives the engine, which writes selectors while
-    // no image is being installed.
+    // SAFETY: it is opened by the one task that installs images, by the one that drives the engine, which writes selectors while
+    // no image is being installed, and by those that answer over HTTP, which only read.
     Slots { runs, flash: unsafe { SdkFlash::slots(runs) } }
 }
 
@@ -133,6 +133,7 @@ impl System for Body {
             chip_id: system_get_chip_id(),
             flash_size: FLASH_SIZE,
             reset_reason: self.start.reason,
+            crashes: self.start.crashes,
             image: self.image,
         }
     }

@@ -6,7 +6,7 @@
 
 use core::ptr;
 
-use spore_core::crash::CrashRecord;
+use spore_core::crash::{CrashRecord, in_a_row};
 use spore_core::sprockets::MAX_SPROCKETS;
 use spore_core::store::MAX_VALUE;
 
@@ -79,6 +79,8 @@ struct Record {
     reason: ResetReason,
     /// The place of the sprocket whose handler runs, from 1; 0 for none.
     running: u8,
+    /// Crashes in a row, whoever is to blame.
+    crashes: u8,
     /// Resets in a row within the handlers of each sprocket.
     restarts: Restarts,
 }
@@ -87,27 +89,32 @@ struct Record {
 pub type Restarts = [u8; MAX_SPROCKETS];
 
 impl Record {
-    const EMPTY: Self =
-        Self { resets: 0, reason: ResetReason::PowerOn, running: 0, restarts: [0; MAX_SPROCKETS] };
+    const EMPTY: Self = Self {
+        resets: 0,
+        reason: ResetReason::PowerOn,
+        running: 0,
+        crashes: 0,
+        restarts: [0; MAX_SPROCKETS],
+    };
 
     fn load() -> Option<Self> {
         // SAFETY: ordinary memory that no Rust object lies in, and there is one thread.
         let words = unsafe { MEMORY.read_volatile() };
-        let [magic, resets, reason, running, first, second, sum] = words;
+        let [magic, resets, reason, counts, first, second, sum] = words;
         if magic != MAGIC || sum != checksum(&words) {
             return None;
         }
         let ([a, b, c, d], [e, f, g, h]) = (first.to_le_bytes(), second.to_le_bytes());
-        let [running, ..] = running.to_le_bytes();
+        let [running, crashes, ..] = counts.to_le_bytes();
         let reason = ResetReason::from_word(reason);
-        Some(Self { resets, reason, running, restarts: [a, b, c, d, e, f, g, h] })
+        Some(Self { resets, reason, running, crashes, restarts: [a, b, c, d, e, f, g, h] })
     }
 
     fn store(self) {
         let [a, b, c, d, e, f, g, h] = self.restarts;
         let (first, second) = (u32::from_le_bytes([a, b, c, d]), u32::from_le_bytes([e, f, g, h]));
-        let running = u32::from(self.running);
-        let mut words = [MAGIC, self.resets, self.reason.to_word(), running, first, second, 0];
+        let counts = u32::from_le_bytes([self.running, self.crashes, 0, 0]);
+        let mut words = [MAGIC, self.resets, self.reason.to_word(), counts, first, second, 0];
         words[WORDS - 1] = checksum(&words);
         // SAFETY: as in `load`.
         unsafe { MEMORY.write_volatile(words) }
@@ -121,11 +128,15 @@ fn checksum(words: &[u32; WORDS]) -> u32 {
 }
 
 /// Begins a run: returns why the machine starts, how often it was reset since it was switched
-/// on, and because of which sprockets. To be called once per start.
-pub fn begin() -> (ResetReason, u32, Restarts) {
+/// on, how many crashes there were in a row, and because of which sprockets. To be called once per start.
+pub fn begin() -> (ResetReason, u32, (u8, Restarts)) {
     let mut record = match Record::load() {
         None => Record::EMPTY,
         Some(record) => Record { resets: record.resets.wrapping_add(1), ..record },
+    };
+    record.crashes = match record.reason {
+        ResetReason::Panic | ResetReason::Fault => in_a_row(record.crashes, crash_uptime()),
+        _ => 0,
     };
     if record.reason == ResetReason::Restart {
         // Whoever asks for a restart gives all of them another chance.
@@ -136,7 +147,7 @@ pub fn begin() -> (ResetReason, u32, Restarts) {
         *restarts = restarts.saturating_add(1);
     }
     Record { reason: ResetReason::External, running: 0, ..record }.store();
-    (record.reason, record.resets, record.restarts)
+    (record.reason, record.resets, (record.crashes, record.restarts))
 }
 
 /// Notes that a handler of the sprocket at `place` begins. If the machine was `healthy` until now, what is to come is
@@ -173,6 +184,13 @@ pub fn load_crash(buf: &mut [u8]) -> usize {
         }
         _ => 0,
     }
+}
+
+/// After how many seconds the crash came whose record was kept last.
+fn crash_uptime() -> Option<u32> {
+    let mut value = [0; MAX_VALUE];
+    let len = load_crash(&mut value);
+    CrashRecord::decode(value.get(..len)?)?.uptime
 }
 
 /// Notes why the machine is about to be reset.

@@ -38,6 +38,8 @@ pub struct EmulatedSystem {
     reset_reason: ResetReason,
     seed: [u8; 32],
     store: RefCell<Store<RamNor>>,
+    /// The crashes in a row.
+    crashes: u8,
     /// The resets in a row that were because of each sprocket.
     restarts: Restarts,
 }
@@ -52,7 +54,7 @@ impl EmulatedSystem {
     #[must_use]
     pub fn new(
         chip_id: u32,
-        (reset_reason, restarts): (ResetReason, Restarts),
+        (reset_reason, (crashes, restarts)): (ResetReason, (u8, Restarts)),
         seed: [u8; 32],
         flash: RamNor,
     ) -> Self {
@@ -60,7 +62,7 @@ impl EmulatedSystem {
         if store.is_damaged() {
             log_line!("SETTINGS damaged");
         }
-        Self { chip_id, reset_reason, seed, store: RefCell::new(store), restarts }
+        Self { chip_id, reset_reason, seed, store: RefCell::new(store), crashes, restarts }
     }
 
     /// Reads the value of `key` into `buf`.
@@ -94,6 +96,7 @@ impl System for EmulatedSystem {
             chip_id: self.chip_id,
             flash_size: FLASH_SIZE,
             reset_reason: self.reset_reason.as_str(),
+            crashes: self.crashes,
             image: None,
         }
     }

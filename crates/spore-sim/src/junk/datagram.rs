@@ -9,11 +9,13 @@ use spore_core::wire::{MAX_DATAGRAM, Message, U24};
 const MAX_JUNK: usize = 1472;
 
 /// Where the sender's id stands in a message of this kind: after the kind, the token and the id of
-/// a third node if there are such, and what the sender knows, and one byte into the first record.
+/// a third node if there are such, or the names of image and piece, and what the sender knows, and one byte into the first record.
 const fn sender_in(kind: Option<&u8>) -> usize {
     let head = match kind {
-        Some(1 | 8..) => 1,
         Some(2 | 3) => 1 + 14,
+        Some(12) => 1 + 4 + 2,
+        Some(13) => 1 + 4 + 2 + 2,
+        Some(1 | 8..) => 1,
         _ => 1 + 14 + 6,
     };
     head + 16 + 1
@@ -212,6 +214,17 @@ mod tests {
     const ID: NodeId = NodeId([1, 2, 3, 4, 5, 6]);
 
     fn announcement() -> Vec<u8> {
+        message(Kind::Announce, &[])
+    }
+
+    /// What nodes send each other for images.
+    fn exchange() -> [Vec<u8>; 2] {
+        let (image, number) = (0x0102_0304, 7);
+        let want = message(Kind::Want { image, first: 0 }, &[0xFF; 40]);
+        [want, message(Kind::Piece { image, number, left: 3 }, &[0xA5; 256])]
+    }
+
+    fn message(kind: Kind, pieces: &[u8]) -> Vec<u8> {
         let rumor = Rumor::Alive {
             address: [10, 0, 0, 1].into(),
             http_port: 80,
@@ -224,7 +237,9 @@ mod tests {
             Record { id: ID, incarnation: Incarnation::default(), published: U24::ZERO, rumor };
         let mut datagram = vec![0; 512];
         let room = Sealer::message(&mut datagram);
-        let len = MessageWriter::new(room, Kind::Announce, Head::default(), &own).unwrap().finish();
+        let mut writer = MessageWriter::new(room, kind, Head::default(), &own).unwrap();
+        writer.push_pieces(pieces).unwrap();
+        let len = writer.finish();
         let header = Header { sender: ID, epoch: U24::ZERO, counter: U24::ZERO };
         let len = Sealer::new(&KEY).seal(&header, &mut datagram, len).unwrap();
         datagram.truncate(len);
@@ -257,12 +272,18 @@ mod tests {
 
     #[test]
     fn what_is_made_with_the_key_opens_and_is_as_its_kind_says() {
-        let (recording, sealer) = ([announcement()], Sealer::new(&KEY));
+        for recorded in [announcement()].into_iter().chain(exchange()) {
+            sealed_junk_is_as_its_kind_says(&[recorded]);
+        }
+    }
+
+    fn sealed_junk_is_as_its_kind_says(recording: &[Vec<u8>]) {
+        let sealer = Sealer::new(&KEY);
         let mut junk = Junk::new(4).with_key(&KEY);
         let mut sensible = 0;
         for _ in 0..1000 {
             for kind in DatagramKind::SEALED {
-                let mut datagram = junk.datagram_of(kind, &recording);
+                let mut datagram = junk.datagram_of(kind, recording);
                 assert!(kind.needs_key() && datagram.len() >= OVERHEAD);
                 let (header, message) = sealer.open(&mut datagram).unwrap();
                 let known = header.sender == ID;

@@ -3,14 +3,14 @@
 //! The test is the air between the nodes. Before it hands over a genuine datagram, it hands over
 //! all that somebody without the key can make of it, and after it the same one again.
 
-use crate::{promise, scenario, secs, simulation};
+use crate::{promise, rollout, scenario, secs, simulation};
 use fastrand::Rng;
 use spore_core::ClusterKey;
 use spore_core::node::Traffic;
 use spore_core::security::{Header, Sealer};
 use spore_core::wire::{Kind, MAX_DATAGRAM, Message, NodeId, Rumor};
 use spore_sim::network::{Fault, Flight, Passage};
-use spore_sim::scenario::Publication;
+use spore_sim::scenario::{Nature, Publication};
 use spore_sim::{Command, Scenario, Simulation};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -23,7 +23,7 @@ const TICK: Duration = Duration::from_millis(5);
 const HEADER: usize = 13;
 const TAG: usize = 16;
 /// All that a datagram can be.
-const KINDS: [&str; 11] = [
+const KINDS: [&str; 14] = [
     "announce",
     "left",
     "ping",
@@ -35,6 +35,9 @@ const KINDS: [&str; 11] = [
     "events",
     "window",
     "window, asking",
+    "rollout",
+    "want",
+    "piece",
 ];
 
 #[derive(Clone, Debug)]
@@ -73,9 +76,9 @@ fn open(key: &ClusterKey, bytes: &[u8]) -> (Header, Vec<u8>, &'static str) {
         (Kind::Events, _) => 8,
         (Kind::Window { asks: false }, _) => 9,
         (Kind::Window { asks: true }, _) => 10,
-        (Kind::Rollout | Kind::Want { .. } | Kind::Piece { .. }, _) => {
-            unreachable!("no image goes round, and no plan")
-        }
+        (Kind::Rollout, _) => 11,
+        (Kind::Want { .. }, _) => 12,
+        (Kind::Piece { .. }, _) => 13,
     };
     (header, message.to_vec(), KINDS[kind])
 }
@@ -120,15 +123,18 @@ fn forgeries(key: &ClusterKey, genuine: &[u8], other: NodeId, rng: &mut Rng) -> 
     made
 }
 
-/// All that a datagram could change at a node: what it says of itself, its member list, and what
+/// All that a datagram could change at a node: what it says of itself, its member list, its rollout and how much of the image it has, and what
 /// it has sent and delivered and is about to do.
 fn state(sim: &Simulation, node: usize) -> Option<String> {
     let node = sim.node(node)?;
     let traffic = node.traffic();
     let (own, members) = (node.own(), node.members());
     let (due, delivered) = (node.poll_timeout(), node.last_event());
+    let (rollout, progress) = (node.rollout(), node.image_progress());
     let Traffic { accepted, sent, .. } = traffic;
-    Some(format!("{own:?} {members:?} {accepted} {sent} {due:?} {delivered}"))
+    Some(format!(
+        "{own:?} {members:?} {rollout:?} {progress:?} {accepted} {sent} {due:?} {delivered}"
+    ))
 }
 
 #[derive(Debug, Default)]
@@ -151,7 +157,8 @@ struct Air {
 
 impl Air {
     fn new(seed: u64, each: u32) -> Self {
-        let mut sim = simulation(Scenario { ..scenario(NODES, seed) });
+        let fleet = Some(rollout::fleet(Nature::Good));
+        let mut sim = simulation(Scenario { fleet, ..scenario(NODES, seed) });
         let tapped = Rc::default();
         sim.add_fault(Box::new(Tap(Rc::clone(&tapped))));
         let (key, rng) = (sim.key().clone(), Rng::with_seed(seed));
@@ -231,6 +238,10 @@ impl Air {
 fn sweep(seed: u64, each: u32) -> [u64; 2] {
     let mut air = Air::new(seed, each);
     air.run(secs(5), false);
+    // All fetch the image, and wait for a canary that is not there.
+    air.sim.hold_image(0, rollout::NEW);
+    let plan = rollout::signed(rollout::plan(1, rollout::NEW, NodeId([0; 6])));
+    assert_eq!(rollout::begin(&mut air.sim, 2, &plan), 200);
     // So they are asked about through others.
     let span = 20 * u64::from(each);
     air.run(secs(span.max(60)), true);

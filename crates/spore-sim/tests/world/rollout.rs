@@ -16,14 +16,14 @@ use std::time::Duration;
 
 const NODES: usize = 10;
 const OLD: u32 = 1;
-const NEW: u32 = 2;
+pub(crate) const NEW: u32 = 2;
 const GATE: u16 = 20;
 
 fn key() -> SigningKey {
     SigningKey::from_bytes(&[5; 32])
 }
 
-fn fleet(nature: Nature) -> Fleet {
+pub(crate) fn fleet(nature: Nature) -> Fleet {
     let release_key = ReleaseKey(key().verifying_key().to_bytes());
     Fleet { release_key, first: OLD, images: vec![(NEW, nature), (NEW + 1, Nature::Good)] }
 }
@@ -38,7 +38,7 @@ fn id(sim: &Simulation, node: usize) -> NodeId {
 }
 
 /// A plan for image `sequence`, whose one canary is `canary`.
-fn plan(number: u32, sequence: u32, canary: NodeId) -> Plan {
+pub(crate) fn plan(number: u32, sequence: u32, canary: NodeId) -> Plan {
     let mut board = [0; Image::BOARD];
     board[..3].copy_from_slice(b"sim");
     let image = Image { board, sequence, digest: image_id(sequence) };
@@ -54,7 +54,7 @@ fn plan(number: u32, sequence: u32, canary: NodeId) -> Plan {
     }
 }
 
-fn signed(plan: Plan) -> SignedPlan {
+pub(crate) fn signed(plan: Plan) -> SignedPlan {
     let mut message = [0; Plan::MESSAGE];
     let len = plan.message(&mut message);
     SignedPlan { signature: key().sign(&message[..len]).to_bytes(), plan }
@@ -72,7 +72,7 @@ fn ask(sim: &mut Simulation, node: usize, method: Method, body: &[u8]) -> u16 {
     sim.request(node, &request).expect("it runs").0
 }
 
-fn begin(sim: &mut Simulation, node: usize, signed: &SignedPlan) -> u16 {
+pub(crate) fn begin(sim: &mut Simulation, node: usize, signed: &SignedPlan) -> u16 {
     let mut bytes = [0; SignedPlan::MAX];
     let len = signed.encode(&mut bytes);
     ask(sim, node, Method::Post, &bytes[..len])

@@ -7,6 +7,8 @@
 //! Nothing of it is in memory between two calls: what has come so far is read from flash, at a restart, too. Each sector of the payload
 //! is blank, written in part, or whole; [`check_chunk`] makes it one of the first and the last.
 
+use core::ops::Range;
+
 use embedded_storage_async::nor_flash::NorFlash;
 use sha2::{Digest as _, Sha256};
 use spore_boot::image::IN_PLACE;
@@ -68,6 +70,17 @@ impl Pieces {
         let page = piece.checked_sub(self.manifest).filter(|_| piece < self.count)?;
         // The header is the first page of the first chunk.
         Some(u32::from(page).saturating_add(1) / (CHUNK / PAGE))
+    }
+
+    /// The pieces of a part: of a chunk, or of the manifest; none if there is no such chunk.
+    fn part(&self, chunk: Option<u16>) -> Range<u16> {
+        let Some(chunk) = chunk else { return 0..self.manifest };
+        // The header is the first page of the first chunk.
+        let pages = u16::try_from(CHUNK / PAGE).unwrap_or(u16::MAX);
+        let first = chunk.saturating_mul(pages);
+        let piece =
+            |page: u16| self.manifest.saturating_add(page.saturating_sub(1)).min(self.count);
+        piece(first)..piece(first.saturating_add(pages))
     }
 
     fn place(&self, head: &Head, piece: u16) -> Option<Place> {
@@ -270,6 +283,38 @@ pub async fn read<L: Layout, F: NorFlash>(
     };
     *room = page.0;
     Ok(length)
+}
+
+/// The head of the image in the slot, if its manifest is there, whole. Of the payload nothing is checked.
+///
+/// # Errors
+/// When the flash fails.
+pub async fn about<L: Layout, F: NorFlash>(
+    flash: &mut F,
+    slot: Slot,
+) -> Result<Option<Head>, Refusal> {
+    let mut slot = InFlash::<F, L>::new(flash, slot);
+    let head = Head::decode(&slot.head().await?).ok().filter(Head::leaves_room::<L>);
+    let Some(head) = head else { return Ok(None) };
+    Ok(slot.has_lists(&head).await?.then_some(head))
+}
+
+/// Reads a page of a part, the manifest or a chunk, to the start of `room`, as [`read`] does: so that the manifest and all chunks in their order
+/// are the container. Its length; 0 behind the last page, and if there is no such chunk.
+///
+/// # Errors
+/// When there is no image, or the flash fails.
+pub async fn read_part<L: Layout, F: NorFlash>(
+    flash: &mut F,
+    slot: Slot,
+    (chunk, page): (Option<u16>, u16),
+    room: &mut [u8; PIECE],
+) -> Result<usize, Refusal> {
+    let head = InFlash::<F, L>::new(flash, slot).head().await?;
+    let head = Head::decode(&head).ok().filter(Head::leaves_room::<L>).ok_or(Refusal::Length)?;
+    let pieces = Pieces::of(&head).part(chunk);
+    let piece = pieces.start.saturating_add(page);
+    if pieces.contains(&piece) { read::<L, _>(flash, slot, piece, room).await } else { Ok(0) }
 }
 
 /// Which image a head is of.

@@ -26,6 +26,7 @@ pub mod dhcp;
 pub mod exchange;
 mod feed;
 pub mod http;
+mod images;
 pub mod provision;
 mod service;
 mod shell;

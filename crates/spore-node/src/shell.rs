@@ -1,15 +1,13 @@
 //! The loops that drive the engine.
 
-use crate::ServiceReply;
+mod api;
+mod updates;
+
 use crate::client::{self, Limits};
-use crate::exchange;
-use crate::feed::{Feed, Source};
-use crate::http::Api;
-use crate::slots::{self, Slots};
-use crate::sprocket::{Call, Caller, Crew, Entered, Handler, Reply};
+use crate::feed::Feed;
+use crate::sprocket::{Caller, Crew, Entered, Handler};
 use crate::system::{Named, System};
 use core::cell::{Cell, RefCell};
-use core::future::poll_fn;
 use core::net::{SocketAddr, SocketAddrV4};
 use core::task::Poll;
 use edge_nal::{Readable, TcpConnect, UdpReceive, UdpSend};
@@ -20,10 +18,8 @@ use embassy_sync::blocking_mutex::raw::NoopRawMutex;
 use embassy_sync::signal::Signal;
 use embassy_sync::waitqueue::MultiWakerRegistration;
 use embassy_time::{Duration, Timer};
-use spore_core::api::{Body, Called, Error, Request, Response};
-use spore_core::crash::CrashRecord;
 use spore_core::network::RadioEvent;
-use spore_core::ota::{Done, ImageId, Job, PIECE, Refused, Step, StepFailed};
+use spore_core::ota::Refused;
 use spore_core::security::Verdict;
 use spore_core::store::MAX_VALUE;
 use spore_core::tasks::{RunId, TaskRun};
@@ -33,7 +29,6 @@ use spore_core::{
     Action, Completion, Config, Destination, Fetch, FetchFailed, Key, Node, Profile, Storage,
     Stored,
 };
-use spore_image::{HEAD, Head, SignatureError};
 
 // A value is written where the next datagram will be.
 const _: () = assert!(MAX_VALUE <= MAX_DATAGRAM);
@@ -43,9 +38,6 @@ const RECEIVE_PAUSE: Duration = Duration::from_millis(100);
 
 /// Tasks that can wait for news of streams. Where there are more, each new one wakes the others in vain.
 const READERS: usize = 4;
-
-/// About so many datagrams wait on a board.
-const WAITING: usize = 4;
 
 /// What is fetched of other members.
 const STATUS: &str = "/api/node/status";
@@ -147,76 +139,6 @@ impl<'a, S: System> Shell<'a, S> {
             self.node.borrow_mut().handle_completion(now(), completion);
             self.changed.signal(());
         }
-    }
-
-    /// Installs the images that come over HTTP, one after the other.
-    pub async fn install(&self) -> ! {
-        loop {
-            self.coming.wait().await;
-            let result = self.install_one().await;
-            self.feed.close();
-            self.installed.signal(result);
-        }
-    }
-
-    async fn install_one(&self) -> Result<u32, Refused> {
-        let slots = self.system.slots().ok_or(Refused::Flash)?;
-        let wanted = self.node.borrow().upload().ok_or(Refused::Incomplete)?;
-        let verify = |head: &Head| self.verify(head);
-        let told = |received, length| {
-            self.node.borrow_mut().handle_upload(now(), received, length);
-            self.changed.signal(());
-        };
-        let wanted = (self.system.facts().board, wanted);
-        let source = Source(&self.feed);
-        let received = slots::receive::<S::Layout, _>(slots, source, wanted, verify, told).await;
-        let (number, image) = received?;
-        // It is read back, and started, where there is the stack for that.
-        let slots = self.system.slots().ok_or(Refused::Flash)?;
-        let finish = || slots::finish::<S::Layout, _>(slots, image, wanted);
-        self.system.complete(finish).await.unwrap_or(Err(Refused::Flash)).map(|()| number)
-    }
-
-    /// Does with the slots what the engine asks for.
-    async fn step(&self, step: Step, scratch: &mut [u8]) -> Result<(), StepFailed> {
-        let image = self.node.borrow().image().ok_or(StepFailed)?;
-        let slots = self.system.slots().ok_or(StepFailed)?;
-        if step == Step::Arm {
-            return self.arm(slots, scratch).await;
-        }
-        let job = || slots::step::<S::Layout, _>(slots, image, step);
-        self.system.complete(job).await.unwrap_or(Err(StepFailed))?;
-        if step == Step::GiveUp {
-            self.system.restart().await;
-        }
-        Ok(())
-    }
-
-    /// Puts the image of a rollout on trial.
-    async fn arm(&self, slots: Slots<S::Flash>, scratch: &mut [u8]) -> Result<(), StepFailed> {
-        let image = self.node.borrow().rollout_image().ok_or(StepFailed)?.digest;
-        let verdict = self.judge(slots, image, scratch).await;
-        let slots = self.system.slots().ok_or(StepFailed)?;
-        let wanted = (self.system.facts().board, self.node.borrow().wanted_image());
-        let job = || slots::arm::<S::Layout, _>(slots, image, wanted, |_| verdict);
-        self.system.complete(job).await.unwrap_or(Err(StepFailed))
-    }
-
-    /// Whether the release key has signed the image that is coming, as far as its head is there, which goes through `scratch`. Apart from
-    /// what needs to know: on a board each of both takes a stack of its own.
-    async fn judge(
-        &self,
-        slots: Slots<S::Flash>,
-        image: ImageId,
-        scratch: &mut [u8],
-    ) -> Result<(), SignatureError> {
-        let room = scratch.first_chunk_mut::<HEAD>().ok_or(SignatureError::Unsigned)?;
-        let read = || slots::head::<S::Layout, _>(slots, image, room);
-        if self.system.complete(read).await != Some(true) {
-            return Err(SignatureError::Unsigned);
-        }
-        let head = scratch.first_chunk().and_then(|bytes| Head::decode(bytes).ok());
-        head.map_or(Err(SignatureError::Unsigned), |head| self.verify(&head))
     }
 
     /// Runs the tasks of the program when the engine wants it, one after the other. With several of these
@@ -371,46 +293,6 @@ impl<'a, S: System> Shell<'a, S> {
         }
     }
 
-    /// Does a job of the exchange of images; a piece goes through `scratch`.
-    async fn exchange(&self, job: Job, scratch: &mut [u8]) -> Done {
-        // While the flash works, a board hears nothing, and has room for a few datagrams. Pieces that it has no
-        // use for must not take that from pings, so what waits is taken in first.
-        for _ in 0..WAITING {
-            yield_now().await;
-        }
-        let slots = self.system.slots();
-        let Some(mut slots) = slots else { return job.failed() };
-        let mut verdict = Err(SignatureError::Unsigned);
-        if let Job::Prepare(image) = job {
-            verdict = self.judge(slots, image, scratch).await;
-            match self.system.slots() {
-                Some(again) => slots = again,
-                None => return job.failed(),
-            }
-        }
-        let Some(buf) = scratch.first_chunk_mut::<PIECE>() else { return job.failed() };
-        let (wanted, piece) = {
-            let node = self.node.borrow();
-            let (number, bytes) = node.piece();
-            buf.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
-            (node.wanted_image(), (number, bytes.len()))
-        };
-        let wanted = (self.system.facts().board, wanted);
-        let work = || exchange::work::<S::Layout, _>(slots, job, wanted, piece, buf, |_| verdict);
-        let Some((done, read)) = self.system.complete(work).await else { return job.failed() };
-        if let (Job::Read { piece, .. }, Some(bytes)) = (job, buf.get(..read)) {
-            self.node.borrow_mut().handle_piece(piece, bytes);
-        }
-        done
-    }
-
-    /// Whether the release key has signed an image.
-    fn verify(&self, head: &Head) -> Result<(), SignatureError> {
-        let key = self.node.borrow().settings().release_key;
-        let key = key.ok_or(SignatureError::Unsigned)?;
-        self.system.verify_image(head, &key)
-    }
-
     /// Starts all sprockets but those that the engine leaves out.
     fn start_sprockets(&self) {
         for (place, sprocket) in self.crew.roster().sprockets().iter().enumerate() {
@@ -444,18 +326,6 @@ impl<'a, S: System> Shell<'a, S> {
         };
         let value = scratch.get(..len).unwrap_or_default();
         Completion::Store(key, self.system.store(key, value).await)
-    }
-
-    /// The record of the last crash, also if it could not be stored.
-    async fn crash(&self, reply: &mut [u8]) -> ServiceReply {
-        let mut len = self.system.crashed(reply);
-        if len == 0 {
-            len = self.system.recall(Key::Crash, reply).await;
-        }
-        match CrashRecord::value_to_json(reply, len) {
-            Some(len) => ServiceReply { status: 200, content_type: ServiceReply::JSON, len },
-            None => ServiceReply::error(Error::NoCrash, reply),
-        }
     }
 
     async fn transmit(&self, socket: &mut impl UdpSend, broadcast: SocketAddrV4, buf: &mut [u8]) {
@@ -507,103 +377,6 @@ impl<S: System> Caller for Shell<'_, S> {
 
     fn guard(&self, sprocket: Named, handler: &mut dyn FnMut()) -> Result<(), &'static str> {
         self.system.guard(sprocket, handler)
-    }
-}
-
-impl<S: System> Api for Shell<'_, S> {
-    fn handle(&self, request: &Request<'_>) -> Response {
-        let mut node = self.node.borrow_mut();
-        node.handle_resources(self.system.resources());
-        let response = node.handle_request(now(), request);
-        self.changed.signal(());
-        response
-    }
-
-    fn handle_head(&self, request: &Request<'_>) -> Option<Response> {
-        let response = self.node.borrow_mut().handle_head(now(), request);
-        self.changed.signal(());
-        response
-    }
-
-    fn takes_upload(&self, request: &Request<'_>) -> bool {
-        self.node.borrow().takes_upload(request)
-    }
-
-    fn begin_upload(&self) {
-        self.feed.open();
-        self.installed.reset();
-        self.coming.signal(());
-    }
-
-    async fn feed(&self, piece: &[u8]) -> bool {
-        self.feed.put(piece).await
-    }
-
-    async fn finish_upload(&self, whole: bool) -> Response {
-        self.feed.end(whole);
-        let result = self.installed.wait().await;
-        // What is wrong with an image that ends too early is that it ended.
-        let cut = !whole && result == Err(Refused::Length);
-        let result = if cut { Err(Refused::Incomplete) } else { result };
-        let response = self.node.borrow_mut().handle_installed(now(), result);
-        self.changed.signal(());
-        response
-    }
-
-    fn poll_response(&self, response: &mut Response) -> bool {
-        let decided = self.node.borrow_mut().poll_response(now(), response);
-        if decided {
-            self.changed.signal(());
-        }
-        decided
-    }
-
-    async fn call(&self, called: &Called<'_>, reply: &mut [u8]) -> ServiceReply {
-        let Called::Service(request) = called else { return self.crash(reply).await };
-        let roster = self.crew.roster();
-        if let Some(place) = roster.whose_service(request.service) {
-            let Some(service) = roster.catalogue().services().get(request.service) else {
-                return ServiceReply::error(Error::NotFound, reply);
-            };
-            let (call, mut answer) = (Call::new(service.name(), request), Reply::new(reply));
-            let entered = self
-                .enter(place, None, &mut |sprocket, node| sprocket.call(&call, node, &mut answer));
-            self.changed.signal(());
-            return match entered {
-                Entered::Done => answer.end(),
-                Entered::Failed => ServiceReply::error(Error::SprocketFailed, reply),
-                Entered::Stopped => ServiceReply::error(Error::SprocketStopped, reply),
-            };
-        }
-        // The node cannot be lent out while the service works.
-        let Some(hostname) = self.node.borrow().hostname().cloned() else {
-            return ServiceReply::error(Error::NotFound, reply);
-        };
-        self.system.call(&hostname, request, reply).await
-    }
-
-    fn handle_called(&self, status: u16) {
-        self.node.borrow_mut().handle_called(status);
-    }
-
-    fn poll_body(&self, body: &mut Body, buf: &mut [u8]) -> usize {
-        self.node.borrow().poll_body(now(), body, buf)
-    }
-
-    fn poll_stream(&self, query: &str, body: &mut Body, buf: &mut [u8]) -> Option<usize> {
-        self.node.borrow().poll_stream(query, body, buf)
-    }
-
-    async fn stream_changed(&self) {
-        let seen = self.news.get();
-        poll_fn(|context| {
-            if self.news.get() != seen {
-                return Poll::Ready(());
-            }
-            self.readers.borrow_mut().register(context.waker());
-            Poll::Pending
-        })
-        .await;
     }
 }
 

@@ -138,12 +138,15 @@ impl Simulation {
     }
 }
 
-/// What a simulated service answers: `identify` as everywhere, any other what it was sent. No node here has crashed.
+/// What a simulated service answers: `identify` as everywhere, any other what it was sent. No node here has crashed, or shows its images.
 fn serve(node: &mut Node<'_>, called: &Called<'_>) -> (u16, String) {
-    let Called::Service(request) = called else {
-        let status = Error::NoCrash.status();
-        node.handle_called(status);
-        return (status, String::new());
+    let request = match called {
+        Called::Service(request) => request,
+        Called::Crash | Called::Images => {
+            let status = Error::NoCrash.status();
+            node.handle_called(status);
+            return (status, String::new());
+        }
     };
     node.handle_called(200);
     let service = node.services().services().get(request.service);

@@ -1,5 +1,7 @@
 //! `spore image`.
 
+mod fetch;
+
 use crate::key_file::ReleaseKeyFile;
 use crate::keys::ReleaseKey;
 use crate::misuse::Misuse;
@@ -34,7 +36,8 @@ Examples:
   spore image build slot-a.bin slot-b.bin --output esp-01.spore
   spore image inspect esp-01.spore
   spore image sign esp-01.spore
-  spore image verify esp-01.spore";
+  spore image verify esp-01.spore
+  spore image fetch 192.168.1.20 --output esp-01.spore";
 
 const BUILD_EXAMPLES: &str = "\
 Examples:
@@ -59,6 +62,13 @@ Examples:
   spore image verify esp-01.spore --public 3b6a27bcceb6a42d62a3a8d02a6f0d73653215771de243a63ac048a18b59da29
 
 Exit code 0 only if the image is whole and that key has signed it.";
+
+const FETCH_EXAMPLES: &str = "\
+Examples:
+  spore image fetch 192.168.1.20 --output esp-01.spore
+  spore image fetch 127.42.0.2:8080 --held --output next.spore
+
+It is what was signed, byte for byte; `spore image verify` checks by whom.";
 
 #[derive(Debug, Subcommand)]
 enum Action {
@@ -111,6 +121,18 @@ enum Action {
         #[arg(long, value_name = "KEY")]
         public: Option<String>,
     },
+    /// Get the image that a node runs from that node, as it was signed
+    #[command(after_help = FETCH_EXAMPLES)]
+    Fetch {
+        /// The node: an address, with a port if its API is not at 80
+        node: String,
+        /// The image that it holds in its other slot
+        #[arg(long)]
+        held: bool,
+        /// The file to write; one that is there is replaced
+        #[arg(short, long, value_name = "FILE")]
+        output: PathBuf,
+    },
 }
 
 impl Image {
@@ -136,6 +158,11 @@ impl Image {
                     write(file, &bytes)?;
                 }
                 self.show(file, &bytes)
+            }
+            Action::Fetch { node, held, output } => {
+                let bytes = fetch::fetch(node, *held)?;
+                write(output, &bytes)?;
+                self.show(output, &bytes)
             }
             Action::Verify { file, public } => {
                 let public = match public {

@@ -108,26 +108,18 @@ fn operation(route: &Route, details: &'static Details, method: &str) -> Value {
         "responses": responses,
         "security": security(route.policy),
     });
-    if route.path.contains("{name}") {
-        let (description, example) = match route.policy {
-            Policy::Declared => {
-                ("The service's name; paths below it are the service's own", IDENTIFY.name())
-            }
-            _ if route.path.starts_with("/api/sprockets/") => ("The sprocket's name", "sensor"),
-            _ => ("The task's name", "send-discovery"),
-        };
-        operation["parameters"] = json!([{
-            "name": "name",
-            "in": "path",
-            "required": true,
-            "description": description,
-            "schema": {
-                "type": "string",
-                "pattern": "^[a-z][a-z0-9-]*$",
-                "maxLength": Service::NAME_MAX,
-            },
-            "example": example,
-        }]);
+    let mut parameters: Vec<_> = path_parameter(route).into_iter().collect();
+    parameters.extend(details.query.iter().map(|parameter| {
+        json!({
+            "name": parameter.name,
+            "in": "query",
+            "required": false,
+            "description": parameter.description,
+            "schema": parameter.kind.schema(),
+        })
+    }));
+    if !parameters.is_empty() {
+        operation["parameters"] = parameters.into();
     }
     if let Some(schema) = details.body {
         let binary = [routes::IMAGE, routes::PLAN].contains(&schema);
@@ -137,19 +129,37 @@ fn operation(route: &Route, details: &'static Details, method: &str) -> Value {
             "content": { media: { "schema": schemas::reference(schema) } },
         });
     }
-    if !details.query.is_empty() {
-        let parameter = |parameter: &routes::Parameter| {
-            json!({
-                "name": parameter.name,
-                "in": "query",
-                "required": false,
-                "description": parameter.description,
-                "schema": parameter.kind.schema(),
-            })
-        };
-        operation["parameters"] = details.query.iter().map(parameter).collect();
-    }
     operation
+}
+
+/// What `{name}` in the path stands for.
+fn path_parameter(route: &Route) -> Option<Value> {
+    if !route.path.contains("{name}") {
+        return None;
+    }
+    let named = || json!({ "type": "string", "pattern": "^[a-z][a-z0-9-]*$", "maxLength": Service::NAME_MAX });
+    let (description, schema, example) = match route.policy {
+        Policy::Declared => {
+            let what = "The service's name; paths below it are the service's own";
+            (what, named(), json!(IDENTIFY.name()))
+        }
+        _ if route.path.starts_with("/api/sprockets/") => {
+            ("The sprocket's name", named(), json!("sensor"))
+        }
+        _ if route.path.starts_with("/api/node/image/") => {
+            let number = json!({ "type": "integer", "minimum": 0, "maximum": u16::MAX });
+            ("The number of the chunk, from 0", number, json!(0))
+        }
+        _ => ("The task's name", named(), json!("send-discovery")),
+    };
+    Some(json!({
+        "name": "name",
+        "in": "path",
+        "required": true,
+        "description": description,
+        "schema": schema,
+        "example": example,
+    }))
 }
 
 fn response(answer: &Answer) -> Value {

@@ -72,6 +72,21 @@ const fn get(path: &'static str, id: &'static str, answers: &'static [Answer]) -
 pub(super) const IMAGE: &str = "Image";
 pub(super) const PLAN: &str = "RolloutPlan";
 
+/// A part of an image.
+const BYTES: Answer = Answer {
+    status: 200,
+    media: "application/octet-stream",
+    schema: Some(IMAGE),
+    description: "Bytes of the container, as they were signed",
+};
+
+/// Which slot it is in.
+const SLOT: &[Parameter] = &[Parameter {
+    name: "slot",
+    description: "held: of the image in the slot that does not run",
+    kind: Kind::Text("^(running|held)$"),
+}];
+
 static DETAILS: &[Details] = &[
     get(
         "/api/node/status",
@@ -128,6 +143,24 @@ static DETAILS: &[Details] = &[
             "updateNode",
             &[json(200, "Installed", "The image is in flash; the node restarts into it")],
         )
+    },
+    Details {
+        refusals: &[409],
+        ..get(
+            "/api/node/image",
+            "getImages",
+            &[json(200, "Images", "The images in the slots of this node")],
+        )
+    },
+    Details {
+        query: SLOT,
+        refusals: &[404, 409],
+        ..get("/api/node/image/manifest", "getImageManifest", &[BYTES])
+    },
+    Details {
+        query: SLOT,
+        refusals: &[404, 409],
+        ..get("/api/node/image/chunks/{name}", "getImageChunk", &[BYTES])
     },
     Details {
         method: "POST",

@@ -28,6 +28,7 @@ pub(super) fn all() -> Map<String, Value> {
         ("Log", log()),
         ("Crash", crash()),
         ("Update", update()),
+        ("Images", images()),
         ("Installed", installed()),
         ("Image", json!({ "type": "string", "format": "binary" })),
         ("NetworkStatus", network_status()),
@@ -150,6 +151,10 @@ fn node_status() -> Value {
         "version": text(),
         "chip_id": whole(32),
         "reset_reason": text(),
+        "safe_mode": {
+            "type": "boolean",
+            "description": "It has crashed too often in a row: sprockets, services and tasks were not started",
+        },
         "uptime_ms": whole(64),
         "free_memory": { "type": "integer", "minimum": 0, "description": "Bytes; 0: not known" },
         "flash_size": { "type": "integer", "minimum": 0, "description": "Bytes; 0: no flash" },
@@ -178,7 +183,7 @@ fn node_status() -> Value {
 fn sprocket() -> Value {
     object(json!({
         "name": text(),
-        "state": one_of(&["running", "failed", "quarantined"]),
+        "state": one_of(&["running", "failed", "quarantined", "suspended"]),
         "message": or_null(text()),
         "runs": whole(32),
         "slow": whole(16),
@@ -384,6 +389,21 @@ fn update() -> Value {
         "upload": or_null(upload),
         "last": or_null(last),
     }))
+}
+
+fn images() -> Value {
+    let image = || {
+        or_null(object(json!({
+            "id": { "type": "string", "pattern": "^[0-9a-f]{32}$", "description": "SHA-256 of its head, the first half" },
+            "board": text(),
+            "version": text(),
+            "sequence": whole(32),
+            "manifest": { "type": "integer", "minimum": 0, "description": "Bytes of the manifest" },
+            "length": { "type": "integer", "minimum": 0, "description": "Bytes of the container" },
+            "chunks": { "type": "integer", "minimum": 0, "description": "How many follow the manifest" },
+        })))
+    };
+    object(json!({ "running": image(), "held": image() }))
 }
 
 fn installed() -> Value {

@@ -253,3 +253,70 @@ fn an_image_is_held_and_nothing_restarts() {
     assert!(stderr(&refused).contains("takes no updates"), "{}", stderr(&refused));
     drop(plain);
 }
+
+/// What a node runs and holds is given on as it was signed, byte for byte, to `spore` and to curl.
+#[test]
+fn the_container_comes_back_out_of_the_slots_of_a_node() {
+    let fleet = Fleet::new(1);
+    let node = fleet.launch(1);
+    wait("it answers", 20 * SECOND, || !fleet.state(1).is_null());
+    let api = fleet.corner.api(1);
+    let ask = |path: &str| {
+        let url = format!("http://{api}/api/node/image{path}");
+        let mut curl = Command::new("curl");
+        let output = curl.args(["-s", "-w", "%{stderr}%{http_code}", &url]).output().unwrap();
+        (stderr(&output), output.stdout)
+    };
+    // Several chunks, the last one short.
+    let (held, second) = (program("held").repeat(700), program("second").repeat(300));
+    let [held, second] = [(5, held), (6, second)].map(|(n, text)| fleet.image(n, &text, &[]));
+    let none = fleet.corner.run(&["image", "fetch", &api, "--held", "-o", "x.spore"]);
+    assert!(stderr(&none).contains("holds no image"), "{}", stderr(&none));
+    assert!(!fleet.path("x.spore").exists());
+    let missing = ask("/manifest?slot=held");
+    assert_eq!(missing.0, "404");
+
+    assert!(fleet.update(1, &[&held, "--hold"]).status.success());
+    let fetched = fleet.corner.run(&["image", "fetch", &api, "--held", "-o", "x.spore"]);
+    assert!(fetched.status.success(), "{}", stderr(&fetched));
+    let bytes = fs::read(fleet.path(&held)).unwrap();
+    assert!(fs::read(fleet.path("x.spore")).unwrap() == bytes, "another container");
+
+    let output = fleet.update(1, &[&second]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let bytes = fs::read(fleet.path(&second)).unwrap();
+    let about: Value = serde_json::from_slice(&ask("").1).unwrap();
+    let running = &about["running"];
+    assert_eq!((&running["sequence"], &running["board"]), (&6.into(), &"host".into()));
+    assert_eq!(
+        (&running["length"], &running["chunks"]),
+        (&bytes.len().into(), &chunks(&bytes).into())
+    );
+    let last = chunks(&bytes) - 1;
+    let (_, manifest) = ask("/manifest");
+    let (status, payload) = ask(&format!("/chunks/[0-{last}]"));
+    assert_eq!(status, "200".repeat(last + 1));
+    assert!([manifest, payload].concat() == bytes, "another container");
+    for wrong in [
+        format!("/chunks/{}", last + 1),
+        "/chunks/+0".into(),
+        "/chunks/x".into(),
+        "/chunks/65536".into(),
+    ] {
+        assert_eq!(ask(&wrong).0, "404", "{wrong}");
+    }
+    for wrong in ["/manifest?slot=c", "/chunks/0?slot=", "/manifest?x=1", "?slot=held"] {
+        assert_eq!(ask(wrong).0, "400", "{wrong}");
+    }
+    drop(node);
+    let plain = fleet.corner.node(2, &["--forget", "--unclaimed"]);
+    let refused = fleet.corner.run(&["image", "fetch", &fleet.corner.api(2), "-o", "y.spore"]);
+    assert!(stderr(&refused).contains("no_slots"), "{}", stderr(&refused));
+    drop(plain);
+}
+
+/// How many chunks the container has.
+fn chunks(container: &[u8]) -> usize {
+    let container = spore_image::Container::parse(container).unwrap();
+    usize::try_from(container.head().chunks()).unwrap()
+}

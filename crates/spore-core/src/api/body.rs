@@ -2,7 +2,9 @@
 
 use super::metrics::Metric;
 use super::views::{ConfigView, MemberView, NodeView, NonceView, ServiceView, TrafficView};
-use super::{Asset, Error, ROUTES, events, network, rollout, services, sprockets, tasks};
+use super::{
+    Asset, Error, ImagePart, ROUTES, events, network, rollout, services, sprockets, tasks,
+};
 use crate::node::Node;
 use crate::security::request::Nonce;
 use crate::sprockets::Value;
@@ -45,6 +47,8 @@ enum Place {
     Network,
     Scan(network::Place),
     Rollout(rollout::Place),
+    /// A part of an image, and the page of it.
+    Image(ImagePart, u16),
     End,
 }
 
@@ -161,6 +165,25 @@ impl Body {
         Self(Place::Rollout(place))
     }
 
+    pub(super) const fn image(part: ImagePart) -> Self {
+        Self(Place::Image(part, 0))
+    }
+
+    /// What comes next of a body that is a part of an image, which the shell reads: its page, from the start of the part.
+    pub const fn next_page(&self) -> Option<(ImagePart, u16)> {
+        match self.0 {
+            Place::Image(part, page) => Some((part, page)),
+            _ => None,
+        }
+    }
+
+    /// That page was read.
+    pub const fn turn_page(&mut self) {
+        if let Place::Image(_, page) = &mut self.0 {
+            *page = page.saturating_add(1);
+        }
+    }
+
     pub(super) const fn scan() -> Self {
         Self(Place::Scan(network::Place::Open))
     }
@@ -233,8 +256,8 @@ impl Body {
                 Place::Rollout(place) => piece
                     .rollout(node, now, place)
                     .map(|next| next.map_or(Place::End, Place::Rollout)),
-                // Those are a stream.
-                Place::Events(_) | Place::End => break,
+                // Those are a stream, and the shell's.
+                Place::Events(_) | Place::Image(..) | Place::End => break,
             };
             let Ok(next) = next else { break };
             self.0 = next;

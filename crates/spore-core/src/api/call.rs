@@ -1,5 +1,5 @@
-//! Answers that are not the engine's to make: those of services, at `/api/services/NAME` and below it, and the
-//! record of the last crash.
+//! Answers that are not the engine's to make: those of services, at `/api/services/NAME` and below it, the
+//! record of the last crash, and what is in the slots for images.
 
 use super::{Body, Error, Method, Methods, Request, Response};
 use crate::node::Node;
@@ -24,6 +24,7 @@ enum Callee {
         query: u16,
     },
     Crash,
+    Images,
 }
 
 /// Who is to answer a [call](Call), and what.
@@ -34,6 +35,9 @@ pub enum Called<'a> {
     /// The shell itself, with the record of the last crash as a document
     /// ([`CrashRecord::value_to_json`](crate::crash::CrashRecord::value_to_json)).
     Crash,
+    /// The shell itself, with what is in the slots: `running` and `held`, each an
+    /// [`ImageAbout`](super::ImageAbout) or null.
+    Images,
 }
 
 /// A request as its service sees it.
@@ -55,9 +59,16 @@ impl Call {
     /// The call for the record of the last crash, which the engine does not keep.
     pub(super) const CRASH: Self = Self(Callee::Crash);
 
+    /// The call for what is in the slots.
+    pub(super) const IMAGES: Self = Self(Callee::Images);
+
     /// What is called with `request`, the one that was answered with this call.
     pub fn with<'r>(self, request: &Request<'r>) -> Called<'r> {
-        let Callee::Service { place, query } = self.0 else { return Called::Crash };
+        let (place, query) = match self.0 {
+            Callee::Crash => return Called::Crash,
+            Callee::Images => return Called::Images,
+            Callee::Service { place, query } => (place, query),
+        };
         let (_, path) = split(request.path).unwrap_or_default();
         Called::Service(ServiceRequest {
             service: usize::from(place),

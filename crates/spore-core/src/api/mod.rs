@@ -10,6 +10,7 @@ mod body;
 mod call;
 mod error;
 mod events;
+mod images;
 mod method;
 mod metrics;
 mod network;
@@ -27,6 +28,7 @@ pub use asset::{Asset, Assets};
 pub use body::{Body, MIN_PIECE, STREAM_PIECE};
 pub use call::{Call, Called, ServiceRequest};
 pub use error::{Error, FieldName};
+pub use images::{ImageAbout, ImagePart};
 pub use method::{Method, Methods};
 pub use portal::Entrance;
 pub use routes::{Policy, ROUTES, Route};
@@ -137,9 +139,12 @@ enum Pending {
     Sprocket(Ticket, u8),
     /// Of this rollout, which begins or is halted.
     Rollout(RolloutId),
+    /// None: it waits for the shell to say whether there is this part of an image.
+    Image(ImagePart),
 }
 
 const JSON: &str = "application/json";
+const BYTES: &str = "application/octet-stream";
 /// Server-sent events (WHATWG HTML, section 9.2).
 const EVENT_STREAM: &str = "text/event-stream";
 /// The exposition format of Prometheus.
@@ -220,6 +225,20 @@ impl Response {
 }
 
 impl Response {
+    /// The part of an image that is asked for. Whether it is there is the shell's to see, which puts
+    /// [this](Self::image) in place of the answer then; else the engine decides that it is not.
+    pub const fn asks_for(&self) -> Option<ImagePart> {
+        match self.outcome {
+            Outcome::Pending(Pending::Image(part)) => Some(part),
+            _ => None,
+        }
+    }
+
+    /// The answer with this part of an image, whose [pages](Body::next_page) the shell reads.
+    pub const fn image(part: ImagePart) -> Self {
+        Self { content_type: BYTES, ..Self::ok(Body::image(part)) }
+    }
+
     /// The answer to who sets the sprocket at `place`: what came of it, or that it is not known yet.
     pub(crate) fn set(place: u8, begun: Result<Option<Ticket>, Error>) -> Self {
         match begun {
@@ -328,6 +347,7 @@ pub(crate) fn poll(node: &mut Node<'_>, now: Instant, response: &mut Response) -
         Pending::Task(ticket, index) => (node.tasks.outcome(ticket), Body::task(index)),
         Pending::Rollout(id) => (node.cluster.rollout.outcome(id), Body::rollout()),
         Pending::Sprocket(ticket, place) => (node.sprockets.outcome(ticket), Body::sprocket(place)),
+        Pending::Image(_) => (Some(Err(Error::NotFound)), Body::END),
     };
     let Some(outcome) = outcome else { return false };
     *response = match outcome {

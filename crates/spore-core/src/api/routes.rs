@@ -2,7 +2,7 @@
 
 use super::{
     Body, Call, Error, Method, Methods, Pending, Request, Response, call, check_parameters, events,
-    network, query_parameter, rollout, sprockets, tasks, updates,
+    images, network, query_parameter, rollout, sprockets, tasks, updates,
 };
 use crate::node::Node;
 use crate::services::Catalogue;
@@ -142,6 +142,35 @@ pub static ROUTES: &[Route] = &[
         handler: updates::begin,
     },
     Route {
+        method: Method::Get,
+        path: "/api/node/image",
+        policy: Policy::Open,
+        summary: for_people("The images in the slots of this node"),
+        handler: |node, _, request| {
+            images::has_slots(node)?;
+            check_parameters(request.query, &[])?;
+            Ok(Response::call(Call::IMAGES))
+        },
+    },
+    Route {
+        method: Method::Get,
+        path: "/api/node/image/manifest",
+        policy: Policy::Open,
+        summary: for_people(
+            "The manifest of an image, as it was signed; ?slot=held of the one that does not run",
+        ),
+        handler: |node, _, request| images::manifest(node, request),
+    },
+    Route {
+        method: Method::Get,
+        path: "/api/node/image/chunks/{name}",
+        policy: Policy::Open,
+        summary: for_people(
+            "A chunk of an image, as it was signed, from 0; ?slot=held of the one that does not run",
+        ),
+        handler: |node, _, request| images::chunk(node, request),
+    },
+    Route {
         method: Method::Post,
         path: "/api/events",
         policy: Policy::Signed,
@@ -166,21 +195,21 @@ pub static ROUTES: &[Route] = &[
         method: Method::Get,
         path: rollout::PATH,
         policy: Policy::Open,
-        summary: "The rollout of images through the cluster, and how far each node is",
+        summary: for_people("The rollout of images through the cluster, and how far each node is"),
         handler: |_, _, _| Ok(Response::ok(Body::rollout())),
     },
     Route {
         method: Method::Post,
         path: rollout::PATH,
         policy: Policy::Signed,
-        summary: "Begins a rollout; answered when its plan was verified and is durable",
+        summary: for_people("Begins a rollout; answered when its plan was verified and is durable"),
         handler: rollout::begin,
     },
     Route {
         method: Method::Delete,
         path: rollout::PATH,
         policy: Policy::Signed,
-        summary: "Halts the rollout on all nodes, for good",
+        summary: for_people("Halts the rollout on all nodes, for good"),
         handler: |node, now, _| rollout::halt(node, now),
     },
     Route {

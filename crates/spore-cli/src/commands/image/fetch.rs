@@ -1,0 +1,65 @@
+//! `spore image fetch`: the container of an image, put together again from what a node has in a slot.
+
+use crate::client::{BUSY_PAUSE, Client, Request, parse};
+use anyhow::{Result, bail};
+use serde::Deserialize;
+use spore_image::Container;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How long a node may take for one part. A board reads and sends 4 KB in much less.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// `GET /api/node/image`.
+#[derive(Debug, Deserialize)]
+struct Images {
+    running: Option<About>,
+    held: Option<About>,
+}
+
+#[derive(Debug, Deserialize)]
+struct About {
+    manifest: usize,
+    length: usize,
+    chunks: u16,
+}
+
+/// The container of the image that `node` runs, or holds for others. Its digests are right.
+pub(super) fn fetch(node: &str, held: bool) -> Result<Vec<u8>> {
+    let client = Client::new(PATIENCE);
+    let images: Images = parse(&client.get(node, "/api/node/image")?)?;
+    let (about, slot) = if held { (images.held, "held") } else { (images.running, "running") };
+    let Some(about) = about else {
+        match held {
+            true => bail!("{node} holds no image besides the one that it runs"),
+            false => bail!(
+                "{node} has its image without the manifest: it was flashed so, and cannot be given on"
+            ),
+        }
+    };
+    let mut bytes = part(&client, node, &format!("/api/node/image/manifest?slot={slot}"))?;
+    if bytes.len() != about.manifest {
+        bail!("the manifest of {node} has {} bytes, and not {}", bytes.len(), about.manifest);
+    }
+    for chunk in 0..about.chunks {
+        let path = format!("/api/node/image/chunks/{chunk}?slot={slot}");
+        bytes.extend(part(&client, node, &path)?);
+    }
+    let whole = bytes.len() == about.length && Container::parse(&bytes).is_ok();
+    if !whole {
+        bail!("what {node} has is not whole, or was changed meanwhile");
+    }
+    Ok(bytes)
+}
+
+/// A part, asked for again while the node is busy.
+fn part(client: &Client, node: &str, path: &str) -> Result<Vec<u8>> {
+    let (request, begun) = (Request::get(path), Instant::now());
+    loop {
+        let answer = client.exchange(node, &request, None)?;
+        if !answer.is_refusal("busy") || begun.elapsed() > PATIENCE {
+            return Ok(answer.accepted(node, &request)?.body);
+        }
+        thread::sleep(BUSY_PAUSE);
+    }
+}

@@ -107,22 +107,24 @@ struct NodeView<'a> {
     reason: Option<&'static str>,
 }
 
-/// How far a node is with the rollout of this tag; `None` if it has not heard of it, or is away.
-fn standing(status: Status, update: UpdateState, tag: u16) -> Option<State> {
+/// How far a node is with the rollout of this tag; `None` if it has not heard of it, or is away. Who has not heard of one that is `old`
+/// takes no part, and is not waited for.
+fn standing(status: Status, update: UpdateState, (tag, old): (u16, bool)) -> Option<State> {
     match update.state() {
         // It never takes part.
         State::Out if update.tag() == 0 => Some(State::Out),
         state @ State::Failed(_) if update.tag() == tag => Some(state),
-        state => Some(state).filter(|_| status.is_live() && update.tag() == tag),
+        state if update.tag() == tag => Some(state).filter(|_| status.is_live()),
+        _ => Some(State::Out).filter(|_| status.is_live() && old),
     }
 }
 
 impl Counts {
-    fn of(node: &Node<'_>, tag: u16) -> Self {
+    fn of(node: &Node<'_>, rollout: (u16, bool)) -> Self {
         let mut counts = Self::default();
         let others = node.members().iter().map(|member| (member.status(), member.update()));
         for (status, update) in others.chain([(Status::Active, own(node).1)]) {
-            let count = match standing(status, update, tag) {
+            let count = match standing(status, update, rollout) {
                 Some(State::Updated) => &mut counts.updated,
                 Some(State::Fetching(_) | State::Ready | State::OnTrial) => &mut counts.pending,
                 Some(State::Failed(reason)) if reason.is_of_trial() => &mut counts.rolled_back,
@@ -146,9 +148,14 @@ fn own<'a>(node: &'a Node<'_>) -> (&'a str, UpdateState) {
 }
 
 impl<'a> NodeView<'a> {
-    fn new(id: NodeId, plan: Option<&Plan>, status: Status, update: UpdateState) -> Self {
+    fn new(
+        id: NodeId,
+        (plan, old): (Option<&Plan>, bool),
+        status: Status,
+        update: UpdateState,
+    ) -> Self {
         let tag = plan.map_or(0, |plan| plan.id.tag());
-        let standing = standing(status, update, tag);
+        let standing = standing(status, update, (tag, old));
         let (percent, reason) = match standing {
             Some(State::Fetching(quarters)) => (Some(quarters.saturating_mul(25)), None),
             Some(State::Failed(reason)) => (None, Some(reason.name())),
@@ -167,7 +174,7 @@ impl<'a> NodeView<'a> {
         }
     }
 
-    fn of(member: &'a Member, node: &'a Node<'_>, plan: Option<&Plan>) -> Self {
+    fn of(member: &'a Member, node: &'a Node<'_>, plan: (Option<&Plan>, bool)) -> Self {
         let build = node.cluster.directory.build(member.id());
         Self {
             hostname: member.hostname().as_str(),
@@ -176,7 +183,7 @@ impl<'a> NodeView<'a> {
         }
     }
 
-    fn of_own(node: &'a Node<'_>, plan: Option<&Plan>) -> Self {
+    fn of_own(node: &'a Node<'_>, plan: (Option<&Plan>, bool)) -> Self {
         let (hostname, update) = own(node);
         let board = Some(node.facts.board);
         Self { hostname, board, ..Self::new(node.own().id, plan, Status::Active, update) }
@@ -193,6 +200,7 @@ impl Piece<'_> {
     ) -> Result<Option<Place>, Full> {
         let told = node.rollout();
         let plan = told.map(|told| &told.signed.plan);
+        let old = node.cluster.rollout.is_old(now);
         let next = match (place, plan) {
             (Place::Open, None) => {
                 self.text("{\"rollout\":null,")?;
@@ -237,7 +245,7 @@ impl Piece<'_> {
             }
             (Place::Counts, _) => {
                 self.text("\"counts\":")?;
-                self.json(&Counts::of(node, plan.map_or(0, |plan| plan.id.tag())))?;
+                self.json(&Counts::of(node, (plan.map_or(0, |plan| plan.id.tag()), old)))?;
                 self.text(",\"nodes\":[")?;
                 Place::Node(None)
             }
@@ -247,8 +255,8 @@ impl Piece<'_> {
                 let own = Some(node.own().id).filter(follows);
                 let first = other.filter(|other| own.is_none_or(|own| other.id() < own));
                 let view = match (first, own) {
-                    (Some(other), _) => NodeView::of(other, node, plan),
-                    (None, Some(_)) => NodeView::of_own(node, plan),
+                    (Some(other), _) => NodeView::of(other, node, (plan, old)),
+                    (None, Some(_)) => NodeView::of_own(node, (plan, old)),
                     (None, None) => {
                         self.text("]}")?;
                         return Ok(None);

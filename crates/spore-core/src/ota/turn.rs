@@ -64,7 +64,7 @@ impl Rollout {
         let canaries = turn == 0 || plan.canaries.iter().all(|canary| well(*canary));
         let others = || peers.clone().filter(|peer| !plan.canaries.contains(&peer.id));
         let mut before = others().filter(|peer| plan.wave(peer.id) < turn);
-        let old = current.age(now) >= LATE;
+        let old = self.is_old(now);
         let open = canaries && before.all(|peer| peer.is_through(now, tag, old));
         self.open = if open { self.open.or(Some(now)) } else { None };
     }
@@ -72,6 +72,11 @@ impl Rollout {
     /// Something that this node tells of itself may have changed.
     pub(crate) const fn look_again(&mut self, now: Instant) {
         self.look = Some(now);
+    }
+
+    /// Whether the rollout is so old that who is there and has not heard of it is not waited for.
+    pub(crate) fn is_old(&self, now: Instant) -> bool {
+        self.current.as_ref().is_some_and(|current| current.age(now) >= LATE)
     }
 
     /// Whether it is this node's turn to restart.

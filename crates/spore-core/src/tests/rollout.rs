@@ -145,7 +145,7 @@ fn a_rollout_begins_spreads_and_is_halted_everywhere() {
     world.nodes.push((5, node(now, 5, &value[..len])));
     world.run(8_000);
     let counts = state(&mut world, 1)["counts"].clone();
-    assert_eq!((&counts["out"], &counts["unheard"]), (&json!(2), &json!(0)), "{counts}");
+    assert_eq!((&counts["out"], &counts["pending"]), (&json!(2), &json!(3)), "{counts}");
     world.kill(5);
     let (status, answer) = request(&mut world, Method::Delete, b"");
     assert_eq!((status, &answer["rollout"]["state"]), (200, &json!("halted")));
@@ -213,6 +213,29 @@ fn a_forged_plan_of_a_member_changes_nothing() {
     assert_eq!(state(&mut world, 1)["rollout"], Value::Null);
     let sent = world.air[before..].iter().filter(|(from, ..)| *from == address(2)).count();
     assert!(sent < 400, "{sent} datagrams in ten seconds");
+}
+
+#[test]
+fn who_holds_to_another_rollout_takes_no_part_when_this_one_is_old() {
+    let mut world = world(2);
+    assert_eq!(request(&mut world, Method::Post, &document(1)).0, 200);
+    let now = world.now;
+    // The other one believes that somebody has signed this.
+    let mut other = signed(9);
+    other.plan.gate = 0;
+    let told = |signed, age| Announcement { signed, ended: Ended::No, age };
+    world.node(2).cluster.rollout.adopt_unverified(now, told(other, 0));
+    world.run(5_000);
+    for (age, pending, out) in [(9, 2, 0), (10, 1, 1)] {
+        let now = world.now;
+        world.node(1).cluster.rollout.hear(now, told(signed(1), age));
+        let counts = state(&mut world, 1)["counts"].clone();
+        assert_eq!(
+            (&counts["pending"], &counts["out"]),
+            (&json!(pending), &json!(out)),
+            "{counts}"
+        );
+    }
 }
 
 /// What a body does that has the image already.

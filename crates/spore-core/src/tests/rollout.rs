@@ -136,17 +136,6 @@ fn a_rollout_begins_spreads_and_is_halted_everywhere() {
         assert!(ids.len() == 4 && ids.is_sorted(), "{ids:?}");
     }
     assert_eq!(state(&mut world, 4)["rollout"], Value::Null, "it cannot tell who has signed it");
-    // Likewise one with another release key: it says that it takes no part.
-    let now = world.now;
-    let release_key = Some(ReleaseKey(SigningKey::from_bytes(&[6; 32]).verifying_key().to_bytes()));
-    let other = Settings { release_key, ..Settings::default() };
-    let mut value = [0; MAX_VALUE];
-    let len = other.encode(&mut value);
-    world.nodes.push((5, node(now, 5, &value[..len])));
-    world.run(8_000);
-    let counts = state(&mut world, 1)["counts"].clone();
-    assert_eq!((&counts["out"], &counts["pending"]), (&json!(2), &json!(3)), "{counts}");
-    world.kill(5);
     let (status, answer) = request(&mut world, Method::Delete, b"");
     assert_eq!((status, &answer["rollout"]["state"]), (200, &json!("halted")));
     world.run(5_000);
@@ -159,6 +148,22 @@ fn a_rollout_begins_spreads_and_is_halted_everywhere() {
     assert_eq!(answer.0, 200, "it was taken, and is halted");
     assert_eq!(answer.1["rollout"]["state"], "halted");
     assert_eq!(request(&mut world, Method::Post, &document(2)).1["rollout"]["state"], "running");
+}
+
+#[test]
+fn who_has_another_release_key_says_that_it_takes_no_part() {
+    let mut world = world(2);
+    assert_eq!(request(&mut world, Method::Post, &document(1)).0, 200);
+    let now = world.now;
+    let release_key = Some(ReleaseKey(SigningKey::from_bytes(&[6; 32]).verifying_key().to_bytes()));
+    let other = Settings { release_key, ..Settings::default() };
+    let mut value = [0; MAX_VALUE];
+    let len = other.encode(&mut value);
+    world.nodes.push((5, node(now, 5, &value[..len])));
+    world.run(8_000);
+    let counts = state(&mut world, 1)["counts"].clone();
+    assert_eq!((&counts["out"], &counts["pending"]), (&json!(1), &json!(2)), "{counts}");
+    assert_eq!(state(&mut world, 5)["rollout"], Value::Null);
 }
 
 #[test]

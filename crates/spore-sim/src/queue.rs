@@ -30,6 +30,10 @@ pub(crate) enum Event {
     Radio { node: usize, boot: u32 },
     /// A stall ends; void in another boot, or if the stall was prolonged.
     Resume { node: usize, boot: u32 },
+    /// The image that a node runs hangs; void in another boot.
+    Hang { node: usize, boot: u32 },
+    /// The watchdog restarts a node; void in another boot.
+    Bite { node: usize, boot: u32 },
     /// A node of the scenario's first ones starts.
     FirstStart { node: usize },
     /// A command of the script.

@@ -127,6 +127,8 @@ pub enum Nature {
     Deaf,
     /// It crashes as soon as it is started.
     Crashes,
+    /// It stands still at some moment of its first nine seconds, until the watchdog restarts it five seconds later.
+    Hangs,
 }
 
 /// The nodes' own clocks. Each boot of each node draws one.

@@ -312,6 +312,8 @@ impl Simulation {
             Event::Worked { node, boot, work } => self.worked(node, boot, &work),
             Event::Radio { node, boot } => self.hear_radio(node, boot),
             Event::Resume { node, boot } => self.resume(node, boot),
+            Event::Hang { node, boot } => self.hang(node, boot),
+            Event::Bite { node, boot } => self.bite(node, boot),
             Event::FirstStart { node } => {
                 self.watch.formed();
                 self.start(node);

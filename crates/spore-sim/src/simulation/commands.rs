@@ -138,6 +138,9 @@ impl Simulation {
             delivered: 0,
             nonce: None,
         });
+        if body.firmware.as_ref().is_some_and(|firmware| firmware.nature() == Nature::Hangs) {
+            self.will_hang(node);
+        }
         self.log.add(self.now, &Entry::Started(node, own.id));
         self.watch.started(self.now, node, &own);
         self.ledger.started(self.now, node);

@@ -5,6 +5,7 @@ use crate::body::Stall;
 use crate::ledger::Name;
 use crate::log::Entry;
 use crate::queue::Event;
+use crate::scenario::{Command, Memory};
 use spore_core::security::{Header, Sealer};
 use spore_core::wire::{EventKey, Kind, Message, Record};
 use std::collections::{HashSet, VecDeque};
@@ -15,7 +16,31 @@ use std::time::Duration;
 /// What waited for a node: from where, and the bytes.
 type Inbox = VecDeque<(SocketAddrV4, Rc<[u8]>)>;
 
+/// How long the watchdog of a board waits.
+const WATCHDOG: Duration = Duration::from_secs(5);
+/// When an image that hangs does so at the latest, in milliseconds after its start: none is confirmed before ten seconds.
+const HANGS_WITHIN: u64 = 9_000;
+
 impl Simulation {
+    /// The image that a node has just started hangs, some time.
+    pub(super) fn will_hang(&mut self, node: usize) {
+        let after = Duration::from_millis(self.rng.u64(..=HANGS_WITHIN));
+        self.queue.push(self.now + after, Event::Hang { node, boot: self.bodies[node].boot });
+    }
+
+    pub(super) fn hang(&mut self, node: usize, boot: u32) {
+        if self.bodies[node].life.is_some() && self.bodies[node].boot == boot {
+            self.stall(node, 2 * WATCHDOG);
+            self.queue.push(self.now + WATCHDOG, Event::Bite { node, boot });
+        }
+    }
+
+    pub(super) fn bite(&mut self, node: usize, boot: u32) {
+        if self.bodies[node].life.is_some() && self.bodies[node].boot == boot {
+            self.obey(Command::Restart(node, Memory::Kept));
+        }
+    }
+
     pub(super) fn stall(&mut self, node: usize, span: Duration) {
         let body = &mut self.bodies[node];
         let Some(life) = &mut body.life else { return };

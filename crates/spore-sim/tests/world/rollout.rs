@@ -1,6 +1,6 @@
 //! Rollouts: a good image reaches all, in its order; a bad one never gets past the canary.
 
-use crate::{is_chosen, lossy, scenario, secs, whole};
+use crate::{is_chosen, lossy, promise, scenario, secs, whole};
 use ed25519_dalek::{Signer as _, SigningKey};
 use fastrand::Rng;
 use spore_core::NodeId;
@@ -186,6 +186,63 @@ fn a_bad_image_never_gets_past_the_canary_long() {
     let seeds: Vec<u64> = (0..1_000).filter(|seed| is_chosen(*seed)).collect();
     seeds.iter().for_each(|seed| bad(*seed));
     println!("{} worlds of {NODES} nodes, with loss and kills: 0 past the canary", seeds.len());
+}
+
+/// Has the canary of a small cluster try an image of this nature; how often that was started, and when after its first start the
+/// old image ran again.
+fn tried(nature: Nature, seed: u64) -> (usize, Duration) {
+    let (mut sim, plan) = ready(Scenario { nodes: 4, ..world(nature, seed) });
+    let what = format!("seed {seed}, {nature:?}");
+    assert_eq!(begin(&mut sim, 2, &signed(plan)), 200, "{what}");
+    let tries =
+        |sim: &Simulation| sim.started_images(1).iter().filter(|image| **image == NEW).count();
+    until(&mut sim, secs(120), &format!("{what}: it is tried"), |sim| tries(sim) > 0);
+    let back =
+        until(&mut sim, secs(320), &format!("{what}: it is gone"), |sim| runs(sim, 1) == OLD);
+    let starts = tries(&sim);
+    sim.run_for(secs(60));
+    assert_eq!((runs(&sim, 1), tries(&sim)), (OLD, starts), "{what}: it came back");
+    let (_, state) = sim.get(1, "/api/node/update").expect("it runs");
+    let quarantined = format!("\"quarantined\":{NEW},");
+    assert!(state.contains(&quarantined) && state.contains("rolled_back"), "{what}: {state}");
+    (starts, back)
+}
+
+/// Images that never confirm themselves, that hang, and that crash, in turn.
+fn bad_images_go(seeds: impl Iterator<Item = u64>) {
+    let natures = [Nature::Deaf, Nature::Hangs, Nature::Crashes];
+    let mut worst = [(0, Duration::ZERO); 3];
+    let mut worlds = 0_u32;
+    for seed in seeds {
+        let kind = (seed % 3) as usize;
+        let (starts, back) = tried(natures[kind], seed);
+        assert!((1..=3).contains(&starts), "seed {seed}: started {starts} times");
+        worst[kind] = (worst[kind].0.max(starts), worst[kind].1.max(back));
+        worlds += 1;
+    }
+    let [deaf, hangs, crashes] = worst.map(|(_, back)| back.as_secs_f64());
+    let starts = worst.iter().map(|(starts, _)| *starts).max().unwrap_or(0);
+    promise(
+        "O3",
+        &[
+            ("seeds", f64::from(worlds)),
+            ("starts", starts as f64),
+            ("deaf", deaf),
+            ("hangs", hangs),
+            ("crashes", crashes),
+        ],
+    );
+}
+
+#[test]
+fn a_bad_image_is_gone_after_three_starts() {
+    bad_images_go(0..6);
+}
+
+#[test]
+#[ignore = "takes minutes"]
+fn a_bad_image_is_gone_after_three_starts_1000_of_1000_seeds_long() {
+    bad_images_go((0..1_000).filter(|seed| is_chosen(*seed)));
 }
 
 #[test]

@@ -153,7 +153,9 @@ impl<'a> Operator<'a> {
         command.args(images).args(more).args(["--timeout", "10", "--node"]);
         command.arg(format!("{}:{}", self.entry.address, self.entry.port));
         command.arg("--key-file").arg(self.plan.logs.join("cluster.key"));
-        command.arg("--release-key-file").arg(self.plan.logs.join("release.key"));
+        if verb == "all" {
+            command.arg("--release-key-file").arg(self.plan.logs.join("release.key"));
+        }
         command
     }
 

@@ -81,19 +81,18 @@ pub(in crate::e2e) fn run(plan: &Plan<'_>) -> Result<()> {
         }
     }
     let begun = Instant::now();
+    // Starts since then: of the bad image, and of the old one again.
     let mut booted = [0; CASES.len()];
     let mut open: Vec<usize> = (0..CASES.len()).collect();
     while !open.is_empty() {
         for (id, report) in cluster.reports() {
-            // The start before all this is the one that is reported first.
             if report == Report::Booted {
                 booted[usize::from(id) - 1] += 1;
             }
         }
         open.retain(|index| {
             let (case, (_, api)) = (&CASES[*index], &cluster.boards[*index]);
-            // Old, bad as often as it is tried, and old again.
-            if case.deaf && booted[*index] == 1 + case.starts + 1 {
+            if case.deaf && booted[*index] > case.starts {
                 let _ = network::ip(&format!("link set tap{} up", index + 1));
             }
             let state = api.get("/api/node/update").unwrap_or_default();
@@ -104,7 +103,7 @@ pub(in crate::e2e) fn run(plan: &Plan<'_>) -> Result<()> {
                 println!(
                     "e2e: an image that {} was started {} times; the old one runs after {:.0} s",
                     case.what,
-                    booted[*index] - 2,
+                    booted[*index] - 1,
                     begun.elapsed().as_secs_f32()
                 );
             }
@@ -115,11 +114,9 @@ pub(in crate::e2e) fn run(plan: &Plan<'_>) -> Result<()> {
         std::thread::sleep(LOOK);
     }
     for (case, booted) in CASES.iter().zip(booted) {
-        let starts = booted - 2;
+        let starts = booted - 1;
         ensure!(starts == case.starts, "one that {} was started {starts} times", case.what);
     }
-    println!(
-        "e2e: {BOARDS} kinds of bad images went away by themselves, after {STARTS} starts at most"
-    );
+    println!("promise O3 kinds={BOARDS} starts={STARTS}");
     Ok(())
 }

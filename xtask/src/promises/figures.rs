@@ -102,7 +102,7 @@ fn grouped(value: &str) -> String {
         value.split_once('.').map_or((value, ""), |(whole, _)| (whole, &value[whole.len()..]));
     let mut text = String::new();
     for (index, digit) in whole.chars().enumerate() {
-        if index > 0 && (whole.len() - index) % 3 == 0 {
+        if index > 0 && (whole.len() - index).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);

@@ -27,7 +27,6 @@ const SHARD: Duration = Duration::from_secs(80 * 60);
 /// A row of promises.toml is measured by the command in it, which prints a line `promise ID NAME=NUMBER …`. Without
 /// `--quick`, docs/promises.md is written anew with what was measured.
 #[derive(Args)]
-#[expect(clippy::struct_excessive_bools, reason = "they are flags of a command line")]
 pub(crate) struct Promises {
     /// These promises only, such as C1 [default: all].
     ids: Vec<String>,

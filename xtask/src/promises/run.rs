@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 
 use super::figures;
 use super::table::Promise;
@@ -114,7 +114,7 @@ impl<'a> Job<'a> {
             }
             (promise, result)
         };
-        self.promises.iter().map(|promise| judge(promise)).collect()
+        self.promises.iter().copied().map(judge).collect()
     }
 
     /// What it prints.
@@ -169,7 +169,7 @@ fn wait(child: &mut Child, limit: Option<Instant>) -> Result<bool> {
         }
         if Instant::now() >= limit {
             child.kill().and_then(|()| child.wait()).context("cannot end it")?;
-            ensure!(false, "it was not done when the shard's time was over");
+            bail!("it was not done when the shard's time was over");
         }
         thread::sleep(LOOK);
     }

@@ -28,6 +28,7 @@ export const node = {
                 ['Version', own.version + (own.image ? `, image ${own.image}` : '')],
                 ['Up for', span(own.uptime_ms)],
                 ['Started after', own.reset_reason],
+                ['Safe mode', own.safe_mode && '▲ yes: it has crashed again and again, and runs no sprockets'],
                 ['Free memory', [bytes(own.free_memory), ' ', chart('Free memory', history('memory'), bytes)]],
                 ['Signal', radio?.rssi ? [dBm(radio.rssi), ' ', chart('Signal', history('signal'), dBm)] : 'wired'],
                 ['Claimed', own.claim_damaged ? '✕ the claim is damaged' : own.claimed ? 'yes' : '▲ no: it joins nobody'],

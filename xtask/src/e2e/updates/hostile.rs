@@ -59,8 +59,8 @@ pub(super) fn run(cluster: &mut Cluster<'_>, operator: &Operator<'_>) -> Result<
             offers += 1;
         }
         // The connection ends before all is there. Whether an answer comes then is of no interest.
-        let taken =
-            once(api, &key, &good[..9_000], good.len()).is_ok_and(|(status, _)| status == 200);
+        let taken = once(api, &key, &good[..good.len() - 20], good.len())
+            .is_ok_and(|(status, _)| status == 200);
         ensure!(!taken, "{} has taken less than was announced", api.name);
         one_byte_a_second(api, &key, good)?;
         offers += 2 + CROWD;
@@ -106,7 +106,7 @@ fn offers_of(good: &[u8], other: &[u8], old: &[u8], is_board: bool) -> Vec<Offer
         offer("another signature", flipped(HEAD - 9), 422, "image_unsigned"),
         offer("no signature", unsigned, 422, "image_unsigned"),
         offer("another chunk table", flipped(HEAD + 3), 422, "image_altered"),
-        offer("another payload", flipped(good.len() / 2), 422, "image_altered"),
+        offer("another payload", flipped(good.len() - 10), 422, "image_altered"),
         offer("an image of another board", other.to_vec(), 422, "image_of_another_board"),
     ];
     if is_board {

@@ -100,12 +100,7 @@ pub(in crate::e2e) fn run(plan: &Plan<'_>) -> Result<()> {
             let over =
                 back && state["quarantined"] == BAD && state["last"]["reason"] == case.reason;
             if over {
-                println!(
-                    "e2e: an image that {} was started {} times; the old one runs after {:.0} s",
-                    case.what,
-                    booted[*index] - 1,
-                    begun.elapsed().as_secs_f32()
-                );
+                println!("e2e: an image that {} is gone, and the old one runs", case.what);
             }
             !over
         });
@@ -114,7 +109,7 @@ pub(in crate::e2e) fn run(plan: &Plan<'_>) -> Result<()> {
         std::thread::sleep(LOOK);
     }
     for (case, booted) in CASES.iter().zip(booted) {
-        let starts = booted - 1;
+        let starts = booted.saturating_sub(1);
         ensure!(starts == case.starts, "one that {} was started {starts} times", case.what);
     }
     println!("promise O3 kinds={BOARDS} starts={STARTS}");

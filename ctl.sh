@@ -160,6 +160,7 @@ firmware_checks() {
 quick() {
     run cargo fmt --all --check
     run cargo fmt --manifest-path firmware/Cargo.toml --all --check
+    run cargo fmt --manifest-path bench/Cargo.toml --check
     run cargo build --workspace --quiet
     xtask=${CARGO_TARGET_DIR:-target}/debug/xtask
     run cargo xtask doctor
@@ -216,6 +217,8 @@ rest() {
     run timeout "$shard_limit" cargo xtask sdk-emu --flips 50
     run timeout "$shard_limit" cargo xtask e2e --resets 10
     run timeout "$shard_limit" cargo xtask e2e --updates --boards 4 --hosts 10
+    run cargo test --manifest-path bench/Cargo.toml --release --quiet
+    run timeout "$shard_limit" cargo xtask bench peers --quick --nodes 8
     if ! cargo deny --version >/dev/null 2>&1; then
         run cargo install cargo-deny --locked
     fi

@@ -1,6 +1,7 @@
 //! `cargo xtask`: what the repository needs beyond cargo. `cargo xtask help` lists it.
 
 mod api;
+mod bench;
 mod budgets;
 mod cost;
 mod dashboard;
@@ -43,6 +44,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Api(api::Api),
+    Bench(bench::Bench),
     Cost(cost::Cost),
     Dashboard(dashboard::Dashboard),
     E2e(e2e::E2e),
@@ -73,6 +75,10 @@ fn main() -> ExitCode {
             Err(error) => Err(error),
         },
         Command::E2e(command) => match command.run() {
+            Ok(code) => return code,
+            Err(error) => Err(error),
+        },
+        Command::Bench(command) => match command.run() {
             Ok(code) => return code,
             Err(error) => Err(error),
         },

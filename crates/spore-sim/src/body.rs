@@ -40,6 +40,10 @@ pub(crate) struct Body {
     pub(crate) firmware: Option<Firmware>,
     /// Its flash with the slots for images, which a restart leaves, too.
     pub(crate) slots: Option<Slots>,
+    /// Whether it has left on purpose, and was not started since.
+    pub(crate) left: bool,
+    /// How long it takes for each datagram and each deadline.
+    pub(crate) pace: Duration,
     /// Its traffic in all boots, without the time of the present one.
     pub(crate) traffic: Traffic,
 }
@@ -58,6 +62,8 @@ pub(crate) struct Running {
     pub(crate) stall: Option<Stall>,
     /// What waits while its flash is at work for the exchange of images.
     pub(crate) work: Option<VecDeque<(SocketAddrV4, Rc<[u8]>)>>,
+    /// What waits while its slow processor is at work.
+    pub(crate) busy: Option<VecDeque<(SocketAddrV4, Rc<[u8]>)>>,
     /// The number of the last event that was delivered on its bus.
     pub(crate) delivered: u32,
     /// The nonce that it used last.
@@ -111,7 +117,8 @@ impl Body {
     ) -> Self {
         let (chip, pending) = (NorChip::blank(SECTORS), VecDeque::new());
         let (slots, traffic) = (board.map(Slots::new), Traffic::default());
-        Self { address, chip, pending, boot: 0, life: None, firmware, slots, traffic }
+        let (life, left, pace) = (None, false, Duration::ZERO);
+        Self { address, chip, pending, boot: 0, life, firmware, slots, left, pace, traffic }
     }
 
     /// Whether nothing gets in or out, because of the image that runs.

@@ -15,6 +15,16 @@ pub enum Capacity {
     Host,
 }
 
+impl Capacity {
+    /// How many members are listed, the node itself not included.
+    pub const fn rows(self) -> usize {
+        match self {
+            Self::Esp01 => 63,
+            Self::Host => 511,
+        }
+    }
+}
+
 pub(crate) enum Rows {
     Esp01(Box<MutBorrow<Storage<Esp01>>>),
     Host(Box<MutBorrow<Storage<Host>>>),

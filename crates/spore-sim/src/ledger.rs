@@ -112,6 +112,21 @@ impl Ledger {
         tally
     }
 
+    /// Whether each of these nodes has delivered publication number `index` in its present life, or said that it has missed it.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such publication.
+    pub fn has_settled(&self, index: usize, nodes: &[usize]) -> bool {
+        let Publication { delivered, missed, .. } = &self.publications[index];
+        nodes.iter().all(|node| {
+            let life = self.present.get(node);
+            life.is_some_and(|life| {
+                missed.contains(life) || delivered.iter().any(|(other, _)| other == life)
+            })
+        })
+    }
+
     pub(crate) fn started(&mut self, now: Duration, node: usize) {
         self.present.insert(node, self.receivers.len());
         let (boots, streams) = (HashMap::new(), HashMap::new());

@@ -22,12 +22,14 @@
 //! | [`network`] | faults of the air, each a small [`Fault`](network::Fault); they compose |
 //! | [`simulation`] | [`Simulation`], which runs a scenario |
 //! | [`flash`] | a flash chip, and what a power cut leaves of its operations |
+//! | [`trial`] | a [`Plan`](trial::Plan), as people write scenarios, run and judged |
 //! | [`report`] | what came of it, in figures |
 //! | [`ledger`] | what was published for the cluster, and what became of it |
 //! | [`log`] | every event as it happens, and the hash over all of them |
 //! | [`junk`] | hostile datagrams and HTTP requests, for all bodies, not only this one |
 
 mod body;
+mod checks;
 mod clock;
 mod engine;
 pub mod flash;
@@ -41,8 +43,10 @@ mod queue;
 pub mod report;
 pub mod scenario;
 pub mod simulation;
+pub mod trial;
 mod watch;
 
+pub use checks::State;
 pub use report::{Report, Spread};
 pub use scenario::{Command, Memory, Scenario, ScenarioError};
 pub use simulation::Simulation;

@@ -1,15 +1,27 @@
 //! Every event of a run, and the hash over all of them.
 
+use crate::scenario::Command;
 use spore_core::tasks::TaskRun;
 use spore_core::wire::EventKey;
-use spore_core::{Event, NodeId};
+use spore_core::{Destination, Event, NodeId};
 use std::fmt;
 use std::net::SocketAddrV4;
 use std::time::Duration;
 
 /// Something that has happened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Entry<'a> {
+    /// A node sends a datagram. Not part of the hash, as what comes of it is.
+    Sent {
+        /// The sender's address.
+        from: SocketAddrV4,
+        /// To whom.
+        to: Destination,
+        /// The bytes.
+        bytes: &'a [u8],
+    },
+    /// Something is done to the world. Not part of the hash, as what comes of it is.
+    Obeyed(&'a Command),
     /// A node started, under this identity.
     Started(usize, NodeId),
     /// A node was killed.
@@ -93,12 +105,17 @@ impl Log {
         self.hash.0
     }
 
-    pub(crate) fn add(&mut self, at: Duration, entry: &Entry<'_>) {
-        self.hash.number(at.as_micros());
-        self.hash.entry(entry);
+    /// Shows an entry that is not part of the hash.
+    pub(crate) fn show(&mut self, at: Duration, entry: &Entry<'_>) {
         if let Some(sink) = &mut self.sink {
             sink(at, entry);
         }
+    }
+
+    pub(crate) fn add(&mut self, at: Duration, entry: &Entry<'_>) {
+        self.hash.number(at.as_micros());
+        self.hash.entry(entry);
+        self.show(at, entry);
     }
 }
 
@@ -126,6 +143,7 @@ impl Fnv {
 
     fn entry(&mut self, entry: &Entry<'_>) {
         match *entry {
+            Entry::Sent { .. } | Entry::Obeyed(_) => {}
             Entry::Started(node, NodeId(id)) => self.tagged(1, node, &id),
             Entry::Killed(node) => self.tagged(2, node, &[]),
             Entry::Stalled(node) => self.tagged(3, node, &[]),

@@ -26,6 +26,8 @@ pub(crate) enum Event {
     Ran { node: usize, boot: u32, index: u8 },
     /// A node's flash has done a job for the exchange of images; void in another boot.
     Worked { node: usize, boot: u32, work: Box<(Done, Piece)> },
+    /// A slow node has done what it was at; void in another boot.
+    Free { node: usize, boot: u32 },
     /// A node's radio may have something to report; void in another boot.
     Radio { node: usize, boot: u32 },
     /// A stall ends; void in another boot, or if the stall was prolonged.

@@ -10,7 +10,7 @@ pub struct Report {
     /// The present time.
     pub now: Duration,
     /// Whether the cluster is whole now: every running node lists every other one as active, in
-    /// its present boot, and nobody else as live; and no first start is still to come.
+    /// its present boot, or as many as it can list, and nobody else as live; and no first start is still to come.
     pub complete: bool,
     /// Every boot of every node, in the order of their starts.
     pub lives: Vec<Life>,
@@ -36,7 +36,7 @@ pub struct Life {
     pub started: Duration,
     /// When all other running nodes first listed it as active at the same time.
     pub known: Option<Duration>,
-    /// When it first listed all other running nodes as active.
+    /// When it first listed all other running nodes as active, or as many as it can.
     pub complete: Option<Duration>,
     /// When it was killed, or had left.
     pub ended: Option<Duration>,
@@ -116,6 +116,24 @@ impl std::ops::Add for Traffic {
             served: self.served + other.served,
             served_bytes: self.served_bytes + other.served_bytes,
             up: self.up + other.up,
+        }
+    }
+}
+
+impl std::ops::Sub for Traffic {
+    type Output = Self;
+
+    /// What came after an earlier time at which the counters had these values.
+    fn sub(self, earlier: Self) -> Self {
+        Self {
+            sent: self.sent - earlier.sent,
+            sent_bytes: self.sent_bytes - earlier.sent_bytes,
+            received: self.received - earlier.received,
+            received_bytes: self.received_bytes - earlier.received_bytes,
+            fetches: self.fetches - earlier.fetches,
+            served: self.served - earlier.served,
+            served_bytes: self.served_bytes - earlier.served_bytes,
+            up: self.up - earlier.up,
         }
     }
 }

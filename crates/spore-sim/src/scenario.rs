@@ -137,14 +137,17 @@ pub struct Clocks {
     /// A clock gains or loses up to so many microseconds a second. Default 20, a usual crystal;
     /// at most [`MAX_DRIFT_PPM`].
     pub drift_ppm: u32,
-    /// A clock shows anything from zero to this when its node starts. Default 100 days, so that a
+    /// The least that a clock shows when its node starts. Default zero.
+    pub from: Duration,
+    /// The most that a clock shows then; not less than `from`. Default 100 days, so that a
     /// counter of 32-bit milliseconds would wrap in some of them.
     pub offset: Duration,
 }
 
 impl Default for Clocks {
     fn default() -> Self {
-        Self { drift_ppm: 20, offset: Duration::from_secs(100 * 24 * 3600) }
+        let offset = Duration::from_secs(100 * 24 * 3600);
+        Self { drift_ppm: 20, from: Duration::ZERO, offset }
     }
 }
 
@@ -210,12 +213,22 @@ pub enum Command {
     /// A node does nothing for a while; a few datagrams wait for it meanwhile, see
     /// [`simulation::INBOX`](crate::simulation::INBOX). Nothing happens if it does not run.
     Stall(usize, Duration),
+    /// From now on, also after restarts, a node takes so long for each datagram and each deadline; meanwhile a few
+    /// datagrams wait, as for one that is stalled. Zero: as fast as ever.
+    Slow(usize, Duration),
     /// A node offers other services from now on. Nothing happens if it does not run.
     Offer(usize, Catalogue),
     /// A node publishes an event for the cluster. Nothing happens if it does not run, or refuses to.
     Publish(usize, Publication),
     /// Nothing from the nodes `from` reaches the nodes `to` any more.
     Block {
+        /// Senders.
+        from: Vec<usize>,
+        /// Receivers.
+        to: Vec<usize>,
+    },
+    /// What was blocked of this is so no more.
+    Unblock {
         /// Senders.
         from: Vec<usize>,
         /// Receivers.
@@ -232,6 +245,9 @@ pub enum Command {
     JoinAccessPoint(usize),
     /// One of them does not want to be any more.
     LeaveAccessPoint(usize),
+    /// Nothing is wrong with these nodes from now on, nor between them: they run, at full speed, and reach each other. All else stays
+    /// as broken as it is.
+    HealCore(Vec<usize>),
     /// The network behaves like this from now on.
     Conditions(Conditions),
 }
@@ -262,6 +278,15 @@ pub enum ScenarioError {
         /// The most.
         max: Duration,
     },
+    /// The least that clocks show at first is more than the most.
+    Clock {
+        /// The least.
+        from: Duration,
+        /// The most.
+        to: Duration,
+    },
+    /// The channel that all share carries nothing.
+    Channel,
     /// A drift in parts per million is more than [`MAX_DRIFT_PPM`].
     Drift(u32),
     /// A command is about a node that does not exist.
@@ -290,6 +315,10 @@ impl fmt::Display for ScenarioError {
                 f,
                 "the least latency, {min:?}, is more than the most, {max:?}; exchange them"
             ),
+            Self::Clock { from, to } => {
+                write!(f, "clocks cannot show {from:?} at least and {to:?} at most; exchange them")
+            }
+            Self::Channel => write!(f, "a channel of 0 bit/s carries nothing; choose at least 1"),
             Self::Drift(ppm) => {
                 write!(f, "a clock cannot drift by {ppm} ppm; choose 0 to {MAX_DRIFT_PPM}")
             }
@@ -315,6 +344,13 @@ impl Scenario {
         }
         if self.clocks.drift_ppm > MAX_DRIFT_PPM {
             return Err(ScenarioError::Drift(self.clocks.drift_ppm));
+        }
+        let Clocks { from, offset: to, .. } = self.clocks;
+        if from > to {
+            return Err(ScenarioError::Clock { from, to });
+        }
+        if self.channel.is_some_and(|channel| channel.rate == 0) {
+            return Err(ScenarioError::Channel);
         }
         let Flash { failure, torn, .. } = self.flash;
         for (name, value) in [("flash failure", failure), ("torn flash operations", torn)] {
@@ -352,11 +388,13 @@ impl Command {
             Self::Start(node) | Self::Kill(node) | Self::Leave(node) => known(node),
             Self::Restart(node, _) | Self::Stall(node, _) | Self::Offer(node, _) => known(node),
             Self::Publish(node, _) => known(node),
-            Self::StepClock(node, _) => known(node),
+            Self::StepClock(node, _) | Self::Slow(node, _) => known(node),
             Self::JoinAccessPoint(node) | Self::LeaveAccessPoint(node) => known(node),
             Self::CopyMemory { from, to } => known(from).and_then(|()| known(to)),
-            Self::Block { from, to } => from.iter().chain(to).try_for_each(known),
-            Self::Isolate(group) => group.iter().try_for_each(known),
+            Self::Block { from, to } | Self::Unblock { from, to } => {
+                from.iter().chain(to).try_for_each(known)
+            }
+            Self::Isolate(group) | Self::HealCore(group) => group.iter().try_for_each(known),
             Self::Heal | Self::Air(_) => Ok(()),
             Self::Conditions(conditions) => conditions.validate(),
         }

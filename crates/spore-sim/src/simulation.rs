@@ -5,21 +5,23 @@ pub(crate) mod firmware;
 pub(crate) mod memory;
 mod radio;
 pub(crate) mod slots;
+mod slow;
 mod stalls;
 mod tasks;
+mod view;
 
 use crate::body::{Body, Output, Running};
+use crate::checks::{Truth, passed_limit};
 use crate::ledger::Ledger;
 use crate::log::{Entry, Log, Sink};
 use crate::network::{Air, Fault, Flight, Network, Passage};
 use crate::nonces::Nonces;
 use crate::queue::{Event, Queue};
-use crate::report::{Report, Traffic};
 use crate::scenario::{Command, Memory, Publication, Scenario, ScenarioError};
 use crate::watch::Watch;
 use fastrand::Rng;
 use firmware::Firmware;
-use spore_core::{ClusterKey, Destination, Filter, Node, PublishError, Scope};
+use spore_core::{ClusterKey, Destination, Filter, PublishError, Scope};
 use spore_radio::Router;
 use std::collections::VecDeque;
 use std::net::SocketAddrV4;
@@ -65,8 +67,11 @@ pub struct Simulation {
     pub(crate) rng: Rng,
     pub(crate) watch: Watch,
     pub(crate) nonces: Nonces,
+    /// The nodes with which nothing is wrong any more.
+    core: Vec<usize>,
     pub(crate) ledger: Ledger,
-    /// Whether some member may lie about events.
+    pub(crate) truth: Truth,
+    /// Whether some member may lie.
     excused: bool,
     /// Whether some node's memory was copied to another one.
     copied: bool,
@@ -96,6 +101,8 @@ impl Simulation {
             queue.push(*at, Event::Command(Box::new(command.clone())));
         }
         let address = |index| Body::address(index, scenario.port);
+        let rows = |node| scenario.capacity(node).rows();
+        let rows: Vec<_> = (0..scenario.nodes).map(rows).collect();
         let fleet = scenario.fleet.clone().map(Rc::new);
         Ok(Self {
             bodies: (0..scenario.nodes)
@@ -104,7 +111,7 @@ impl Simulation {
                 })
                 .collect(),
             channel: scenario.channel.map(Air::new),
-            watch: Watch::new(scenario.nodes, forming),
+            watch: Watch::new(&rows, forming),
             key: ClusterKey::from_bytes(key),
             now: Duration::ZERO,
             queue,
@@ -112,7 +119,9 @@ impl Simulation {
             air: scenario.wifi.as_ref().map_or_else(Vec::new, |wifi| wifi.routers.clone()),
             rng,
             nonces: Nonces::default(),
+            core: Vec::new(),
             ledger: Ledger::default(),
+            truth: Truth::default(),
             excused: false,
             copied: false,
             log: Log::default(),
@@ -133,96 +142,6 @@ impl Simulation {
         self.network.add(fault);
     }
 
-    /// The world's present time.
-    pub fn now(&self) -> Duration {
-        self.now
-    }
-
-    /// The key that all nodes share.
-    pub fn key(&self) -> &ClusterKey {
-        &self.key
-    }
-
-    /// The cluster address of a node. Panics if there is no such node.
-    pub fn address(&self, node: usize) -> SocketAddrV4 {
-        self.bodies[node].address
-    }
-
-    /// The engine of a node, to look at; `None` while it does not run. Panics if there is no such
-    /// node.
-    pub fn node(&self, node: usize) -> Option<&Node<'_>> {
-        self.bodies[node].node()
-    }
-
-    /// The engines of all nodes that run and do not stand still.
-    pub(crate) fn awake(&self) -> impl Iterator<Item = &Node<'_>> {
-        self.bodies.iter().filter(|body| !body.stands_still()).filter_map(Body::node)
-    }
-
-    /// The numbers of all images that were ever started on a node, in their order; none if it takes no updates. Panics if there is
-    /// no such node.
-    pub fn started_images(&self, node: usize) -> &[u32] {
-        self.bodies[node].firmware.as_ref().map_or(&[], |firmware| &firmware.started)
-    }
-
-    /// Puts an image into the slot of a node that does not run, for others to fetch. Nothing happens if it takes no updates.
-    /// Panics if there is no such node.
-    pub fn hold_image(&mut self, node: usize, sequence: u32) {
-        if let Some(firmware) = &mut self.bodies[node].firmware {
-            firmware.hold(sequence);
-        }
-    }
-
-    /// What was published for the cluster, and what became of it.
-    pub fn ledger(&self) -> &Ledger {
-        &self.ledger
-    }
-
-    /// The latest datagrams, oldest first; as many as the scenario wants to be kept.
-    pub fn recording(&self) -> impl Iterator<Item = &Recorded> {
-        self.recording.iter()
-    }
-
-    /// Whether the cluster is whole; see [`Report::complete`].
-    pub fn is_complete(&self) -> bool {
-        self.watch.is_complete()
-    }
-
-    /// What was on the air, if the scenario has a [channel](Scenario::channel).
-    pub fn channel(&self) -> Option<&Air> {
-        self.channel.as_ref()
-    }
-
-    /// The figures so far.
-    pub fn report(&self) -> Report {
-        let traffic = |body: &Body| {
-            let up = body.life.as_ref().map_or(Duration::ZERO, |life| self.now - life.since);
-            Traffic { up: body.traffic.up + up, ..body.traffic }
-        };
-        Report {
-            now: self.now,
-            complete: self.is_complete(),
-            lives: self.watch.lives.clone(),
-            traffic: self.bodies.iter().map(traffic).collect(),
-            false_deaths: self.watch.false_deaths.clone(),
-            false_suspicions: self.watch.false_suspicions,
-            log_hash: self.log.hash(),
-        }
-    }
-
-    /// Counts traffic, false deaths and false suspicions from zero again, so that a phase can be
-    /// measured by itself.
-    pub fn clear_counters(&mut self) {
-        for body in &mut self.bodies {
-            body.traffic = Traffic::default();
-            if let Some(life) = &mut body.life {
-                life.since = self.now;
-            }
-        }
-        self.watch.false_deaths.clear();
-        self.watch.false_suspicions = 0;
-    }
-
     /// Lets the world run until `at`. Nothing happens if that is past.
     pub fn run_until(&mut self, at: Duration) {
         while self.step(at) {}
@@ -233,7 +152,7 @@ impl Simulation {
         self.run_until(self.now + span);
     }
 
-    /// Lets the world run until the cluster is whole (see [`Report::complete`]), which is then
+    /// Lets the world run until the cluster is whole (see [`complete`](crate::Report::complete)), which is then
     /// now, or until `limit`, in which case the answer is `None`.
     pub fn run_until_complete(&mut self, limit: Duration) -> Option<Duration> {
         while !self.is_complete() {
@@ -269,8 +188,7 @@ impl Simulation {
         self.deliver(to, from, &Rc::from(bytes));
     }
 
-    /// Members may lie about events from now on, so the nodes are not held to their promises about
-    /// what they deliver.
+    /// Members may lie from now on, so the nodes are not held to their promises about what they deliver and whom they list.
     pub fn excuse_events(&mut self) {
         self.excused = true;
     }
@@ -310,6 +228,7 @@ impl Simulation {
             Event::Fetched { node, boot, answer } => self.fetched(node, boot, answer),
             Event::Ran { node, boot, index } => self.ran(node, boot, index),
             Event::Worked { node, boot, work } => self.worked(node, boot, &work),
+            Event::Free { node, boot } => self.free(node, boot),
             Event::Radio { node, boot } => self.hear_radio(node, boot),
             Event::Resume { node, boot } => self.resume(node, boot),
             Event::Hang { node, boot } => self.hang(node, boot),
@@ -323,9 +242,11 @@ impl Simulation {
     }
 
     fn wake(&mut self, node: usize) {
-        let free = |life: &Running| life.stall.is_none() && life.work.is_none();
+        let free =
+            |life: &Running| life.stall.is_none() && life.work.is_none() && life.busy.is_none();
         let due = |life: &Running| free(life) && life.wake == Some(self.now);
         if self.bodies[node].life.as_ref().is_some_and(due) {
+            self.begin(node);
             self.time_out(node);
         }
     }
@@ -356,6 +277,10 @@ impl Simulation {
             }
             return;
         }
+        if self.waits(to, from, bytes) {
+            return;
+        }
+        self.begin(to);
         self.take_in(to, from, bytes);
         self.settle(to);
     }
@@ -395,7 +320,17 @@ impl Simulation {
                 panic!("seed {}: node {node} {wrong} at {:?}", self.scenario.seed, self.now);
             }
         }
-        let members = life.engine.node().members();
+        let engine = life.engine.node();
+        self.truth.note(engine.own());
+        let members = engine.members();
+        // Every change of a member list is an event.
+        let wrong = (!output.events.is_empty()).then(|| {
+            let wrong = passed_limit(engine, self.scenario.capacity(node));
+            wrong.or_else(|| self.truth.contradicts(members))
+        });
+        if let (Some(Some(wrong)), false) = (wrong, self.copied || self.excused) {
+            panic!("seed {}: node {node} {wrong} at {:?}", self.scenario.seed, self.now);
+        }
         for event in &output.events {
             self.log.add(self.now, &Entry::Membership { observer: node, event: *event });
             self.watch.event(self.now, node, *event, members);
@@ -427,6 +362,7 @@ impl Simulation {
         }
         self.output = output;
         if left {
+            self.bodies[node].left = true;
             self.kill(node);
         }
     }
@@ -445,12 +381,14 @@ impl Simulation {
                 self.scenario.seed
             );
         }
+        let (address, to) = (body.address, destination);
+        self.log.show(self.now, &Entry::Sent { from: address, to, bytes });
         if self.scenario.recording > 0 {
             if self.recording.len() == self.scenario.recording {
                 self.recording.pop_front();
             }
-            let (from, bytes) = (body.address, Rc::clone(bytes));
-            self.recording.push_back(Recorded { at: self.now, from, to: destination, bytes });
+            let bytes = Rc::clone(bytes);
+            self.recording.push_back(Recorded { at: self.now, from: address, to, bytes });
         }
         if self.bodies[from].is_deaf() {
             return;
@@ -494,6 +432,7 @@ impl Simulation {
                 self.watch.look(index, node.members());
             }
         }
+        self.watch.recount();
         self.watch.note(self.now);
     }
 }

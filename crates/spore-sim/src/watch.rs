@@ -43,6 +43,10 @@ struct View {
     active: usize,
     /// How many rows it lists as live, whoever they may be.
     live: usize,
+    /// How many members it can list.
+    rows: usize,
+    /// Whether its node runs and it lists as many others as it can, and nobody who is not there.
+    whole: bool,
 }
 
 #[derive(Debug)]
@@ -55,6 +59,10 @@ pub(crate) struct Watch {
     /// By node: as whom it runs.
     running: Vec<Option<usize>>,
     views: Vec<View>,
+    /// How many nodes run.
+    count: usize,
+    /// How many running nodes have views that are whole.
+    whole: usize,
     /// Lives of which something is still to be noted.
     pending: Vec<usize>,
     scratch: Vec<Sight>,
@@ -63,14 +71,18 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
-    pub(crate) fn new(nodes: usize, forming: usize) -> Self {
+    /// For nodes that can list so many members each, of which `forming` are still to start.
+    pub(crate) fn new(rows: &[usize], forming: usize) -> Self {
+        let view = |rows: &usize| View { rows: *rows, ..View::default() };
         Self {
             forming,
             lives: Vec::new(),
             subjects: Vec::new(),
             by_id: HashMap::new(),
-            running: vec![None; nodes],
-            views: vec![View::default(); nodes],
+            running: vec![None; rows.len()],
+            views: rows.iter().map(view).collect(),
+            count: 0,
+            whole: 0,
             pending: Vec::new(),
             scratch: Vec::new(),
             false_deaths: Vec::new(),
@@ -101,8 +113,9 @@ impl Watch {
 
     /// `node`, which runs, is `own` from now on. All views must be reviewed afterwards.
     pub(crate) fn renamed(&mut self, node: usize, own: &Record) {
-        let Some(subject) = self.running[node].take() else { return };
         let Some(life) = self.last_life(node) else { return };
+        let Some(subject) = self.running[node].take() else { return };
+        self.count -= 1;
         // Another node may run under the same id: that is why this one gave it up.
         let other = self.running.iter().position(|as_whom| *as_whom == Some(subject));
         self.subjects[subject].running = other.is_some();
@@ -127,12 +140,14 @@ impl Watch {
         let entry = &mut self.subjects[subject];
         (entry.life, entry.epoch, entry.running) = (life, own.incarnation.epoch, true);
         self.running[node] = Some(subject);
+        self.count += 1;
     }
 
     /// `node` was killed. All views must be reviewed afterwards.
     pub(crate) fn ended(&mut self, now: Duration, node: usize) {
         self.look(node, &[]);
         let Some(subject) = self.running[node].take() else { return };
+        self.count -= 1;
         let Subject { life, running, .. } = &mut self.subjects[subject];
         *running = false;
         self.lives[*life].ended = Some(now);
@@ -151,7 +166,7 @@ impl Watch {
         let mut sights = std::mem::take(&mut self.scratch);
         sights.clear();
         sights.resize(self.subjects.len(), Sight::Gone);
-        let mut view = View { live: 0, active: 0, sights: Vec::new() };
+        let mut view = View { rows: self.views[node].rows, ..View::default() };
         for member in members.iter().filter(|member| member.status().is_live()) {
             view.live += 1;
             let Some(&subject) = self.by_id.get(&member.id()) else { continue };
@@ -171,6 +186,7 @@ impl Watch {
         }
         self.scratch = std::mem::replace(&mut old.sights, sights);
         (old.active, old.live) = (view.active, view.live);
+        self.count_whole(node);
         changed
     }
 
@@ -194,19 +210,57 @@ impl Watch {
             if life.known.is_none() && subject.active == others {
                 life.known = Some(now);
             }
-            if life.complete.is_none() && views[life.node].active == others {
+            let view = &views[life.node];
+            if life.complete.is_none() && view.active == others.min(view.rows) {
                 life.complete = Some(now);
             }
             life.known.is_none() || life.complete.is_none()
         });
     }
 
-    /// Whether every running node lists every other one as active, and nobody else as live.
-    pub(crate) fn is_complete(&self) -> bool {
+    /// Others run than before, so what a whole view is has changed.
+    pub(crate) fn recount(&mut self) {
+        (0..self.views.len()).for_each(|node| self.count_whole(node));
+    }
+
+    /// Takes note of whether the view of `node` is whole.
+    fn count_whole(&mut self, node: usize) {
         let others = self.others();
-        let mut running =
-            self.running.iter().zip(&self.views).filter(|(as_whom, _)| as_whom.is_some());
-        self.forming == 0 && running.all(|(_, view)| (view.active, view.live) == (others, others))
+        let view = &mut self.views[node];
+        let wanted = others.min(view.rows);
+        let whole = self.running[node].is_some() && (view.active, view.live) == (wanted, wanted);
+        self.whole += usize::from(whole);
+        self.whole -= usize::from(std::mem::replace(&mut view.whole, whole));
+    }
+
+    /// Whether every running node lists every other one as active, or as many as it can, and nobody else as live.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.forming == 0 && self.whole == self.count
+    }
+
+    /// Of each running node: how many others it lists as active, and how many it would if its view were whole.
+    pub(crate) fn views(&self) -> impl Iterator<Item = (usize, usize)> {
+        let others = self.others();
+        let running = self.running.iter().zip(&self.views).filter(|(as_whom, _)| as_whom.is_some());
+        running.map(move |(_, view)| (view.active, view.rows.min(others)))
+    }
+
+    /// Whether these nodes run, and each lists each other one as active.
+    pub(crate) fn agree(&self, nodes: &[usize]) -> bool {
+        nodes.iter().all(|&node| {
+            let sights = &self.views[node].sights;
+            nodes.iter().filter(|other| **other != node).all(|&other| {
+                let sight = self.running[other].and_then(|subject| sights.get(subject));
+                sight == Some(&Sight::Active) && self.running[node].is_some()
+            })
+        })
+    }
+
+    /// Whether the last lives of these nodes are over, and were dead for all at some time.
+    pub(crate) fn are_known_dead(&self, nodes: &[usize]) -> bool {
+        nodes
+            .iter()
+            .all(|&node| self.last_life(node).is_some_and(|life| self.lives[life].dead.is_some()))
     }
 
     /// Takes note of what the engine of `observer`, with these members, has noticed.
@@ -233,7 +287,7 @@ impl Watch {
 
     /// How many other nodes run, as a running one sees it.
     fn others(&self) -> usize {
-        self.running.iter().flatten().count().saturating_sub(1)
+        self.count.saturating_sub(1)
     }
 }
 

@@ -44,10 +44,7 @@ impl Latency {
 
     fn draw(&self, rng: &mut Rng) -> Duration {
         match *self {
-            Self::Uniform { min, max } => {
-                let span = max.saturating_sub(min).as_micros();
-                min + Duration::from_micros(rng.u64(..=u64::try_from(span).unwrap_or(u64::MAX)))
-            }
+            Self::Uniform { min, max } => min + up_to(max.saturating_sub(min), rng),
             Self::Tail { base, mean } => {
                 // 1 - f64() lies in (0, 1], whose logarithm is finite. Whole microseconds, so that
                 // the last bit of a platform's logarithm makes no difference.
@@ -101,6 +98,51 @@ impl Fault for Duplication {
     }
 }
 
+/// Datagrams that come once more, much later, as from somebody who has recorded them. The default is none.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Replay {
+    /// The probability from 0 to 1 that one does, to the same receiver.
+    pub part: f64,
+    /// The most that it is late.
+    pub within: Duration,
+}
+
+impl Fault for Replay {
+    fn befall(&mut self, _: &Passage, flights: &mut Vec<Flight>, rng: &mut Rng) {
+        for index in 0..flights.len() {
+            if rng.f64() < self.part {
+                let again = flights[index].clone();
+                let delay = again.delay + up_to(self.within, rng);
+                flights.push(Flight { delay, ..again });
+            }
+        }
+    }
+}
+
+/// Datagrams that others overtake. The default is none, besides what [`Latency`] does.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Reordering {
+    /// The probability from 0 to 1 that one is held up.
+    pub part: f64,
+    /// The most that it is late.
+    pub by: Duration,
+}
+
+impl Fault for Reordering {
+    fn befall(&mut self, _: &Passage, flights: &mut Vec<Flight>, rng: &mut Rng) {
+        for flight in flights {
+            if rng.f64() < self.part {
+                flight.delay += up_to(self.by, rng);
+            }
+        }
+    }
+}
+
+/// Anything from nothing to `most`, in whole microseconds.
+fn up_to(most: Duration, rng: &mut Rng) -> Duration {
+    Duration::from_micros(rng.u64(..=u64::try_from(most.as_micros()).unwrap_or(u64::MAX)))
+}
+
 /// The probability from 0 to 1 that one to three bits of a datagram arrive flipped. Default 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Corruption(pub f64);
@@ -130,6 +172,11 @@ impl Partition {
         for &from in from {
             self.0.extend(to.iter().filter(|to| **to != from).map(|to| (from, *to)));
         }
+    }
+
+    /// What [`block`](Self::block) has done to these, whoever else has done it too, is undone.
+    pub fn unblock(&mut self, from: &[usize], to: &[usize]) {
+        self.0.retain(|(a, b)| !(from.contains(a) && to.contains(b)));
     }
 
     /// Everyone reaches everyone.

@@ -8,10 +8,11 @@ mod air;
 mod faults;
 
 pub use air::{Air, Channel};
-pub use faults::{Corruption, Duplication, Latency, Loss, Partition};
+pub use faults::{Corruption, Duplication, Latency, Loss, Partition, Reordering, Replay};
 
 use crate::scenario::ScenarioError;
 use fastrand::Rng;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
@@ -54,6 +55,10 @@ pub struct Conditions {
     pub duplication: Duplication,
     /// How many arrive with wrong bytes.
     pub corruption: Corruption,
+    /// How many come again much later.
+    pub replay: Replay,
+    /// How many are overtaken by others.
+    pub reordering: Reordering,
 }
 
 impl Conditions {
@@ -65,6 +70,8 @@ impl Conditions {
             ("broadcast loss", self.loss.broadcast),
             ("duplication", self.duplication.0),
             ("corruption", self.corruption.0),
+            ("replay", self.replay.part),
+            ("reordering", self.reordering.part),
         ] {
             if !(0.0..=1.0).contains(&value) {
                 return Err(ScenarioError::Probability { name, value });
@@ -84,6 +91,12 @@ impl Conditions {
             faults.push(Box::new(self.corruption));
         }
         faults.push(Box::new(self.latency));
+        if self.reordering.part > 0.0 {
+            faults.push(Box::new(self.reordering));
+        }
+        if self.replay.part > 0.0 {
+            faults.push(Box::new(self.replay));
+        }
         faults
     }
 }
@@ -94,17 +107,24 @@ pub(crate) struct Network {
     conditions: Vec<Box<dyn Fault>>,
     added: Vec<Box<dyn Fault>>,
     pub(crate) partition: Partition,
+    /// The nodes between which nothing is wrong any more.
+    core: BTreeSet<usize>,
     rng: Rng,
 }
 
 impl Network {
     pub(crate) fn new(conditions: &Conditions, rng: Rng) -> Self {
-        let (added, partition) = (Vec::new(), Partition::default());
-        Self { conditions: conditions.faults(), added, partition, rng }
+        let (added, partition, core) = (Vec::new(), Partition::default(), BTreeSet::new());
+        Self { conditions: conditions.faults(), added, partition, core, rng }
     }
 
     pub(crate) fn set_conditions(&mut self, conditions: &Conditions) {
         self.conditions = conditions.faults();
+    }
+
+    /// Between these nodes nothing is wrong from now on, whatever befalls what goes to others and comes from them.
+    pub(crate) fn heal_core(&mut self, core: &[usize]) {
+        self.core = core.iter().copied().collect();
     }
 
     pub(crate) fn add(&mut self, fault: Box<dyn Fault>) {
@@ -115,6 +135,10 @@ impl Network {
     pub(crate) fn carry(&mut self, passage: &Passage, bytes: &Rc<[u8]>, flights: &mut Vec<Flight>) {
         flights.clear();
         flights.push(Flight { delay: Duration::ZERO, bytes: Rc::clone(bytes) });
+        let Passage { from, to, .. } = *passage;
+        if self.core.contains(&from) && self.core.contains(&to) {
+            return Latency::default().befall(passage, flights, &mut self.rng);
+        }
         self.partition.befall(passage, flights, &mut self.rng);
         for fault in self.conditions.iter_mut().chain(&mut self.added) {
             if flights.is_empty() {

@@ -16,6 +16,7 @@ use std::time::Duration;
 
 impl Simulation {
     pub(super) fn obey(&mut self, command: Command) {
+        self.log.show(self.now, &Entry::Obeyed(&command));
         match command {
             Command::Start(node) => self.start(node),
             Command::Kill(node) => self.kill(node),
@@ -32,6 +33,8 @@ impl Simulation {
                 self.copied = true;
             }
             Command::Stall(node, span) => self.stall(node, span),
+            Command::Slow(node, span) => self.bodies[node].pace = span,
+            Command::HealCore(core) => self.heal_core(&core),
             Command::StepClock(node, span) => self.step_clock(node, span),
             Command::Offer(node, catalogue) => self.offer(node, catalogue),
             Command::Publish(node, publication) => {
@@ -40,6 +43,9 @@ impl Simulation {
             }
             Command::Block { from, to } => {
                 self.change_network(|network| network.partition.block(&from, &to));
+            }
+            Command::Unblock { from, to } => {
+                self.change_network(|network| network.partition.unblock(&from, &to));
             }
             Command::Isolate(group) => {
                 let rest = (0..self.bodies.len()).filter(|node| !group.contains(node));
@@ -70,8 +76,9 @@ impl Simulation {
         }
         let clocks = self.scenario.clocks;
         let drift = i32::try_from(clocks.drift_ppm).unwrap_or(i32::MAX);
-        let offset = u64::try_from(clocks.offset.as_micros()).unwrap_or(u64::MAX);
-        let offset = Duration::from_micros(self.rng.u64(..=offset));
+        let micros = |span: Duration| u64::try_from(span.as_micros()).unwrap_or(u64::MAX);
+        let offset = self.rng.u64(micros(clocks.from)..=micros(clocks.offset));
+        let offset = Duration::from_micros(offset);
         let clock = Clock::new(self.now, offset, self.rng.i32(-drift..=drift));
         let mut seed = [0; 32];
         self.rng.fill(&mut seed);
@@ -126,6 +133,7 @@ impl Simulation {
         );
         let own = engine.node().own().clone();
         body.boot += 1;
+        body.left = false;
         let since = self.now;
         body.life = Some(Running {
             engine,
@@ -135,6 +143,7 @@ impl Simulation {
             wake: None,
             stall: None,
             work: None,
+            busy: None,
             delivered: 0,
             nonce: None,
         });
@@ -146,6 +155,16 @@ impl Simulation {
         self.ledger.started(self.now, node);
         self.review();
         self.settle(node);
+    }
+
+    fn heal_core(&mut self, core: &[usize]) {
+        self.change_network(|network| network.heal_core(core));
+        for &node in core {
+            self.bodies[node].pace = Duration::ZERO;
+            self.start(node);
+            self.end_stall(node);
+        }
+        self.core = core.to_vec();
     }
 
     fn leave(&mut self, node: usize) {

@@ -87,7 +87,8 @@ impl Body {
 impl Simulation {
     /// A node asks for a value to be stored.
     pub(super) fn begin_store(&mut self, node: usize, key: Key, value: Rc<[u8]>) {
-        let success = self.rng.f64() >= self.scenario.flash.failure;
+        let failure = self.rng.f64() < self.scenario.flash.failure;
+        let success = !failure || self.core.contains(&node);
         let body = &mut self.bodies[node];
         let begins = body.pending.back().map_or(self.now, |last| last.ends.max(self.now));
         let ends = begins + self.scenario.flash.time;

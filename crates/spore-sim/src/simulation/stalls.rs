@@ -53,6 +53,14 @@ impl Simulation {
         self.queue.push(until, Event::Resume { node, boot: body.boot });
     }
 
+    /// A stalled node goes on at once.
+    pub(super) fn end_stall(&mut self, node: usize) {
+        let body = &mut self.bodies[node];
+        let Some(stall) = body.life.as_mut().and_then(|life| life.stall.as_mut()) else { return };
+        stall.until = self.now;
+        self.queue.push(self.now, Event::Resume { node, boot: body.boot });
+    }
+
     pub(super) fn resume(&mut self, node: usize, boot: u32) {
         let body = &mut self.bodies[node];
         let Some(life) = body.life.as_mut().filter(|_| body.boot == boot) else { return };

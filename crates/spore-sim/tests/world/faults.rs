@@ -99,6 +99,7 @@ fn a_bad_network_of_all_faults_at_once_still_makes_a_whole_cluster() {
         loss: Loss { unicast: 0.1, broadcast: 0.5 },
         duplication: Duplication(0.1),
         corruption: Corruption(0.1),
+        ..Conditions::default()
     };
     for seed in 0..10 {
         whole(Scenario { conditions, ..scenario(16, seed) }, secs(60));

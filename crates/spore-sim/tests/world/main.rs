@@ -25,6 +25,9 @@ mod scenario;
 mod services;
 mod tasks;
 mod traffic;
+mod trial;
+
+mod vopr;
 mod warm;
 mod wifi;
 

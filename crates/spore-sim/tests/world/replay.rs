@@ -20,6 +20,7 @@ fn eventful(seed: u64) -> Scenario {
             loss: Loss { unicast: 0.1, broadcast: 0.5 },
             duplication: Duplication(0.05),
             corruption: Corruption(0.05),
+            ..Conditions::default()
         },
         script: vec![
             (secs(3), publish(0)),

@@ -4,7 +4,7 @@ mod all;
 mod follow;
 mod images;
 mod plan;
-mod progress;
+pub(crate) mod progress;
 mod rollout;
 mod update;
 

@@ -27,7 +27,8 @@ pub(crate) fn waiting(what: String) -> ProgressBar {
     bar
 }
 
-pub(super) fn target() -> ProgressDrawTarget {
+/// Where bars are shown: on stderr, if that is a terminal.
+pub(crate) fn target() -> ProgressDrawTarget {
     // It also looks for a terminal, but not for what users ask for (https://no-color.org).
     let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     if io::stderr().is_terminal() && !plain {

@@ -26,7 +26,6 @@ mod services;
 mod tasks;
 mod traffic;
 mod trial;
-
 mod vopr;
 mod warm;
 mod wifi;

@@ -1,6 +1,6 @@
 //! Anything may fail, and then a core must converge.
 
-use crate::is_chosen;
+use crate::{is_chosen, promise};
 use spore_sim::Spread;
 use spore_sim::trial::{Outcome, Trial, vopr};
 
@@ -27,6 +27,9 @@ fn sweep(seeds: u64) {
         sum(|it| it.tally.junk),
         sum(|it| it.tally.published),
     );
+    let [p99, max] = [core.p99, core.max].map(|span| span.as_secs_f64());
+    let worlds = outcomes.len() as f64;
+    promise("C4", &[("worlds", worlds), ("violations", 0.0), ("p99", p99), ("max", max)]);
 }
 
 /// Ten seeds, and the hashes of their logs.
@@ -41,6 +44,8 @@ fn ten_seeds_hold_all_promises_and_have_the_hashes_that_are_checked_in() {
         std::fs::write(HASHES, &lines).expect("it can be written");
     }
     let checked_in = std::fs::read_to_string(HASHES).expect("it is there");
+    let same = lines.lines().zip(checked_in.lines()).filter(|(a, b)| a == b).count();
+    promise("C6", &[("replayed", same as f64)]);
     assert_eq!(
         lines, checked_in,
         "something is done differently than when these hashes were written; if it should be, \

@@ -29,7 +29,7 @@ pub(super) struct Group {
     bytes: Vec<f64>,
     false_deaths: usize,
     virtual_time: Duration,
-    real: Duration,
+    worked: Duration,
     /// The label, the seed, and what was wrong.
     pub(super) failures: Vec<(String, u64, String)>,
 }
@@ -60,7 +60,7 @@ impl Group {
             bytes: Vec::new(),
             false_deaths: 0,
             virtual_time: Duration::ZERO,
-            real: Duration::ZERO,
+            worked: Duration::ZERO,
             failures: Vec::new(),
         }
     }
@@ -71,7 +71,7 @@ impl Group {
 
     pub(super) fn add(&mut self, finished: &Finished) {
         self.runs += 1;
-        self.real += finished.real;
+        self.worked += finished.worked;
         match &finished.outcome {
             Ok(outcome) => self.add_outcome(outcome),
             Err(what) => self.failures.push((self.label.clone(), finished.seed, what.clone())),
@@ -107,7 +107,7 @@ impl Group {
 
     /// How many times as fast as real time it ran, on one core.
     pub(super) fn speed(&self) -> f64 {
-        self.virtual_time.as_secs_f64() / self.real.as_secs_f64().max(1e-6)
+        self.virtual_time.as_secs_f64() / self.worked.as_secs_f64().max(1e-6)
     }
 
     /// The spans of time that there are.

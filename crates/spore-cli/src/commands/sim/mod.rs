@@ -62,14 +62,14 @@ impl Sim {
         let plan = choice.plan(seed);
         let trace = self.trace.as_deref().map(trace::File::create).transpose()?;
         let tells = self.replay.is_some() && !self.json;
-        let Finished { outcome, real, .. } = run::one(&plan, seed, trace.as_ref(), tells)?;
+        let Finished { outcome, worked, .. } = run::one(&plan, seed, trace.as_ref(), tells)?;
         trace.map_or(Ok(()), trace::File::finish)?;
         let repeat = self.repeat("", seed);
         let outcome = outcome.map_err(|what| anyhow!("{what}\n  {repeat}"))?;
         if self.json {
             output::print_line(text::document(&outcome))?;
         } else {
-            output::print(text::report(&plan, &outcome, real))?;
+            output::print(text::report(&plan, &outcome, worked))?;
         }
         if let Some(path) = &self.plot {
             fs::write(path, plot::run(&plan, &outcome)?)

@@ -6,6 +6,7 @@ use crate::commands::ota::progress::target as progress_target;
 use crate::misuse::Misuse;
 use anyhow::Result;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use rustix::time::{ClockId, clock_gettime};
 use spore_sim::trial::{Outcome, Plan, Trial};
 use std::cell::RefCell;
 use std::ops::Range;
@@ -13,15 +14,20 @@ use std::panic::{self, AssertUnwindSafe};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// A run that is over.
 pub(super) struct Finished {
     pub(super) seed: u64,
     /// What came of it; or why it did not end: the engine panicked, or something was not that must always be.
     pub(super) outcome: Result<Outcome, String>,
-    /// How long it took.
-    pub(super) real: Duration,
+    /// How long a processor was at work for it, whatever else it had to do.
+    pub(super) worked: Duration,
+}
+
+/// How long a processor was at work for this thread so far.
+fn worked() -> Duration {
+    Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default()
 }
 
 thread_local! {
@@ -73,11 +79,11 @@ pub(super) fn one(
     if let Some(sink) = trace::sink(trace, tells, &trial.world) {
         trial.world.set_sink(sink);
     }
-    let start = Instant::now();
+    let start = worked();
     let outcome = caught(trial);
     bar.finish_and_clear();
     let _ = panic::take_hook();
-    Ok(Finished { seed, outcome, real: start.elapsed() })
+    Ok(Finished { seed, outcome, worked: worked().saturating_sub(start) })
 }
 
 /// All seeds of a scenario, `jobs` of them at the same time. They come in the order of the seeds.
@@ -109,12 +115,15 @@ pub(super) fn many(
                         return;
                     }
                     let plan = choice.plan(seed);
-                    let start = Instant::now();
+                    let start = worked();
                     let outcome = match Trial::new(&plan, seed) {
                         Ok(trial) => caught(trial),
                         Err(error) => Err(error.to_string()),
                     };
-                    if sender.send(Finished { seed, outcome, real: start.elapsed() }).is_err() {
+                    if sender
+                        .send(Finished { seed, outcome, worked: worked().saturating_sub(start) })
+                        .is_err()
+                    {
                         return;
                     }
                 }

@@ -35,7 +35,7 @@ fn lives(report: &Report) -> String {
 }
 
 /// The report for people.
-pub(super) fn report(plan: &Plan, outcome: &Outcome, real: Duration) -> String {
+pub(super) fn report(plan: &Plan, outcome: &Outcome, worked: Duration) -> String {
     let Outcome { report, traffic, events, tally, .. } = outcome;
     let mut table = Table::new(&["FIGURE", "VALUE"]);
     let mut row = |what: &str, value: String| table.row([what.to_owned(), value]);
@@ -74,10 +74,13 @@ pub(super) fn report(plan: &Plan, outcome: &Outcome, real: Duration) -> String {
             row(what, count.to_string());
         }
     }
-    let (now, real) = (report.now.as_secs_f64(), real.as_secs_f64());
+    let (now, worked) = (report.now.as_secs_f64(), worked.as_secs_f64());
     row(
         "virtual time",
-        format!("{now:.1} s in {real:.2} s, {:.0} times as fast", now / real.max(1e-6)),
+        format!(
+            "{now:.1} s in {worked:.2} s of a processor, {:.0} times as fast",
+            now / worked.max(1e-6)
+        ),
     );
     row("log hash", format!("{:016x}", report.log_hash));
     let title = if plan.title.is_empty() { String::new() } else { format!("{}\n\n", plan.title) };

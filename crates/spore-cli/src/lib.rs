@@ -77,7 +77,7 @@ enum Command {
     Key(commands::key::Key),
     Image(commands::image::Image),
     Sign(commands::sign::Sign),
-    Sim(commands::sim::Sim),
+    Sim(Box<commands::sim::Sim>),
     #[command(name = "openapi")]
     OpenApi(commands::openapi::OpenApi),
     /// Print the completions for a shell

@@ -111,7 +111,7 @@ impl Promises {
         for (promise, result) in done {
             match result {
                 Ok(said) => {
-                    drop(measured.insert((promise.id.clone(), promise.command.clone()), said))
+                    drop(measured.insert((promise.id.clone(), promise.command.clone()), said));
                 }
                 Err(_) => drop(failed.insert(promise.id.as_str())),
             }

@@ -246,7 +246,8 @@ fn pieces_come_when_they_are_there() {
         let start = Instant::now();
         feed.push(&*piece);
         client.expect(&piece);
-        assert!(start.elapsed() < Duration::from_millis(500), "{:?}", start.elapsed());
+        // Far sooner than a comment, on a busy machine too.
+        assert!(start.elapsed() < Duration::from_secs(3), "{:?}", start.elapsed());
     }
     feed.push("y".repeat(STREAM_PIECE));
     feed.end();

@@ -154,6 +154,8 @@ fn hostile_images_and_uploads_change_nothing() {
     let _node = fleet.launch(1);
     let good = fleet.image(9, &program("good").repeat(400), &[]);
     let bytes = fs::read(fleet.path(&good)).unwrap();
+    // What it was installed with is confirmed once it has written so.
+    wait("it is settled", 5 * SECOND, || fleet.state(1)["image"]["stage"] == "confirmed");
     let before = fleet.state(1);
     let put = |name: &str, bytes: &[u8]| {
         fs::write(fleet.path(name), bytes).unwrap();

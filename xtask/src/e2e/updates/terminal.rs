@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 use std::process::{Command, ExitStatus, Stdio};
 
 use anyhow::{Context, Result, ensure};
-use nix::pty::{OpenptyResult, Winsize, openpty};
+use nix_term::pty::{OpenptyResult, Winsize, openpty};
 
 /// The terminal: there is room for all nodes and a line more.
 const SIZE: Winsize = Winsize { ws_row: 40, ws_col: 110, ws_xpixel: 0, ws_ypixel: 0 };

@@ -65,7 +65,7 @@ impl Simulation {
         self.watch.is_complete()
     }
 
-    /// What was on the air, if the scenario has a [channel](Scenario::channel).
+    /// What was on the air, if the scenario has a [channel](crate::Scenario::channel).
     pub fn channel(&self) -> Option<&Air> {
         self.channel.as_ref()
     }

@@ -1,4 +1,4 @@
-//! [`Chaos`]: what befalls the nodes at random, and what the script says.
+//! What befalls the nodes at random, and what the script says.
 
 use super::plan::{Events, Plan, PlanError};
 use super::span::Span;

@@ -118,7 +118,7 @@ impl<'a> Trial<'a> {
     ///
     /// # Panics
     ///
-    /// If the engine does, or if what must [hold at every step](crate::checks) does not.
+    /// If the engine does, or if what must hold at every step does not.
     pub fn run(mut self) -> Outcome {
         let plan = self.plan;
         let whole =

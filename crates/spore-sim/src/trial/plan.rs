@@ -263,7 +263,7 @@ impl Default for Liveness {
     }
 }
 
-/// What is promised besides what [holds at every step](crate::checks). What is not named is measured and not judged.
+/// What is promised besides what holds at every step. What is not named is measured and not judged.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Expect {

@@ -178,15 +178,19 @@ fn bad(seed: u64) {
 
 #[test]
 fn a_bad_image_never_gets_past_the_canary() {
-    (0..20).filter(|seed| is_chosen(*seed)).for_each(bad);
+    sweep_of_bad(20);
+}
+
+fn sweep_of_bad(seeds: u64) {
+    let seeds: Vec<u64> = (0..seeds).filter(|seed| is_chosen(*seed)).collect();
+    seeds.iter().for_each(|seed| bad(*seed));
+    promise("O6", &[("worlds", seeds.len() as f64), ("past", 0.0)]);
 }
 
 #[test]
 #[ignore = "takes minutes"]
 fn a_bad_image_never_gets_past_the_canary_long() {
-    let seeds: Vec<u64> = (0..1_000).filter(|seed| is_chosen(*seed)).collect();
-    seeds.iter().for_each(|seed| bad(*seed));
-    println!("{} worlds of {NODES} nodes, with loss and kills: 0 past the canary", seeds.len());
+    sweep_of_bad(1_000);
 }
 
 /// Has the canary of a small cluster try an image of this nature; how often that was started, and when after its first start the

@@ -5,7 +5,7 @@ use super::rollout::{Document, Node, PATH};
 use crate::client::{Target, parse};
 use crate::output::note;
 use anyhow::{Result, bail};
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::collections::BTreeMap;
 use std::process;
 use std::thread;
@@ -70,8 +70,9 @@ struct Bars {
 impl Bars {
     fn new() -> Self {
         let all = MultiProgress::with_draw_target(progress::target());
-        let whole = all.add(bar("{msg:<24} {bar:30} {pos} of {len} nodes, {elapsed}"));
+        let whole = bar("{msg:<24} {bar:30} {pos} of {len} nodes, {elapsed}");
         whole.set_message("all");
+        let whole = all.add(whole);
         Self { all, whole, nodes: BTreeMap::new() }
     }
 
@@ -89,10 +90,10 @@ impl Bars {
         for node in part {
             let Self { all, nodes, .. } = self;
             let bar = nodes.entry(node.id.clone()).or_insert_with(|| {
-                let bar = all.add(bar("{prefix:<24} {bar:30} {msg}"));
+                let bar = bar("{prefix:<24} {bar:30} {msg}");
                 bar.set_length(100);
                 bar.set_prefix(node.hostname.clone());
-                bar
+                all.add(bar)
             });
             bar.set_position(position(node));
             bar.set_message(node.result());
@@ -105,8 +106,9 @@ impl Bars {
     }
 }
 
+/// A bar that is not drawn before it is added to the others.
 fn bar(template: &str) -> ProgressBar {
-    let bar = ProgressBar::no_length();
+    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
     if let Ok(style) = ProgressStyle::with_template(template) {
         bar.set_style(style);
     }

@@ -145,6 +145,7 @@ host_tests() {
         RUST_TEST_THREADS=4 run cargo test --workspace --quiet
     fi
     run cargo xtask promises --quick
+    run cargo xtask canaries
 }
 
 # What compiles and links firmware, and runs it where no clock is looked at.

@@ -3,6 +3,7 @@
 mod api;
 mod bench;
 mod budgets;
+mod canaries;
 mod cost;
 mod dashboard;
 mod difftest;
@@ -45,6 +46,7 @@ struct Cli {
 enum Command {
     Api(api::Api),
     Bench(bench::Bench),
+    Canaries(canaries::Canaries),
     Cost(cost::Cost),
     Dashboard(dashboard::Dashboard),
     E2e(e2e::E2e),
@@ -92,6 +94,7 @@ fn main() -> ExitCode {
             Err(error) => Err(error),
         },
         Command::Api(command) => command.run(),
+        Command::Canaries(command) => command.run(),
         Command::Cost(command) => command.run(),
         Command::Emu(command) => command.run(),
         Command::Difftest(command) => command.run(),

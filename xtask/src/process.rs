@@ -1,13 +1,18 @@
 //! Running other programs: quiet when they work, the telling lines when they do not.
 
 use std::fs;
+use std::io::Read as _;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
 /// Lines of a failed program that are shown; compilers repeat themselves after that.
 const SHOWN_LINES: usize = 40;
+/// How often it is looked whether a program that has a limit is done.
+const LOOK: Duration = Duration::from_millis(100);
 /// Columns of a line that are shown: rustc's command lines run to kilobytes.
 const SHOWN_COLUMNS: usize = 300;
 
@@ -22,6 +27,35 @@ pub(crate) fn output(command: &mut Command) -> Result<Output> {
             command.get_program().display()
         )
     })
+}
+
+/// Runs `command` to its end and returns its output, whatever its exit status. At `limit`, if there is one, it is killed.
+///
+/// # Errors
+/// When the program cannot be started, or is not done in time.
+pub(crate) fn output_before(command: &mut Command, limit: Option<Instant>) -> Result<Output> {
+    let name = command.get_program().display().to_string();
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().with_context(|| format!("cannot run `{name}`"))?;
+    let (mut out, mut err) = (child.stdout.take(), child.stderr.take());
+    let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+    // Who does not read what a program says makes it wait.
+    let status = thread::scope(|scope| {
+        scope.spawn(|| out.as_mut().map(|out| out.read_to_end(&mut stdout)));
+        scope.spawn(|| err.as_mut().map(|err| err.read_to_end(&mut stderr)));
+        let Some(limit) = limit else { return Ok(child.wait()?) };
+        loop {
+            if let Some(status) = child.try_wait()? {
+                return Ok(status);
+            }
+            if Instant::now() >= limit {
+                child.kill().and_then(|()| child.wait()).context("cannot end it")?;
+                bail!("`{name}` was not done when its time was over");
+            }
+            thread::sleep(LOOK);
+        }
+    })?;
+    Ok(Output { status, stdout, stderr })
 }
 
 /// Runs `command` and returns its standard output as text.
@@ -68,6 +102,19 @@ pub(crate) fn tail_of(log: &Path, lines: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_takes_too_long_is_ended_and_what_does_not_is_heard() {
+        let start = Instant::now();
+        let mut sleep = Command::new("sleep");
+        let error = output_before(sleep.arg("60"), Some(start + LOOK)).unwrap_err().to_string();
+        assert!(error.contains("`sleep` was not done"), "{error}");
+        assert!(start.elapsed() < Duration::from_secs(30));
+        let mut echo = Command::new("echo");
+        let done = output_before(echo.arg("word"), None).unwrap();
+        assert!(done.status.success());
+        assert_eq!(done.stdout, b"word\n");
+    }
 
     #[test]
     fn progress_is_dropped_and_the_first_error_leads() {

@@ -65,6 +65,7 @@ mod place;
 pub mod profile;
 mod random;
 pub mod security;
+mod seeded;
 pub mod services;
 pub mod settings;
 pub mod sprockets;

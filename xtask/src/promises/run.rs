@@ -1,19 +1,14 @@
 //! The commands that measure promises: built, put into shards, run.
 
 use std::collections::BTreeSet;
-use std::io::Read as _;
-use std::process::{Child, Command, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::process::Command;
+use std::time::Instant;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 
 use super::figures;
 use super::table::Promise;
 use crate::{paths, process, toolchain};
-
-/// How often a command is looked at that has a limit.
-const LOOK: Duration = Duration::from_millis(200);
 
 /// One command, and the promises that it measures.
 #[derive(Debug)]
@@ -134,19 +129,10 @@ impl<'a> Job<'a> {
             }
             _ => bail!("`{}` is no command of cargo", self.command),
         };
-        command.current_dir(paths::repository()).stdin(Stdio::null());
-        command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().context("cannot start cargo")?;
-        let (mut out, mut err) = (child.stdout.take(), child.stderr.take());
-        let (mut said, mut complained) = (Vec::new(), Vec::new());
-        let status = thread::scope(|scope| {
-            scope.spawn(|| out.as_mut().map(|out| out.read_to_end(&mut said)));
-            scope.spawn(|| err.as_mut().map(|err| err.read_to_end(&mut complained)));
-            wait(&mut child, limit)
-        })?;
-        let said = String::from_utf8_lossy(&said).into_owned();
-        if !status {
-            let complained = String::from_utf8_lossy(&complained);
+        let output = process::output_before(command.current_dir(paths::repository()), limit)?;
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        if !output.status.success() {
+            let complained = String::from_utf8_lossy(&output.stderr);
             let last =
                 said.lines().filter(|line| line.contains("panicked") || line.contains("error"));
             let last: Vec<&str> = last.collect();
@@ -157,21 +143,6 @@ impl<'a> Job<'a> {
             );
         }
         Ok(said)
-    }
-}
-
-/// Whether the command has succeeded; it is ended if `limit` passes.
-fn wait(child: &mut Child, limit: Option<Instant>) -> Result<bool> {
-    let Some(limit) = limit else { return Ok(child.wait()?.success()) };
-    loop {
-        if let Some(status) = child.try_wait()? {
-            return Ok(status.success());
-        }
-        if Instant::now() >= limit {
-            child.kill().and_then(|()| child.wait()).context("cannot end it")?;
-            bail!("it was not done when the shard's time was over");
-        }
-        thread::sleep(LOOK);
     }
 }
 

@@ -4,6 +4,7 @@ use super::Cluster;
 use super::member::{Member, Status};
 use super::spread::is_gone;
 use crate::node::Event;
+use crate::seeded::seeded;
 use crate::services::Renewal;
 use crate::time::Instant;
 use crate::wire::{Record, Rumor};
@@ -35,7 +36,7 @@ impl Cluster<'_> {
             return;
         }
         let alive = matches!(record.rumor, Rumor::Alive { .. });
-        if !alive && record.incarnation >= self.own.incarnation {
+        if seeded!("never-refutes", false, !alive && record.incarnation >= self.own.incarnation) {
             // Every message carries this node's own record, so the news spreads by itself.
             self.own.incarnation = record.incarnation.next();
             self.health.worsen(1);
@@ -126,7 +127,11 @@ impl Cluster<'_> {
 
 /// Whether `record` is to be believed rather than what is known of `member`.
 fn overrides(record: &Record, member: &Member) -> bool {
-    let newer = record.incarnation > member.incarnation;
+    let newer = seeded!(
+        "incarnation-backwards",
+        record.incarnation < member.incarnation,
+        record.incarnation > member.incarnation
+    );
     let as_new = record.incarnation >= member.incarnation;
     match &record.rumor {
         Rumor::Alive { status_version, .. } => {

@@ -5,6 +5,7 @@ use super::ended::{Boot, EndedBoots};
 use super::publishers::{Publisher, Since};
 use super::{Events, Phase};
 use crate::node::Event;
+use crate::seeded::seeded;
 use crate::time::{Duration, Instant};
 use crate::wire::{EventKey, NodeId, U24};
 
@@ -182,7 +183,7 @@ impl Bus<'_> {
     ) -> Turn {
         if key.epoch < row.epoch {
             ended.missed(key, false, clock);
-            return Turn::Past;
+            return seeded!("former-boot-delivered", Turn::Now, Turn::Past);
         }
         let ahead = key.epoch > row.epoch || key.seq > row.next;
         if ahead && !urgent {

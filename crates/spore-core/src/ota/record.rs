@@ -1,5 +1,6 @@
 //! What of updates is remembered over restarts.
 
+use crate::seeded::seeded;
 use crate::wire::{Full, Reader, Writer};
 
 /// What became of an update.
@@ -112,7 +113,7 @@ impl Record {
 
     /// Image `tried` was rolled back. If it has said itself why, that holds.
     pub(super) fn fall_back(&mut self, tried: u32) {
-        self.quarantined = Some(tried);
+        self.quarantined = seeded!("quarantine-forgotten", None, Some(tried));
         let said = self.outcome.is_some_and(|is| is.image == tried && is.failure.is_some());
         if !said {
             self.outcome = Some(Outcome { image: tried, failure: Some(Failure::NotStarted) });

@@ -1,5 +1,6 @@
 //! The window that tells a new datagram of a sender from one that was seen before.
 
+use crate::seeded::seeded;
 use crate::wire::U24;
 use core::num::NonZeroU64;
 
@@ -51,7 +52,11 @@ impl ReplayWindow {
         }
         let behind = self.highest.get().saturating_sub(counter.get());
         let bit = 1u64.checked_shl(behind).unwrap_or(0);
-        let new = bit & !self.seen.get() != 0;
+        let new = seeded!(
+            "replay-window-too-wide",
+            bit & !self.seen.get() != 0 || behind == Self::WIDTH,
+            bit & !self.seen.get() != 0
+        );
         self.seen |= bit;
         new
     }

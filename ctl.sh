@@ -44,6 +44,7 @@ packages=(
     "chromium-driver           fills in its form"
     "nodejs                    makes the dashboard again, to check it"
     "gcc                       links programs for this machine"
+    "g++                       compiles libFuzzer, which the long tests drive"
     "libc6-dev                 likewise"
 )
 

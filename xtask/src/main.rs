@@ -15,6 +15,7 @@ mod features;
 mod firmware;
 mod flash;
 mod footprint;
+mod fuzz;
 mod image;
 mod machine;
 mod monitor;
@@ -57,6 +58,7 @@ enum Command {
     Flash(flash::Flash),
     FlashCheck(flash::check::FlashCheck),
     Footprint(footprint::Footprint),
+    Fuzz(fuzz::Fuzz),
     Image(image::build::Image),
     Monitor(monitor::Monitor),
     Portal(portal::Portal),
@@ -108,6 +110,7 @@ fn main() -> ExitCode {
         Command::Flash(command) => command.run(),
         Command::FlashCheck(command) => command.run(),
         Command::Footprint(command) => command.run(),
+        Command::Fuzz(command) => command.run(),
         Command::Promises(command) => command.run(),
         Command::Purity(command) => command.run(),
         Command::Rom(command) => command.run(),

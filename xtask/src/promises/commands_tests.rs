@@ -11,9 +11,9 @@ use super::{Promise, Tests, others};
 use crate::{Cli, paths};
 
 /// The promises that the document must have, in this order.
-const PROMISES: [&str; 24] = [
+const PROMISES: [&str; 25] = [
     "S1", "S2", "C1", "C2", "C3", "C4", "C5", "C6", "C7", "E1", "T1", "H1", "H2", "M1", "M2", "O1",
-    "O2", "O3", "O4", "O5", "O6", "N1", "D1", "F2",
+    "O2", "O3", "O4", "O5", "O6", "N1", "D1", "F1", "F2",
 ];
 
 /// Whether the command can be run: its tests or its options exist.

@@ -45,6 +45,8 @@ mod call;
 mod connection;
 mod head;
 mod multipart;
+#[cfg(feature = "parts")]
+mod parts;
 mod reply;
 mod server;
 mod shared;
@@ -55,6 +57,8 @@ use crate::ServiceReply;
 use embassy_time::Duration;
 use spore_core::api::{Body, Called, Request, Response};
 
+#[cfg(feature = "parts")]
+pub use parts::parse;
 pub use server::Server;
 
 /// Connections that are served at once on a board. The next is refused with 503.

@@ -45,7 +45,7 @@ mod call;
 mod connection;
 mod head;
 mod multipart;
-#[cfg(feature = "parts")]
+#[cfg(not(target_arch = "xtensa"))]
 mod parts;
 mod reply;
 mod server;
@@ -57,7 +57,8 @@ use crate::ServiceReply;
 use embassy_time::Duration;
 use spore_core::api::{Body, Called, Request, Response};
 
-#[cfg(feature = "parts")]
+#[cfg(not(target_arch = "xtensa"))]
+#[doc(hidden)]
 pub use parts::parse;
 pub use server::Server;
 

@@ -325,7 +325,9 @@ fn a_node_that_is_told_to_restart_is_the_same_member_in_its_next_epoch() {
     wait("its return", Duration::from_secs(5), || (1..=2).all(|n| active(&corner, n)));
     sleep(Duration::from_secs(2));
     let later = status(2)["datagrams"].clone();
-    assert_eq!(later["replayed"], heard["replayed"], "{heard} {later}");
+    // In an old epoch all that it says would be; but its first broadcast may be overtaken by its first answer.
+    let replayed = |of: &Value| of["replayed"].as_u64().unwrap();
+    assert!(replayed(&later) <= replayed(&heard) + 1, "{heard} {later}");
     assert!(later["accepted"].as_u64() > heard["accepted"].as_u64(), "{heard} {later}");
     assert!((1..=2).all(|n| active(&corner, n)));
     assert_eq!(alarms(&corner), 0);

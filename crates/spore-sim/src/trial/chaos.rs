@@ -10,6 +10,9 @@ use serde::Deserialize;
 use spore_core::api::{Method, Request};
 use std::time::Duration;
 
+/// Turns within which a node has sent all that it had to send.
+const MOST_DUE: usize = 64;
+
 /// How often what befalls the cluster, in times a minute, each at most 6,000, and how long it lasts: from the first span to the second, each
 /// as likely as another. All default to 0 times. What lasts may overlap with more of its kind.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -336,9 +339,15 @@ impl Chaos {
         }
         self.tally.junk += 1;
         let from = sim.address((node + 1) % self.nodes);
-        // An empty one first, so that nothing is due any more but what comes next.
-        sim.inject(node, from, &[]);
-        let before = sim.state(node);
+        // Empty ones first, until nothing is due any more but what comes next: a node may have several datagrams to send, one for each turn.
+        let mut before = None;
+        for _ in 0..MOST_DUE {
+            sim.inject(node, from, &[]);
+            let now = sim.state(node);
+            if core::mem::replace(&mut before, now.clone()) == now {
+                break;
+            }
+        }
         if self.rng.bool() {
             sim.inject(node, from, &datagram);
         } else {
@@ -356,10 +365,11 @@ impl Chaos {
                 return Err(format!("node {node} answers {status} to {path} without a key"));
             }
         }
-        match sim.state(node) == before {
+        let after = sim.state(node);
+        match after == before {
             true => Ok(()),
             false => Err(format!(
-                "node {node} was changed without a key at {:?}, by {kind:?}: {datagram:02x?}",
+                "node {node} was changed without a key at {:?}, by {kind:?}: {datagram:02x?}; from {before:?} to {after:?}",
                 sim.now()
             )),
         }

@@ -15,7 +15,7 @@ Usage: ./ctl.sh COMMAND
   flash [PORT]       write a board over its serial line; --claim makes it yours (flash --help)
   monitor [PORT]     show what a board prints, until Ctrl-C
   ota update NODE    update a node over the network; ota all: all of them; ota status, ota halt
-  test               run all tests of the quick gate (some 20 minutes on 2 cores)
+  test               run all tests of the quick gate (some 30 minutes on 2 cores)
   test --long        run those, then all that takes longer
   test --long I/N    of what takes longer, measure shard I of N of the promises
   test --long rest   of what takes longer, run what measures no promise

@@ -219,6 +219,7 @@ rest() {
     run timeout "$shard_limit" cargo xtask sdk-emu --flips 50
     run timeout "$shard_limit" cargo xtask e2e --resets 10
     run timeout "$shard_limit" cargo xtask e2e --updates --boards 4 --hosts 10
+    run timeout "$shard_limit" cargo xtask e2e --updates --hostile --boards 2 --hosts 2
     run cargo test --manifest-path bench/Cargo.toml --release --quiet
     run timeout "$shard_limit" cargo xtask bench peers --quick --nodes 8
     if ! cargo deny --version >/dev/null 2>&1; then

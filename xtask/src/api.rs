@@ -55,16 +55,9 @@ impl Api {
     /// When something cannot be installed or started, or a check fails.
     pub(crate) fn run(self) -> Result<()> {
         let python = python::environment("python", "tests/api/requirements.txt")?;
-        let spore = match self.spore {
-            Some(spore) => fs::canonicalize(&spore)
-                .with_context(|| format!("there is no {}", spore.display()))?,
-            None => e2e::build_spore()?,
-        };
+        let spore = e2e::spore_to_test(self.spore)?;
         let folder = paths::repository().join("target/api");
-        // What an earlier run left behind would have another key.
-        let _ = fs::remove_dir_all(&folder);
-        fs::create_dir_all(&folder)
-            .with_context(|| format!("cannot create {}", folder.display()))?;
+        e2e::empty_folder(&folder)?;
         let key_file = folder.join("cluster.key");
         let description = folder.join("openapi.json");
         run_spore(&spore, &["key", "new", "--key-file"], &key_file)?;

@@ -14,8 +14,7 @@ use anyhow::{Context, Result, ensure};
 use clap::Args;
 
 use crate::e2e::network::{ensure_isolated, ip};
-use crate::emu::child::Guarded;
-use crate::{e2e, emu, paths, process};
+use crate::{e2e, paths, process};
 
 /// No run of the checks takes longer, in seconds.
 const LIMIT: &str = "600";
@@ -45,19 +44,12 @@ impl Dashboard {
     pub(crate) fn run(self) -> Result<ExitCode> {
         let name = if self.board { "target/dashboard-board" } else { "target/dashboard" };
         let folder = self.log_dir.unwrap_or_else(|| paths::repository().join(name));
-        let spore = match self.spore {
-            Some(spore) => fs::canonicalize(&spore)
-                .with_context(|| format!("there is no {}", spore.display()))?,
-            None => e2e::build_spore()?,
-        };
+        let spore = e2e::spore_to_test(self.spore)?;
         if self.inside {
             print!("{}", inside(&folder, &spore)?);
             return Ok(ExitCode::SUCCESS);
         }
-        // What an earlier run left behind would be shown as this one's.
-        let _ = fs::remove_dir_all(&folder);
-        fs::create_dir_all(&folder)
-            .with_context(|| format!("cannot create {}", folder.display()))?;
+        e2e::empty_folder(&folder)?;
         if self.board {
             print!("{}", board::check(&folder, &spore)?);
             return Ok(ExitCode::SUCCESS);
@@ -66,13 +58,10 @@ impl Dashboard {
         let Some(isolation) = e2e::isolation()? else {
             return Ok(ExitCode::from(e2e::CANNOT_RUN));
         };
-        let own = std::env::current_exe().context("cannot find this program's own file")?;
-        let interrupted = emu::interruption()?;
-        let mut inner = Guarded::start("the test", "unshare", |command| {
-            command.args(isolation).arg("--").arg(own).args(["dashboard", "--inside"]);
+        e2e::run_isolated(isolation, |command| {
+            command.args(["dashboard", "--inside"]);
             command.arg("--log-dir").arg(&folder).arg("--spore").arg(&spore)
-        })?;
-        e2e::wait(&mut inner, &interrupted)
+        })
     }
 }
 

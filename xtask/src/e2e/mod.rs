@@ -134,14 +134,48 @@ impl E2e {
 
 /// Starts this program again with what it was asked for, isolated, and waits for its end.
 fn run_inside<'p>(isolation: &[&str], files: impl Iterator<Item = &'p Path>) -> Result<ExitCode> {
-    let own = std::env::current_exe().context("cannot find this program's own file")?;
     let name = format!("spore{}", std::process::id());
+    run_isolated(isolation, |command| {
+        command.args(std::env::args_os().skip(1)).arg("--inside").args(files).arg(&name)
+    })
+}
+
+/// Starts this program again with other arguments, in namespaces as [`isolation`] has found them, and waits for its end.
+///
+/// # Errors
+/// When it does not start, or is interrupted.
+pub(crate) fn run_isolated(
+    isolation: &[&str],
+    arguments: impl FnOnce(&mut Command) -> &mut Command,
+) -> Result<ExitCode> {
+    let own = std::env::current_exe().context("cannot find this program's own file")?;
     let interrupted = emu::interruption()?;
     let mut inner = emu::child::Guarded::start("the test", "unshare", |command| {
-        command.args(isolation).arg("--").arg(own).args(std::env::args_os().skip(1));
-        command.arg("--inside").args(files).arg(&name)
+        arguments(command.args(isolation).arg("--").arg(own))
     })?;
     wait(&mut inner, &interrupted)
+}
+
+/// Makes a folder for what a test leaves behind. What an earlier run has left would be shown as this one's.
+///
+/// # Errors
+/// When it cannot be made.
+pub(crate) fn empty_folder(folder: &Path) -> Result<()> {
+    let _ = fs::remove_dir_all(folder);
+    fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))
+}
+
+/// The `spore` to test: this one, or this tree's, which is built.
+///
+/// # Errors
+/// When there is none, or it does not build.
+pub(crate) fn spore_to_test(given: Option<PathBuf>) -> Result<PathBuf> {
+    match given {
+        Some(spore) => {
+            fs::canonicalize(&spore).with_context(|| format!("there is no {}", spore.display()))
+        }
+        None => build_spore(),
+    }
 }
 
 /// A time in minutes, of which there may be parts.
@@ -154,7 +188,7 @@ fn minutes(text: &str) -> Result<Duration, String> {
 }
 
 /// Waits for the end of a test in namespaces of its own, or for whoever interrupts it.
-pub(crate) fn wait(
+fn wait(
     inner: &mut emu::child::Guarded,
     interrupted: &std::sync::mpsc::Receiver<()>,
 ) -> Result<ExitCode> {

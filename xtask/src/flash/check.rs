@@ -88,15 +88,9 @@ impl FlashCheck {
 
 impl Bench {
     fn new(spore: Option<PathBuf>) -> Result<Self> {
-        let spore = match spore {
-            Some(spore) => fs::canonicalize(&spore)
-                .with_context(|| format!("there is no {}", spore.display()))?,
-            None => e2e::build_spore()?,
-        };
+        let spore = e2e::spore_to_test(spore)?;
         let folder = paths::repository().join("target/flash-check");
-        let _ = fs::remove_dir_all(&folder);
-        fs::create_dir_all(&folder)
-            .with_context(|| format!("cannot create {}", folder.display()))?;
+        e2e::empty_folder(&folder)?;
         let xtask = std::env::current_exe().context("cannot find this program's own file")?;
         let bench = Self { folder, spore, xtask };
         let mut random = fastrand::Rng::with_seed(8_266);

@@ -18,7 +18,7 @@ use clap::Args;
 use crate::e2e::network::{ensure_isolated, ip, run};
 use crate::emu::child::Guarded;
 use crate::emu::esp01::Esp01;
-use crate::{e2e, emu, paths, process};
+use crate::{e2e, paths, process};
 
 /// The node on its access point: that of the SDK.
 const ACCESS_POINT: &str = "192.168.4.1";
@@ -59,11 +59,7 @@ impl Portal {
     pub(crate) fn run(self) -> Result<ExitCode> {
         let name = if self.board { "target/portal-board" } else { "target/portal" };
         let folder = self.log_dir.unwrap_or_else(|| paths::repository().join(name));
-        let spore = match self.spore {
-            Some(spore) => fs::canonicalize(&spore)
-                .with_context(|| format!("there is no {}", spore.display()))?,
-            None => e2e::build_spore()?,
-        };
+        let spore = e2e::spore_to_test(self.spore)?;
         if self.inside {
             let said = match self.parts.as_deref() {
                 Some([rom, sdk, flash]) => {
@@ -77,22 +73,16 @@ impl Portal {
         let Some(isolation) = e2e::isolation()? else {
             return Ok(ExitCode::from(e2e::CANNOT_RUN));
         };
-        // What an earlier run left behind would be shown as this one's.
-        let _ = fs::remove_dir_all(&folder);
-        fs::create_dir_all(&folder)
-            .with_context(|| format!("cannot create {}", folder.display()))?;
+        e2e::empty_folder(&folder)?;
         let parts = if self.board { Some(board::build(&folder, &spore)?) } else { None };
-        let own = std::env::current_exe().context("cannot find this program's own file")?;
-        let interrupted = emu::interruption()?;
-        let mut inner = Guarded::start("the test", "unshare", |command| {
-            command.args(isolation).arg("--").arg(own).args(["portal", "--inside"]);
+        e2e::run_isolated(isolation, |command| {
+            command.args(["portal", "--inside"]);
             command.arg("--log-dir").arg(&folder).arg("--spore").arg(&spore);
             if let Some(parts) = &parts {
                 command.arg("--parts").args(parts);
             }
             command
-        })?;
-        e2e::wait(&mut inner, &interrupted)
+        })
     }
 }
 

@@ -133,6 +133,13 @@ impl Body {
     pub(crate) fn stands_still(&self) -> bool {
         self.life.as_ref().is_some_and(|life| life.stall.is_some())
     }
+
+    /// Whether it takes in what comes at once.
+    pub(crate) fn is_free(&self) -> bool {
+        let free =
+            |life: &Running| life.stall.is_none() && life.work.is_none() && life.busy.is_none();
+        self.life.as_ref().is_some_and(free)
+    }
 }
 
 impl Running {

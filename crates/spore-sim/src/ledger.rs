@@ -5,6 +5,7 @@
 //! number below the highest one that was delivered or reported, before it is. This is the
 //! simulator's own, global knowledge. No engine sees it.
 
+use spore_core::events::ENDED;
 use spore_core::wire::{EventKey, U24};
 use spore_core::{Event, NodeId};
 use std::collections::{BTreeMap, HashMap};
@@ -27,7 +28,8 @@ pub struct Publication {
     pub delivered: Vec<(usize, Duration)>,
     /// Which lives have said that they have missed it.
     pub missed: Vec<usize>,
-    /// Which lives stood still when it was published, until nobody could tell them of it any more.
+    /// Which lives stood still when it was published, until nobody could tell them of it any more; and which had forgotten how far
+    /// its publisher's boot had come, when they reported a later event of that boot.
     pub excused: Vec<usize>,
 }
 
@@ -227,6 +229,15 @@ impl Ledger {
         Ok(())
     }
 
+    /// Whether a node may have forgotten how far the boot of this event had come: it is over, and so are more than a node remembers.
+    fn may_have_forgotten(&self, life: usize, name: Name) -> bool {
+        let since = self.receivers[life].started;
+        let over = |it: &&Receiver| it.ended.is_some_and(|ended| ended >= since);
+        let of_it = self.by_name.get(&name).map(|index| self.publications[*index].life);
+        of_it.is_some_and(|life| self.receivers[life].ended.is_some())
+            && self.receivers.iter().filter(over).count() > ENDED
+    }
+
     fn missed(
         &mut self,
         life: usize,
@@ -235,13 +246,22 @@ impl Ledger {
         from: U24,
         to: U24,
     ) -> Result<(), String> {
+        let forgotten = self.may_have_forgotten(life, (publisher, epoch, from));
         let receiver = &mut self.receivers[life];
         // Also of a boot that is over, and of one that it has never heard of before.
         let last = receiver.streams.entry((publisher, epoch)).or_default();
-        if (from.get() != *last + 1 || to < from) && receiver.lost == 0 {
+        let first = *last + 1;
+        let in_order = from.get() == first || from.get() > first && forgotten;
+        if (!in_order || to < from) && receiver.lost == 0 {
             return Err(format!("misses {from} to {to} of {publisher} in {epoch} after {last}"));
         }
         *last = to.get();
+        let unsaid = U24::new(first).unwrap_or(from)..from;
+        for (_, index) in
+            self.by_name.range((publisher, epoch, unsaid.start)..(publisher, epoch, unsaid.end))
+        {
+            self.publications[*index].excused.push(life);
+        }
         let names = (publisher, epoch, from)..=(publisher, epoch, to);
         for (name, index) in self.by_name.range(names) {
             let publication = &mut self.publications[*index];
@@ -258,7 +278,7 @@ impl Ledger {
 
 #[cfg(test)]
 mod tests {
-    use super::Ledger;
+    use super::{ENDED, Ledger};
     use spore_core::wire::{EventKey, U24};
     use spore_core::{Event, NodeId};
     use std::time::Duration;
@@ -304,6 +324,24 @@ mod tests {
         ledger.publications.iter_mut().for_each(|it| it.at = Duration::from_secs(1));
         let tally = ledger.tally(Duration::from_nanos(1), Duration::MAX);
         assert_eq!((tally.delivered, tally.missed, tally.open), (2, 3, 1));
+    }
+
+    #[test]
+    fn who_has_forgotten_a_boot_that_is_over_may_report_a_late_event_of_it_alone() {
+        let report = |boots: usize| {
+            let mut ledger = Ledger::default();
+            ledger.started(Duration::ZERO, 0);
+            ledger.started(Duration::ZERO, 1);
+            (1..=2).for_each(|seq| ledger.published(NOW, 1, key(1, seq)));
+            for _ in 0..boots {
+                ledger.ended(NOW, 1);
+                ledger.started(NOW, 1);
+            }
+            let told = ledger.delivered(NOW, 0, 0, None, Some(missed(1, 2, 2)));
+            (told.is_ok(), ledger.publications()[0].excused.clone())
+        };
+        assert_eq!(report(ENDED), (false, vec![]));
+        assert_eq!(report(ENDED + 1), (true, vec![0]));
     }
 
     #[test]

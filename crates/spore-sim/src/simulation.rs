@@ -242,10 +242,9 @@ impl Simulation {
     }
 
     fn wake(&mut self, node: usize) {
-        let free =
-            |life: &Running| life.stall.is_none() && life.work.is_none() && life.busy.is_none();
-        let due = |life: &Running| free(life) && life.wake == Some(self.now);
-        if self.bodies[node].life.as_ref().is_some_and(due) {
+        let body = &self.bodies[node];
+        let due = |life: &Running| life.wake == Some(self.now);
+        if body.is_free() && body.life.as_ref().is_some_and(due) {
             self.begin(node);
             self.time_out(node);
         }

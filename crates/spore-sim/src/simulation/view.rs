@@ -31,6 +31,11 @@ impl Simulation {
         self.bodies[node].node()
     }
 
+    /// Whether a node runs, and takes in what comes at once: it does not stand still, and is not at work. Panics if there is no such node.
+    pub fn is_free(&self, node: usize) -> bool {
+        self.bodies[node].is_free()
+    }
+
     /// The engines of all nodes that run and do not stand still.
     pub(crate) fn awake(&self) -> impl Iterator<Item = &Node<'_>> {
         self.bodies.iter().filter(|body| !body.stands_still()).filter_map(Body::node)

@@ -31,6 +31,7 @@ mod sdk_emu;
 mod sdk_main;
 mod soak;
 mod toolchain;
+mod wireshark;
 
 use std::process::ExitCode;
 
@@ -69,6 +70,7 @@ enum Command {
     SdkEmu(sdk_emu::SdkEmu),
     SdkMain(sdk_main::SdkMain),
     Soak(soak::Soak),
+    Wireshark(wireshark::Wireshark),
 }
 
 fn main() -> ExitCode {
@@ -118,6 +120,7 @@ fn main() -> ExitCode {
         Command::SdkEmu(command) => command.run(),
         Command::SdkMain(command) => command.run(),
         Command::Soak(command) => command.run(),
+        Command::Wireshark(command) => command.run(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -41,6 +41,18 @@ impl File {
         Ok(Self(Rc::new(RefCell::new(Open { path, out, capture, error: None }))))
     }
 
+    /// What whoever opens a capture needs.
+    fn tell_key(&self, key: &ClusterKey) {
+        let open = self.0.borrow();
+        if open.capture {
+            let digits: String = key.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+            output::note(format!(
+                "{} is sealed with the cluster key {digits}",
+                open.path.display()
+            ));
+        }
+    }
+
     fn add(&self, sealer: &Sealer, at: Duration, entry: &Entry<'_>) {
         let mut open = self.0.borrow_mut();
         let written = match (open.capture, *entry) {
@@ -71,6 +83,9 @@ pub(super) fn sink(file: Option<&File>, tells: bool, world: &Simulation) -> Opti
     }
     let (file, sealer) =
         (file.cloned(), Sealer::new(&ClusterKey::from_bytes(*world.key().as_bytes())));
+    if let Some(file) = &file {
+        file.tell_key(world.key());
+    }
     Some(Box::new(move |at, entry| {
         if let Some(file) = &file {
             file.add(&sealer, at, entry);

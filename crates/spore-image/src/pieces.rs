@@ -51,7 +51,7 @@ enum Place {
 pub enum Found {
     /// Nothing: the slot is ready for the pieces that have the head, the first one first.
     Nothing,
-    /// The head, which was judged: the slot is ready for the manifest's other pieces.
+    /// The head, which was judged: the slot is ready for the manifest's other pieces, of which there is one at least.
     Head(Pieces),
     /// All of it: the slot is ready for those of the payload. What there is of them, [`check_chunk`] says.
     Manifest(Pieces),
@@ -131,7 +131,8 @@ pub async fn prepare<L: Layout, F: NorFlash>(
             return Ok(Found::Manifest(pieces));
         }
         let first = u32::from(HEAD_PIECES).saturating_mul(PAGE);
-        if slot.is_blank(at.saturating_add(first), length.saturating_sub(first)).await? {
+        let more = pieces.manifest > HEAD_PIECES;
+        if more && slot.is_blank(at.saturating_add(first), length.saturating_sub(first)).await? {
             return Ok(Found::Head(pieces));
         }
     }

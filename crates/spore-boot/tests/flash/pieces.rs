@@ -220,6 +220,27 @@ fn an_image_that_is_refused_is_not_fetched_and_one_that_is_not_whole_is_not_star
     }
 }
 
+/// The head's pieces may be all of the manifest. If somebody has sent the second one altered, there is no other piece to wait for.
+#[test]
+fn a_short_manifest_whose_lists_are_wrong_is_fetched_again() {
+    let mut chip = ready();
+    let target = target(&boot(&mut chip).unwrap());
+    let bytes = container_of(NEW, 256);
+    let source = Source::new(&bytes);
+    assert_eq!(source.manifest, usize::from(HEAD_PIECES));
+    let mut altered = source.pieces[1].to_vec();
+    // Behind the head.
+    altered[HEAD - PIECE] ^= 1;
+    for (number, piece) in [(0, source.pieces[0]), (1, &altered)] {
+        block_on(pieces::write::<Esp, _>(&mut chip, target.slot, number, piece)).unwrap();
+    }
+    let found = pieces::prepare::<Esp, _>(&mut chip, &source.id, &target, |_| Ok(()));
+    assert_eq!(block_on(found), Ok(Found::Nothing));
+    source.fetch(&mut chip, &target, |_| ()).unwrap();
+    begin::<Esp>(&mut chip, &target).unwrap();
+    assert_eq!(boot(&mut chip).unwrap().header.sequence, NEW);
+}
+
 /// So many pieces of no number, of a wrong length, altered, of another image, or late, at any time of a fetch.
 fn hostile(count: u32, seed: u64) {
     let mut rng = Rng::with_seed(seed);

@@ -91,7 +91,7 @@ pub enum Done {
 pub enum Found {
     /// Nothing.
     Nothing,
-    /// The pieces that have the head, which is the one that is meant.
+    /// The pieces that have the head, which is the one that is meant. The manifest has more of them.
     Head(Cut),
     /// All of it.
     Manifest(Cut),

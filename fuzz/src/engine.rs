@@ -15,7 +15,7 @@ use spore_core::store::MAX_VALUE;
 use spore_core::tasks::Tasks;
 use spore_core::time::{Duration, Instant};
 use spore_core::wire::{
-    Head, Incarnation, Kind, MAX_DATAGRAM, Malformed, Message, MessageWriter, Record, Rumor, U24,
+    Head, Incarnation, Kind, MAX_DATAGRAM, Message, MessageWriter, Record, Rumor, U24,
 };
 use spore_core::{
     Action, Catalogue, ClusterKey, Completion, Config, Facts, FetchFailed, Filter, Hostname, Node,
@@ -49,7 +49,6 @@ pub(crate) struct Bench<'a> {
     token: Option<Token>,
     /// The last number that was delivered.
     delivered: u32,
-    has_left: bool,
 }
 
 /// Does what the input says.
@@ -137,7 +136,6 @@ impl<'a> Bench<'a> {
             counter: 0,
             token: None,
             delivered: 0,
-            has_left: false,
         }
     }
 
@@ -200,10 +198,7 @@ impl<'a> Bench<'a> {
                 self.node.handle_radio(self.now, event);
             }
             14 => match bytes.u8() % 8 {
-                0 => {
-                    self.has_left = true;
-                    self.node.leave(self.now);
-                }
+                0 => self.node.leave(self.now),
                 1 => self.node.handle_upload(self.now, bytes.u32(), bytes.u32()),
                 2 => {
                     let result = if bytes.u8().is_multiple_of(2) {
@@ -329,14 +324,13 @@ impl<'a> Bench<'a> {
     /// Does for the exchange of images what a body with slots does, with an image that the input describes.
     fn done(&mut self, job: Job, bytes: &mut Bytes<'_>) -> Done {
         let mut cut = || {
-            // More than the pieces that have the head, or there would be nothing behind it to ask for.
-            let manifest = u16::from(bytes.u8() % 8) + 3;
-            Cut { manifest, count: manifest + bytes.u16() % 2_048 }
+            let manifest = u16::from(bytes.u8() % 8) + 2;
+            Cut { manifest, count: manifest + 1 + bytes.u16() % 2_048 }
         };
         match job {
             Job::Prepare(_) => Done::Prepared(Ok(match cut() {
                 cut if cut.count.is_multiple_of(3) => Found::Nothing,
-                cut if cut.count.is_multiple_of(2) => Found::Head(cut),
+                cut if cut.count.is_multiple_of(2) && cut.manifest > 2 => Found::Head(cut),
                 cut => Found::Manifest(cut),
             })),
             Job::Write => Done::Written(true),
@@ -358,12 +352,8 @@ impl<'a> Bench<'a> {
             see(format_args!("{:?} {bytes:?}", sent.destination));
             let opened = self.sealer.open(bytes);
             let (header, message) = opened.expect("a node seals what it says");
-            let message = match Message::parse(message, header.sender) {
-                Ok(message) => message,
-                // A node that has left still sends the piece of an image that it has at hand. Nobody takes it.
-                Err(Malformed::Sender) if self.has_left => continue,
-                Err(error) => panic!("a node makes sense: {error:?} {message:02x?}"),
-            };
+            let message = Message::parse(message, header.sender)
+                .unwrap_or_else(|error| panic!("a node makes sense: {error:?} {message:02x?}"));
             if let Kind::Ping(token) = message.kind {
                 self.token = Some(token);
             }

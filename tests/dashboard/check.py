@@ -245,6 +245,8 @@ def update(page, cluster):
         if end == "halted":
             assert shown["rolled back"] == 1 and shown["failed"] == 0, shown
             page.says("not started")
+            row = page.run("return [...document.querySelectorAll('tbody tr')].find(it => it.innerText.includes('canary')).innerText")
+            assert "rolled back" in row and "failed" not in row, row
         else:
             assert shown == {"updated": 3, "pending": 0, "failed": 0, "rolled back": 0, "absent": 0}, shown
         told = cluster.spore("ota", "status", "--node", "127.43.0.1").splitlines()[-1]

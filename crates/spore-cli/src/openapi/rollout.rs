@@ -18,8 +18,18 @@ pub(super) fn state() -> Value {
         "images": list(image),
         "canaries": list(id()),
     }));
-    let states =
-        ["idle", "fetching", "ready", "on_trial", "updated", "failed", "out", "unheard", "away"];
+    let states = [
+        "idle",
+        "fetching",
+        "ready",
+        "on_trial",
+        "updated",
+        "failed",
+        "rolled_back",
+        "out",
+        "unheard",
+        "away",
+    ];
     let counts = ["updated", "pending", "failed", "rolled_back", "absent", "out"];
     let counts = counts.map(|count| (count.to_owned(), whole(16))).into_iter().collect();
     let reasons = ["not_started", "no_network", "no_peer", "refused", "flash", "unknown"];

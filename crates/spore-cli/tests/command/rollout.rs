@@ -49,8 +49,13 @@ fn a_cluster_updates_itself_and_stops_at_a_canary_that_does_not_come_up() {
         (&end["rollout"]["state"], &end["counts"]["rolled_back"]),
         (&"halted".into(), &1.into())
     );
-    let failed = end["nodes"].as_array().unwrap().iter().find(|node| node["state"] == "failed");
-    assert_eq!(failed.unwrap()["reason"], "not_started");
+    let nodes = end["nodes"].as_array().unwrap();
+    let back: Vec<_> = nodes.iter().filter(|node| node["state"] == "rolled_back").collect();
+    assert_eq!((back.len(), &back[0]["reason"]), (1, &"not_started".into()), "{end}");
+    let table = ota(&fleet, &["status"]);
+    let table = String::from_utf8_lossy(&table.stdout).into_owned();
+    let canary = table.lines().find(|line| line.contains("canary")).unwrap_or_default();
+    assert!(canary.contains("rolled back: it crashed"), "{table}");
     wait("all have heard", 30 * SECOND, || {
         let states = (1..=3).map(|n| {
             document(&fleet.corner.run(&[

@@ -41,6 +41,7 @@ impl Cluster<'_> {
         if self.leaving.is_none() {
             // What else it had to say is of no use any more, but for events.
             self.queue.clear();
+            self.exchange.stop();
             self.tell_last_news(now);
             self.leaving = Some(Leave { next: now, rounds: 0 });
         }

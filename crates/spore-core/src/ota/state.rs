@@ -69,6 +69,7 @@ impl State {
             Self::OnTrial => "on_trial",
             Self::Updated => "updated",
             Self::Out => "out",
+            Self::Failed(reason) if reason.is_of_trial() => "rolled_back",
             Self::Failed(_) => "failed",
         }
     }

@@ -1,23 +1,26 @@
 //! A rollout over HTTP, and from node to node.
 
 use super::settings::{ask, read};
-use super::world::{World, act, address, config, done, facts};
+use super::world::{World, act, address, config, done, facts, sent};
 use crate::api::{Method, Request};
 use crate::node::StoreFailed;
 use crate::ota::announcement::{Announcement, Ended};
 use crate::ota::plan::{Image, Plan, RolloutId, SignedPlan};
-use crate::ota::{Job, Refused, Running, Stage, Step};
+use crate::ota::state::{Reason, State, UpdateState};
+use crate::ota::{Cut, Done, Job, Refused, Running, Stage, Step};
 use crate::profile::Host;
 use crate::security::request::{Credentials, Signed, SigningKey as RequestKey};
-use crate::security::{ClusterKey, ReleaseKey, Subject};
+use crate::security::{ClusterKey, ReleaseKey, Sealer, Subject};
+use crate::services::ServiceIds;
 use crate::settings::Settings;
 use crate::store::MAX_VALUE;
 use crate::time::{Duration, Instant};
-use crate::wire::{MAX_DATAGRAM, NodeId};
+use crate::wire::{Incarnation, Kind, MAX_DATAGRAM, Message, NodeId, Record, Rumor, U24};
 use crate::{Action, Completion, Facts, Key, Node, Seed, Storage, Stored};
 use ed25519_dalek::{Signer as _, SigningKey};
 use serde_json::{Value, json};
 use std::boxed::Box;
+use std::format;
 use std::string::{String, ToString as _};
 use std::vec::Vec;
 
@@ -293,6 +296,77 @@ fn the_image_is_put_on_trial_when_it_is_due_and_what_is_needed_after_that_is_sto
     assert_eq!(node.poll_action(now), None, "not before that is stored");
     node.handle_completion(now, Completion::Store(Key::Update, Ok(())));
     assert_eq!(node.poll_action(now), Some(Action::Update(Step::Arm)));
+}
+
+#[test]
+fn who_has_gone_back_is_rolled_back_and_counted_so() {
+    let mut world = world(2);
+    let now = world.now;
+    let mut plan = signed(1);
+    plan.plan.max_failures = 9;
+    let told = Announcement { signed: plan, ended: Ended::No, age: 0 };
+    let tag = told.id().tag();
+    world.node(1).cluster.rollout.adopt_unverified(now, told);
+    let failures = [
+        (Reason::NOT_STARTED, "rolled_back"),
+        (Reason::NO_NETWORK, "rolled_back"),
+        (Reason::NO_PEER, "rolled_back"),
+        (Reason::REFUSED, "failed"),
+        (Reason::FLASH, "failed"),
+    ];
+    for (n, (reason, _)) in (50..).zip(failures) {
+        let rumor = Rumor::Alive {
+            address: *address(n).ip(),
+            http_port: 80,
+            status_version: 1,
+            update: UpdateState::new(State::Failed(reason), tag),
+            hostname: config(n).hostname,
+            services: ServiceIds::EMPTY,
+        };
+        let incarnation = Incarnation { epoch: U24::MAX, refutation: U24::ZERO };
+        let record = Record { id: NodeId([n; 6]), incarnation, published: U24::ZERO, rumor };
+        world.node(1).cluster.learn(now, &record);
+    }
+    let seen = state(&mut world, 1);
+    let nodes = seen["nodes"].as_array().unwrap();
+    for (n, (reason, wanted)) in (50..).zip(failures) {
+        let name = json!(format!("node-{n}"));
+        let node = nodes.iter().find(|node| node["hostname"] == name).unwrap();
+        assert_eq!((&node["state"], &node["reason"]), (&json!(wanted), &json!(reason.name())));
+    }
+    let counts = &seen["counts"];
+    assert_eq!((&counts["rolled_back"], &counts["failed"]), (&json!(3), &json!(2)), "{counts}");
+}
+
+#[test]
+fn who_leaves_sends_no_piece_of_an_image() {
+    let mut world = world(2);
+    let now = world.now;
+    let node = world.node(1);
+    node.serve_image(now, [0x5A; 16]);
+    assert_eq!(node.poll_action(now), Some(Action::Exchange(Job::Offer([0x5A; 16]))));
+    let cut = Cut { manifest: 2, count: 5 };
+    node.handle_completion(now, Completion::Exchange(Done::Offered(Some((cut, false)))));
+    node.cluster.exchange.handle_want(now, address(2), (0x5A5A_5A5A, 0), &[0b11]);
+    let now = now + Duration::from_secs(1);
+    let read = Job::Read { piece: 0, held: false };
+    assert_eq!(node.poll_action(now), Some(Action::Exchange(read)));
+    node.handle_piece(0, &[1, 2, 3]);
+    node.handle_completion(now, Completion::Exchange(Done::Read(true)));
+    assert!(node.cluster.exchange.has_letter(now), "it has a piece at hand");
+    node.leave(now);
+    let sealer = Sealer::new(&ClusterKey::from_bytes([7; 32]));
+    let mut kinds = Vec::new();
+    for step in 0..10 {
+        let now = now + Duration::from_millis(50 * step);
+        node.handle_timeout(now);
+        for (_, mut bytes) in sent(node, now) {
+            let (header, message) = sealer.open(&mut bytes).unwrap();
+            kinds.push(Message::parse(message, header.sender).expect("others take it").kind);
+        }
+    }
+    assert!(node.has_left() && !kinds.is_empty());
+    assert!(kinds.iter().all(|kind| *kind == Kind::Announce), "{kinds:?}");
 }
 
 /// Whether an upload that is to be held is taken.

@@ -140,7 +140,7 @@ impl All {
             Some(rollout) if rollout.state != "running" => {
                 bail!("rollout {id} was {}", rollout.state)
             }
-            _ if document.nodes.iter().any(|node| node.state == "failed") => {
+            _ if document.count(&["failed", "rolled_back"]) > 0 => {
                 bail!("some nodes have failed")
             }
             _ => Ok(()),

@@ -70,16 +70,18 @@ impl Rollout {
 impl Node {
     /// Whether nothing more will become of it, while the rollout goes on.
     pub(super) fn is_done(&self) -> bool {
-        matches!(self.state.as_str(), "updated" | "failed" | "out" | "away")
+        matches!(self.state.as_str(), "updated" | "failed" | "rolled_back" | "out" | "away")
     }
 
     /// What became of it, for people.
     pub(super) fn result(&self) -> String {
         let why = self.reason.as_deref().unwrap_or_default();
         match (self.state.as_str(), why) {
-            ("failed", "not_started") => "rolled back: it crashed, hung, or lost its power".into(),
-            ("failed", "no_network") => "rolled back: its network did not come up".into(),
-            ("failed", "no_peer") => "rolled back: no other member has heard of it".into(),
+            ("rolled_back", "not_started") => {
+                "rolled back: it crashed, hung, or lost its power".into()
+            }
+            ("rolled_back", "no_network") => "rolled back: its network did not come up".into(),
+            ("rolled_back", "no_peer") => "rolled back: no other member has heard of it".into(),
             ("failed", "refused") => "failed: it does not take the image".into(),
             ("failed", "flash") => "failed: its flash does not hold the image".into(),
             ("failed", why) => format!("failed: {why}"),
@@ -208,7 +210,7 @@ mod tests {
             .map(|(n, (state, wave))| {
                 json!({
                     "id": format!("{n:012}"), "hostname": format!("n{n}"), "status": "active", "board": "host",
-                    "wave": wave, "state": state, "percent": null, "reason": (*state == "failed").then_some("no_peer"),
+                    "wave": wave, "state": state, "percent": null, "reason": (*state == "rolled_back").then_some("no_peer"),
                 })
             })
             .collect();
@@ -224,7 +226,7 @@ mod tests {
 
     #[test]
     fn a_rollout_has_ended_when_nothing_more_becomes_of_any_node() {
-        let done = [("updated", 0), ("failed", 1), ("away", 1), ("out", 2)];
+        let done = [("updated", 0), ("failed", 1), ("rolled_back", 1), ("away", 1), ("out", 2)];
         assert!(document("running", &done).has_ended());
         for state in ["fetching", "ready", "on_trial", "unheard", "idle"] {
             let open = document("running", &[done[0], (state, 1)]);

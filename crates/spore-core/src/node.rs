@@ -205,7 +205,7 @@ impl<'a> Node<'a> {
                         self.cluster.set_hostname(hostname);
                     }
                     self.cluster.notify(now, Event::SettingsChanged);
-                    self.cluster.rollout.look_again(now);
+                    self.cluster.rollout.reconsider(now);
                 }
             }
             Completion::Store(Key::Sprockets, result) => {

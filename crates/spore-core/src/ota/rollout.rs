@@ -54,7 +54,7 @@ pub(super) struct Current {
     pub(super) stays_out: bool,
 }
 
-/// A plan that is not in force yet.
+/// A plan that is not in force: not yet, or never.
 #[derive(Debug)]
 struct Candidate {
     current: Current,
@@ -67,6 +67,8 @@ enum Stage {
     Verifying,
     ToStore,
     Storing,
+    /// It was not taken. The last such plan is kept, so that nothing is verified twice.
+    Refused(Error),
 }
 
 /// What a node knows of rollouts, and does about them.
@@ -76,8 +78,6 @@ pub(crate) struct Rollout {
     candidate: Option<Candidate>,
     /// The storing of the plan in force, when it has ended.
     storing: Storing,
-    /// The last plan that was not taken, and why.
-    pub(super) refused: Option<(RolloutId, Error)>,
     /// No plan of other members is verified before.
     rested: Instant,
     pub(super) fetch: Fetch,
@@ -101,7 +101,6 @@ impl Rollout {
             current: None,
             candidate: None,
             storing: Storing::Idle,
-            refused: None,
             rested: now,
             fetch: Fetch::No,
             serves: false,
@@ -159,7 +158,7 @@ impl Rollout {
 
     /// Whether the plan that `digest` stands for is in force here, or may soon be.
     pub(crate) fn knows(&self, digest: u32) -> bool {
-        let candidate = self.candidate.as_ref().map(|it| it.current.told.digest());
+        let candidate = self.open_candidate().map(|it| it.current.told.digest());
         self.digest() == digest || candidate == Some(digest)
     }
 
@@ -171,14 +170,28 @@ impl Rollout {
                 current.grow_to(now, told.age);
                 self.end(now, told.ended);
             }
-        } else if let Some(candidate) = self.candidate.as_mut().filter(|it| it.id() >= id) {
+        } else if let Some(candidate) =
+            self.candidate.as_mut().filter(|it| it.is_open() && it.id() >= id)
+        {
             if candidate.id() == id {
                 let known = &mut candidate.current.told;
                 known.ended = known.ended.max(told.ended);
             }
-        } else if now >= self.rested {
+        } else if now >= self.rested && !self.is_unsigned(&told.signed) {
             self.consider(now, told);
         }
+    }
+
+    /// Whether it is known that the release key has not signed this.
+    fn is_unsigned(&self, signed: &SignedPlan) -> bool {
+        let last = self.candidate.as_ref().map(|it| (it.stage, &it.current.told.signed));
+        last == Some((Stage::Refused(Error::RolloutUnsigned), signed))
+    }
+
+    /// The settings have changed, the release key perhaps: what was refused may be taken now.
+    pub(crate) fn reconsider(&mut self, now: Instant) {
+        self.candidate.take_if(|candidate| !candidate.is_open());
+        self.look_again(now);
     }
 
     /// Begins a rollout at the operator's wish. [`outcome`](Self::outcome) tells what comes of it.
@@ -192,7 +205,7 @@ impl Rollout {
         signed: SignedPlan,
     ) -> Result<RolloutId, Error> {
         let id = signed.plan.id;
-        if self.candidate.is_some() {
+        if self.is_changing() {
             return Err(Error::ChangeUnderWay);
         }
         if key.is_none() {
@@ -204,18 +217,14 @@ impl Rollout {
             Some((core::cmp::Ordering::Less, false)) | None => (),
             Some(_) => return Err(Error::RolloutOutdated),
         }
-        self.refused = None;
         self.consider(now, Announcement { signed, ended: Ended::No, age: 0 });
         Ok(id)
     }
 
     /// What has come of a rollout: `None` while that is not known.
     pub(crate) fn outcome(&self, id: RolloutId) -> Option<Result<(), Error>> {
-        if self.candidate.as_ref().is_some_and(|candidate| candidate.id() == id) {
-            return None;
-        }
-        if let Some((_, why)) = self.refused.filter(|(refused, _)| *refused == id) {
-            return Some(Err(why));
+        if let Some(candidate) = self.candidate.as_ref().filter(|it| it.id() == id) {
+            return candidate.refusal().map(Err);
         }
         let known = self.current().is_some_and(|current| current.id() == id);
         match known {
@@ -335,7 +344,9 @@ impl Rollout {
 
     fn refuse(&mut self, now: Instant, why: Error) {
         self.rested = now + REST;
-        self.refused = self.candidate.take().map(|candidate| (candidate.id(), why));
+        if let Some(candidate) = &mut self.candidate {
+            candidate.stage = Stage::Refused(why);
+        }
         self.look = Some(now);
     }
 
@@ -363,14 +374,36 @@ impl Rollout {
     }
 
     /// Whether a plan is being taken.
-    pub(crate) const fn is_changing(&self) -> bool {
-        self.candidate.is_some()
+    pub(crate) fn is_changing(&self) -> bool {
+        self.open_candidate().is_some()
+    }
+
+    fn open_candidate(&self) -> Option<&Candidate> {
+        self.candidate.as_ref().filter(|candidate| candidate.is_open())
+    }
+
+    /// The last plan that was not taken, and why; `None` if another one was looked at since.
+    pub(super) fn refused(&self) -> Option<(RolloutId, Error)> {
+        let candidate = self.candidate.as_ref()?;
+        Some((candidate.id(), candidate.refusal()?))
     }
 }
 
 impl Candidate {
     const fn id(&self) -> RolloutId {
         self.current.told.id()
+    }
+
+    /// Whether it may still come into force.
+    const fn is_open(&self) -> bool {
+        self.refusal().is_none()
+    }
+
+    const fn refusal(&self) -> Option<Error> {
+        match self.stage {
+            Stage::Refused(why) => Some(why),
+            _ => None,
+        }
     }
 }
 

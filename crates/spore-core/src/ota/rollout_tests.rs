@@ -199,6 +199,39 @@ fn what_is_forged_old_or_not_to_be_checked_changes_nothing() {
 }
 
 #[test]
+fn a_plan_of_another_release_key_is_verified_once() {
+    let mut bench = Bench::new(of_wave(1));
+    let hear = |bench: &mut Bench, told: &Announcement| {
+        bench.now = bench.now + super::REST;
+        bench.rollout.hear(bench.now, told.clone());
+        let verifies = bench.rollout.poll(bench.now, &bench.own) == Some(Task::Verify);
+        bench.rollout.verified(bench.now, Verdict::Unsigned);
+        verifies
+    };
+    let halted = Announcement { ended: Ended::Halted, age: 5, ..told(5) };
+    assert!(hear(&mut bench, &told(5)));
+    for _ in 0..100 {
+        assert!(!hear(&mut bench, &told(5)) && !hear(&mut bench, &halted));
+        assert!(!bench.rollout.is_changing() && !bench.rollout.knows(told(5).digest()));
+    }
+    assert_eq!(bench.run(1), State::Out);
+    // What is not the same bytes may be genuine; and so may all be when the key is another one.
+    let other = SignedPlan { signature: [4; 64], ..signed(5) };
+    assert!(hear(&mut bench, &Announcement { signed: other.clone(), ..told(5) }));
+    assert!(hear(&mut bench, &told(5)));
+    assert!(!hear(&mut bench, &told(5)));
+    bench.rollout.reconsider(bench.now);
+    assert!(hear(&mut bench, &told(5)));
+    // It keeps none out that the key has signed.
+    bench.now = bench.now + super::REST;
+    bench.rollout.hear(bench.now, told(1));
+    bench.run(1);
+    assert_eq!(bench.rollout.current(), Some(&told(1)));
+    assert!(hear(&mut bench, &told(5)) && !hear(&mut bench, &told(5)));
+    assert_eq!(bench.rollout.current(), Some(&told(1)));
+}
+
+#[test]
 fn a_plan_that_could_not_be_stored_is_not_in_force() {
     let mut bench = Bench::taking_part(of_wave(1));
     let id = bench.rollout.begin(bench.now, Some(KEY), signed(2)).unwrap();
@@ -312,7 +345,7 @@ fn who_finds_a_plan_unsigned_says_that_it_takes_no_part() {
     assert_eq!(bench.rollout.state(&bench.own), out(2));
     // And a newer one, as soon as it is in force.
     bench.now = bench.now + super::REST;
-    bench.rollout.hear(bench.now, told(2));
+    bench.rollout.hear(bench.now, told(3));
     bench.run(1);
     assert_eq!(bench.run(1), State::Ready);
 }

@@ -90,7 +90,7 @@ impl Rollout {
     /// The plan that the others follow and this node does not, since its release key has not signed it. As long as one goes on
     /// that it has signed, that one counts.
     fn declined(&self) -> Option<RolloutId> {
-        let (id, _) = self.refused.filter(|(_, why)| *why == Error::RolloutUnsigned)?;
+        let (id, _) = self.refused().filter(|(_, why)| *why == Error::RolloutUnsigned)?;
         let newer = self.current().is_none_or(|it| it.ended != Ended::No && it.id() < id);
         newer.then_some(id)
     }

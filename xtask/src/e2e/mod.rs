@@ -42,7 +42,7 @@ pub(crate) const CANNOT_RUN: u8 = 77;
 /// are reset at random moments; or all of them updated over the air, well, badly, or killed meanwhile.
 #[derive(Args)]
 pub(crate) struct E2e {
-    /// Where the nodes' output goes [default: target/e2e].
+    /// Where flash files, keys and the nodes' output go [default: a folder of this run in target/e2e, kept if it fails].
     #[arg(long, value_name = "DIR")]
     log_dir: Option<PathBuf>,
     /// Start of the random numbers that the junk is made of, and the moments of resets.
@@ -80,11 +80,11 @@ impl E2e {
     /// # Errors
     /// When something does not build, or the test fails.
     pub(crate) fn run(self) -> Result<ExitCode> {
-        let logs = self.log_dir.clone().unwrap_or_else(|| paths::repository().join("target/e2e"));
         if let Some(inside) = &self.inside {
             let [rom, sdk, flash, spore, name] = inside.as_slice() else {
                 bail!("--inside takes five values")
             };
+            let logs = self.folder(name);
             let files = Files { rom: Path::new(rom), sdk: Path::new(sdk), flash: Path::new(flash) };
             let plan = Plan {
                 hosts: self.hosts.unwrap_or(if self.resets.is_some() { 10 } else { 3 }),
@@ -112,7 +112,33 @@ impl E2e {
             return Ok(ExitCode::SUCCESS);
         }
         let Some(isolation) = isolation()? else { return Ok(ExitCode::from(CANNOT_RUN)) };
-        fs::create_dir_all(&logs).with_context(|| format!("cannot create {}", logs.display()))?;
+        // Of runs at the same time, each has one of its own.
+        let name = format!("spore{}", std::process::id());
+        let logs = self.folder(&name);
+        match &self.log_dir {
+            // What else is in there is not ours.
+            Some(_) => fs::create_dir_all(&logs)
+                .with_context(|| format!("cannot create {}", logs.display()))?,
+            None => empty_folder(&logs)?,
+        }
+        let ended = self.build_and_run(isolation, &logs, &name);
+        match (&self.log_dir, &ended) {
+            (None, Ok(true)) => fs::remove_dir_all(&logs)
+                .with_context(|| format!("cannot remove {}", logs.display()))?,
+            (_, Ok(true)) => (),
+            (_, Ok(false) | Err(_)) => eprintln!("what the nodes said is in {}", logs.display()),
+        }
+        Ok(if ended? { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+
+    /// Where this run's files are.
+    fn folder(&self, name: &str) -> PathBuf {
+        let of_this_run = || paths::repository().join("target/e2e").join(name);
+        self.log_dir.clone().unwrap_or_else(of_this_run)
+    }
+
+    /// Makes what the test needs, and runs it in namespaces of its own; whether it has passed.
+    fn build_and_run(&self, isolation: &[&str], logs: &Path, name: &str) -> Result<bool> {
         let stand_in = StandIn::build(false)?;
         let image = stand_in.image(&Build::esp01(), Slot::A)?.0;
         if self.updates {
@@ -121,23 +147,19 @@ impl E2e {
                 (false, Some(_)) => &[Nature::Good],
                 (false, None) => &[Nature::Good, Nature::Stillborn],
             };
-            updates::images::prepare(&stand_in, &logs, natures)?;
+            updates::images::prepare(&stand_in, logs, natures)?;
         }
         let flash = logs.join("firmware.flash");
         esp01::write_flash(&flash, &sdk_emu::flash(false, &image, None)?)?;
         let spore = build_spore()?;
         let Esp01 { rom, sdk, flash } = stand_in.machine(&flash);
-        let inside = [Some(rom), sdk, Some(flash), Some(&spore)];
-        run_inside(isolation, inside.into_iter().flatten())
+        let files = [Some(rom), sdk, Some(flash), Some(&spore)].into_iter().flatten();
+        // This program, with what it was asked for.
+        let ended = run_isolated(isolation, |command| {
+            command.args(std::env::args_os().skip(1)).arg("--inside").args(files).arg(name)
+        })?;
+        Ok(ended == ExitCode::SUCCESS)
     }
-}
-
-/// Starts this program again with what it was asked for, isolated, and waits for its end.
-fn run_inside<'p>(isolation: &[&str], files: impl Iterator<Item = &'p Path>) -> Result<ExitCode> {
-    let name = format!("spore{}", std::process::id());
-    run_isolated(isolation, |command| {
-        command.args(std::env::args_os().skip(1)).arg("--inside").args(files).arg(&name)
-    })
 }
 
 /// Starts this program again with other arguments, in namespaces as [`isolation`] has found them, and waits for its end.

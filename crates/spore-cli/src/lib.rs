@@ -12,15 +12,20 @@ mod openapi;
 mod output;
 mod paths;
 mod radio;
+#[cfg(test)]
+mod reference;
+mod schema;
 mod secret_file;
 mod service;
 mod shell;
 mod signing;
 mod table;
 mod variables;
+mod verbs;
+mod watch;
 
 use anyhow::Result;
-use clap::{CommandFactory as _, Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use misuse::Misuse;
 use spore_host::HostSprockets;
 use std::process::ExitCode;
@@ -80,20 +85,10 @@ enum Command {
     Sim(Box<commands::sim::Sim>),
     #[command(name = "openapi")]
     OpenApi(commands::openapi::OpenApi),
-    /// Print the completions for a shell
-    #[command(after_help = COMPLETIONS)]
-    Completions {
-        /// The shell
-        shell: clap_complete::Shell,
-    },
+    Schema(commands::schema::Schema),
+    Completions(commands::completions::Completions),
     Man(commands::man::Man),
 }
-
-const COMPLETIONS: &str = "\
-Examples:
-  spore completions bash > ~/.local/share/bash-completion/completions/spore
-  spore completions zsh > ~/.zfunc/_spore
-  spore completions fish > ~/.config/fish/completions/spore.fish";
 
 /// A node with other sprockets than those of `spore node`, with its options.
 #[derive(Debug, Parser)]
@@ -113,9 +108,15 @@ pub fn node(sprockets: HostSprockets) -> ExitCode {
     end(options.run(sprockets))
 }
 
+/// `spore` with all its commands.
+fn command() -> clap::Command {
+    verbs::with_exit_codes(Arguments::command())
+}
+
 /// The whole of the program `spore`.
 pub fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let matches = command().get_matches();
+    let arguments = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     start_log(arguments.verbose);
     let result = match arguments.command {
         Command::Up(up) => up.run(),
@@ -142,13 +143,9 @@ pub fn main() -> ExitCode {
         Command::Sign(sign) => sign.run(),
         Command::Sim(sim) => sim.run(),
         Command::OpenApi(openapi) => openapi.run(),
-        Command::Man(man) => man.run(Arguments::command()),
-        Command::Completions { shell } => {
-            let mut command = Arguments::command();
-            let mut script = Vec::new();
-            clap_complete::generate(shell, &mut command, "spore", &mut script);
-            output::print(String::from_utf8_lossy(&script))
-        }
+        Command::Schema(schema) => schema.run(&command()),
+        Command::Completions(completions) => completions.run(command()),
+        Command::Man(man) => man.run(command()),
     };
     end(result)
 }
@@ -175,12 +172,13 @@ fn start_log(verbose: u8) {
 
 #[cfg(test)]
 mod tests {
-    use super::Arguments;
-    use clap::{CommandFactory as _, Parser as _};
+    use super::{Arguments, command, schema, verbs};
+    use clap::Parser as _;
+    use std::collections::BTreeSet;
 
     #[test]
     fn the_arguments_do_not_contradict_each_other() {
-        Arguments::command().debug_assert();
+        command().debug_assert();
     }
 
     #[test]
@@ -195,26 +193,35 @@ mod tests {
         }
     }
 
-    /// A command and all below it that do something themselves.
-    fn leaves(command: &clap::Command) -> Vec<clap::Command> {
-        let below: Vec<_> = command.get_subcommands().flat_map(leaves).collect();
-        if below.is_empty() { vec![command.clone()] } else { below }
-    }
-
     #[test]
-    fn every_command_says_what_it_does_and_shows_an_example() {
-        let leaves = leaves(&Arguments::command());
-        assert!(leaves.len() > 18, "{}", leaves.len());
-        for mut command in leaves {
-            let name = command.get_name().to_owned();
+    fn every_command_says_what_it_does_shows_an_example_and_tells_its_exit_codes() {
+        let verbs = verbs::all(&command());
+        assert!(verbs.len() > 40, "{}", verbs.len());
+        for verbs::Verb { name, mut command } in verbs {
             assert!(command.get_about().is_some(), "{name}: what does it do?");
             let help = command.render_long_help().to_string();
             let (_, examples) = help.split_once("Examples:").unwrap_or_else(|| panic!("{name}"));
-            assert!(examples.contains(&format!("spore {name}")) || examples.contains(&name));
+            assert!(examples.contains(&format!("spore {name}")), "{name}");
+            assert!(examples.contains("Exit code"), "{name}");
             for argument in command.get_arguments() {
                 let id = argument.get_id();
                 assert!(argument.get_help().is_some(), "{name} {id}: what is it for?");
             }
+        }
+    }
+
+    #[test]
+    fn every_command_has_json_with_a_schema_and_every_one_that_asks_a_node_a_timeout() {
+        let mut titles = BTreeSet::new();
+        for verbs::Verb { name, command } in verbs::all(&command()) {
+            let options: BTreeSet<_> =
+                command.get_arguments().filter_map(|it| it.get_long()).collect();
+            assert!(options.contains("json"), "{name}");
+            let asks = command.get_arguments().any(|it| it.get_id() == "node");
+            assert_eq!(options.contains("timeout"), asks, "{name}");
+            let schema = schema::of(&name).unwrap_or_else(|| panic!("{name}: no schema"));
+            assert!(!schema.to_string().contains("$ref"), "{name}");
+            assert!(titles.insert(schema["title"].to_string()), "{name}");
         }
     }
 }

@@ -61,6 +61,19 @@ pub struct Launcher {
     pub version: String,
     /// What programs are started with.
     pub arguments: Vec<OsString>,
+    /// Is told before each start.
+    pub on_start: fn(Starting),
+}
+
+/// What is about to be started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Starting {
+    /// The slot that it is from: `a` or `b`.
+    pub slot: &'static str,
+    /// The image's sequence number.
+    pub image: u32,
+    /// Whether it must confirm itself.
+    pub on_trial: bool,
 }
 
 /// Why a launcher ends.
@@ -134,6 +147,7 @@ impl Launcher {
                 "starts image {image} from slot {slot}{}",
                 if on_trial { ", on trial" } else { "" }
             );
+            (self.on_start)(Starting { slot, image, on_trial });
             let child = Command::new(&program)
                 .args(&self.arguments)
                 .env(SLOTS_VARIABLE, &path)

@@ -26,7 +26,7 @@ mod tasks;
 
 pub use claim::{Desk, claim};
 pub use faults::Faults;
-pub use launcher::{BOARD, LaunchError, Launcher, RESTART, launched};
+pub use launcher::{BOARD, LaunchError, Launcher, RESTART, Starting, launched};
 pub use net::BindError;
 pub use node::{Ending, HostNode, Settings};
 pub use portal::AccessPoint;

@@ -12,6 +12,7 @@ pub(crate) use http::{Answer, BUSY_PAUSE, Client, Request, Unanswered};
 pub(crate) use signed::Signer;
 pub(crate) use stream::{Frame, Stream};
 
+use crate::output::print_line;
 use crate::variables;
 use anyhow::{Context as _, Result};
 use clap::Args;
@@ -36,7 +37,7 @@ pub(crate) struct Target {
     pub(crate) json: bool,
 }
 
-fn seconds(text: &str) -> Result<f64, String> {
+pub(crate) fn seconds(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(seconds) if (0.01..=3_600.0).contains(&seconds) => Ok(seconds),
         _ => Err("a number of seconds from 0.01 to 3600".to_owned()),
@@ -74,6 +75,18 @@ pub(crate) fn default_node() -> String {
 /// Asks `node` for the document at `path`.
 pub(crate) fn get(node: &str, path: &str, timeout: Duration) -> Result<String> {
     Client::new(timeout).get(node, path)
+}
+
+/// Prints a document for programs, as a node gave it.
+pub(crate) fn print_document(body: &str) -> Result<()> {
+    print_line(one_line(body)?)
+}
+
+/// A document for programs, as a node gave it, in one line.
+pub(crate) fn one_line(body: &str) -> Result<String> {
+    parse::<serde::de::IgnoredAny>(body)?;
+    // Between the tokens of JSON the end of a line is a space, and within them there is none.
+    Ok(body.trim().replace(['\n', '\r'], " "))
 }
 
 /// Reads an answer.

@@ -1,9 +1,9 @@
 //! `spore logs --crash`: the record of a node's last crash, for people.
 
-use crate::client::{Request, Signer, Target, parse};
+use crate::client::{Request, Signer, Target, parse, print_document};
 use crate::key_file::KeyFile;
 use crate::misuse::Misuse;
-use crate::output::{print, print_line};
+use crate::output::print;
 use crate::table::span;
 use anyhow::{Context as _, Result, anyhow};
 use object::{Object as _, SymbolMap, SymbolMapName};
@@ -45,7 +45,7 @@ pub(super) fn show(target: &Target, key: &KeyFile, node: &str, elf: Option<&Path
     }
     let text = answer.text();
     if target.json {
-        return print_line(text);
+        return print_document(&text);
     }
     print(lines(&parse(&text)?, &symbols))
 }

@@ -2,6 +2,7 @@
 
 mod fetch;
 
+use crate::client;
 use crate::key_file::ReleaseKeyFile;
 use crate::keys::ReleaseKey;
 use crate::misuse::Misuse;
@@ -14,6 +15,7 @@ use spore_image::{Container, Head, build};
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Make, show, sign and verify the images that nodes are updated with.
 ///
@@ -126,6 +128,9 @@ enum Action {
     Fetch {
         /// The node: an address, with a port if its API is not at 80
         node: String,
+        /// How long to wait for each part of it, in seconds
+        #[arg(long, value_name = "SECONDS", default_value_t = 10.0, value_parser = client::seconds)]
+        timeout: f64,
         /// The image that it holds in its other slot
         #[arg(long)]
         held: bool,
@@ -159,8 +164,8 @@ impl Image {
                 }
                 self.show(file, &bytes)
             }
-            Action::Fetch { node, held, output } => {
-                let bytes = fetch::fetch(node, *held)?;
+            Action::Fetch { node, timeout, held, output } => {
+                let bytes = fetch::fetch(node, *held, Duration::from_secs_f64(*timeout))?;
                 write(output, &bytes)?;
                 self.show(output, &bytes)
             }

@@ -1,8 +1,10 @@
 //! `spore launch`.
 
+use crate::output;
 use anyhow::{Context as _, Result};
 use clap::Args;
-use spore_host::{Launcher, Stop};
+use serde_json::json;
+use spore_host::{Launcher, Starting, Stop};
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -20,6 +22,9 @@ pub(crate) struct Launch {
     /// The first program, if it is another one than this, such as one with sprockets of its own
     #[arg(long, value_name = "FILE")]
     program: Option<PathBuf>,
+    /// Print a line of JSON whenever an image is started, between what the programs print
+    #[arg(long)]
+    json: bool,
     /// What programs are started with
     #[arg(last = true, required = true, value_name = "ARGUMENTS")]
     arguments: Vec<OsString>,
@@ -39,7 +44,9 @@ impl Launch {
             None => std::env::current_exe().context("this program cannot be found")?,
         };
         let version = env!("CARGO_PKG_VERSION").to_owned();
-        let launcher = Launcher { folder: self.slots, program, version, arguments: self.arguments };
+        let on_start = if self.json { tell } else { |_| () };
+        let launcher =
+            Launcher { folder: self.slots, program, version, arguments: self.arguments, on_start };
         let stop = Stop::default();
         let request = stop.clone();
         ctrlc::set_handler(move || {
@@ -49,4 +56,9 @@ impl Launch {
         let code = launcher.run(|| stop.is_requested())?;
         std::process::exit(code.into());
     }
+}
+
+fn tell(Starting { slot, image, on_trial }: Starting) {
+    // Whoever does not read on does not end the node.
+    let _ = output::print_line(json!({ "starting": image, "slot": slot, "on_trial": on_trial }));
 }

@@ -100,7 +100,7 @@ impl Logs {
 
     /// Shows what comes after `last`, until somebody ends this process.
     fn go_on(&self, node: &str, mut last: Option<Entry>) -> Result<()> {
-        end_with_reader();
+        end_with_reader()?;
         let mut answers = true;
         loop {
             thread::sleep(INTERVAL);

@@ -1,8 +1,8 @@
 //! `spore members`.
 
-use crate::client::{Member, MemberList, Target};
-use crate::output::{print, print_line};
+use crate::client::{Member, MemberList, Target, one_line};
 use crate::table::{Table, span};
+use crate::watch::Watch;
 use anyhow::Result;
 use clap::Args;
 
@@ -11,6 +11,8 @@ use clap::Args;
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Members {
     #[command(flatten)]
+    watch: Watch,
+    #[command(flatten)]
     target: Target,
 }
 
@@ -18,15 +20,18 @@ const EXAMPLES: &str = "\
 Examples:
   spore members                        as the node in API_NODE sees them
   spore members --node 192.168.1.20    as this one does
+  spore members --watch                again every two seconds, until Ctrl-C
   spore members --json                 for programs";
 
 impl Members {
     pub(crate) fn run(self) -> Result<()> {
-        if self.target.json {
-            let body = self.target.get(&self.target.node(), "/api/cluster/members")?;
-            return print_line(body);
-        }
-        print(table(&self.target.members()?))
+        self.watch.show(self.target.json, || {
+            if self.target.json {
+                let body = self.target.get(&self.target.node(), "/api/cluster/members")?;
+                return Ok(one_line(&body)? + "\n");
+            }
+            Ok(table(&self.target.members()?).to_string())
+        })
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod call;
 pub(crate) mod claim;
+pub(crate) mod completions;
 pub(crate) mod config;
 mod crash;
 pub(crate) mod image;
@@ -18,6 +19,7 @@ pub(crate) mod ota;
 pub(crate) mod publish;
 pub(crate) mod repair;
 pub(crate) mod restart;
+pub(crate) mod schema;
 pub(crate) mod services;
 pub(crate) mod sign;
 pub(crate) mod sim;

@@ -1,6 +1,6 @@
 //! `spore network`.
 
-use crate::client::{Client, Request, Signer, Target, parse};
+use crate::client::{Client, Request, Signer, Target, parse, print_document};
 use crate::key_file::KeyFile;
 use crate::output::{note, print, print_line};
 use crate::secret_file;
@@ -133,7 +133,7 @@ impl Network {
         match &self.action {
             None | Some(Action::Status) => {
                 let body = self.target.get(&node, STATUS)?;
-                if self.target.json { print_line(body) } else { print(text(&parse(&body)?)) }
+                if self.target.json { print_document(&body) } else { print(text(&parse(&body)?)) }
             }
             Some(Action::Scan) => self.scan(&node),
             Some(Action::Wifi { ssid, password_file, open, no_wait, key }) => {
@@ -146,7 +146,7 @@ impl Network {
                 let answer = self.target.client().send_signed(&node, &request, &signer)?;
                 if *no_wait {
                     return match self.target.json {
-                        true => print_line(String::from_utf8_lossy(&answer.body)),
+                        true => print_document(&answer.text()),
                         false => print_line(format_args!("{node} tries {ssid}.")),
                     };
                 }
@@ -169,7 +169,7 @@ impl Network {
             thread::sleep(PAUSE);
         };
         if self.target.json {
-            return print_line(body);
+            return print_document(&body);
         }
         let scan: Scan = parse(&body)?;
         let mut table = Table::new(&["NETWORK", "SIGNAL", "CHANNEL", "PASSWORD"]);
@@ -190,7 +190,7 @@ impl Network {
             if let Some((status, body)) = outcome {
                 match status.credentials.as_deref() {
                     Some("trial") => failure = status.reason.or(failure),
-                    Some("kept") if self.target.json => return print_line(body),
+                    Some("kept") if self.target.json => return print_document(&body),
                     Some("kept") => {
                         let address = status.address.unwrap_or_default();
                         return print_line(format_args!(
@@ -199,7 +199,7 @@ impl Network {
                     }
                     _ => {
                         if self.target.json {
-                            print_line(body)?;
+                            print_document(&body)?;
                         }
                         bail!("{}", returned(node, ssid, failure.as_deref(), &status));
                     }

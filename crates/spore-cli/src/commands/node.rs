@@ -9,6 +9,7 @@ use crate::paths;
 use crate::radio::Radio;
 use anyhow::{Context as _, Result};
 use clap::Args;
+use serde_json::json;
 use spore_core::Hostname;
 use spore_core::config::DEFAULT_PORT;
 use spore_host::{
@@ -74,6 +75,9 @@ pub(crate) struct Options {
     faults: BadRadio,
     #[command(flatten)]
     radio: Radio,
+    /// Print who it is and where its API is as a line of JSON; what pins do follows as text
+    #[arg(long)]
+    json: bool,
 }
 
 const EXAMPLES: &str = "\
@@ -121,7 +125,11 @@ impl Options {
         })?;
         let api = format!("{}:{}", self.bind, self.http_port);
         let hostname = node.hostname();
-        print_line(format_args!("{hostname}: http://{api}/api/node/status"))?;
+        if self.json {
+            print_line(json!({ "hostname": hostname.as_str(), "api": api }))?;
+        } else {
+            print_line(format_args!("{hostname}: http://{api}/api/node/status"))?;
+        }
         let stop = Stop::default();
         let request = stop.clone();
         ctrlc::set_handler(move || {

@@ -1,10 +1,9 @@
 //! `spore pub`.
 
-use crate::client::{Request, Signer, Target};
+use crate::client::{Request, Signer, Target, print_document};
 use crate::input::Input;
 use crate::key_file::KeyFile;
 use crate::misuse::Misuse;
-use crate::output::print_line;
 use anyhow::{Context as _, Result};
 use clap::Args;
 use serde_json::{Value, json};
@@ -91,7 +90,7 @@ impl Publish {
         let body = body.to_string();
         let request = Request::with_json("POST", "/api/events", body.as_bytes());
         let sent = self.target.client().send_signed(&self.target.node(), &request, &signer)?;
-        if self.target.json { print_line(sent.text()) } else { Ok(()) }
+        if self.target.json { print_document(&sent.text()) } else { Ok(()) }
     }
 }
 

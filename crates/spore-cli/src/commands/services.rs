@@ -1,9 +1,9 @@
 //! `spore services`.
 
 use crate::client::{self, Client, NodeStatus, Service, ServiceList, Target};
-use crate::output::{print, print_line};
 use crate::service;
 use crate::table::Table;
+use crate::watch::Watch;
 use anyhow::Result;
 use clap::Args;
 use std::collections::HashMap;
@@ -19,6 +19,8 @@ pub(crate) struct Services {
     #[arg(long)]
     no_resolve: bool,
     #[command(flatten)]
+    watch: Watch,
+    #[command(flatten)]
     target: Target,
 }
 
@@ -30,19 +32,26 @@ Examples:
 
 impl Services {
     pub(crate) fn run(self) -> Result<()> {
+        self.watch.show(self.target.json, || {
+            let list = self.list()?;
+            if self.target.json {
+                return Ok(serde_json::to_string(&list)? + "\n");
+            }
+            if list.services.is_empty() {
+                return Ok("No member offers a service.\n".to_owned());
+            }
+            Ok(table(&list.services).to_string())
+        })
+    }
+
+    fn list(&self) -> Result<ServiceList> {
         let body = self.target.get(&self.target.node(), "/api/cluster/services")?;
         let mut list: ServiceList = client::parse(&body)?;
         if !self.no_resolve {
             resolve(&self.target.client(), &mut list.services);
         }
         list.services.sort_by(|a, b| (a.name.is_none(), &a.name).cmp(&(b.name.is_none(), &b.name)));
-        if self.target.json {
-            return print_line(serde_json::to_string(&list)?);
-        }
-        if list.services.is_empty() {
-            return print_line("No member offers a service.");
-        }
-        print(table(&list.services))
+        Ok(list)
     }
 }
 

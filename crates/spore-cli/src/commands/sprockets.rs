@@ -126,7 +126,7 @@ impl Sprockets {
             return Err(signer.error(&answer, &node, &request));
         }
         if self.target.json {
-            return print_line(answer.text());
+            return client::print_document(&answer.text());
         }
         let config = config(&answer.body)?;
         if config.settings.is_empty() {

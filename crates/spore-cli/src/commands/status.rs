@@ -37,7 +37,7 @@ impl Status {
             }
         };
         if self.target.json {
-            return output::print_line(body);
+            return client::print_document(&body);
         }
         output::print(text(&client::parse(&body)?))
     }

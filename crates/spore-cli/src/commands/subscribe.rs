@@ -1,16 +1,17 @@
 //! `spore sub`.
 
-use crate::client::{Answer, BUSY_PAUSE, Client, Frame, Request, Signer, Stream, Target, parse};
+use crate::client::{
+    Answer, BUSY_PAUSE, Client, Frame, Request, Signer, Stream, Target, one_line, parse,
+};
 use crate::key_file::KeyFile;
 use crate::output::{end_with_reader, note, tell};
 use crate::table::span;
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use clap::Args;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use spore_core::Filter;
 use std::collections::{HashMap, VecDeque};
-use std::process;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -167,9 +168,7 @@ impl From<Failed> for anyhow::Error {
 
 impl Subscribe {
     pub(crate) fn run(self) -> Result<()> {
-        // That somebody ends it is how it is meant to end.
-        ctrlc::set_handler(|| process::exit(0)).context("cannot wait for Ctrl-C")?;
-        end_with_reader();
+        end_with_reader()?;
         let all = if self.all { "&after=0" } else { "" };
         let mut reader = Reader {
             signer: Signer::new(&self.key)?,
@@ -261,7 +260,7 @@ impl Reader<'_> {
         }
         self.left = self.left.map(|left| left - 1);
         if json {
-            return tell(&frame.data);
+            return tell(one_line(&frame.data)?);
         }
         tell(line(&event, &self.names.of(target, &event.publisher)))
     }

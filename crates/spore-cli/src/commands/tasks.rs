@@ -2,8 +2,10 @@
 
 use crate::client::{self, Client, Member, MemberList, Request, Signer, Target};
 use crate::key_file::KeyFile;
-use crate::output::{print, print_line};
+use crate::misuse::Misuse;
+use crate::output::print;
 use crate::table::{Table, span};
+use crate::watch::Watch;
 use anyhow::{Result, anyhow};
 use clap::{Args, Subcommand};
 use serde::Deserialize;
@@ -16,6 +18,8 @@ use std::str::FromStr;
 pub(crate) struct Tasks {
     #[command(subcommand)]
     action: Option<Action>,
+    #[command(flatten)]
+    watch: Watch,
     #[command(flatten)]
     key: KeyFile,
     #[command(flatten)]
@@ -148,9 +152,12 @@ struct TaskList {
 
 impl Tasks {
     pub(crate) fn run(self) -> Result<()> {
+        if self.action.is_some() && self.watch.is_on() {
+            return Err(Misuse::error("--watch is for the table: spore tasks --watch"));
+        }
         let (client, node) = (self.target.client(), self.target.node());
         let (name, change) = match &self.action {
-            None => return self.list(&client, &node),
+            None => return self.watch.show(self.target.json, || self.list(&client, &node)),
             Some(Action::Pause { name }) => (name, json!({ "enabled": false })),
             Some(Action::Resume { name }) => (name, json!({ "enabled": true })),
             Some(Action::Run { name }) => (name, json!({ "run": true })),
@@ -161,17 +168,17 @@ impl Tasks {
         let signer = Signer::new(&self.key)?;
         let body = self.change(&client, &node, &signer, &name.0, &change)?;
         if self.target.json {
-            return print_line(body.trim());
+            return client::print_document(&body);
         }
         let task: Task = client::parse(&body)?;
         print(table(&[task], &[]))
     }
 
-    fn list(&self, client: &Client, node: &str) -> Result<()> {
+    fn list(&self, client: &Client, node: &str) -> Result<String> {
         let body = client.get(node, "/api/tasks")?;
         let list: TaskList = client::parse(&body)?;
         if self.target.json {
-            return print_line(body.trim());
+            return Ok(client::one_line(&body)? + "\n");
         }
         let owned = list.tasks.iter().any(|task| task.owner.is_some());
         let members: Vec<Member> = if owned {
@@ -179,7 +186,7 @@ impl Tasks {
         } else {
             Vec::new()
         };
-        print(table(&list.tasks, &members))
+        Ok(table(&list.tasks, &members).to_string())
     }
 
     /// Changes the task; the node's own words for what it does not have.

@@ -5,7 +5,7 @@
 
 mod rollout;
 mod routes;
-mod schemas;
+pub(crate) mod schemas;
 
 use self::routes::{Answer, Details};
 use serde_json::{Map, Value, json};

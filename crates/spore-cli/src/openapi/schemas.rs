@@ -4,18 +4,21 @@ use super::rollout;
 use serde_json::{Map, Value, json};
 
 /// The form of a filter of topics: levels, of which any may be `+`, and the last one `#`.
-pub(super) const FILTER: &str =
+pub(crate) const FILTER: &str =
     concat!(r"^(#|(\+|[!%-*,-.0-\[\]-~][!$-*,-.0-\[\]-~]*)", r"(/(\+|[!$-*,-.0-\[\]-~]+))*(/#)?)$");
 /// That of a topic.
 const TOPIC: &str = r"^[!%-*,-.0-\[\]-~][!$-*,-.0-\[\]-~]*(/[!$-*,-.0-\[\]-~]+)*$";
 
+/// Where references look for schemas.
+pub(crate) const PLACE: &str = "#/components/schemas/";
+
 /// A reference to the schema `name`.
-pub(super) fn reference(name: &str) -> Value {
-    json!({ "$ref": format!("#/components/schemas/{name}") })
+pub(crate) fn reference(name: &str) -> Value {
+    json!({ "$ref": format!("{PLACE}{name}") })
 }
 
 /// All of them, by name.
-pub(super) fn all() -> Map<String, Value> {
+pub(crate) fn all() -> Map<String, Value> {
     let schemas = [
         ("Error", error()),
         ("NodeStatus", node_status()),
@@ -50,7 +53,7 @@ pub(super) fn all() -> Map<String, Value> {
 }
 
 /// An object that has all these members, and no others.
-pub(super) fn object(properties: Value) -> Value {
+pub(crate) fn object(properties: Value) -> Value {
     let required: Vec<_> = properties.as_object().into_iter().flatten().map(|(k, _)| k).collect();
     json!({
         "type": "object",
@@ -67,39 +70,39 @@ fn changes(properties: Value) -> Value {
     schema
 }
 
-pub(super) fn list(items: Value) -> Value {
+pub(crate) fn list(items: Value) -> Value {
     json!({ "type": "array", "items": items })
 }
 
-pub(super) fn text() -> Value {
+pub(crate) fn text() -> Value {
     json!({ "type": "string" })
 }
 
-pub(super) fn one_of(words: &[&str]) -> Value {
+pub(crate) fn one_of(words: &[&str]) -> Value {
     json!({ "type": "string", "enum": words })
 }
 
-pub(super) fn whole(bits: u32) -> Value {
+pub(crate) fn whole(bits: u32) -> Value {
     // Beyond 2^53 numbers are no longer exact for many readers.
     let maximum = (1_u64 << bits.min(53)) - 1;
     json!({ "type": "integer", "minimum": 0, "maximum": maximum })
 }
 
-pub(super) fn digits(count: u32) -> Value {
+pub(crate) fn digits(count: u32) -> Value {
     json!({ "type": "string", "pattern": format!("^[0-9a-f]{{{count}}}$") })
 }
 
-pub(super) fn or_null(mut schema: Value) -> Value {
+pub(crate) fn or_null(mut schema: Value) -> Value {
     schema["type"] = json!([schema["type"], "null"]);
     schema
 }
 
 /// A member's id: 48 bits.
-pub(super) fn id() -> Value {
+pub(crate) fn id() -> Value {
     digits(12)
 }
 
-pub(super) fn hostname() -> Value {
+pub(crate) fn hostname() -> Value {
     json!({
         "type": "string",
         "minLength": 1,
@@ -113,7 +116,7 @@ fn address() -> Value {
     json!({ "type": "string", "format": "ipv4" })
 }
 
-fn port() -> Value {
+pub(crate) fn port() -> Value {
     json!({ "type": "integer", "minimum": 1, "maximum": 65_535 })
 }
 
@@ -121,7 +124,7 @@ fn policy() -> Value {
     one_of(&["open", "signed"])
 }
 
-pub(super) fn status() -> Value {
+pub(crate) fn status() -> Value {
     one_of(&["active", "suspect", "dead", "left"])
 }
 

@@ -1,5 +1,6 @@
 //! Nodes that are started by `spore launch`, and updated.
 
+use crate::schema::Schemas;
 use crate::support::{Corner, Running, stderr, wait};
 use serde_json::Value;
 use std::fs;
@@ -44,11 +45,17 @@ impl Fleet {
 
     /// Launches node `n`.
     pub(crate) fn launch(&self, n: u8) -> Running {
+        self.launch_with(n, &[])
+    }
+
+    /// Launches node `n` with more options.
+    pub(crate) fn launch_with(&self, n: u8, more: &[&str]) -> Running {
         let (bind, port) = (self.corner.address(n).to_string(), self.corner.port.to_string());
         let (slots, state) = (format!("slots{n}"), format!("node{n}"));
         let mut arguments = vec!["launch", "--slots", &slots, "--program", "first", "--"];
         arguments.extend(["node", "--bind", &bind, "--port", &port, "--http-port", &port]);
         arguments.extend(["--unclaimed", "--state", &state]);
+        arguments.extend(more);
         Running::start(self.corner.command(&arguments))
     }
 
@@ -118,6 +125,8 @@ fn an_update_is_seen_through_to_its_end_and_a_bad_one_to_its_way_back() {
     assert!(output.status.success(), "{}", stderr(&output));
     let said: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!((&said["result"], &said["image"]), (&"updated".into(), &5.into()));
+    let schemas = Schemas::new(&fleet.corner);
+    schemas.check("ota update", &said.to_string());
     let state = fleet.state(2);
     assert_eq!((&state["image"]["stage"], &state["floor"]), (&"confirmed".into(), &5.into()));
     assert!(fs::read_to_string(fleet.path("slots2/program-b")).unwrap().contains("# good"));
@@ -132,8 +141,9 @@ fn an_update_is_seen_through_to_its_end_and_a_bad_one_to_its_way_back() {
     }
 
     let bad = fleet.image(6, "#!/bin/sh\nexit 3\n", &[]);
-    let output = fleet.update(2, &[&bad]);
+    let output = fleet.update(2, &[&bad, "--json"]);
     assert_eq!(output.status.code(), Some(1));
+    schemas.check("ota update", &String::from_utf8_lossy(&output.stdout));
     assert!(stderr(&output).contains("went back"), "{}", stderr(&output));
     let state = fleet.state(2);
     assert_eq!((&state["image"]["sequence"], &state["quarantined"]), (&5.into(), &6.into()));

@@ -1,9 +1,10 @@
 //! `spore ota all`, `status` and `halt` on nodes of this machine.
 
 use crate::ota::{Fleet, program};
+use crate::schema::Schemas;
 use crate::support::{stderr, wait};
 use serde_json::Value;
-use std::process::Output;
+use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -45,6 +46,7 @@ fn a_cluster_updates_itself_and_stops_at_a_canary_that_does_not_come_up() {
     assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
     assert!(stderr(&output).contains("halted"), "{}", stderr(&output));
     let end = document(&output);
+    Schemas::new(&fleet.corner).check("ota all", &end.to_string());
     assert_eq!(
         (&end["rollout"]["state"], &end["counts"]["rolled_back"]),
         (&"halted".into(), &1.into())
@@ -72,8 +74,17 @@ fn a_cluster_updates_itself_and_stops_at_a_canary_that_does_not_come_up() {
 
     // What is halted stays so, and the next one is another one.
     let next = fleet.image(7, &program("next"), &[]);
-    let begun = ota(&fleet, &["all", &next, "--no-wait", "--gate", "1h"]);
-    assert!(begun.status.success(), "{}", stderr(&begun));
+    let follow = ["ota", "all", &next, "--gate", "1h", "--node", &fleet.corner.api(1)];
+    let mut follow = fleet.corner.command(&follow);
+    let follow = follow.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    wait("it has begun", 30 * SECOND, || {
+        document(&ota(&fleet, &["status", "--json"]))["rollout"]["state"] == "running"
+    });
+    let id = follow.id().to_string();
+    assert!(Command::new("kill").args(["-s", "INT", &id]).status().unwrap().success());
+    let left = follow.wait_with_output().unwrap();
+    assert_eq!(left.status.code(), Some(130), "{}", stderr(&left));
+    assert!(stderr(&left).contains("goes on without this command"), "{}", stderr(&left));
     let busy = ota(&fleet, &["all", &next]);
     assert!(stderr(&busy).contains("a rollout is under way"), "{}", stderr(&busy));
     let halted = ota(&fleet, &["halt"]);

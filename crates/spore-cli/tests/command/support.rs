@@ -1,7 +1,9 @@
 //! Runs the `spore` command as a person would, on addresses and in folders of its own.
 
+use nix_term::pty::{OpenptyResult, Winsize, openpty};
 use serde_json::Value;
-use std::io::{BufRead as _, BufReader};
+use std::fs::File;
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::{Ipv4Addr, UdpSocket};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
@@ -49,6 +51,7 @@ impl Corner {
             .env_remove("SPORE_WIFI")
             .env_remove("SPORE_WIFI_PASSWORD")
             .env_remove("RUST_LOG")
+            .env_remove("NO_COLOR")
             // To make one takes longer than some tests wait.
             .env_remove("RUST_BACKTRACE")
             .stdin(Stdio::null());
@@ -92,6 +95,32 @@ impl Corner {
             members.iter().map(|m| (field(m, "hostname"), field(m, "status"))).collect();
         members.sort();
         members
+    }
+
+    /// Runs `command` at a terminal of its own, and asks it to end after so long; its exit code, and all that came to the
+    /// terminal.
+    pub(crate) fn at_a_terminal(
+        command: &mut Command,
+        patience: Duration,
+    ) -> (Option<i32>, String) {
+        let size = Winsize { ws_row: 50, ws_col: 200, ws_xpixel: 0, ws_ypixel: 0 };
+        let OpenptyResult { master, slave } = openpty(&size, None).unwrap();
+        command.stdout(slave.try_clone().unwrap()).stderr(slave);
+        let mut child = command.env("TERM", "xterm").spawn().unwrap();
+        // The end is seen only when nobody has the terminal any more.
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        let reader = thread::spawn(move || {
+            let (mut terminal, mut said) = (File::from(master), Vec::new());
+            // Linux has EIO for a terminal that all others have closed.
+            let _ = terminal.read_to_end(&mut said);
+            String::from_utf8(said).unwrap()
+        });
+        if patience < Duration::MAX {
+            thread::sleep(patience);
+            let id = child.id().to_string();
+            assert!(Command::new("kill").args(["-s", "INT", &id]).status().unwrap().success());
+        }
+        (child.wait().unwrap().code(), reader.join().unwrap())
     }
 
     pub(crate) fn path(&self) -> &Path {

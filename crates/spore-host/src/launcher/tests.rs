@@ -17,7 +17,13 @@ fn launcher(folder: &Path, program: &str) -> Launcher {
     let path = folder.join("first");
     fs::write(&path, program).unwrap();
     let arguments = vec!["node".into()];
-    Launcher { folder: folder.join("slots"), program: path, version: "1".into(), arguments }
+    Launcher {
+        folder: folder.join("slots"),
+        program: path,
+        version: "1".into(),
+        arguments,
+        on_start: |_| (),
+    }
 }
 
 fn log(launcher: &Launcher) -> Vec<String> {

@@ -7,9 +7,6 @@ use spore_image::Container;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long a node may take for one part. A board reads and sends 4 KB in much less.
-const PATIENCE: Duration = Duration::from_secs(10);
-
 /// `GET /api/node/image`.
 #[derive(Debug, Deserialize)]
 struct Images {
@@ -24,9 +21,10 @@ struct About {
     chunks: u16,
 }
 
-/// The container of the image that `node` runs, or holds for others. Its digests are right.
-pub(super) fn fetch(node: &str, held: bool) -> Result<Vec<u8>> {
-    let client = Client::new(PATIENCE);
+/// The container of the image that `node` runs, or holds for others. Its digests are right. It may take so long for each
+/// part, of which the longest have 4 KB.
+pub(super) fn fetch(node: &str, held: bool, patience: Duration) -> Result<Vec<u8>> {
+    let client = Client::new(patience);
     let images: Images = parse(&client.get(node, "/api/node/image")?)?;
     let (about, slot) = if held { (images.held, "held") } else { (images.running, "running") };
     let Some(about) = about else {
@@ -37,13 +35,14 @@ pub(super) fn fetch(node: &str, held: bool) -> Result<Vec<u8>> {
             ),
         }
     };
-    let mut bytes = part(&client, node, &format!("/api/node/image/manifest?slot={slot}"))?;
+    let mut bytes =
+        part(&client, node, &format!("/api/node/image/manifest?slot={slot}"), patience)?;
     if bytes.len() != about.manifest {
         bail!("the manifest of {node} has {} bytes, and not {}", bytes.len(), about.manifest);
     }
     for chunk in 0..about.chunks {
         let path = format!("/api/node/image/chunks/{chunk}?slot={slot}");
-        bytes.extend(part(&client, node, &path)?);
+        bytes.extend(part(&client, node, &path, patience)?);
     }
     let whole = bytes.len() == about.length && Container::parse(&bytes).is_ok();
     if !whole {
@@ -53,11 +52,11 @@ pub(super) fn fetch(node: &str, held: bool) -> Result<Vec<u8>> {
 }
 
 /// A part, asked for again while the node is busy.
-fn part(client: &Client, node: &str, path: &str) -> Result<Vec<u8>> {
+fn part(client: &Client, node: &str, path: &str, patience: Duration) -> Result<Vec<u8>> {
     let (request, begun) = (Request::get(path), Instant::now());
     loop {
         let answer = client.exchange(node, &request, None)?;
-        if !answer.is_refusal("busy") || begun.elapsed() > PATIENCE {
+        if !answer.is_refusal("busy") || begun.elapsed() > patience {
             return Ok(answer.accepted(node, &request)?.body);
         }
         thread::sleep(BUSY_PAUSE);

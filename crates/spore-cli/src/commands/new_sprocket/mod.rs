@@ -3,6 +3,7 @@
 use crate::output::print_line;
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::Args;
+use serde_json::json;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -18,6 +19,9 @@ pub(crate) struct NewSprocket {
     /// The checkout of SPORE that it is built with [default: the one that this command was built from]
     #[arg(long, value_name = "FOLDER")]
     spore: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
 }
 
 const EXAMPLES: &str = "\
@@ -127,6 +131,9 @@ impl NewSprocket {
         // The versions that SPORE was tested with, for what both use.
         if let Ok(lock) = fs::read(spore.join("Cargo.lock")) {
             write(&folder.join("Cargo.lock"), &lock)?;
+        }
+        if self.json {
+            return print_line(json!({ "sprocket": self.name, "folder": folder }));
         }
         print_line(format_args!(
             "made {}; try `cargo test` in it, then `cargo run -- --bind 127.42.0.7`",

@@ -5,12 +5,13 @@ use super::images::Image;
 use super::plan::{self, Candidate, Care};
 use super::progress::{self, Tracked};
 use super::rollout::{Document, PATH};
-use crate::client::{Member, NodeStatus, Request, Signer, Target, parse};
+use crate::client::{Member, NodeStatus, Request, Signer, Target, parse, print_document};
 use crate::key_file::{KeyFile, ReleaseKeyFile};
 use crate::output::{note, print, print_line};
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use serde::Deserialize;
+use serde_json::json;
 use spore_core::ota::plan::{RolloutId, SignedPlan};
 use std::collections::BTreeSet;
 use std::fs;
@@ -116,6 +117,9 @@ impl All {
         if let Some(file) = &self.plan {
             fs::write(file, &bytes[..len])
                 .with_context(|| format!("cannot write {}", file.display()))?;
+            if target.json {
+                return print_line(json!({ "rollout": id.to_string(), "file": file }));
+            }
             return print_line(format_args!("The plan of rollout {id} is in {}.", file.display()));
         }
         let content_type = Some("application/octet-stream");
@@ -123,7 +127,7 @@ impl All {
         let answer = target.client().send_signed(&target.node(), &request, &signer)?;
         if self.no_wait {
             return match target.json {
-                true => print_line(answer.text().trim_end()),
+                true => print_document(&answer.text()),
                 false => {
                     print_line(format_args!("Rollout {id} has begun; `spore ota status` shows it."))
                 }
@@ -131,7 +135,7 @@ impl All {
         }
         let (body, document) = follow(target, &id.to_string())?;
         if target.json {
-            print_line(body.trim_end())?;
+            print_document(&body)?;
         } else {
             print(document.table())?;
             print_line(document.summary())?;

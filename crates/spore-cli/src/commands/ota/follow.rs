@@ -3,7 +3,7 @@
 use super::progress;
 use super::rollout::{Document, Node, PATH};
 use crate::client::{Target, parse};
-use crate::output::note;
+use crate::output::{harmless, note};
 use anyhow::{Result, bail};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::collections::BTreeMap;
@@ -92,11 +92,11 @@ impl Bars {
             let bar = nodes.entry(node.id.clone()).or_insert_with(|| {
                 let bar = bar("{prefix:<24} {bar:30} {msg}");
                 bar.set_length(100);
-                bar.set_prefix(node.hostname.clone());
+                bar.set_prefix(harmless(&node.hostname).into_owned());
                 all.add(bar)
             });
             bar.set_position(position(node));
-            bar.set_message(node.result());
+            bar.set_message(harmless(&node.result()).into_owned());
         }
     }
 

@@ -10,6 +10,7 @@ mod update;
 
 use crate::client::Target;
 use crate::key_file::KeyFile;
+use crate::watch::Watch;
 use anyhow::Result;
 use clap::{Args, Subcommand};
 
@@ -39,6 +40,7 @@ Examples:
 const STATUS_EXAMPLES: &str = "\
 Examples:
   spore ota status
+  spore ota status --watch
   spore ota status --json | jq .counts";
 
 const HALT_EXAMPLES: &str = "\
@@ -51,7 +53,7 @@ enum Action {
     All(all::All),
     /// Show the rollout that was begun last, and how far each node is
     #[command(after_help = STATUS_EXAMPLES)]
-    Status,
+    Status(Watch),
     /// Halt the rollout on all nodes, for good: what is updated by then stays so
     #[command(after_help = HALT_EXAMPLES)]
     Halt,
@@ -62,7 +64,7 @@ impl Ota {
         match &self.action {
             Action::Update(update) => update.run(&self.target, &self.key),
             Action::All(all) => all.run(&self.target, &self.key),
-            Action::Status => rollout::status(&self.target),
+            Action::Status(watch) => rollout::status(&self.target, watch),
             Action::Halt => rollout::halt(&self.target, &self.key),
         }
     }

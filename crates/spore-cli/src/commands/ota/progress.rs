@@ -1,5 +1,6 @@
 //! Bars on a terminal, and nothing where there is none.
 
+use crate::output::is_plain;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::{self, IsTerminal as _, Read};
 use std::time::Duration;
@@ -29,9 +30,8 @@ pub(crate) fn waiting(what: String) -> ProgressBar {
 
 /// Where bars are shown: on stderr, if that is a terminal.
 pub(crate) fn target() -> ProgressDrawTarget {
-    // It also looks for a terminal, but not for what users ask for (https://no-color.org).
-    let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    if io::stderr().is_terminal() && !plain {
+    // It also looks for a terminal, but not for what users ask for.
+    if io::stderr().is_terminal() && !is_plain() {
         ProgressDrawTarget::stderr()
     } else {
         ProgressDrawTarget::hidden()

@@ -1,9 +1,10 @@
 //! A rollout as a node tells of it, and what `spore ota status` and `halt` do.
 
-use crate::client::{Request, Signer, Target, parse};
+use crate::client::{Request, Signer, Target, one_line, parse, print_document};
 use crate::key_file::KeyFile;
-use crate::output::{print, print_line};
+use crate::output::print_line;
 use crate::table::Table;
+use crate::watch::Watch;
 use anyhow::Result;
 use serde::Deserialize;
 use std::fmt::Write as _;
@@ -169,18 +170,21 @@ impl Document {
 }
 
 /// Shows the rollout as a node sees it.
-pub(super) fn status(target: &Target) -> Result<()> {
-    let body = target.get(&target.node(), PATH)?;
-    if target.json {
-        return print_line(body.trim_end());
-    }
-    let document: Document = parse(&body)?;
-    print(document.heading())?;
-    if document.rollout.is_some() {
-        print(document.table())?;
-        print_line(document.summary())?;
-    }
-    Ok(())
+pub(super) fn status(target: &Target, watch: &Watch) -> Result<()> {
+    watch.show(target.json, || {
+        let body = target.get(&target.node(), PATH)?;
+        if target.json {
+            return Ok(one_line(&body)? + "\n");
+        }
+        let document: Document = parse(&body)?;
+        let mut text = document.heading();
+        if document.rollout.is_some() {
+            text.push_str(&document.table());
+            text.push_str(&document.summary());
+            text.push('\n');
+        }
+        Ok(text)
+    })
 }
 
 /// Halts the rollout.
@@ -189,7 +193,7 @@ pub(super) fn halt(target: &Target, key: &KeyFile) -> Result<()> {
     let request = Request { method: "DELETE", ..Request::get(PATH) };
     let answer = target.client().send_signed(&target.node(), &request, &signer)?;
     if target.json {
-        return print_line(answer.text().trim_end());
+        return print_document(&answer.text());
     }
     let document: Document = parse(&answer.text())?;
     let id = document.rollout.map(|rollout| rollout.id).unwrap_or_default();

@@ -54,7 +54,7 @@ pub struct Node<'a> {
     pub(crate) cluster: Cluster<'a>,
     pub(crate) catalogue: Catalogue,
     pub(crate) assets: Assets,
-    poller: &'a mut Poller,
+    pub(crate) poller: &'a mut Poller,
     /// Whose the node is was lost.
     claim_damaged: bool,
     /// The key for signed requests; `None` while the node is unclaimed, or its claim is damaged.

@@ -1,9 +1,9 @@
 //! Bodies: a place in a document that is made while it is read.
 
 use super::metrics::Metric;
-use super::views::{ConfigView, MemberView, NodeView, NonceView, ServiceView, TrafficView};
+use super::views::{ConfigView, NodeView, NonceView, ServiceView, TrafficView};
 use super::{
-    Asset, Error, ImagePart, ROUTES, events, network, rollout, services, sprockets, tasks,
+    Asset, Error, ImagePart, ROUTES, events, members, network, rollout, services, sprockets, tasks,
 };
 use crate::node::Node;
 use crate::security::request::Nonce;
@@ -27,7 +27,7 @@ pub struct Body(Place);
 enum Place {
     Error(Error),
     NodeStatus(NodeStatus),
-    Members(Members),
+    Members(members::Place),
     Services(services::Place),
     Tasks(tasks::Place),
     Task(u8),
@@ -62,13 +62,6 @@ enum NodeStatus {
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Members {
-    Open,
-    /// The member whose id follows this one.
-    After(Option<NodeId>),
-}
-
-#[derive(Clone, Copy, Debug)]
 enum Log {
     /// Entries with numbers above this one, or all.
     Open(Option<u32>),
@@ -97,7 +90,11 @@ impl Body {
     }
 
     pub(super) const fn members() -> Self {
-        Self(Place::Members(Members::Open))
+        Self(Place::Members(members::Place::Open))
+    }
+
+    pub(super) const fn member(id: NodeId) -> Self {
+        Self(Place::Members(members::Place::One(id)))
     }
 
     pub(super) const fn services() -> Self {
@@ -222,7 +219,9 @@ impl Body {
             let next = match self.0 {
                 Place::Error(error) => piece.error(error).map(|()| Place::End),
                 Place::NodeStatus(place) => piece.node_status(node, now, place),
-                Place::Members(place) => piece.members(node, now, place),
+                Place::Members(place) => piece
+                    .members(node, now, place)
+                    .map(|next| next.map_or(Place::End, Place::Members)),
                 Place::Services(place) => {
                     piece.services(node, place).map(|next| next.map_or(Place::End, Place::Services))
                 }
@@ -396,33 +395,6 @@ impl<'a> Piece<'a> {
             }
         };
         Ok(Place::NodeStatus(next))
-    }
-
-    fn members(&mut self, node: &Node<'_>, now: Instant, place: Members) -> Result<Place, Full> {
-        let after = match place {
-            Members::Open => {
-                self.text("{\"members\":[")?;
-                return Ok(Place::Members(Members::After(None)));
-            }
-            Members::After(id) => id,
-        };
-        let follows = |id: NodeId| after.is_none_or(|after| id > after);
-        let other = node.members().iter().find(|member| follows(member.id()));
-        let own = Some(node.own()).filter(|own| follows(own.id));
-        let (id, view) = match (own, other) {
-            (None, None) => {
-                self.text("]}")?;
-                return Ok(Place::End);
-            }
-            (Some(own), None) => (own.id, MemberView::of_own(own, node)),
-            (Some(own), Some(other)) if own.id < other.id() => {
-                (own.id, MemberView::of_own(own, node))
-            }
-            (_, Some(other)) => (other.id(), MemberView::of(other, node, now)),
-        };
-        self.text(if after.is_none() { "" } else { "," })?;
-        self.json(&view)?;
-        Ok(Place::Members(Members::After(Some(id))))
     }
 
     fn log(&mut self, node: &Node<'_>, place: Log) -> Result<Place, Full> {

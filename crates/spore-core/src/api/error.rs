@@ -101,6 +101,8 @@ pub enum Error {
     NoSlots,
     /// 503: all connections are in use.
     Busy,
+    /// 503: another member is being asked how it is.
+    MemberAsked,
     /// 503: as many event streams are open as this node serves at once.
     StreamsBusy,
     /// 503: the node is starting, or leaving.
@@ -160,6 +162,7 @@ impl Error {
             Self::StoreFailed | Self::ServiceBroken | Self::SprocketFailed => 500,
             Self::NotImplemented => 501,
             Self::Busy
+            | Self::MemberAsked
             | Self::StreamsBusy
             | Self::NotReady
             | Self::Unfinished
@@ -231,7 +234,7 @@ impl Error {
             Self::ServiceBroken => "service_broken",
             Self::ServiceTimeout => "service_timeout",
             Self::NotImplemented => "not_implemented",
-            Self::Busy | Self::StreamsBusy => "busy",
+            Self::Busy | Self::MemberAsked | Self::StreamsBusy => "busy",
             Self::NotReady => "not_ready",
             Self::Unfinished => "unfinished",
             Self::VersionNotSupported => "version_not_supported",
@@ -310,6 +313,7 @@ impl Error {
             Self::ServiceTimeout => "the service has not answered in time",
             Self::NotImplemented => "this method or transfer coding is not known here",
             Self::Busy => "all connections are in use; try again",
+            Self::MemberAsked => "another member is being asked; try again",
             Self::StreamsBusy => "all event streams of this node are in use; try again, or poll",
             Self::NotReady => "the node is starting or leaving; try again",
             Self::Unfinished => "the outcome is not known yet; read the state again",
@@ -334,7 +338,7 @@ impl Error {
     /// The `Retry-After` field in seconds.
     pub const fn retry_after(self) -> Option<u16> {
         match self {
-            Self::Busy | Self::NotReady | Self::Unfinished => Some(1),
+            Self::Busy | Self::MemberAsked | Self::NotReady | Self::Unfinished => Some(1),
             // Others are open for as long as their readers like.
             Self::StreamsBusy => Some(5),
             // An event that may not be pushed out yet is old enough then.

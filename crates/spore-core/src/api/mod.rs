@@ -11,6 +11,7 @@ mod call;
 mod error;
 mod events;
 mod images;
+mod members;
 mod method;
 mod metrics;
 mod network;
@@ -40,6 +41,7 @@ use crate::ota::plan::RolloutId;
 use crate::security::request::SCHEME;
 use crate::settings::commit::Ticket;
 use crate::time::Instant;
+use crate::wire::NodeId;
 
 /// A request, framed by the shell.
 #[derive(Clone, Copy, Debug)]
@@ -139,6 +141,8 @@ enum Pending {
     Sprocket(Ticket, u8),
     /// Of this rollout, which begins or is halted.
     Rollout(RolloutId),
+    /// None: it waits for what this member says.
+    Member(NodeId),
     /// None: it waits for the shell to say whether there is this part of an image.
     Image(ImagePart),
 }
@@ -347,6 +351,7 @@ pub(crate) fn poll(node: &mut Node<'_>, now: Instant, response: &mut Response) -
         Pending::Task(ticket, index) => (node.tasks.outcome(ticket), Body::task(index)),
         Pending::Rollout(id) => (node.cluster.rollout.outcome(id), Body::rollout()),
         Pending::Sprocket(ticket, place) => (node.sprockets.outcome(ticket), Body::sprocket(place)),
+        Pending::Member(id) => (node.poller.is_known(id).then_some(Ok(())), Body::member(id)),
         Pending::Image(_) => (Some(Err(Error::NotFound)), Body::END),
     };
     let Some(outcome) = outcome else { return false };

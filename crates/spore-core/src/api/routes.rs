@@ -2,7 +2,7 @@
 
 use super::{
     Body, Call, Error, Method, Methods, Pending, Request, Response, call, check_parameters, events,
-    images, network, query_parameter, rollout, sprockets, tasks, updates,
+    images, members, network, query_parameter, rollout, sprockets, tasks, updates,
 };
 use crate::node::Node;
 use crate::services::Catalogue;
@@ -190,6 +190,13 @@ pub static ROUTES: &[Route] = &[
         policy: Policy::Open,
         summary: for_people("The member list, as this node sees it"),
         handler: |_, _, _| Ok(Response::ok(Body::members())),
+    },
+    Route {
+        method: Method::Get,
+        path: members::PATH,
+        policy: Policy::Open,
+        summary: for_people("A member, with what it says of itself when it is asked now"),
+        handler: members::ask,
     },
     Route {
         method: Method::Get,

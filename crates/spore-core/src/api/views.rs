@@ -23,6 +23,8 @@ pub(super) struct NodeView<'a> {
     version: &'a str,
     chip_id: u32,
     reset_reason: &'a str,
+    /// How strong it hears its access point, in dBm; null without one.
+    rssi: Option<i8>,
     /// Whether nothing of what its program adds was started: it has crashed too often in a row.
     safe_mode: bool,
     uptime_ms: u64,
@@ -180,6 +182,7 @@ impl<'a> NodeView<'a> {
             version: node.facts.version,
             chip_id: node.facts.chip_id,
             reset_reason: node.facts.reset_reason,
+            rssi: node.network.status().rssi,
             safe_mode: node.is_safe(),
             uptime_ms: now.since(node.started).as_millis(),
             free_memory: node.resources.free_memory,

@@ -22,8 +22,10 @@ pub(crate) enum Token<'t> {
     Key(&'t str),
     /// A string; `None` if it is longer than what is kept.
     Text(Option<&'t str>),
-    /// A number, a truth value or null. A number right before a closing bracket has none: both end
-    /// with the same byte, and the bracket is what counts.
+    /// A number; `None` if it is longer than what is kept. One right before a closing bracket has no token: both end with the
+    /// same byte, and the bracket is what counts.
+    Number(Option<&'t str>),
+    /// A truth value or null.
     Other,
     /// An object begins.
     Object,
@@ -134,13 +136,16 @@ impl Lexer {
             match next_digit(digits, byte) {
                 Some(next) => {
                     self.state = State::Number(next);
-                    return Ok(None);
+                    return self.keep(byte).map(|()| None);
                 }
                 None if digits.may_end() => self.close_value(),
                 None => return Err(Malformed),
             }
             // What may follow is a comma, a bracket or a blank.
-            return Ok(Some(self.structure(byte)?.unwrap_or(Token::Other)));
+            return match self.structure(byte)? {
+                Some(bracket) => Ok(Some(bracket)),
+                None => self.kept().map(|text| Some(Token::Number(text))),
+            };
         }
         match self.state {
             State::Text(role) => self.text_byte(role, byte),
@@ -192,9 +197,9 @@ impl Lexer {
             b't' => State::Word(b"rue"),
             b'f' => State::Word(b"alse"),
             b'n' => State::Word(b"ull"),
-            b'-' => State::Number(Digits::Minus),
-            b'0' => State::Number(Digits::Zero),
-            b'1'..=b'9' => State::Number(Digits::Whole),
+            b'-' => self.begin_number(byte, Digits::Minus)?,
+            b'0' => self.begin_number(byte, Digits::Zero)?,
+            b'1'..=b'9' => self.begin_number(byte, Digits::Whole)?,
             _ => return Err(Malformed),
         };
         // A document that is a number alone has no end; no document of ours is one.
@@ -209,6 +214,21 @@ impl Lexer {
         self.len = 0;
         self.state = State::Text(role);
         Ok(None)
+    }
+
+    fn begin_number(&mut self, byte: u8, digits: Digits) -> Result<State, Malformed> {
+        self.text.clear();
+        self.len = 0;
+        self.keep(byte)?;
+        Ok(State::Number(digits))
+    }
+
+    /// The string or number that has ended; `None` if not all of it was kept.
+    fn kept(&self) -> Result<Option<&str>, Malformed> {
+        if usize::from(self.len) > self.text.len() {
+            return Ok(None);
+        }
+        core::str::from_utf8(&self.text).map(Some).map_err(|_| Malformed)
     }
 
     fn open(&mut self, object: bool) -> Result<Option<Token<'static>>, Malformed> {
@@ -247,16 +267,15 @@ impl Lexer {
     }
 
     fn end_text(&mut self, role: Role) -> Result<Token<'_>, Malformed> {
-        let whole = usize::from(self.len) == self.text.len();
         match role {
             Role::Key => self.state = State::Colon,
             Role::Value => self.close_value(),
         }
-        if !whole {
-            return if role == Role::Key { Err(Malformed) } else { Ok(Token::Text(None)) };
+        let text = self.kept()?;
+        match role {
+            Role::Key => text.map(Token::Key).ok_or(Malformed),
+            Role::Value => Ok(Token::Text(text)),
         }
-        let text = core::str::from_utf8(&self.text).map_err(|_| Malformed)?;
-        Ok(if role == Role::Key { Token::Key(text) } else { Token::Text(Some(text)) })
     }
 
     fn keep(&mut self, byte: u8) -> Result<(), Malformed> {
@@ -347,8 +366,8 @@ mod tests {
             "Object",
             "a:",
             "Array",
-            "Other",
-            "Other",
+            "Number(Some(\"1\"))",
+            "Number(Some(\"-2.5e+3\"))",
             "Some(\"x\\\"A\\u{1a}\")",
             "End",
             "b:",

@@ -28,7 +28,9 @@ pub use directory::{Build, Known, Slot};
 pub(crate) use directory::{Directory, Renewal};
 pub(crate) use id::fnv;
 pub use id::{ServiceId, ServiceIds};
+pub(crate) use poller::OneAtATime;
 pub use poller::{Fetch, FetchFailed};
+pub(crate) use status::Figures;
 
 /// The most services that a node can offer.
 pub const MAX_SERVICES: usize = 8;

@@ -15,14 +15,19 @@
 //! [`ATTEMPTS`] it is left alone until its status changes, or for a [`ROUND`], after which it has one more chance.
 //! Only active members are asked: suspects and dead ones have other worries.
 //!
+//! # Asked by a client
+//!
+//! A client of the API may want to know how a member is now ([`ask`](Poller::ask)): its status is fetched at once, one at a time,
+//! at least [`ASK_PACE`] apart, and the figures of the last one are kept for [`FRESH`].
+//!
 //! # Trust
 //!
-//! The fetch is plain HTTP: who can alter traffic can alter what is shown for `board`, `version` and the
-//! names. Nothing else depends on it. A document that is not the asked member's, or malformed, or beyond a limit
+//! The fetch is plain HTTP: who can alter traffic can alter what is shown for `board`, `version`, the
+//! names and the figures. Nothing else depends on it. A document that is not the asked member's, or malformed, or beyond a limit
 //! changes nothing.
 
 use super::Directory;
-use super::status::StatusReader;
+use super::status::{Figures, StatusReader};
 use crate::cluster::{Member, Status};
 use crate::random;
 use crate::time::{Duration, Instant};
@@ -41,6 +46,13 @@ const RETRY_MAX: Duration = Duration::from_secs(64);
 const ATTEMPTS: u8 = 8;
 /// After so long, those that were left alone have one more chance.
 const ROUND: Duration = Duration::from_secs(600);
+
+/// The least time from a fetch to one that a client wants.
+const ASK_PACE: Duration = Duration::from_millis(250);
+/// For so long what a member has said stands for what it would say now.
+const FRESH: Duration = Duration::from_secs(1);
+/// After so long nobody waits for an answer any more.
+const ASK_LIMIT: Duration = Duration::from_secs(10);
 
 /// A status to fetch: `GET /api/node/status` at `address`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,14 +78,32 @@ struct Asking {
     reader: Option<StatusReader>,
 }
 
+/// What a client wants to know has to wait: another member is being asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct OneAtATime;
+
+/// What a member has said, for a client that wanted to know.
+#[derive(Debug)]
+struct Told {
+    member: NodeId,
+    at: Instant,
+    /// `None` if it has not answered.
+    figures: Option<Figures>,
+}
+
 /// Decides whose status is fetched when.
 #[derive(Debug)]
 pub(crate) struct Poller {
     asking: Option<Asking>,
+    /// Whose status a client wants to know, since when.
+    wanted: Option<(NodeId, Instant)>,
+    told: Option<Told>,
     /// When to fetch next, if there is something to fetch.
     next: Option<Instant>,
-    /// Nothing is fetched before.
+    /// Nothing is fetched before,
     pause: Instant,
+    /// and nothing that a client wants before this.
+    rested: Instant,
     /// When those that were left alone have one more chance.
     round: Instant,
     /// Whether nothing is to be fetched at all.
@@ -86,7 +116,47 @@ pub(crate) struct Poller {
 impl Poller {
     pub(crate) fn new(now: Instant, rng: fastrand::Rng) -> Self {
         let round = now + ROUND;
-        Self { asking: None, next: None, pause: now, round, silent: false, interval: PACE, rng }
+        Self {
+            asking: None,
+            wanted: None,
+            told: None,
+            next: None,
+            pause: now,
+            rested: now,
+            round,
+            silent: false,
+            interval: PACE,
+            rng,
+        }
+    }
+
+    /// A client wants to know how `member` is. Whether that is known when
+    /// [`is_known`](Self::is_known) says so.
+    pub(crate) fn ask(&mut self, now: Instant, member: NodeId) -> Result<(), OneAtATime> {
+        let wanted = self.wanted.filter(|(_, since)| now < *since + ASK_LIMIT);
+        let is_fresh = |told: &Told| told.member == member && now < told.at + FRESH;
+        match wanted {
+            Some((other, _)) if other != member => Err(OneAtATime),
+            Some(_) => Ok(()),
+            None if self.told.as_ref().is_some_and(is_fresh) => Ok(()),
+            None => {
+                self.told = None;
+                self.wanted = Some((member, now)).filter(|_| !self.silent);
+                Ok(())
+            }
+        }
+    }
+
+    /// Whether nothing more will be known of `member`, for now.
+    pub(crate) fn is_known(&self, member: NodeId) -> bool {
+        self.wanted.is_none_or(|(wanted, _)| wanted != member)
+    }
+
+    /// What `member` has said just now, if it was the last that was asked, and has answered.
+    pub(crate) fn figures(&self, now: Instant, member: NodeId) -> Option<&Figures> {
+        let told = self.told.as_ref()?;
+        let just_now = told.member == member && now < told.at + FRESH.times(2);
+        told.figures.as_ref().filter(|_| just_now)
     }
 
     /// Sets whether anything is fetched, and the least time between two fetches, if not [`PACE`].
@@ -109,7 +179,11 @@ impl Poller {
 
     /// When to call [`poll`](Self::poll) next.
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
-        self.next.filter(|_| self.asking.is_none() && !self.silent)
+        if self.asking.is_some() || self.silent {
+            return None;
+        }
+        let wanted = self.wanted.map(|(_, since)| since.max(self.rested));
+        wanted.into_iter().chain(self.next).min()
     }
 
     /// Takes note of what others have told.
@@ -139,16 +213,18 @@ impl Poller {
         directory: &mut Directory<'_>,
         members: &[Member],
     ) -> Option<Fetch> {
-        if self.poll_timeout().is_none_or(|next| now < next) {
+        if self.asking.is_some() || self.silent {
             return None;
         }
-        // Whatever has changed until now is looked at.
-        directory.take_changed();
-        self.next = None;
-        let failures = least_failures(directory, members)?;
-        let among = || due(directory, members).filter(|(_, failed)| *failed == failures);
-        let nth = random::below(&mut self.rng, among().count());
-        let (member, _) = among().nth(nth)?;
+        let wanted = self.wanted.filter(|(_, since)| now >= *since.max(&self.rested));
+        let member = match wanted.and_then(|(wanted, _)| find(members, wanted)) {
+            Some(member) => member,
+            None => {
+                // Whom nobody knows any more cannot be asked.
+                self.wanted = self.wanted.filter(|_| wanted.is_none());
+                self.next_due(now, directory, members)?
+            }
+        };
         self.asking = Some(Asking {
             member: member.id(),
             epoch: member.incarnation().epoch,
@@ -156,6 +232,23 @@ impl Poller {
             reader: Some(StatusReader::new()),
         });
         Some(Fetch { member: member.id(), address: member.api() })
+    }
+
+    /// One of those members whose status has changed, if it is time for that.
+    fn next_due<'m>(
+        &mut self,
+        now: Instant,
+        directory: &mut Directory<'_>,
+        members: &'m [Member],
+    ) -> Option<&'m Member> {
+        self.next.filter(|next| now >= *next)?;
+        // Whatever has changed until now is looked at.
+        directory.take_changed();
+        self.next = None;
+        let failures = least_failures(directory, members)?;
+        let among = || due(directory, members).filter(|(_, failed)| *failed == failures);
+        let nth = random::below(&mut self.rng, among().count());
+        among().nth(nth).map(|(member, _)| member)
     }
 
     /// A piece of the status has come; false if it makes no sense, so that no more is wanted.
@@ -178,13 +271,23 @@ impl Poller {
     ) {
         let Some(Asking { member, epoch, version, reader }) = self.asking.take() else { return };
         let row = find(members, member).filter(|row| row.incarnation().epoch == epoch);
-        let status = reader.filter(|_| result.is_ok()).and_then(|it| it.finish(member).ok());
+        let mut status = reader.filter(|_| result.is_ok()).and_then(|it| it.finish(member).ok());
+        let wanted = self.wanted.take_if(|(wanted, _)| *wanted == member).is_some();
+        if wanted {
+            let figures = status.as_mut().map(|(.., figures)| core::mem::take(figures));
+            self.told = Some(Told { member, at: now, figures });
+        }
         match (row, status) {
-            (Some(_), Some((build, names))) => directory.fetched(member, version, &build, &names),
+            (Some(_), Some((build, names, _))) => {
+                directory.fetched(member, version, &build, &names);
+            }
+            // What only a client wanted to know says nothing of what is to be fetched.
+            (Some(_), None) if wanted => (),
             (Some(_), None) => directory.failed(member),
             // It has gone, or has booted meanwhile.
             (None, _) => (),
         }
+        self.rested = now + ASK_PACE;
         self.pause = now + self.jitter(self.interval);
         self.next =
             least_failures(directory, members).map(|failures| match failures.checked_sub(1) {

@@ -13,12 +13,27 @@ const DOCUMENT_MAX: u16 = 16_384;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Unusable;
 
+/// What a member says of itself that changes all the time, as far as it does.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Figures {
+    pub(crate) uptime_ms: Option<u64>,
+    pub(crate) free_memory: Option<u32>,
+    /// How strong it hears its access point, in dBm.
+    pub(crate) rssi: Option<i8>,
+    /// Why it has started, cut to 16 characters.
+    pub(crate) reset_reason: Option<heapless::String<16, u8>>,
+}
+
 /// Which value follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Field {
     Id,
     Board,
     Version,
+    Uptime,
+    FreeMemory,
+    Rssi,
+    ResetReason,
     Services,
     /// The name of one of the services.
     Name,
@@ -38,6 +53,7 @@ pub(super) struct StatusReader {
     id: Option<NodeId>,
     board: Option<Board>,
     version: Option<Version>,
+    figures: Figures,
     names: heapless::Vec<Name, MAX_SERVICES, u8>,
 }
 
@@ -52,6 +68,7 @@ impl StatusReader {
             id: None,
             board: None,
             version: None,
+            figures: Figures { uptime_ms: None, free_memory: None, rssi: None, reset_reason: None },
             names: heapless::Vec::new(),
         }
     }
@@ -63,13 +80,13 @@ impl StatusReader {
         piece.iter().try_for_each(|byte| self.byte(*byte))
     }
 
-    /// The build and the services of `member`, if the document is whole and its own.
-    pub(super) fn finish(self, member: NodeId) -> Result<(Build, Names), Unusable> {
+    /// What `member` says, if the document is whole and its own.
+    pub(super) fn finish(self, member: NodeId) -> Result<(Build, Names, Figures), Unusable> {
         if !self.lexer.is_over() || self.id != Some(member) {
             return Err(Unusable);
         }
         let (board, version) = self.board.zip(self.version).ok_or(Unusable)?;
-        Ok((Build { board, version }, self.names))
+        Ok((Build { board, version }, self.names, self.figures))
     }
 
     fn byte(&mut self, byte: u8) -> Result<(), Unusable> {
@@ -84,12 +101,24 @@ impl StatusReader {
                 let name = Name::try_from(name).map_err(|_| Unusable)?;
                 self.names.push(name).map_err(|_| Unusable)?;
             }
+            (Token::Number(text), Field::Uptime) => self.figures.uptime_ms = number(text),
+            (Token::Number(text), Field::FreeMemory) => self.figures.free_memory = number(text),
+            (Token::Number(text), Field::Rssi) => self.figures.rssi = number(text),
+            (Token::Text(text), Field::ResetReason) => {
+                self.figures.reset_reason = text.and_then(cut);
+            }
+            // Null, or a number at the end of the document.
+            (Token::Other | Token::End, Field::Uptime | Field::FreeMemory | Field::Rssi) => (),
             (Token::Array, Field::Services) => self.in_services = true,
             (Token::Key(key), Field::Ignored) => {
                 self.field = match (self.depth, key) {
                     (IN_DOCUMENT, "id") => Field::Id,
                     (IN_DOCUMENT, "board") => Field::Board,
                     (IN_DOCUMENT, "version") => Field::Version,
+                    (IN_DOCUMENT, "uptime_ms") => Field::Uptime,
+                    (IN_DOCUMENT, "free_memory") => Field::FreeMemory,
+                    (IN_DOCUMENT, "rssi") => Field::Rssi,
+                    (IN_DOCUMENT, "reset_reason") => Field::ResetReason,
                     (IN_DOCUMENT, "services") => Field::Services,
                     (IN_SERVICE, "name") if self.in_services => Field::Name,
                     _ => Field::Ignored,
@@ -104,7 +133,7 @@ impl StatusReader {
         match token {
             Token::Object | Token::Array => self.depth = self.depth.saturating_add(1),
             Token::End => self.depth = self.depth.saturating_sub(1),
-            Token::Key(_) | Token::Text(_) | Token::Other => (),
+            Token::Key(_) | Token::Text(_) | Token::Number(_) | Token::Other => (),
         }
         self.in_services &= self.depth > IN_DOCUMENT;
         Ok(())
@@ -129,6 +158,11 @@ fn set<T>(place: &mut Option<T>, value: Option<T>) -> Result<(), Unusable> {
     }
 }
 
+/// A number that has the right type, and is written without a fraction.
+fn number<T: core::str::FromStr>(text: Option<&str>) -> Option<T> {
+    text?.parse().ok()
+}
+
 /// As much of `text` as there is room for; none if it is not printable ASCII, which would not be
 /// fit to be shown as it is.
 fn cut<const N: usize>(text: &str) -> Option<heapless::String<N, u8>> {
@@ -143,21 +177,22 @@ pub(super) type Names = heapless::Vec<Name, MAX_SERVICES, u8>;
 
 #[cfg(test)]
 mod tests {
-    use super::{StatusReader, Unusable};
+    use super::{Figures, StatusReader, Unusable};
     use crate::wire::NodeId;
     use std::string::{String, ToString};
     use std::vec::Vec;
 
     const ID: NodeId = NodeId([1, 2, 3, 4, 5, 6]);
     const STATUS: &str = r#"{"id":"010203040506","hostname":"n","board":"emulated","http_port":80,
-        "version":"0.1.0-alpha.12+abc","free_memory":1e3,"datagrams":{"id":1,"sent":2},
+        "version":"0.1.0-alpha.12+abc","free_memory":1e3,"reset_reason":"power-on","rssi":-61,
+        "uptime_ms":12345678901,"datagrams":{"id":1,"sent":2,"rssi":-1},
         "services":[{"name":"relay","policy":"open","more":[{"name":"x"}]},{"name":"sensor"}],
         "endpoints":[{"name":"no service","method":"GET"},[]]}"#;
 
     fn read(document: &str, step: usize) -> Result<(String, String, Vec<String>), Unusable> {
         let mut reader = StatusReader::new();
         document.as_bytes().chunks(step).try_for_each(|piece| reader.read(piece))?;
-        let (build, names) = reader.finish(ID)?;
+        let (build, names, _) = reader.finish(ID)?;
         let names = names.iter().map(ToString::to_string).collect();
         Ok((build.board().to_string(), build.version().to_string(), names))
     }
@@ -169,6 +204,35 @@ mod tests {
         for step in 1..STATUS.len() {
             assert_eq!(read(STATUS, step), Ok(wanted.clone()), "in pieces of {step}");
         }
+    }
+
+    #[test]
+    fn figures_are_read_as_far_as_they_are_there_and_are_numbers() {
+        let figures = |document: &str| {
+            let mut reader = StatusReader::new();
+            reader.read(document.as_bytes()).unwrap();
+            reader.finish(ID).unwrap().2
+        };
+        let Figures { uptime_ms, free_memory, rssi, reset_reason } = figures(STATUS);
+        assert_eq!((uptime_ms, rssi), (Some(12_345_678_901), Some(-61)));
+        assert_eq!(
+            free_memory, None,
+            "1e3 is a number, but not one that is written as numbers are"
+        );
+        assert_eq!(reset_reason.as_deref(), Some("power-on"));
+        let mut document =
+            r#"{"id":"010203040506","board":"b","version":"v","rssi":null,"services":[]"#
+                .to_string();
+        assert_eq!(figures(&std::format!("{document}}}")), Figures::default());
+        document += r#","free_memory":18000"#;
+        assert_eq!(
+            figures(&std::format!("{document}}}")).free_memory,
+            None,
+            "right before the bracket"
+        );
+        assert_eq!(figures(&std::format!("{document} }}")).free_memory, Some(18_000));
+        let long = std::format!(r#"{document},"reset_reason":"{}"}}"#, "r".repeat(30));
+        assert_eq!(figures(&long).reset_reason.unwrap().len(), 16);
     }
 
     #[test]
@@ -188,6 +252,9 @@ mod tests {
             ("emulated", "\\u00e4"),
             ("\"emulated\"", "{}"),
             ("\"board\"", "\"beard\""),
+            ("-61", "\"-61\""),
+            ("12345678901", "[]"),
+            ("\"power-on\"", "1"),
             ("\"relay\"", "5"),
             ("relay", "Relay"),
             ("relay", "../relay"),

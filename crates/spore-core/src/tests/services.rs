@@ -8,7 +8,7 @@ use crate::profile::Esp01;
 use crate::services::{ServiceId, ServiceIds};
 use crate::time::{Duration, Instant};
 use crate::wire::{Hostname, Incarnation, NodeId, Record, Rumor, U24};
-use crate::{Action, Catalogue, Completion, Fetch, Node, Seed, Service, Storage};
+use crate::{Action, Catalogue, Completion, Fetch, FetchFailed, Node, Seed, Service, Storage};
 use core::net::Ipv4Addr;
 use std::boxed::Box;
 use std::collections::BTreeSet;
@@ -257,4 +257,87 @@ fn a_node_that_does_not_know_its_services_any_more_says_so() {
         offering.set_services(Catalogue::EMPTY);
         assert_ne!(version(&offering).0, 0, "0 stands for a status that was never fetched");
     }
+}
+
+/// How `member` is, as a client of `node` hears it when it is asked now, and `answer` is what it says.
+fn figures(node: &mut Node<'_>, now: &mut Instant, id: NodeId, answer: &str) -> serde_json::Value {
+    let path = format!("/api/cluster/members/{id}");
+    let mut response = node.handle_request(*now, &Request::new(Method::Get, &path));
+    assert!(response.is_pending() && !node.poll_response(*now, &mut response));
+    let fetch = next_fetch(node, now).expect("it is asked");
+    assert_eq!(fetch.member, id);
+    let read_all = answer.as_bytes().chunks(40).all(|piece| node.handle_fetched(piece));
+    node.handle_completion(
+        *now,
+        Completion::Fetch(if read_all { Ok(()) } else { Err(FetchFailed) }),
+    );
+    assert!(node.poll_response(*now, &mut response));
+    assert_eq!(response.status, 200);
+    let member: serde_json::Value = serde_json::from_str(&read(node, *now, response)).unwrap();
+    assert_eq!(member["id"], format!("{id}"));
+    member["figures"].clone()
+}
+
+#[test]
+fn a_member_is_asked_how_it_is_when_a_client_wants_to_know() {
+    let (mut node, mut now) = (board(), Instant::ZERO);
+    node.cluster.learn(now, &record(member(1), 1, &[]));
+    node.cluster.learn(now, &record(member(2), 1, &[]));
+    let good = status(member(1), &[]).replace(
+        "\"services\"",
+        "\"uptime_ms\":61000,\"free_memory\":18000,\"rssi\":-70,\"reset_reason\":\"panic\",\"services\"",
+    );
+    let wanted = serde_json::json!({
+        "uptime_ms": 61_000, "free_memory": 18_000, "rssi": -70, "reset_reason": "panic",
+    });
+    // Before its turn among those whose status is new.
+    assert_eq!(figures(&mut node, &mut now, member(1), &good), wanted);
+    let path = |n| format!("/api/cluster/members/{}", member(n));
+    let ask = |node: &mut Node<'_>, now, n| {
+        node.handle_request(now, &Request::new(Method::Get, &path(n)))
+    };
+    let mut known = ask(&mut node, now, 1);
+    assert!(node.poll_response(now, &mut known), "what it has just said is still so");
+    assert_eq!(read(&node, now, known).matches("61000").count(), 1);
+    let mut other = ask(&mut node, now, 2);
+    let busy = ask(&mut node, now + Duration::from_secs(9), 1);
+    assert_eq!((busy.status, busy.retry_after), (503, Some(1)), "one at a time");
+    let mut late = ask(&mut node, now + Duration::from_secs(10), 1);
+    assert!(!node.poll_response(now, &mut late));
+    assert!(node.poll_response(now, &mut other), "nobody waits for the other one any more");
+    assert!(read(&node, now, other).contains("\"figures\":null"));
+    // Each again, but not sooner than is good for those who are asked.
+    now = now + Duration::from_secs(10);
+    let before = now;
+    assert_eq!(figures(&mut node, &mut now, member(1), &good[..50]), serde_json::Value::Null);
+    assert_eq!(figures(&mut node, &mut now, member(1), "[]"), serde_json::Value::Null);
+    assert!(now.since(before) >= Duration::from_millis(250));
+    let own = node.own().id;
+    let own = get(&mut node, now, &format!("/api/cluster/members/{own}"));
+    assert_eq!(own["figures"]["reset_reason"], "power-on");
+    assert!(own["figures"]["uptime_ms"].as_u64() > Some(10_000));
+    for nobody in ["0123456789ab", "0123456789AB", "", "x", "0123456789ab0"] {
+        let path = format!("/api/cluster/members/{nobody}");
+        let response = node.handle_request(now, &Request::new(Method::Get, &path));
+        assert_eq!(response.status, 404, "{nobody:?}");
+    }
+    let asked = format!("/api/cluster/members/{}", member(1));
+    let request = Request { query: "all=1", ..Request::new(Method::Get, &asked) };
+    assert_eq!(node.handle_request(now, &request).status, 400);
+}
+
+#[test]
+fn who_is_no_active_member_is_not_asked() {
+    let mut world = World::new(3);
+    world.run(5_000);
+    let three = world.node(3).own().id;
+    world.kill(3);
+    world.run(20_000);
+    let now = world.now;
+    let node = world.node(1);
+    let path = format!("/api/cluster/members/{three}");
+    let mut response = node.handle_request(now, &Request::new(Method::Get, &path));
+    assert!(node.poll_response(now, &mut response));
+    let dead: serde_json::Value = serde_json::from_str(&read(node, now, response)).unwrap();
+    assert_eq!((&dead["status"], &dead["figures"]), (&"dead".into(), &serde_json::Value::Null));
 }

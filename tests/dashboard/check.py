@@ -255,11 +255,27 @@ def update(page, cluster):
         print(f"updates: image {os.path.basename(image)[0]}: {told}")
 
 
+def cell(page, name, column):
+    """What the members' table shows of a member."""
+    return page.run(f"""const at = [...document.querySelectorAll('thead th')].findIndex(it => it.innerText === '{column}');
+        return [...document.querySelectorAll('tbody tr')].find(it => it.innerText.startsWith('{name}'))?.children[at]?.innerText ?? ''""")
+
+
+def ask_members(page):
+    """What only a member itself knows is asked of it, and shown."""
+    page.go("members")
+    for name in ["n2", "n3"]:
+        until(lambda: cell(page, name, "Started after") == "start", 15, f"why {name} has started")
+        assert re.match(r"\d", cell(page, name, "Up for")) and "B" in cell(page, name, "Free memory"), name
+    print("members: two others say how they are")
+
+
 def die_and_return(page, cluster):
     page.go("members")
-    state = lambda name: page.run(f"return [...document.querySelectorAll('tbody tr')].find(it => it.innerText.startsWith('{name}'))?.children[1].innerText")
+    state = lambda name: cell(page, name, "Status")
     cluster.kill(2)
-    until(lambda: "dead" in (state("n2") or ""), 40, "a dead n2")
+    until(lambda: "dead" in state("n2"), 40, "a dead n2")
+    assert cell(page, "n2", "Free memory") == "–", "what the dead have said is not shown"
     page.browser.picture("dead")
     cluster.start(2)
     until(lambda: "active" in (state("n2") or ""), 30, "n2 is back")
@@ -315,6 +331,7 @@ def main():
         browser.open("http://127.43.0.1/")
         page = Page(browser)
         page.says("3 members")
+        ask_members(page)
         look_around(page)
         unlock(page, cluster.key)
         order(page, cluster)

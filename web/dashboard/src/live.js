@@ -1,11 +1,13 @@
 // What is known of the cluster: the documents of the node that has served this page, fetched one after the other.
 
-import { Refused, read, wait } from './api.js';
+import { Refused, ask, read, wait } from './api.js';
 
 /** Between two rounds, in milliseconds: shorter than a node keeps a connection. */
 const PAUSE = 1500;
 /** For one answer. A node that is silent for longer is taken for gone, within five seconds with the pause before. */
 const PATIENCE = 2500;
+/** For what a member says of itself: it is asked by the node, in each round another one. */
+const ASKING = 900;
 /** How many values of each history are kept, and what is drawn of it. */
 const HISTORY = 120;
 
@@ -28,9 +30,27 @@ export const known = path => documents.get(path);
 /** @param {string} name */
 export const history = name => histories.get(name) ?? [];
 
-/** The members. What a node says of itself alone is there for this one. @returns {any[]} */
-export const members = () => (known(MEMBERS)?.members ?? []).map((/** @type {any} */ member) =>
-    member.self ? { ...member, ...known(STATUS), rssi: known(NETWORK)?.rssi } : member);
+/** What members have said of themselves, and when. @type {Map<string, {at: number, figures: any}>} */
+const figures = new Map();
+
+/** The members, with what they say of themselves. @returns {any[]} */
+export const members = () => (known(MEMBERS)?.members ?? []).map((/** @type {any} */ member) => {
+    if (member.self) return { ...member, ...known(STATUS) };
+    const said = member.status === 'active' && figures.get(member.id);
+    if (!said || !said.figures) return member;
+    const { uptime_ms } = said.figures;
+    return { ...member, ...said.figures, uptime_ms: uptime_ms && uptime_ms + Date.now() - said.at };
+});
+
+/** Asks the member that was asked longest ago how it is. */
+async function askOne() {
+    const others = members().filter(member => !member.self && member.status === 'active');
+    const last = (/** @type {any} */ { id }) => figures.get(id)?.at ?? 0;
+    const next = others.sort((a, b) => last(a) - last(b))[0];
+    if (!next) return;
+    const answer = await ask(`${MEMBERS}/${next.id}`, { timeout: ASKING }).then(it => it.json()).catch(() => null);
+    figures.set(next.id, { at: Date.now(), figures: answer?.figures });
+}
 
 /** How a member is called. @param {string | null} id */
 export const nameOf = id => members().find(member => member.id === id)?.hostname || id || '';
@@ -47,8 +67,10 @@ function remember(name, value) {
 export function learn(path, document) {
     documents.set(path, document);
     if (path === MEMBERS) for (const { id, rtt_us } of document.members) remember(`rtt ${id}`, rtt_us);
-    if (path === STATUS) remember('memory', document.free_memory);
-    if (path === NETWORK) remember('signal', document.rssi);
+    if (path === STATUS) {
+        remember('memory', document.free_memory);
+        remember('signal', document.rssi);
+    }
 }
 
 /** Fetches the document at `path`; what has happened if the node has not answered. @param {string} path @returns {Promise<Error | null>} */
@@ -81,7 +103,7 @@ export async function follow(wanted, told) {
     for (let round = 0; ; round++) {
         // Nobody looks: the node is left in peace.
         while (document.hidden) await new Promise(woken => wake = () => woken(undefined));
-        const paths = [...new Set([...wanted(), ...(round % 4 ? [] : [MEMBERS, STATUS, NETWORK])])];
+        const paths = [...new Set([...wanted(), ...(round % 4 ? [] : [MEMBERS, STATUS])])];
         // Something is asked in each round, so that silence is noticed.
         if (paths.length === 0) paths.push(NETWORK);
         for (const path of paths) {
@@ -94,6 +116,10 @@ export async function follow(wanted, told) {
             link.lost = error !== null;
             told();
             if (link.lost) break;
+        }
+        if (!link.lost && paths.includes(MEMBERS)) {
+            await askOne();
+            told();
         }
         await Promise.race([wait(PAUSE), new Promise(woken => wake = () => woken(undefined))]);
     }

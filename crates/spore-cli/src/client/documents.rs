@@ -106,6 +106,7 @@ pub(crate) struct NodeStatus {
     pub(crate) version: String,
     pub(crate) chip_id: u32,
     pub(crate) reset_reason: String,
+    pub(crate) rssi: Option<i8>,
     #[serde(default)]
     pub(crate) safe_mode: bool,
     pub(crate) uptime_ms: u64,

@@ -72,7 +72,8 @@ fn text(status: &NodeStatus) -> String {
         ("free memory", bytes(status.free_memory)),
         ("flash", bytes(u64::from(status.flash_size))),
     ];
-    for (what, value) in rows {
+    let signal = status.rssi.map(|rssi| ("signal", format!("{rssi} dBm")));
+    for (what, value) in rows.into_iter().chain(signal) {
         text.push_str(&format!("  {what:<11}  {value}\n"));
     }
     if !status.services.is_empty() {
@@ -107,7 +108,7 @@ mod tests {
         let mut status = serde_json::json!({
             "id": "0123", "hostname": "a", "address": "10.0.0.1", "http_port": 80, "board": "esp-01",
             "version": "1.2.3", "chip_id": 255, "reset_reason": "power_on", "uptime_ms": 61_000,
-            "free_memory": 20_000, "flash_size": 1_048_576, "claimed": false,
+            "free_memory": 20_000, "rssi": -61, "flash_size": 1_048_576, "claimed": false,
             "services": [{ "name": "relay", "policy": "signed", "summary": "A switch" }],
             "sprockets": [
                 { "name": "relay", "state": "running", "message": null, "runs": 7 },
@@ -119,6 +120,7 @@ mod tests {
         for line in [
             "  board        esp-01, chip 000000ff",
             "  claimed      no: it has no cluster key",
+            "  signal       -61 dBm",
             "  relay                signed   A switch",
             "  relay                running",
             "  door                 failed      stuck",

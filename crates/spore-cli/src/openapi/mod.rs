@@ -150,6 +150,9 @@ fn path_parameter(route: &Route) -> Option<Value> {
             let number = json!({ "type": "integer", "minimum": 0, "maximum": u16::MAX });
             ("The number of the chunk, from 0", number, json!(0))
         }
+        _ if route.path.starts_with("/api/cluster/members/") => {
+            ("The member's id", schemas::id(), json!("0123456789ab"))
+        }
         _ => ("The task's name", named(), json!("send-discovery")),
     };
     Some(json!({

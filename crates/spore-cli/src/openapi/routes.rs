@@ -202,6 +202,14 @@ static DETAILS: &[Details] = &[
         "getMembers",
         &[json(200, "Members", "The members, this node among them, by id")],
     ),
+    Details {
+        refusals: &[404, 503],
+        ..get(
+            "/api/cluster/members/{name}",
+            "askMember",
+            &[json(200, "Member", "The member, with what it says of itself when it is asked now")],
+        )
+    },
     get(
         "/api/cluster/services",
         "getServices",

@@ -22,7 +22,8 @@ pub(crate) fn all() -> Map<String, Value> {
     let schemas = [
         ("Error", error()),
         ("NodeStatus", node_status()),
-        ("Members", members()),
+        ("Members", object(json!({ "members": list(object(member())) }))),
+        ("Member", member_with_figures()),
         ("Rollout", rollout::state()),
         ("RolloutPlan", json!({ "type": "string", "format": "binary" })),
         ("Services", services()),
@@ -154,6 +155,7 @@ fn node_status() -> Value {
         "version": text(),
         "chip_id": whole(32),
         "reset_reason": text(),
+        "rssi": or_null(dbm()),
         "safe_mode": {
             "type": "boolean",
             "description": "It has crashed too often in a row: sprockets, services and tasks were not started",
@@ -227,8 +229,8 @@ fn sprocket_change() -> Value {
     })
 }
 
-fn members() -> Value {
-    let member = object(json!({
+fn member() -> Value {
+    json!({
         "id": id(),
         "hostname": hostname(),
         "address": address(),
@@ -240,8 +242,19 @@ fn members() -> Value {
         "last_seen_ms": or_null(whole(64)),
         "rtt_us": or_null(whole(64)),
         "self": { "type": "boolean", "description": "Whether this is the node that was asked" },
+    })
+}
+
+fn member_with_figures() -> Value {
+    let figures = object(json!({
+        "uptime_ms": or_null(whole(64)),
+        "free_memory": or_null(whole(64)),
+        "rssi": or_null(dbm()),
+        "reset_reason": or_null(text()),
     }));
-    object(json!({ "members": list(member) }))
+    let mut member = member();
+    member["figures"] = or_null(figures);
+    object(member)
 }
 
 fn services() -> Value {

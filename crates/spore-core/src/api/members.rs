@@ -50,7 +50,7 @@ pub(super) enum Place {
 #[derive(Serialize)]
 struct FiguresView<'a> {
     uptime_ms: Option<u64>,
-    free_memory: Option<u32>,
+    free_memory: Option<u64>,
     rssi: Option<i8>,
     reset_reason: Option<&'a str>,
 }
@@ -65,7 +65,7 @@ impl<'a> FiguresView<'a> {
     fn of_own(node: &'a Node<'_>, now: Instant) -> Self {
         Self {
             uptime_ms: Some(now.since(node.started).as_millis()),
-            free_memory: u32::try_from(node.resources.free_memory).ok(),
+            free_memory: Some(node.resources.free_memory),
             rssi: node.network.status().rssi,
             reset_reason: Some(node.facts.reset_reason),
         }

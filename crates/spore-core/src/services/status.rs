@@ -17,7 +17,7 @@ pub(super) struct Unusable;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Figures {
     pub(crate) uptime_ms: Option<u64>,
-    pub(crate) free_memory: Option<u32>,
+    pub(crate) free_memory: Option<u64>,
     /// How strong it hears its access point, in dBm.
     pub(crate) rssi: Option<i8>,
     /// Why it has started, cut to 16 characters.

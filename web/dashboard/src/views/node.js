@@ -2,7 +2,7 @@
 
 import { send } from '../api.js';
 import { h } from '../dom.js';
-import { NETWORK, STATUS, history, known } from '../live.js';
+import { STATUS, history, known } from '../live.js';
 import { badge, button, bytes, chart, facts, field, form, span } from '../show.js';
 import { order } from '../state.js';
 
@@ -14,9 +14,9 @@ const rename = ({ hostname }) => order(`It is called ${hostname} from now on.`, 
 /** @type {import('../state.js').Shown} */
 export const node = {
     title: 'This node',
-    needs: [STATUS, NETWORK],
+    needs: [STATUS],
     show() {
-        const own = known(STATUS), radio = known(NETWORK);
+        const own = known(STATUS);
         if (!own || own.refused) return [h('p', null, 'Asking…')];
         const dBm = (/** @type {number} */ value) => `${value} dBm`;
         return [
@@ -30,7 +30,7 @@ export const node = {
                 ['Started after', own.reset_reason],
                 ['Safe mode', own.safe_mode && '▲ yes: it has crashed again and again, and runs no sprockets'],
                 ['Free memory', [bytes(own.free_memory), ' ', chart('Free memory', history('memory'), bytes)]],
-                ['Signal', radio?.rssi ? [dBm(radio.rssi), ' ', chart('Signal', history('signal'), dBm)] : 'wired'],
+                ['Signal', own.rssi ? [dBm(own.rssi), ' ', chart('Signal', history('signal'), dBm)] : 'wired'],
                 ['Claimed', own.claim_damaged ? '✕ the claim is damaged' : own.claimed ? 'yes' : '▲ no: it joins nobody'],
                 ['Datagrams', Object.entries(own.datagrams).map(([name, count]) => `${count} ${name}`).join(', ')],
             ]),

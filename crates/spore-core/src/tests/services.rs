@@ -310,8 +310,13 @@ fn a_member_is_asked_how_it_is_when_a_client_wants_to_know() {
     now = now + Duration::from_secs(10);
     let before = now;
     assert_eq!(figures(&mut node, &mut now, member(1), &good[..50]), serde_json::Value::Null);
+    assert!(now.since(before) < Duration::from_millis(250), "a while after the last one");
+    now = now + Duration::from_secs(1);
     assert_eq!(figures(&mut node, &mut now, member(1), "[]"), serde_json::Value::Null);
-    assert!(now.since(before) >= Duration::from_millis(250));
+    let before = now;
+    let own = status(member(2), &[]);
+    assert_eq!(figures(&mut node, &mut now, member(2), &own)["rssi"], serde_json::Value::Null);
+    assert!(now.since(before) >= Duration::from_millis(250), "right after the last one");
     let own = node.own().id;
     let own = get(&mut node, now, &format!("/api/cluster/members/{own}"));
     assert_eq!(own["figures"]["reset_reason"], "power-on");

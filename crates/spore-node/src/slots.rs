@@ -81,7 +81,7 @@ pub async fn running<L: Layout, F: NorFlash>(slots: Slots<F>) -> Option<Running>
 }
 
 /// Does what the engine asks for; `image` is the one that runs.
-pub(crate) async fn step<L: Layout, F: NorFlash>(
+pub async fn step<L: Layout, F: NorFlash>(
     slots: Slots<F>,
     image: u32,
     step: Step,
@@ -97,7 +97,7 @@ pub(crate) async fn step<L: Layout, F: NorFlash>(
 }
 
 /// [`Step::Arm`].
-pub(crate) async fn arm<L: Layout, F: NorFlash>(
+pub async fn arm<L: Layout, F: NorFlash>(
     slots: Slots<F>,
     image: ImageId,
     wanted: (&str, Wanted),
@@ -155,7 +155,8 @@ pub(crate) async fn finish<L: Layout, F: NorFlash>(
     done.map(|_| ()).map_err(|_| Refused::Flash)
 }
 
-pub(crate) fn target(slot: Slot, (board, wanted): (&str, Wanted)) -> Target<'_> {
+/// What an image must be for `slot`, whose board has this name.
+pub fn target(slot: Slot, (board, wanted): (&str, Wanted)) -> Target<'_> {
     let Wanted { floor, quarantined, .. } = wanted;
     Target { board, slot, floor, quarantined, length: None }
 }

@@ -3,10 +3,10 @@
 use crate::clock::Clock;
 use crate::engine::Engine;
 use crate::flash::NorChip;
+use crate::images;
 use crate::nonces::Last;
 use crate::report::Traffic;
-use crate::scenario::{Board, Nature};
-use crate::simulation::firmware::Firmware;
+use crate::scenario::Nature;
 use crate::simulation::memory::{Pending, SECTORS};
 use crate::simulation::slots::Slots;
 use spore_core::network::{Credentials, RadioCommand};
@@ -36,9 +36,7 @@ pub(crate) struct Body {
     /// How often it has started.
     pub(crate) boot: u32,
     pub(crate) life: Option<Running>,
-    /// Its images, if it can be updated. A restart leaves them, too.
-    pub(crate) firmware: Option<Firmware>,
-    /// Its flash with the slots for images, which a restart leaves, too.
+    /// Its slots for images, if it can be updated. A restart leaves them, too.
     pub(crate) slots: Option<Slots>,
     /// Whether it has left on purpose, and was not started since.
     pub(crate) left: bool,
@@ -110,20 +108,15 @@ impl Body {
         (index < nodes && Self::address(index, port) == address).then_some(index)
     }
 
-    pub(crate) fn new(
-        address: SocketAddrV4,
-        firmware: Option<Firmware>,
-        board: Option<Board>,
-    ) -> Self {
+    pub(crate) fn new(address: SocketAddrV4, slots: Option<Slots>) -> Self {
         let (chip, pending) = (NorChip::blank(SECTORS), VecDeque::new());
-        let (slots, traffic) = (board.map(Slots::new), Traffic::default());
-        let (life, left, pace) = (None, false, Duration::ZERO);
-        Self { address, chip, pending, boot: 0, life, firmware, slots, left, pace, traffic }
+        let (traffic, life, left, pace) = (Traffic::default(), None, false, Duration::ZERO);
+        Self { address, chip, pending, boot: 0, life, slots, left, pace, traffic }
     }
 
     /// Whether nothing gets in or out, because of the image that runs.
     pub(crate) fn is_deaf(&self) -> bool {
-        self.firmware.as_ref().is_some_and(|firmware| firmware.nature() == Nature::Deaf)
+        self.slots.as_ref().is_some_and(|slots| slots.nature() == Nature::Deaf)
     }
 
     pub(crate) fn node(&self) -> Option<&Node<'_>> {
@@ -147,10 +140,9 @@ impl Running {
     pub(crate) fn drain(
         &mut self,
         now: Duration,
-        firmware: Option<&mut Firmware>,
+        mut slots: Option<&mut Slots>,
         output: &mut Output,
     ) {
-        let mut firmware = firmware;
         let local = self.clock.local(now);
         output.restart = false;
         output.values.clear();
@@ -180,16 +172,15 @@ impl Running {
                     Action::Radio(command) => {
                         output.commands.push((command, node.station().copied()));
                     }
-                    Action::Exchange(job) => match &mut firmware {
-                        Some(firmware) => {
-                            let done = firmware.job(job, node);
-                            node.handle_completion(local, Completion::Exchange(done));
+                    Action::Exchange(job) => match &mut slots {
+                        Some(slots) if slots.is_instant() => {
+                            slots.work(job, node).0.report(local, node);
                         }
-                        None => output.jobs.push(job),
+                        _ => output.jobs.push(job),
                     },
                     Action::Update(step) => {
-                        let done = match &mut firmware {
-                            Some(firmware) => firmware.step(step, node),
+                        let done = match &mut slots {
+                            Some(slots) => slots.step(step, node),
                             None => Some(Err(StepFailed)),
                         };
                         match done {
@@ -238,14 +229,14 @@ pub(crate) fn hostname(node: usize) -> Hostname {
 }
 
 /// What the node's body says of itself.
-pub(crate) fn facts(node: usize, firmware: Option<&Firmware>) -> Facts {
+pub(crate) fn facts(node: usize, slots: Option<&mut Slots>) -> Facts {
     Facts {
-        board: "sim",
+        board: images::BOARD,
         version: env!("CARGO_PKG_VERSION"),
         chip_id: u32::try_from(node).unwrap_or(u32::MAX),
         flash_size: 0,
         reset_reason: "power-on",
         crashes: 0,
-        image: firmware.map(Firmware::running),
+        image: slots.and_then(Slots::running),
     }
 }

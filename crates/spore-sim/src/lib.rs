@@ -21,6 +21,7 @@
 //! | [`scenario`] | what is to happen: nodes, clocks, conditions, a script of [`Command`]s |
 //! | [`network`] | faults of the air, each a small [`Fault`](network::Fault); they compose |
 //! | [`simulation`] | [`Simulation`], which runs a scenario |
+//! | [`images`] | what nodes are updated with |
 //! | [`flash`] | a flash chip, and what a power cut leaves of its operations |
 //! | [`trial`] | a [`Plan`](trial::Plan), as people write scenarios, run and judged |
 //! | [`report`] | what came of it, in figures |
@@ -34,6 +35,7 @@ mod clock;
 mod engine;
 pub mod flash;
 mod http;
+pub mod images;
 pub mod junk;
 pub mod ledger;
 pub mod log;
@@ -50,4 +52,3 @@ pub use checks::State;
 pub use report::{Report, Spread};
 pub use scenario::{Command, Memory, Scenario, ScenarioError};
 pub use simulation::Simulation;
-pub use simulation::firmware::image_id;

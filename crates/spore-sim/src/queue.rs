@@ -1,8 +1,7 @@
 //! What is still to happen, in the order of time.
 
 use crate::scenario::Command;
-use crate::simulation::slots::Piece;
-use spore_core::ota::Done;
+use crate::simulation::slots::Worked;
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 use std::net::SocketAddrV4;
@@ -25,7 +24,7 @@ pub(crate) enum Event {
     /// A run of a task ends; void in another boot.
     Ran { node: usize, boot: u32, index: u8 },
     /// A node's flash has done a job for the exchange of images; void in another boot.
-    Worked { node: usize, boot: u32, work: Box<(Done, Piece)> },
+    Worked { node: usize, boot: u32, work: Box<Worked> },
     /// A slow node has done what it was at; void in another boot.
     Free { node: usize, boot: u32 },
     /// A node's radio may have something to report; void in another boot.

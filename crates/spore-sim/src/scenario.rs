@@ -2,7 +2,6 @@
 
 pub use crate::engine::Capacity;
 pub use crate::network::{Channel, Conditions};
-pub use crate::simulation::slots::Board;
 pub use spore_radio::Router;
 
 use spore_core::Catalogue;
@@ -38,12 +37,10 @@ pub struct Scenario {
     pub conditions: Conditions,
     /// The WiFi, if the nodes are not wired. Default: they are.
     pub wifi: Option<Wifi>,
-    /// The images that the nodes are updated with. Default: they take no updates.
+    /// The images of the nodes. Default: they have no slots for any, and take no updates.
     pub fleet: Option<Fleet>,
     /// The channel that all share. Default: there is room for all that is sent.
     pub channel: Option<Channel>,
-    /// How the nodes keep images. Default: they have no slots for them.
-    pub board: Option<Board>,
     /// How wrong the nodes' clocks are.
     pub clocks: Clocks,
     /// How the nodes remember.
@@ -80,7 +77,6 @@ impl Default for Scenario {
             wifi: None,
             fleet: None,
             channel: None,
-            board: None,
             clocks: Clocks::default(),
             flash: Flash::default(),
             services: Catalogue::EMPTY,
@@ -107,7 +103,7 @@ pub struct Wifi {
     pub password: Password,
 }
 
-/// Nodes that are updated, and the images that there are.
+/// Nodes that are updated, and the [images](crate::images) that there are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fleet {
     /// Who signs plans; all nodes know it.
@@ -116,6 +112,44 @@ pub struct Fleet {
     pub first: u32,
     /// The others, by their numbers, and what becomes of nodes that start them.
     pub images: Vec<(u32, Nature)>,
+    /// How long it takes to fetch them, besides what the network does to it.
+    pub work: Work,
+}
+
+/// How long a node takes for what it does with its slots, and what waits meanwhile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Work {
+    /// To program a page of 256 bytes.
+    pub program: Duration,
+    /// To erase a sector.
+    pub erase: Duration,
+    /// To read a page, with all that is done to it: hashed, or relocated and sealed.
+    pub read: Duration,
+    /// To verify a signature.
+    pub verify: Duration,
+    /// So many datagrams wait.
+    pub queue: usize,
+}
+
+impl Work {
+    /// It takes no time.
+    pub const NONE: Self = Self {
+        program: Duration::ZERO,
+        erase: Duration::ZERO,
+        read: Duration::ZERO,
+        verify: Duration::ZERO,
+        queue: 0,
+    };
+
+    /// As a board does it: 60 KB/s are programmed, a sector is erased in 50 ms, as data sheets have it typically; 16 million instructions
+    /// verify a signature; and the queue of the firmware has room for three pieces.
+    pub const BOARD: Self = Self {
+        program: Duration::from_micros(4_270),
+        erase: Duration::from_millis(50),
+        read: Duration::from_micros(600),
+        verify: Duration::from_millis(220),
+        queue: 3,
+    };
 }
 
 /// What an image does.

@@ -1,7 +1,6 @@
 //! [`Simulation`]: runs a scenario.
 
 mod commands;
-pub(crate) mod firmware;
 pub(crate) mod memory;
 mod radio;
 pub(crate) mod slots;
@@ -20,7 +19,7 @@ use crate::queue::{Event, Queue};
 use crate::scenario::{Command, Memory, Publication, Scenario, ScenarioError};
 use crate::watch::Watch;
 use fastrand::Rng;
-use firmware::Firmware;
+use slots::Slots;
 use spore_core::{ClusterKey, Destination, Filter, PublishError, Scope};
 use spore_radio::Router;
 use std::collections::VecDeque;
@@ -106,9 +105,7 @@ impl Simulation {
         let fleet = scenario.fleet.clone().map(Rc::new);
         Ok(Self {
             bodies: (0..scenario.nodes)
-                .map(|index| {
-                    Body::new(address(index), fleet.as_ref().map(Firmware::new), scenario.board)
-                })
+                .map(|index| Body::new(address(index), fleet.as_ref().map(Slots::new)))
                 .collect(),
             channel: scenario.channel.map(Air::new),
             watch: Watch::new(&rows, forming),
@@ -185,7 +182,7 @@ impl Simulation {
     /// Hands `bytes` to the socket of a node now, as if they had come from `from`. Nothing happens
     /// if it does not run. Panics if there is no such node.
     pub fn inject(&mut self, to: usize, from: SocketAddrV4, bytes: &[u8]) {
-        self.deliver(to, from, &Rc::from(bytes));
+        self.deliver(to, from, &Rc::from(bytes), false);
     }
 
     /// Members may lie from now on, so the nodes are not held to their promises about what they deliver and whom they list.
@@ -218,9 +215,7 @@ impl Simulation {
     fn happen(&mut self, event: Event) {
         match event {
             Event::Deliver { to, from, bytes, broadcast } => {
-                if !self.bodies[to].puts_off(from, &bytes, broadcast) {
-                    self.deliver(to, from, &bytes);
-                }
+                self.deliver(to, from, &bytes, broadcast);
             }
             Event::Wake { node } => self.wake(node),
             Event::Stored { node, boot } => self.stored(node, boot),
@@ -260,7 +255,7 @@ impl Simulation {
         }
     }
 
-    fn deliver(&mut self, to: usize, from: SocketAddrV4, bytes: &Rc<[u8]>) {
+    fn deliver(&mut self, to: usize, from: SocketAddrV4, bytes: &Rc<[u8]>, broadcast: bool) {
         let body = &mut self.bodies[to];
         let deaf = body.is_deaf();
         let Some(life) = &mut body.life else { return };
@@ -276,7 +271,7 @@ impl Simulation {
             }
             return;
         }
-        if self.waits(to, from, bytes) {
+        if body.puts_off(from, bytes, broadcast) || self.waits(to, from, bytes) {
             return;
         }
         self.begin(to);
@@ -301,7 +296,7 @@ impl Simulation {
         let Some(life) = &mut body.life else { return };
         let mut output = std::mem::take(&mut self.output);
         let wake = life.wake;
-        life.drain(self.now, body.firmware.as_mut(), &mut output);
+        life.drain(self.now, body.slots.as_mut(), &mut output);
         if let Some(at) = life.wake.filter(|at| wake != Some(*at)) {
             self.queue.push(at, Event::Wake { node });
         }

@@ -1,6 +1,6 @@
 //! What commands do to a world.
 
-use super::{Simulation, firmware, memory};
+use super::{Simulation, memory};
 use crate::body::{self, Running};
 use crate::clock::Clock;
 use crate::engine::Engine;
@@ -83,15 +83,14 @@ impl Simulation {
         let mut seed = [0; 32];
         self.rng.fill(&mut seed);
         let body = &mut self.bodies[node];
-        if let Some(firmware) = &mut body.firmware {
+        if let Some(slots) = &mut body.slots {
             // Each start of an image that crashes is followed by the next one.
-            firmware.boot();
-            while firmware.nature() == Nature::Crashes {
-                firmware.boot();
+            slots.boot();
+            while slots.nature() == Nature::Crashes {
+                slots.boot();
             }
         }
-        let release =
-            self.scenario.fleet.as_ref().map(|fleet| firmware::settings(fleet.release_key));
+        let release = self.scenario.fleet.as_ref().map(|fleet| memory::settings(fleet.release_key));
         let config = Config {
             hostname: body::hostname(node),
             address: *body.address.ip(),
@@ -127,7 +126,7 @@ impl Simulation {
             local,
             capacity,
             &config,
-            body::facts(node, body.firmware.as_ref()),
+            body::facts(node, body.slots.as_mut()),
             &stored,
             &Seed(seed),
         );
@@ -147,7 +146,7 @@ impl Simulation {
             delivered: 0,
             nonce: None,
         });
-        if body.firmware.as_ref().is_some_and(|firmware| firmware.nature() == Nature::Hangs) {
+        if body.slots.as_ref().is_some_and(|slots| slots.nature() == Nature::Hangs) {
             self.will_hang(node);
         }
         self.log.add(self.now, &Entry::Started(node, own.id));

@@ -7,6 +7,8 @@ use crate::queue::Event;
 use embassy_futures::block_on;
 use fastrand::Rng;
 use spore_core::node::StoreFailed;
+use spore_core::security::ReleaseKey;
+use spore_core::settings::Settings;
 use spore_core::store::MAX_VALUE;
 use spore_core::{Completion, Key};
 use spore_node::store::{Loaded, SECTOR, Store};
@@ -119,4 +121,12 @@ impl Simulation {
         }
         self.settle(node);
     }
+}
+
+/// The value of settings with the release key `key`.
+pub(crate) fn settings(key: ReleaseKey) -> Vec<u8> {
+    let settings = Settings { release_key: Some(key), ..Settings::default() };
+    let mut value = [0; MAX_VALUE];
+    let len = settings.encode(&mut value);
+    value[..len].to_vec()
 }

@@ -73,7 +73,7 @@ impl Simulation {
             self.time_out(node);
         }
         for (from, bytes) in stall.inbox {
-            self.deliver(node, from, &bytes);
+            self.deliver(node, from, &bytes, false);
         }
         if !deadline_first {
             self.time_out(node);

@@ -44,15 +44,12 @@ impl Simulation {
     /// The numbers of all images that were ever started on a node, in their order; none if it takes no updates. Panics if there is
     /// no such node.
     pub fn started_images(&self, node: usize) -> &[u32] {
-        self.bodies[node].firmware.as_ref().map_or(&[], |firmware| &firmware.started)
+        self.bodies[node].slots.as_ref().map_or(&[], |slots| &slots.started)
     }
 
-    /// Puts an image into the slot of a node that does not run, for others to fetch. Nothing happens if it takes no updates.
-    /// Panics if there is no such node.
-    pub fn hold_image(&mut self, node: usize, sequence: u32) {
-        if let Some(firmware) = &mut self.bodies[node].firmware {
-            firmware.hold(sequence);
-        }
+    /// How long the slots of a node were at work for the exchange of images. Panics if there is no such node.
+    pub fn slots_busy(&self, node: usize) -> Duration {
+        self.bodies[node].slots.as_ref().map_or(Duration::ZERO, |slots| slots.busy)
     }
 
     /// What was published for the cluster, and what became of it.

@@ -1,8 +1,8 @@
 //! An image for all, as an operator would begin it, and what became of it.
 
 use super::plan::{Image, Rollout};
-use crate::scenario::{Fleet, Nature};
-use crate::{Simulation, image_id};
+use crate::scenario::{Fleet, Nature, Work};
+use crate::{Simulation, images};
 use ed25519_dalek::{Signer as _, SigningKey};
 use spore_core::NodeId;
 use spore_core::api::{Method, Request};
@@ -29,7 +29,8 @@ fn key(byte: u8) -> SigningKey {
 /// The images of a world in which there is a rollout.
 pub(super) fn fleet(rollout: &Rollout) -> Fleet {
     let images = vec![(NEW, Nature::from(rollout.image)), (FOREIGN, Nature::Good)];
-    Fleet { release_key: ReleaseKey(key(5).verifying_key().to_bytes()), first: OLD, images }
+    let release_key = ReleaseKey(key(5).verifying_key().to_bytes());
+    Fleet { release_key, first: OLD, images, work: Work::NONE }
 }
 
 /// A rollout that is to come, or under way.
@@ -65,7 +66,7 @@ impl Operator {
         }
         // Once: it may run by now, and what it would fall back to be where it was held.
         if !self.sent {
-            sim.hold_image(HOLDER, NEW);
+            sim.hold_image(HOLDER, &images::container(NEW));
         }
         self.sent = true;
         if post(sim, &signed(self.plan(1, NEW, canary), &key(5))) == Some(200) {
@@ -76,8 +77,8 @@ impl Operator {
 
     fn plan(&self, number: u32, sequence: u32, canary: NodeId) -> Plan {
         let mut board = [0; Listed::BOARD];
-        board[..3].copy_from_slice(b"sim");
-        let image = Listed { board, sequence, digest: image_id(sequence) };
+        board[..images::BOARD.len()].copy_from_slice(images::BOARD.as_bytes());
+        let image = Listed { board, sequence, digest: images::id(sequence) };
         Plan {
             id: RolloutId { number, random: 7 },
             images: [image].into_iter().collect(),

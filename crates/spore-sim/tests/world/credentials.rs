@@ -11,7 +11,7 @@ use spore_core::security::{Header, Sealer};
 use spore_core::wire::{Kind, MAX_DATAGRAM, Message, NodeId, Rumor};
 use spore_sim::network::{Fault, Flight, Passage};
 use spore_sim::scenario::{Nature, Publication};
-use spore_sim::{Command, Scenario, Simulation};
+use spore_sim::{Command, Scenario, Simulation, images};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -239,7 +239,7 @@ fn sweep(seed: u64, each: u32) -> [u64; 2] {
     let mut air = Air::new(seed, each);
     air.run(secs(5), false);
     // All fetch the image, and wait for a canary that is not there.
-    air.sim.hold_image(0, rollout::NEW);
+    air.sim.hold_image(0, &images::container(rollout::NEW));
     let plan = rollout::signed(rollout::plan(1, rollout::NEW, NodeId([0; 6])));
     assert_eq!(rollout::begin(&mut air.sim, 2, &plan), 200);
     // So they are asked about through others.

@@ -9,8 +9,8 @@ use spore_core::ota::announcement::Ended;
 use spore_core::ota::plan::{Image, Plan, RolloutId, SignedPlan};
 use spore_core::security::ReleaseKey;
 use spore_core::security::request::{self, Credentials, Signed};
-use spore_sim::scenario::{Fleet, Nature};
-use spore_sim::{Command, Memory, Scenario, Simulation, image_id};
+use spore_sim::scenario::{Fleet, Nature, Work};
+use spore_sim::{Command, Memory, Scenario, Simulation, images};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -25,7 +25,8 @@ fn key() -> SigningKey {
 
 pub(crate) fn fleet(nature: Nature) -> Fleet {
     let release_key = ReleaseKey(key().verifying_key().to_bytes());
-    Fleet { release_key, first: OLD, images: vec![(NEW, nature), (NEW + 1, Nature::Good)] }
+    let images = vec![(NEW, nature), (NEW + 1, Nature::Good)];
+    Fleet { release_key, first: OLD, images, work: Work::NONE }
 }
 
 fn world(nature: Nature, seed: u64) -> Scenario {
@@ -40,8 +41,8 @@ fn id(sim: &Simulation, node: usize) -> NodeId {
 /// A plan for image `sequence`, whose one canary is `canary`.
 pub(crate) fn plan(number: u32, sequence: u32, canary: NodeId) -> Plan {
     let mut board = [0; Image::BOARD];
-    board[..3].copy_from_slice(b"sim");
-    let image = Image { board, sequence, digest: image_id(sequence) };
+    board[..images::BOARD.len()].copy_from_slice(images::BOARD.as_bytes());
+    let image = Image { board, sequence, digest: images::id(sequence) };
     Plan {
         id: RolloutId { number, random: 7 },
         images: [image].into_iter().collect(),
@@ -81,7 +82,7 @@ pub(crate) fn begin(sim: &mut Simulation, node: usize, signed: &SignedPlan) -> u
 /// A whole cluster in which node 0 holds the new image; with the plan whose canary is node 1.
 fn ready(scenario: Scenario) -> (Simulation, Plan) {
     let mut sim = whole(scenario, secs(120));
-    sim.hold_image(0, NEW);
+    sim.hold_image(0, &images::container(NEW));
     let plan = plan(1, NEW, id(&sim, 1));
     (sim, plan)
 }

@@ -16,3 +16,6 @@ unsafe extern "C" {
     /// Writes a character to the serial line, as the mask ROM does.
     pub safe fn ets_write_char(character: c_int);
 }
+
+/// The application's blocks of RTC memory, of four bytes each: those before are the SDK's. As its documentation has it.
+pub const RTC_BLOCKS: core::ops::Range<u8> = 64..192;

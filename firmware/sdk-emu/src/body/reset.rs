@@ -6,6 +6,7 @@
 use core::ffi::c_void;
 use core::ptr;
 
+use sdk_sys::unlisted::RTC_BLOCKS;
 use sdk_sys::user_interface as sdk;
 use sdk_sys::user_interface::{REASON_DEFAULT_RST, REASON_EXT_SYS_RST, RstInfo};
 use sdk_sys::{Bool, FALSE, TRUE};
@@ -15,9 +16,9 @@ use super::{clock, random};
 
 /// RTC memory: 192 blocks of a word each.
 const MEMORY: *mut u32 = ptr::with_exposed_provenance_mut(0x6000_1100);
-const BLOCKS: usize = 192;
+const BLOCKS: usize = RTC_BLOCKS.end as usize;
 /// The first block that is the firmware's.
-const FIRST: usize = 64;
+const FIRST: usize = RTC_BLOCKS.start as usize;
 const BLOCK: usize = size_of::<u32>();
 
 /// Marks what was written by us.

@@ -2,33 +2,31 @@
 
 use core::ptr;
 
+use sdk_sys::unlisted::RTC_BLOCKS;
 use sdk_sys::user_interface::{
     REASON_EXCEPTION_RST, REASON_SOFT_RESTART, REASON_SOFT_WDT_RST, REASON_WDT_RST, RstInfo,
-    system_rtc_mem_read, system_rtc_mem_write,
 };
+use spore_boot::map::Slot;
 use spore_core::crash::{Cause, CrashRecord, Words};
 
-use super::rtc::checksum;
 use super::task_local::TaskLocal;
-use super::time;
+use super::{rtc, time};
 
-/// The first block of four bytes; [`rtc`](super::rtc) has those before it.
-const BLOCK: u8 = 72;
 /// Marks a record that nobody has seen yet, and one that a start has seen.
 const FRESH: u32 = 0x5350_4F43;
 const SEEN: u32 = 0x5350_4F63;
 /// Words of a record: the longest that this program makes has 16 + 48 + 25 + 1 bytes.
 const WORDS: usize = 23;
 
-/// What RTC memory holds: mark, length in bytes, record, check.
-type Stored = [u32; WORDS + 3];
-const _: () = assert!(BLOCK as usize + size_of::<Stored>() / 4 <= 192);
+/// Words that RTC memory holds: mark, length in bytes, record, check.
+const STORED: usize = WORDS + 3;
+const _: () = assert!(rtc::CRASH as usize + STORED <= RTC_BLOCKS.end as usize);
 
 /// Where words of the stack are looked for, at most; where the stack begins; what may be a place in the program.
 const DEPTH: usize = 4096;
 const STACK_TOP: usize = 0x3FFF_FFF0;
 const IRAM: core::ops::Range<u32> = 0x4010_0000..0x4010_8000;
-const SLOTS: core::ops::Range<u32> = 0x4020_3000..0x402F_3000;
+const SLOTS: core::ops::Range<u32> = Slot::A.window()..Slot::B.window() + Slot::LENGTH;
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
@@ -56,7 +54,7 @@ pub(super) fn expect_restart() {
 }
 
 unsafe extern "C" {
-    /// The register EPC3: where the program was when the radio's interrupt came last (`start.S`).
+    /// The register EPC3: where the program was when the radio's interrupt came last (`rt/registers.S`).
     safe fn lx106_epc3() -> u32;
 }
 
@@ -142,34 +140,27 @@ pub(super) fn load(buf: &mut [u8]) -> usize {
 
 /// Reads what RTC memory holds: its mark, and the length of its record; 0 if it is none of ours.
 fn read(value: &mut [u8; WORDS * 4]) -> (u32, usize) {
-    let mut words: Stored = [0; WORDS + 3];
-    // SAFETY: the words are there; the blocks are the application's.
-    let read = unsafe {
-        system_rtc_mem_read(BLOCK, ptr::from_mut(&mut words).cast(), size_of_val(&words) as u16)
+    let Some([mark @ (FRESH | SEEN), len, record @ .., _]) = rtc::read::<STORED>(rtc::CRASH) else {
+        return (0, 0);
     };
-    let [mark, len, record @ .., sum] = &words;
-    let len = *len as usize;
-    if read == 0 || ![FRESH, SEEN].contains(mark) || *sum != checksum(&words) || len > value.len() {
+    let len = len as usize;
+    if len > value.len() {
         return (0, 0);
     }
     for (bytes, word) in value.as_chunks_mut().0.iter_mut().zip(record) {
         *bytes = word.to_le_bytes();
     }
-    (*mark, len)
+    (mark, len)
 }
 
 fn store(mark: u32, record: &CrashRecord<'_>) {
     let mut value = [0; WORDS * 4];
     let len = record.encode(&mut value);
-    let mut words: Stored = [0; WORDS + 3];
+    let mut words = [0; STORED];
     words[0] = mark;
     words[1] = len as u32;
     for (word, bytes) in words[2..].iter_mut().zip(value.as_chunks().0) {
         *word = u32::from_le_bytes(*bytes);
     }
-    words[WORDS + 2] = checksum(&words);
-    // SAFETY: as in `read`. It fails for blocks of others only.
-    unsafe {
-        system_rtc_mem_write(BLOCK, ptr::from_ref(&words).cast(), size_of_val(&words) as u16);
-    }
+    rtc::write(rtc::CRASH, &mut words);
 }

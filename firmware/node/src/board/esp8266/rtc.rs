@@ -3,6 +3,7 @@
 
 use core::ptr;
 
+use sdk_sys::unlisted::RTC_BLOCKS;
 use sdk_sys::user_interface::{
     REASON_DEFAULT_RST, REASON_SOFT_RESTART, RstInfo, system_get_rst_info, system_rtc_mem_read,
     system_rtc_mem_write,
@@ -13,9 +14,11 @@ use spore_core::sprockets::MAX_SPROCKETS;
 use super::crash;
 use crate::log::{Hex, log_line};
 
-/// The first block of four bytes that is the application's.
-const BLOCK: u8 = 64;
+/// Where what this module keeps begins, and where the record of a crash does.
+const BLOCK: u8 = RTC_BLOCKS.start;
+pub(super) const CRASH: u8 = BLOCK + 8;
 const WORDS: usize = 5;
+const _: () = assert!(WORDS <= (CRASH - BLOCK) as usize);
 
 /// Marks memory that was written by us; other than all zeros and all ones.
 const MAGIC: u32 = 0x5350_4F53;
@@ -36,15 +39,9 @@ impl Record {
     const EMPTY: Self = Self { running: 0, crashes: 0, restarts: [0; MAX_SPROCKETS] };
 
     fn load() -> Self {
-        let mut words = [0_u32; WORDS];
-        // SAFETY: the words are there; the block is the application's.
-        let read = unsafe {
-            system_rtc_mem_read(BLOCK, ptr::from_mut(&mut words).cast(), size_of_val(&words) as u16)
-        };
-        let [magic, counts, first, second, sum] = words;
-        if read == 0 || magic != MAGIC || sum != checksum(&words) {
+        let Some([MAGIC, counts, first, second, _]) = read::<WORDS>(BLOCK) else {
             return Self::EMPTY;
-        }
+        };
         let ([a, b, c, d], [e, f, g, h]) = (first.to_le_bytes(), second.to_le_bytes());
         let [running, crashes, ..] = counts.to_le_bytes();
         Self { running, crashes, restarts: [a, b, c, d, e, f, g, h] }
@@ -54,17 +51,32 @@ impl Record {
         let [a, b, c, d, e, f, g, h] = self.restarts;
         let (first, second) = (u32::from_le_bytes([a, b, c, d]), u32::from_le_bytes([e, f, g, h]));
         let counts = u32::from_le_bytes([self.running, self.crashes, 0, 0]);
-        let mut words = [MAGIC, counts, first, second, 0];
-        words[WORDS - 1] = checksum(&words);
-        // SAFETY: as in `load`. It fails for blocks of others only.
-        unsafe {
-            system_rtc_mem_write(BLOCK, ptr::from_ref(&words).cast(), size_of_val(&words) as u16);
-        }
+        write(BLOCK, &mut [MAGIC, counts, first, second, 0]);
+    }
+}
+
+/// Reads the words from `block` on, if somebody [has written](write) so many there.
+pub(super) fn read<const N: usize>(block: u8) -> Option<[u32; N]> {
+    let mut words = [0; N];
+    // SAFETY: the words are there; the SDK refuses blocks of its own.
+    let read = unsafe {
+        system_rtc_mem_read(block, ptr::from_mut(&mut words).cast(), size_of_val(&words) as u16)
+    };
+    (read != 0 && words[N - 1] == checksum(&words)).then_some(words)
+}
+
+/// Writes the words from `block` on; the last one becomes the check of the others.
+pub(super) fn write<const N: usize>(block: u8, words: &mut [u32; N]) {
+    const { assert!(N <= (RTC_BLOCKS.end - RTC_BLOCKS.start) as usize) };
+    words[N - 1] = checksum(words);
+    // SAFETY: as in `read`.
+    unsafe {
+        system_rtc_mem_write(block, ptr::from_ref(words).cast(), size_of_val(words) as u16);
     }
 }
 
 /// FNV-1a over all words but the last: after power-on the memory holds anything.
-pub(super) fn checksum<const N: usize>(words: &[u32; N]) -> u32 {
+fn checksum<const N: usize>(words: &[u32; N]) -> u32 {
     words[..N - 1].iter().fold(0x811C_9DC5, |sum, word| (sum ^ word).wrapping_mul(0x0100_0193))
 }
 

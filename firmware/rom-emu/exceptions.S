@@ -5,6 +5,8 @@
 // has for the cause. That is here: it saves the rest and calls a function with the frame and the cause. The places in
 // the frame are those that Espressif's handlers expect (`Frame` in exceptions.rs).
 
+#include "lx106.inc"
+
         .set    FRAME, 256
         .set    EPC, 0
         .set    PS, 4
@@ -17,7 +19,6 @@
         .set    CAUSE, 76
         .set    A1, 80                          // behind what the handlers know
         .set    EXCVADDR, 12
-        .set    CAUSE_DOUBLE, 0xDEAD
         .set    HANDLED, -1                     // as in access.rs
         .set    ALLOWED, 1                      // attribute of a region: everything
         .set    FORBIDDEN, 15                   // nothing
@@ -45,20 +46,8 @@
         .section .rom_vectors, "ax"
         .global rom_vectors
 rom_vectors:
-        .org    0x10                            // debug exception
-        rfi     2
-        .org    0x20                            // non-maskable interrupt
-        rfi     3
-        .org    0x30                            // kernel mode exception
-        wsr     a0, excsave1
-        j       dispatch
-        .org    0x50                            // user mode exception
-        wsr     a0, excsave1
-        j       dispatch
-        .org    0x70                            // exception inside an exception
-        j       double_exception
-        .org    0x80                            // reset: software jumps here
-        j       reset
+        vectors dispatch, double_exception
+        j       reset                           // software jumps here
 
         .align  4
         .literal_position
@@ -83,45 +72,22 @@ double_exception:
         rsr     a4, excvaddr
         rsr     a5, epc1
         movi    a1, _stack_top                  // the old stack may be what is broken
-        movi    a0, 0x2F                        // interrupt level 15, user mode, no longer in an
-        wsr     a0, ps                          // exception
-        rsync
-        movi    a0, rom_fault
-        callx0  a0                              // does not return
+        enter   rom_fault, PS_REPORT
 reset:
         allow   a6, a7
         movi    a1, _stack_top
-        movi    a0, 0x2F
-        wsr     a0, ps
-        rsync
-        movi    a0, rom_reset
-        callx0  a0                              // does not return
+        enter   rom_reset, PS_REPORT
 
 // --- Entry out of QEMU's reset: a2 points at its boot parameters -----------------------------
 
-        .section .text.rom_start, "ax"
-        .global rom_start
-        .type   rom_start, @function
-        .align  4
-        .literal_position
-        .align  4
-rom_start:
+        function rom_start
         movi    a1, _stack_top
         movi    a3, rom_vectors
         wsr     a3, vecbase
         movi    a3, 0
         wsr     a3, intenable
-        movi    a4, _bss_start
-        movi    a5, _bss_end
-        bgeu    a4, a5, 2f
-1:      s32i    a3, a4, 0
-        addi    a4, a4, 4
-        bltu    a4, a5, 1b
-2:      movi    a3, 0x20                        // interrupt level 0, user mode, no exception
-        wsr     a3, ps
-        rsync
-        movi    a0, rom_main
-        callx0  a0                              // does not return
+        clear_bss a3, a4, a5
+        enter   rom_main, PS_PROGRAM
 
 // --- What the table leads to ------------------------------------------------------------------
 
@@ -172,20 +138,14 @@ rom_start:
         l32i    a1, a1, A1
         .endm
 
-        .section .text.rom_exceptions, "ax"
-        .global rom_access_exception            // an address without memory, or with none that may be touched
-        .type   rom_access_exception, @function
-        .align  4
-        .literal_position
-        .align  4
-rom_access_exception:
+        function rom_access_exception           // an address without memory, or with none that may be touched
         save
         allow   a3, a4
         mov     a2, a1
         rsr     a3, excvaddr
         movi    a1, access_stack                // the program's own holds what it would on the chip
         s32i    a2, a1, 0
-        movi    a4, 0x2F                        // no interrupts, user mode, no longer in an exception
+        movi    a4, PS_REPORT
         wsr     a4, ps
         rsync
         movi    a0, rom_access
@@ -266,16 +226,6 @@ access_stack:
         .space  16
 
 // --- Special registers, for Rust ---------------------------------------------------------------
-
-        .macro  function name
-        .section .text.\name, "ax"
-        .global \name
-        .type   \name, @function
-        .align  4
-        .literal_position
-        .align  4
-\name:
-        .endm
 
         function rom_forbid                     // a2 = an address: nobody may touch the 512 MB that it is in
         movi    a3, FORBIDDEN

@@ -3,16 +3,14 @@
 // Assemble with -mtext-section-literals. The program gives sdk_emu_main and sdk_emu_fault; the linker script gives
 // _bss_start and _bss_end, multiples of 4.
 
+#include "lx106.inc"
+
         .set    STACK_TOP, 0x3FFFFFF0           // as the bootloader of the chip leaves it
-        .set    STACK_BOTTOM, 0x3FFFE000        // below is the mask ROM's
-        .set    STACK_PAINT, 0x5AFE5AFE         // as in the node's stack.rs
         .set    TIMER, 1 << 6                   // interrupts, as in cpu.rs
         .set    ETHERNET, 1 << 1
         .set    TICK_CYCLES, 4000000            // 100 ms
         .set    TICKS, 30                       // the watchdog's 3 s
         .set    EXPIRIES, 2                     // at the second one it bites
-        .set    CAUSE_INTERRUPT, 4              // EXCCAUSE of a level-1 interrupt
-        .set    CAUSE_DOUBLE, 0xDEAD
         .set    CAUSE_WATCHDOG, 0xD09           // as in fault.rs
 
 // --- What the interrupt handler needs ------------------------------------------------------
@@ -35,20 +33,8 @@ fault_stack:
         .section .sdk_vectors, "ax"
         .global sdk_emu_vectors
 sdk_emu_vectors:
-        .org    0x10                            // debug exception
-        rfi     2
-        .org    0x20                            // non-maskable interrupt
-        rfi     3
-        .org    0x30                            // kernel mode exception
-        wsr     a0, excsave1
-        j       exception
-        .org    0x50                            // user mode exception
-        wsr     a0, excsave1
-        j       exception
-        .org    0x70                            // exception inside an exception
-        j       double_exception
+        vectors exception, double_exception
 
-        .org    0x80
         .align  4
         .literal_position
 double_exception:
@@ -107,51 +93,22 @@ report:
         movi    a1, fault_stack                 // the firmware's may be what is broken
         movi    a0, 0
         wsr     a0, intenable
-        movi    a0, 0x2F                        // interrupt level 15, user mode, no longer in an
-        wsr     a0, ps                          // exception: one in the report ends here, too
-        rsync
-        movi    a0, sdk_emu_fault
-        callx0  a0                              // does not return
+        enter   sdk_emu_fault, PS_REPORT
 
 // --- Entry: a2 points at the table of the firmware (app.rs) ------------------------------------
 
-        .section .text.start, "ax"
-        .global sdk_emu_start
-        .type   sdk_emu_start, @function
-        .align  4
-        .literal_position
-sdk_emu_start:
+        function sdk_emu_start
         movi    a1, STACK_TOP
         movi    a4, sdk_emu_vectors
         wsr     a4, vecbase
         movi    a4, 0
         wsr     a4, intenable
-        movi    a5, _bss_start
-        movi    a6, _bss_end
-        bgeu    a5, a6, 2f
-1:      s32i    a4, a5, 0
-        addi    a5, a5, 4
-        bltu    a5, a6, 1b
-2:      movi    a4, STACK_PAINT
-        movi    a5, STACK_BOTTOM
-3:      s32i    a4, a5, 0
-        addi    a5, a5, 4
-        bltu    a5, a1, 3b
-        movi    a4, 0x20                        // interrupt level 0, user mode, no exception
-        wsr     a4, ps
-        rsync
-        movi    a0, sdk_emu_main
-        callx0  a0                              // does not return
+        clear_bss a4, a5, a6
+        enter   sdk_emu_main, PS_PROGRAM
 
-// --- For watchdog.rs -----------------------------------------------------------------------
+// --- For clock.rs ---------------------------------------------------------------------------
 
-        .section .text.sdk_emu_tick, "ax"
-        .global sdk_emu_tick                    // the ticks begin
-        .type   sdk_emu_tick, @function
-        .align  4
-        .literal_position
-        .align  4
-sdk_emu_tick:
+        function sdk_emu_tick                   // the ticks begin
         rsr     a2, ccount
         movi    a3, TICK_CYCLES
         add     a2, a2, a3
@@ -162,13 +119,7 @@ sdk_emu_tick:
         rsync
         ret
 
-        .section .text.sdk_emu_wait, "ax"
-        .global sdk_emu_wait                    // a2 = reading of CCOUNT to sleep to, if no frame comes before
-        .type   sdk_emu_wait, @function
-        .align  4
-        .literal_position
-        .align  4
-sdk_emu_wait:
+        function sdk_emu_wait                   // a2 = reading of CCOUNT to sleep to, if no frame comes before
         rsil    a3, 1                           // no interrupt until it sleeps
         wsr     a2, ccompare0
         esync

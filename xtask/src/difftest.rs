@@ -19,9 +19,7 @@ const SHIPPED: &str = "release";
 /// A profile with opt-level `s`, in which nothing ships.
 const OTHER_LEVEL: &str = "fast";
 /// What ships, and so must be compiled with options that were checked.
-const PRODUCTS: [Product; 2] = [("node", || Build::emulated("node")), ("esp01", Build::esp01)];
-/// An image by its name, and how it is built.
-type Product = (&'static str, fn() -> Build);
+const PRODUCTS: [&str; 2] = ["node", "boot"];
 
 /// How long the emulated machine may take; it needs a few seconds.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -108,7 +106,7 @@ impl Difftest {
                 profile: profile.to_owned(),
                 first_rung: rung,
                 locked: self.locked,
-                ..Build::emulated(PACKAGE)
+                ..Build::of(PACKAGE)
             };
             let image = firmware::build(&order)?;
             // A crash may have led to a later rung, so the option is what was used.
@@ -137,8 +135,8 @@ impl Difftest {
 
     /// Compiles what ships, to learn which options that takes.
     fn products(&self) -> Result<Vec<(&'static str, Objects)>> {
-        let compile = |(product, order): (_, fn() -> Build)| {
-            let order = Build { locked: self.locked, ..order() };
+        let compile = |product| {
+            let order = Build { locked: self.locked, ..Build::of(product) };
             Ok((product, firmware::build_objects(&order)?))
         };
         PRODUCTS.into_iter().map(compile).collect()

@@ -14,8 +14,9 @@ use object::{Object as _, ObjectSymbol as _};
 
 use crate::budgets::{Budgets, hold};
 use crate::firmware::{self, Build, Sizes};
-use crate::image::check;
-use crate::{budgets, paths, toolchain};
+use crate::image::parts::Parts;
+use crate::image::{self, check};
+use crate::{paths, toolchain};
 use table::{Figure, Table};
 
 /// What verifies signatures. Updates need it, and it is there already, since a release key's change does, too.
@@ -77,75 +78,69 @@ fn document() -> PathBuf {
 
 fn measure() -> Result<Table> {
     let budgets = Budgets::read()?;
-    let node = firmware::build(&Build::emulated("node"))?;
-    let esp01_order = Build::esp01();
-    let esp01 = firmware::build(&esp01_order)?;
-    let unsigned = firmware::sizes_without(&esp01_order, SIGNATURES)?;
+    let order = Build::esp01();
+    let node = firmware::build(&order)?;
+    let unsigned = firmware::sizes_without(&order, SIGNATURES)?;
     // Whoever builds an image is told what its checks could not follow; here nothing may be left.
-    let report = check::esp01(&esp01.elf, &budgets)?;
+    let report = check::esp01(&node.elf, &budgets)?;
     hold(&report.figures)?;
     ensure!(report.open.is_empty(), "not checked: {}", report.open.join("\n"));
-    let engine = symbol_sizes(firmware::build_objects(&Build::emulated("purity"))?.program())?;
+    let map = node.elf.with_extension("map");
+    let statics = image::owners::statics(&image::owners::of(&map)?);
+    let load = load::measure()?;
+    let size = node.sizes.image();
+    println!("promise M1 statics={statics} image={size} stack={}", load.stack);
+    let mut table = Table::new(toolchain::versions()?, &budgets);
+    add_image(&mut table, &node.sizes, statics, &budgets);
+    table.add(Figure::free("of the image, for verifying signatures", size - unsigned.image()));
+    add_marks(&mut table, &load, &budgets);
+    add_engine(&mut table, &budgets)?;
+    let mut statics = symbol_sizes(&node.elf)?;
+    // Rust's names have paths.
+    statics.retain(|(name, at, _)| firmware::DATA_RAM.contains(at) && name.contains("::"));
+    let mut statics: Vec<_> = statics.into_iter().map(|(name, _, size)| (name, size)).collect();
+    statics.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+    statics.truncate(LARGEST);
+    table.largest = statics;
+    table.image = size;
+    table.owners = owners::largest(&node.elf, size)?;
+    table.parts = Parts::of(&image::owners::items(&map)?);
+    Ok(table)
+}
+
+/// `statics` are those without the SDK's.
+fn add_image(table: &mut Table, sizes: &Sizes, statics: u64, budgets: &Budgets) {
+    let Budgets { ram, image, .. } = budgets;
+    table.add(Figure::limited("image", sizes.image(), image.today()));
+    table.add(Figure::free("flash (code + rodata)", sizes.code + sizes.rodata));
+    table.add(Figure::limited("iram", sizes.iram, ram.iram));
+    table.add(Figure::free("data + rodata in RAM", sizes.data + sizes.ram_rodata));
+    table.add(Figure::free("bss", sizes.bss));
+    table.add(Figure::limited("statics without the SDK's", statics, ram.statics));
+    table.add(Figure::minimum("left for the SDK's heap", sizes.ram_left(), ram.heap));
+}
+
+fn add_marks(table: &mut Table, marks: &load::Marks, budgets: &Budgets) {
+    let stack = budgets.stack;
+    table.add(Figure::limited("stack, highest mark", marks.stack, stack.first).stack());
+    let second = "second stack, highest mark";
+    table.add(Figure::limited(second, marks.second_stack, stack.second).stack());
+    let heap = marks.heap.unwrap_or_default();
+    table.add(Figure::free("free of the heap, lowest mark", heap).of_this_run());
+}
+
+fn add_engine(table: &mut Table, budgets: &Budgets) -> Result<()> {
+    let engine = symbol_sizes(firmware::build_objects(&Build::of("purity"))?.program())?;
     let size_of = |name: &str| {
         let found = engine.iter().find(|(symbol, ..)| symbol == name);
         found.map(|(.., size)| *size).with_context(|| format!("firmware/purity has no {name}"))
     };
-    let load = load::measure(&node.elf)?;
-    let (statics, image) = (node.sizes.statics(), esp01.sizes.image());
-    println!("promise M1 statics={statics} image={image} stack={}", load.stack);
-    let mut table = Table::new(toolchain::versions()?, &budgets);
-    add_node(&mut table, &node.sizes, budgets.ram);
-    let stack = "emulated: stack, highest mark under load";
-    table.add(Figure::limited(stack, load.stack, budgets.stack.first).stack());
-    let second = "emulated: second stack, highest mark";
-    table.add(Figure::limited(second, load.second_stack, budgets.stack.second).stack());
-    table.add(Figure::free("emulated: frames waiting at most", load.frames).of_this_run());
-    table.add(Figure::free("emulated: frames dropped", load.dropped).of_this_run());
     let member = size_of("SIZE_OF_MEMBER")?;
     table.add(Figure::limited("engine: a member", member, budgets.engine.member).exact());
     table.add(Figure::free("engine: a waiting datagram", size_of("SIZE_OF_OUTGOING")?).exact());
     table.add(Figure::free("engine: `Node` without its storage", size_of("SIZE_OF_NODE")?).exact());
     table.add(Figure::free("engine: `Storage<Esp01>`", size_of("ENGINE_STORAGE")?).exact());
-    add_esp01(&mut table, &esp01.sizes, &unsigned, &budgets);
-    let mut statics = symbol_sizes(&node.elf)?;
-    statics.retain(|(_, address, _)| firmware::DATA_RAM.contains(address));
-    let mut statics: Vec<_> = statics.into_iter().map(|(name, _, size)| (name, size)).collect();
-    statics.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
-    statics.truncate(LARGEST);
-    table.largest = statics;
-    table.image = esp01.sizes.image();
-    table.owners = owners::largest(&esp01.elf, table.image)?;
-    Ok(table)
-}
-
-fn add_node(table: &mut Table, sizes: &Sizes, limits: budgets::Ram) {
-    table.add(Figure::free("emulated: code", sizes.code));
-    table.add(Figure::free("emulated: rodata", sizes.rodata));
-    table.add(Figure::limited("emulated: iram", sizes.iram, limits.iram));
-    table.add(Figure::free("emulated: data", sizes.data));
-    table.add(Figure::free("emulated: bss", sizes.bss));
-    table.add(Figure::limited("emulated: statics (data + bss)", sizes.statics(), limits.statics));
-    table.add(Figure::free("emulated: image", sizes.image()));
-}
-
-/// `unsigned` is the same image without the verification of signatures.
-fn add_esp01(table: &mut Table, sizes: &Sizes, unsigned: &Sizes, budgets: &Budgets) {
-    let signatures = sizes.image() - unsigned.image();
-    table
-        .add(Figure::free("esp01, with the SDK: flash (code + rodata)", sizes.code + sizes.rodata));
-    table.add(Figure::limited("esp01, with the SDK: iram", sizes.iram, budgets.ram.iram));
-    table.add(Figure::free(
-        "esp01, with the SDK: data + rodata in RAM",
-        sizes.data + sizes.ram_rodata,
-    ));
-    table.add(Figure::free("esp01, with the SDK: bss", sizes.bss));
-    table.add(Figure::limited("esp01, with the SDK: image", sizes.image(), budgets.image.today()));
-    table.add(Figure::free("esp01, of it for verifying signatures", signatures));
-    table.add(Figure::minimum(
-        "esp01, with the SDK: left for its heap",
-        sizes.ram_left(),
-        budgets.ram.heap,
-    ));
+    Ok(())
 }
 
 /// The variables of an ELF file: readable name, address, size.

@@ -83,7 +83,7 @@ impl Purity {
     /// # Errors
     /// When the engine imports something, or the check does not notice the canary.
     pub(crate) fn run(self) -> Result<()> {
-        let order = Build { locked: self.locked, ..Build::emulated(PACKAGE) };
+        let order = Build { locked: self.locked, ..Build::of(PACKAGE) };
         let symbols = symbols_of(&order)?;
         for verb in VERBS {
             ensure!(

@@ -1,6 +1,6 @@
 //! The LX106 side: what the groups need on QEMU's board, and how their hashes get out.
 //!
-//! Start-up code and boot parameters are the node's. The heap lies in memory that only QEMU's board has, and the stack
+//! The heap lies in memory that only QEMU's board has, and the stack
 //! may grow through all of the data RAM below it: what is tested is the compiler, not a budget.
 
 use core::alloc::{GlobalAlloc, Layout};
@@ -24,7 +24,7 @@ const HEAP: usize = 0x6000_0000;
 const HEAP_END: usize = 0x6400_0000;
 
 unsafe extern "C" {
-    /// Sleeps until one of the interrupts in `mask` is there (`start.S`).
+    /// Sleeps until one of the interrupts in `mask` is there (`rt/registers.S`).
     safe fn lx106_wait(mask: u32);
 }
 

@@ -5,13 +5,14 @@
 
 #![no_std]
 
+#[cfg(all(target_arch = "xtensa", feature = "image"))]
 pub mod board;
-#[cfg(any(test, all(target_arch = "xtensa", feature = "sdk")))]
+#[cfg(any(test, all(target_arch = "xtensa", feature = "image")))]
 pub mod gpio;
-#[cfg(all(target_arch = "xtensa", any(feature = "image", feature = "sdk")))]
+#[cfg(all(target_arch = "xtensa", feature = "image"))]
 mod log;
 pub mod net;
-#[cfg(all(target_arch = "xtensa", any(feature = "image", feature = "sdk")))]
+#[cfg(all(target_arch = "xtensa", feature = "image"))]
 mod node;
-#[cfg(all(target_arch = "xtensa", any(feature = "image", feature = "sdk")))]
+#[cfg(all(target_arch = "xtensa", feature = "image"))]
 pub mod sprockets;

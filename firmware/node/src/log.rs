@@ -1,9 +1,7 @@
 //! The log on the serial line, for people and tests: lines of texts and numbers, without `core::fmt`, which takes three
 //! kilobytes of flash.
 
-use spore_core::text::decimal;
-#[cfg(feature = "sdk")]
-use spore_core::text::hex;
+use spore_core::text::{decimal, hex};
 
 use crate::board::put;
 
@@ -32,10 +30,8 @@ impl Say for u8 {
 }
 
 /// A number that is written with eight hexadecimal digits.
-#[cfg(feature = "sdk")]
 pub(crate) struct Hex(pub(crate) u32);
 
-#[cfg(feature = "sdk")]
 impl Say for Hex {
     fn say(self) {
         put("0x");

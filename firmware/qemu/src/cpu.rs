@@ -1,6 +1,4 @@
-//! The core's special registers, and a critical section made from them.
-//!
-//! This compiler has no inline assembly for Xtensa, so each access is a function in `start.S`.
+//! The core's special registers: each access is a function in `rt/registers.S`.
 
 unsafe extern "C" {
     safe fn lx106_ccount() -> u32;
@@ -52,25 +50,5 @@ pub fn undisturbed<T>(job: impl FnOnce() -> T) -> T {
 pub fn halt() -> ! {
     loop {
         wait_for(0);
-    }
-}
-
-#[cfg(feature = "critical-section")]
-mod sections {
-    use super::{lx106_raise_level, lx106_restore_level};
-
-    struct InterruptLevel;
-    critical_section::set_impl!(InterruptLevel);
-
-    // SAFETY: one core; `acquire` raises the interrupt level to the highest and returns the level of
-    // before, which `release` puts back, so sections nest.
-    unsafe impl critical_section::Impl for InterruptLevel {
-        unsafe fn acquire() -> u32 {
-            lx106_raise_level()
-        }
-
-        unsafe fn release(before: u32) {
-            lx106_restore_level(before);
-        }
     }
 }

@@ -12,8 +12,7 @@ pub const CYCLES_PER_US: u32 = CLOCK_HZ / 1_000_000;
 /// The longest sleep, in microseconds.
 pub const SLEEP_MAX_US: u32 = 1_000_000;
 
-// Far below half a round, beyond which `is_reached` cannot look; and a host that keeps the machine
-// waiting for a minute after its sleep has not hidden a round from it.
+// A host that keeps the machine waiting for a minute after its sleep has not hidden a round from it.
 const _: () = assert!((SLEEP_MAX_US as u64) * (CYCLES_PER_US as u64) < 1 << 28);
 
 /// Microseconds since the first reading was zero.
@@ -58,13 +57,6 @@ pub fn sleep_cycles(now_us: u64, deadline_us: u64) -> u32 {
     deadline_us.saturating_sub(now_us).min(SLEEP_MAX_US.into()) as u32 * CYCLES_PER_US
 }
 
-/// Whether the counter, now at `cycles`, is at `target` or behind it, for a target that was less
-/// than half a round ahead.
-#[must_use]
-pub const fn is_reached(target: u32, cycles: u32) -> bool {
-    cycles.wrapping_sub(target) < 1 << 31
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -88,16 +80,5 @@ mod tests {
         assert_eq!(sleep_cycles(8, 7), 0);
         assert_eq!(sleep_cycles(7, 10), 3 * CYCLES_PER_US);
         assert_eq!(sleep_cycles(7, u64::MAX), SLEEP_MAX_US * CYCLES_PER_US);
-    }
-
-    #[test]
-    fn a_target_is_reached_when_it_is_not_ahead() {
-        for target in [0, 1, 1 << 31, u32::MAX - 1, u32::MAX] {
-            assert!(is_reached(target, target));
-            assert!(is_reached(target, target.wrapping_add(200)));
-            assert!(is_reached(target, target.wrapping_add(i32::MAX as u32)));
-            assert!(!is_reached(target, target.wrapping_sub(1)));
-            assert!(!is_reached(target, target.wrapping_sub(SLEEP_MAX_US * CYCLES_PER_US)));
-        }
     }
 }

@@ -30,11 +30,13 @@ pub struct Heap {
     /// Bytes, a multiple of [`UNIT`].
     len: u32,
     free: u32,
+    /// The least that ever was free.
+    least: u32,
 }
 
 impl Heap {
     /// A heap without memory.
-    pub const EMPTY: Self = Self { memory: core::ptr::null_mut(), len: 0, free: 0 };
+    pub const EMPTY: Self = Self { memory: core::ptr::null_mut(), len: 0, free: 0, least: 0 };
 
     /// A heap in `len` bytes at `memory`, of which it takes whole units.
     ///
@@ -44,10 +46,11 @@ impl Heap {
     #[must_use]
     pub unsafe fn new(memory: *mut u32, len: u32) -> Self {
         let len = len / UNIT * UNIT;
-        let mut heap = Self { memory, len, free: 0 };
+        let mut heap = Self { memory, len, free: 0, least: 0 };
         if len >= HEADER {
             heap.set(0, len - HEADER, FREE);
             heap.free = len - HEADER;
+            heap.least = heap.free;
         }
         heap
     }
@@ -56,6 +59,12 @@ impl Heap {
     #[must_use]
     pub fn free_bytes(&self) -> u32 {
         self.free
+    }
+
+    /// The least of bytes that ever were free.
+    #[must_use]
+    pub fn least_free_bytes(&self) -> u32 {
+        self.least
     }
 
     /// Takes a block of at least `size` bytes; where it begins in the heap's memory, in bytes.
@@ -80,6 +89,7 @@ impl Heap {
                     self.set(at, len, TAKEN);
                     self.free -= len;
                 }
+                self.least = self.least.min(self.free);
                 return Ok(Some(at + HEADER));
             }
             at += HEADER + len;
@@ -201,6 +211,8 @@ mod tests {
         assert_eq!(heap.take(u32::MAX), Ok(None));
         assert!(heap.take(LEN - HEADER).is_ok_and(|block| block.is_some()));
         assert_eq!((heap.take(1), heap.free_bytes()), (Ok(None), 0));
+        assert_eq!(heap.give(HEADER), Ok(()));
+        assert_eq!((heap.free_bytes(), heap.least_free_bytes()), (LEN - HEADER, 0));
         assert_eq!(Heap::EMPTY.free_bytes(), 0);
     }
 

@@ -4,7 +4,7 @@
 //! how many runs there were, and when the last one began. Where the grid lies is not told; it is taken from the run that
 //! was the earliest on it while nobody but us asked anything of the board.
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -14,9 +14,10 @@ use serde_json::{Value, json};
 use super::Figure;
 use crate::e2e::api::Api;
 use crate::e2e::signed::{self, Order};
-use crate::emu::boot::{self, Secret};
+use crate::emu::board::Kit;
 use crate::emu::cluster::{self, Cluster, Plan};
 use crate::emu::crowd::Crowd;
+use crate::emu::secret::{self, Secret};
 use crate::emu::switch::Faults;
 use crate::machine::Pace;
 use crate::paths;
@@ -69,14 +70,15 @@ struct Watch {
     samples: Vec<Sample>,
 }
 
-/// Watches the task on boards that run the firmware `elf`, so many seconds in each situation.
+/// Watches the task on boards, so many seconds in each situation.
 ///
 /// # Errors
-/// When a board does not start, does not answer, restarts, or is no good member of its cluster.
-pub(super) fn measure(elf: &Path, seconds: u64) -> Result<Vec<Figure>> {
+/// When something does not build, or a board does not start, does not answer, restarts, or is no good member of its cluster.
+pub(super) fn measure(seconds: u64) -> Result<Vec<Figure>> {
     let span = Duration::from_secs(seconds);
-    let alone = watch_board(elf, 0, |api| Ok(vec![watch(api, span)?]))?;
-    let crowded = watch_board(elf, CROWD, |api| {
+    let kit = Kit::build(&folder())?;
+    let alone = watch_board(&kit, 0, |api| Ok(vec![watch(api, span)?]))?;
+    let crowded = watch_board(&kit, CROWD, |api| {
         Ok(vec![watch(api, span)?, under_requests(api, || watch(api, span))?])
     })?;
     let names = [
@@ -96,23 +98,26 @@ pub(super) fn measure(elf: &Path, seconds: u64) -> Result<Vec<Figure>> {
     Ok(figures)
 }
 
+fn folder() -> PathBuf {
+    paths::repository().join("target/cost")
+}
+
 /// Starts a board with so many members beside it, paces its task, and hands it over.
 fn watch_board(
-    elf: &Path,
+    kit: &Kit,
     crowd: u8,
     watch: impl FnOnce(&Api) -> Result<Vec<Watch>>,
 ) -> Result<Vec<Watch>> {
-    let logs = paths::repository().join("target/cost");
-    std::fs::create_dir_all(&logs).with_context(|| format!("cannot create {}", logs.display()))?;
+    let folder = folder();
     let plan = Plan {
-        nodes: 1,
+        boards: 1,
         base_port: cluster::free_base_port(1)?,
-        key: boot::random_secret()?,
+        key: secret::random()?,
         crowd: Crowd { members: crowd },
         faults: Faults { loss: 0.0, broadcast_loss: 0.0, latency: Duration::ZERO, seed: 1 },
         pace: PACE,
-        elf,
-        logs: &logs,
+        kit,
+        folder: &folder,
     };
     let mut cluster = Cluster::start(&plan)?;
     let api = Api {
@@ -124,7 +129,7 @@ fn watch_board(
     pace_task(&api, &plan.key)?;
     let watches = watch(&api)?;
     if let Some((_, report)) = cluster.next_event(Duration::ZERO)? {
-        bail!("the board did not last: {report:?}; see {}", logs.display());
+        bail!("the board did not last: {report:?}; see {}", folder.display());
     }
     let verdict = cluster.verdict();
     ensure!(verdict.died == 0, "the board was held for dead {} times", verdict.died);

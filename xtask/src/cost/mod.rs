@@ -6,14 +6,12 @@ mod ticks;
 use anyhow::{Result, ensure};
 use clap::Args;
 
-use crate::firmware::{self, Build};
-
 /// Measure what a tick of the task scheduler costs on the emulated LX106, and how late its tasks run.
 ///
 /// The cost is that of the engine with as many tasks as there can be, 16, alone on the machine, in executed
 /// instructions. A tick is what a node does for its tasks each time it wakes up.
 ///
-/// Lateness is that of a task with an interval of 100 ms on a whole board: alone in its cluster; in a cluster of as
+/// Lateness is that of a task with an interval of 100 ms on an emulated ESP-01: alone in its cluster; in a cluster of as
 /// many members as a board can list; and there while HTTP clients ask for the list, one request after another. An
 /// instruction takes 16 ns of the board's time, 62.5 million a second. The chip executes at most 80 million; how many
 /// fewer it does while it waits for its flash is not known. The limits are for 99 of 100 runs.
@@ -46,8 +44,7 @@ impl Cost {
     pub(crate) fn run(self) -> Result<()> {
         let mut figures = ticks::measure()?;
         print(&figures);
-        let node = firmware::build(&Build::emulated("node"))?;
-        let lateness = lateness::measure(&node.elf, self.seconds)?;
+        let lateness = lateness::measure(self.seconds)?;
         print(&lateness);
         figures.extend(lateness);
         let told: String =

@@ -53,7 +53,7 @@ pub(super) fn measure() -> Result<Vec<Figure>> {
     let order = Build {
         features: vec![FEATURE.to_owned()],
         panic: PanicStrategy::ImmediateAbort,
-        ..Build::emulated(PACKAGE)
+        ..Build::of(PACKAGE)
     };
     let image = firmware::build(&order)?;
     let output = machine::run_to_line(&image.elf, "", PACE, END, PATIENCE)?;

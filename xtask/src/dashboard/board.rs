@@ -7,8 +7,8 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 use spore_boot::map::Slot;
 
-use crate::emu::boot;
 use crate::emu::esp01::write_flash;
+use crate::emu::secret;
 use crate::firmware::Build;
 use crate::sdk_emu::machine::{Machine, Wire};
 use crate::sdk_emu::node::{self, STEADY_AIR, free_port};
@@ -28,7 +28,7 @@ const LIMIT: &str = "1200";
 pub(super) fn check(folder: &Path, spore: &Path) -> Result<String> {
     let stand_in = StandIn::build(false)?;
     let (image, _) = stand_in.image(&Build::esp01(), Slot::A)?;
-    let claim = node::settings(folder, spore, Some(&boot::random_secret()?))?;
+    let claim = node::settings(folder, spore, Some(&secret::random()?))?;
     let file = folder.join("board.flash");
     write_flash(&file, &flash(false, &image, Some(&claim))?)?;
     let (port, log) = (free_port()?, folder.join("board.log"));

@@ -12,13 +12,13 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 
 use super::api::{Api, Members};
-use super::board::{Board, Files, Owner};
 use super::network::{self, Network};
 use super::sniffer::Sniffer;
 use super::updates::images;
-use crate::emu::boot::{self, Secret};
+use crate::emu::board::{Board, Files, Owner};
 use crate::emu::child::Guarded;
-use crate::emu::machine::{Event, Report};
+use crate::emu::machine::{Event, Plug, Report};
+use crate::emu::secret::{self, Secret};
 
 pub(super) const CLUSTER_PORT: u16 = spore_core::config::DEFAULT_PORT;
 const HOST_HTTP_PORT: u16 = 8080;
@@ -80,13 +80,13 @@ impl<'a> Cluster<'a> {
     pub(super) fn start(plan: &'a Plan<'a>) -> Result<Self> {
         let network = Network::new(plan.name)?;
         let sniffer = Sniffer::new(CLUSTER_PORT, network::OBSERVER)?;
-        let key = boot::random_secret()?;
+        let key = secret::random()?;
         let key_file = plan.key_file();
-        boot::write_key(&key_file, &key)?;
+        secret::write_key(&key_file, &key)?;
         let gateway = network.add_gateway(&plan.logs.join("gateway.log"))?;
 
         let owner = plan.owner(&key_file);
-        owner.prepare()?;
+        owner.make_release_key()?;
         let mut hosts = Vec::new();
         for number in 1..=plan.hosts {
             hosts.push(start_host(plan, &network, number, &owner)?);
@@ -94,8 +94,8 @@ impl<'a> Cluster<'a> {
         let events = mpsc::channel();
         let mut boards = Vec::new();
         for number in 1..=plan.boards {
-            let mut board =
-                Board::new(&plan.files, &owner, number.into(), network.add_tap(number)?)?;
+            let plug = Plug::Tap(network.add_tap(number)?);
+            let mut board = Board::new(plan.files, &owner, number.into(), plug)?;
             board.switch_on(events.0.clone())?;
             let name = board.name().to_owned();
             // It asks for an address, which the others tell us.
@@ -170,8 +170,8 @@ impl<'a> Cluster<'a> {
             match report {
                 Report::Failed(line) => bail!("board-{id}: {line}"),
                 Report::Booted => *self.booted.entry(id).or_default() += 1,
-                // Of one that was switched off.
-                Report::Ended => (),
+                // It looks for its network, or is one that was switched off.
+                Report::Connected | Report::Ended => (),
             }
         }
         Ok(())

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use spore_core::ClusterKey;
 
 use super::api::Api;
-use crate::emu::boot::Secret;
+use crate::emu::secret::Secret;
 
 /// Between two datagrams. A board takes about a thousand in a second; faster, it would drop most
 /// of them unseen.

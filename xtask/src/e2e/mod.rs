@@ -6,7 +6,6 @@
 //! and when the inner process ends, however it does, the kernel removes all of it.
 
 pub(crate) mod api;
-mod board;
 mod cluster;
 pub(crate) mod junk;
 pub(crate) mod network;
@@ -24,13 +23,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
-use spore_boot::map::Slot;
 
-use crate::emu::esp01::{self, Esp01};
-use crate::firmware::Build;
-use crate::sdk_emu::{self, StandIn};
+use crate::emu::board::{Files, Kit};
 use crate::{emu, paths, process, toolchain};
-use board::Files;
 use cluster::Plan;
 use updates::images::Nature;
 
@@ -139,21 +134,17 @@ impl E2e {
 
     /// Makes what the test needs, and runs it in namespaces of its own; whether it has passed.
     fn build_and_run(&self, isolation: &[&str], logs: &Path, name: &str) -> Result<bool> {
-        let stand_in = StandIn::build(false)?;
-        let image = stand_in.image(&Build::esp01(), Slot::A)?.0;
+        let kit = Kit::build(logs)?;
         if self.updates {
             let natures: &[Nature] = match (self.trials, self.kills) {
                 (true, _) => &[Nature::Good, Nature::Panics, Nature::Hangs],
                 (false, Some(_)) => &[Nature::Good],
                 (false, None) => &[Nature::Good, Nature::Stillborn],
             };
-            updates::images::prepare(&stand_in, logs, natures)?;
+            updates::images::prepare(&kit.stand_in, logs, natures)?;
         }
-        let flash = logs.join("firmware.flash");
-        esp01::write_flash(&flash, &sdk_emu::flash(false, &image, None)?)?;
-        let spore = build_spore()?;
-        let Esp01 { rom, sdk, flash } = stand_in.machine(&flash);
-        let files = [Some(rom), sdk, Some(flash), Some(&spore)].into_iter().flatten();
+        let Files { rom, sdk, flash } = kit.files();
+        let files = [rom, sdk, flash, &kit.spore];
         // This program, with what it was asked for.
         let ended = run_isolated(isolation, |command| {
             command.args(std::env::args_os().skip(1)).arg("--inside").args(files).arg(name)

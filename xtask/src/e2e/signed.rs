@@ -8,7 +8,7 @@ use spore_core::ClusterKey;
 use spore_core::security::request::{Credentials, Nonce, Signed, SigningKey};
 
 use super::api::Api;
-use crate::emu::boot::Secret;
+use crate::emu::secret::Secret;
 
 /// A board that verifies a signature computes for a second or two; an emulated one, on a busy machine, longer.
 const TIMEOUT: Duration = Duration::from_secs(15);

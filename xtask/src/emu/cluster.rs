@@ -1,18 +1,19 @@
-//! Machines on one network, and the way to their HTTP API from here.
+//! Boards on one network, and the way to their HTTP API from here.
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::boot::{Boot, Secret};
+use super::board::{Board, Kit, Owner};
 use super::child::Guarded;
 use super::crowd::{self, Crowd, Place, Verdict};
-use super::machine::{self, Event, Machine, Plug, Report};
+use super::machine::{self, Event, Plug, Report};
+use super::secret::{self, Secret};
 use super::switch::{self, Faults, Port, Switch};
 use crate::machine::{Pace, QEMU};
 use crate::process;
@@ -22,8 +23,10 @@ const NETWORK: [u8; 3] = [10, 0, 1];
 const PREFIX_LEN: u8 = 24;
 /// The gateway's own address in it.
 const GATEWAY: u8 = 2;
-/// The machine with id N gets this plus N.
-const FIRST_HOST: u16 = 20;
+/// Board N gets this plus N: the gateway gives addresses from the one behind this on, to who asks first.
+const BEFORE_BOARDS: u16 = 20;
+/// The gateway, which is QEMU's DHCP server, has no more addresses to give.
+pub(crate) const MAX_BOARDS: u16 = 16;
 /// A member without a machine gets this plus its number.
 const CROWD: u8 = 100;
 
@@ -31,8 +34,8 @@ const CROWD: u8 = 100;
 const CLUSTER_PORT: u16 = spore_core::config::DEFAULT_PORT;
 pub(crate) const HTTP_PORT: u16 = 80;
 
-/// A machine is up in well under a second, but many may start at once on few cores.
-const BOOT_TIMEOUT: Duration = Duration::from_secs(30);
+/// A board is in its network within three seconds, but others may need the cores as well.
+const JOIN_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Lines of a log that a message shows.
 const SHOWN_LINES: usize = 5;
@@ -42,9 +45,9 @@ const FREE_PORTS: RangeInclusive<u16> = 18_400..=32_000;
 
 /// What a cluster is to be like.
 pub(crate) struct Plan<'a> {
-    /// How many machines, 1 to 32.
-    pub(crate) nodes: u16,
-    /// The API of machine N is at this port plus N on 127.0.0.1.
+    /// How many boards, 1 to [`MAX_BOARDS`].
+    pub(crate) boards: u16,
+    /// The API of board N is at this port plus N on 127.0.0.1.
     pub(crate) base_port: u16,
     /// The cluster key.
     pub(crate) key: Secret,
@@ -52,17 +55,17 @@ pub(crate) struct Plan<'a> {
     pub(crate) crowd: Crowd,
     /// What the network does to frames.
     pub(crate) faults: Faults,
-    /// How time passes for the machines.
+    /// How time passes for the boards.
     pub(crate) pace: Pace,
-    /// The firmware.
-    pub(crate) elf: &'a Path,
-    /// Where the machines' serial lines are written to.
-    pub(crate) logs: &'a Path,
+    /// What boards are made of.
+    pub(crate) kit: &'a Kit,
+    /// Where the boards' files are, and what they write to their serial lines.
+    pub(crate) folder: &'a Path,
 }
 
 /// A running cluster. Dropping it ends all of it.
-pub(crate) struct Cluster {
-    machines: Vec<Machine>,
+pub(crate) struct Cluster<'a> {
+    boards: Vec<Board<'a>>,
     base_port: u16,
     events: Receiver<Event>,
     gateway: Guarded,
@@ -71,26 +74,32 @@ pub(crate) struct Cluster {
     switch: Switch,
 }
 
-/// The address of machine `id` on the emulated network.
+/// The file with the cluster key, in the folder of a cluster.
+pub(crate) fn key_file(folder: &Path) -> PathBuf {
+    folder.join("cluster.key")
+}
+
+/// The address of board `id` on the emulated network.
 pub(crate) fn address(id: u16) -> Ipv4Addr {
     let [a, b, c] = NETWORK;
-    // Ids go up to 32.
-    let host = u8::try_from(FIRST_HOST + id).unwrap_or(u8::MAX);
+    let host = u8::try_from(BEFORE_BOARDS + id).unwrap_or(u8::MAX);
     Ipv4Addr::new(a, b, c, host)
 }
 
-impl Cluster {
-    /// Starts everything and waits until all machines have booted.
+impl<'a> Cluster<'a> {
+    /// Starts everything, one board after the other, and waits until all of them are in their network.
     ///
     /// # Errors
-    /// When a port is taken, QEMU cannot be run, or a machine does not come up; nothing is left
+    /// When a port is taken, QEMU cannot be run, or a board does not come up; nothing is left
     /// running then.
-    pub(crate) fn start(plan: &Plan<'_>) -> Result<Self> {
-        let ids = 1..=plan.nodes;
+    pub(crate) fn start(plan: &Plan<'a>) -> Result<Self> {
         check_api_ports(plan)?;
+        let key = key_file(plan.folder);
+        secret::write_key(&key, &plan.key)?;
+        let owner = Owner { spore: &plan.kit.spore, key: &key, folder: plan.folder };
 
-        // One plug per machine, one for the gateway, one for the crowd, and the switch's socket.
-        let mut sockets = switch::loopback_sockets(usize::from(plan.nodes) + 3)?;
+        // One plug per board, one for the gateway, one for the crowd, and the switch's socket.
+        let mut sockets = switch::loopback_sockets(usize::from(plan.boards) + 3)?;
         let own = sockets.pop().context("no socket for the switch")?;
         let for_crowd = sockets.pop().context("no plug for the crowd")?;
         let addresses = sockets
@@ -98,41 +107,27 @@ impl Cluster {
             .map(|socket| socket.local_addr())
             .collect::<std::io::Result<Vec<_>>>()?;
         drop(sockets);
-        let (gateway_at, machines_at) =
-            addresses.split_last().context("no plug for the gateway")?;
+        let (gateway_at, boards_at) = addresses.split_last().context("no plug for the gateway")?;
         let mut ports: Vec<Port> =
-            machines_at.iter().map(|&address| Port { address, spared: false }).collect();
+            boards_at.iter().map(|&address| Port { address, spared: false }).collect();
         // The network's faults are for the nodes, not for those who watch them.
         ports.push(Port { address: *gateway_at, spared: true });
         ports.push(Port { address: for_crowd.local_addr()?, spared: false });
         let switch_at = own.local_addr()?;
-        let switch_port = switch_at.port();
         let switch = Switch::start(own, ports, plan.faults)?;
 
-        let gateway_log = plan.logs.join("gateway.log");
-        let gateway = start_gateway(plan, gateway_at.port(), switch_port, &gateway_log)?;
+        let gateway_log = plan.folder.join("gateway.log");
+        let gateway = start_gateway(plan, gateway_at.port(), switch_at.port(), &gateway_log)?;
         let (sender, events) = mpsc::channel();
-        let mut machines = Vec::new();
-        for (id, at) in ids.zip(machines_at) {
-            let boot = Boot {
-                id,
-                address: address(id),
-                prefix_len: PREFIX_LEN,
-                hostname: format!("emulated-{id}"),
-                key: plan.key,
-                port: CLUSTER_PORT,
-            };
-            let plug = Plug::Switch { own: at.port(), switch: switch_port };
-            let log = plan.logs.join(format!("node-{id}.log"));
-            let (name, arguments) = ((id, boot.hostname.as_str()), boot.arguments()?);
-            let board = |qemu: &mut Command| machine::loaded(qemu, plan.elf, &arguments);
-            let told = (log, sender.clone());
-            machines.push(Machine::start(name, &plug, plan.pace, told, board)?);
+        let (boards, base_port, crowd) = (Vec::new(), plan.base_port, None);
+        let mut cluster = Self { boards, base_port, events, gateway, gateway_log, crowd, switch };
+        for (id, at) in (1..).zip(boards_at) {
+            let plug = Plug::Switch { own: at.port(), switch: switch_at.port() };
+            let mut board = Board::new(plan.kit.files(), &owner, id, plug)?.paced(plan.pace);
+            board.switch_on(sender.clone())?;
+            cluster.boards.push(board);
+            cluster.wait_until_connected(id)?;
         }
-        let base_port = plan.base_port;
-        let crowd = None;
-        let mut cluster = Self { machines, base_port, events, gateway, gateway_log, crowd, switch };
-        cluster.wait_until_booted()?;
         if plan.crowd.members > 0 {
             let place =
                 Place { network: NETWORK, before: CROWD, port: CLUSTER_PORT, switch: switch_at };
@@ -141,17 +136,17 @@ impl Cluster {
         Ok(cluster)
     }
 
-    /// The machines, in the order of their ids.
-    pub(crate) fn machines(&self) -> &[Machine] {
-        &self.machines
+    /// The boards, in the order of their ids.
+    pub(crate) fn boards(&self) -> &[Board<'a>] {
+        &self.boards
     }
 
-    /// Where the API of machine `id` is for programs on this computer.
+    /// Where the API of board `id` is for programs on this computer.
     pub(crate) fn api_url(&self, id: u16) -> String {
         format!("http://127.0.0.1:{}", self.base_port + id)
     }
 
-    /// What the crowd says of the machines; nothing if there is none.
+    /// What the crowd says of the boards; nothing if there is none.
     pub(crate) fn verdict(&self) -> Verdict {
         self.crowd.as_ref().map_or_else(Verdict::default, crowd::Running::verdict)
     }
@@ -162,7 +157,7 @@ impl Cluster {
         format!("{} frames forwarded, {} lost", counters.forwarded(), counters.lost())
     }
 
-    /// The next thing that happens to a machine, or `None` after `timeout`.
+    /// The next thing that happens to a board, or `None` after `timeout`.
     ///
     /// # Errors
     /// When the gateway has ended.
@@ -176,7 +171,7 @@ impl Cluster {
         }
         match self.events.recv_timeout(timeout) {
             Ok(event) => Ok(Some(event)),
-            // Disconnected: every machine has ended and has been reported.
+            // Disconnected: every board has ended and has been reported.
             Err(RecvTimeoutError::Disconnected) => {
                 std::thread::sleep(timeout);
                 Ok(None)
@@ -185,38 +180,38 @@ impl Cluster {
         }
     }
 
-    fn wait_until_booted(&mut self) -> Result<()> {
-        let deadline = Instant::now() + BOOT_TIMEOUT;
-        let mut waiting: Vec<u16> = self.machines.iter().map(Machine::id).collect();
-        while !waiting.is_empty() {
+    /// Waits until this board, which was switched on last, has its address.
+    fn wait_until_connected(&mut self, id: u16) -> Result<()> {
+        let deadline = Instant::now() + JOIN_TIMEOUT;
+        loop {
             let left = deadline.saturating_duration_since(Instant::now());
             ensure!(
                 !left.is_zero(),
-                "machines {waiting:?} did not boot within {} s; see their logs",
-                BOOT_TIMEOUT.as_secs()
+                "board {id} was not in its network within {} s:\n{}",
+                JOIN_TIMEOUT.as_secs(),
+                self.last_lines(id)
             );
             match self.next_event(left.min(Duration::from_millis(200)))? {
-                Some((id, Report::Booted)) => waiting.retain(|&other| other != id),
-                Some((id, Report::Failed(line))) => bail!("machine {id}: {line}"),
+                Some((of, Report::Connected)) if of == id => return Ok(()),
+                Some((id, Report::Failed(line))) => bail!("board {id}: {line}"),
                 Some((id, Report::Ended)) => {
-                    bail!("machine {id} has ended:\n{}", self.last_lines(id))
+                    bail!("board {id} has ended:\n{}", self.last_lines(id))
                 }
-                None => {}
+                Some((_, Report::Booted | Report::Connected)) | None => {}
             }
         }
-        Ok(())
     }
 
-    /// The end of a machine's log, where QEMU says why it gave up.
+    /// The end of a board's log, where QEMU says why it gave up.
     fn last_lines(&self, id: u16) -> String {
-        let log = self.machines.iter().find(|machine| machine.id() == id).map(Machine::log);
-        log.map(|log| process::tail_of(log, SHOWN_LINES)).unwrap_or_default()
+        let log = self.boards.iter().find(|board| board.id() == id).map(Board::log);
+        log.map(|log| process::tail_of(&log, SHOWN_LINES)).unwrap_or_default()
     }
 }
 
 /// QEMU would end with a message in a log when a port is taken: better to say so beforehand.
 fn check_api_ports(plan: &Plan<'_>) -> Result<()> {
-    for id in 1..=plan.nodes {
+    for id in 1..=plan.boards {
         let port = plan.base_port.checked_add(id).context("--base-port is too high")?;
         ensure!(is_free(port), "port {port} on 127.0.0.1 is taken; choose others with --base-port");
     }
@@ -227,21 +222,21 @@ fn is_free(port: u16) -> bool {
     TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
 }
 
-/// A base port for `nodes` machines whose ports are all free now.
+/// A base port for so many boards whose ports are all free now.
 ///
 /// # Errors
 /// When there is none.
-pub(crate) fn free_base_port(nodes: u16) -> Result<u16> {
-    let mut candidates = FREE_PORTS.step_by(usize::from(nodes.max(1)));
-    let free = candidates.find(|base| (1..=nodes).all(|id| is_free(base + id)));
-    free.with_context(|| format!("no {nodes} free TCP ports in a row in {FREE_PORTS:?}"))
+pub(crate) fn free_base_port(boards: u16) -> Result<u16> {
+    let mut candidates = FREE_PORTS.step_by(usize::from(boards.max(1)));
+    let free = candidates.find(|base| (1..=boards).all(|id| is_free(base + id)));
+    free.with_context(|| format!("no {boards} free TCP ports in a row in {FREE_PORTS:?}"))
 }
 
-/// A QEMU without a board, whose user-mode network forwards ports of 127.0.0.1 to the machines,
-/// and nothing from the machines to anywhere.
+/// A QEMU without a board, whose user-mode network forwards ports of 127.0.0.1 to the boards,
+/// and nothing from the boards to anywhere.
 fn start_gateway(plan: &Plan<'_>, own: u16, switch: u16, log: &Path) -> Result<Guarded> {
-    let mut options = String::new();
-    for id in 1..=plan.nodes {
+    let mut options = format!(",dhcpstart={}", address(1));
+    for id in 1..=plan.boards {
         let (port, address) = (plan.base_port + id, address(id));
         options.push_str(&format!(",hostfwd=tcp:127.0.0.1:{port}-{address}:{HTTP_PORT}"));
     }

@@ -24,8 +24,8 @@ use spore_core::{
     Hostname, Node, Seed, Storage, Stored,
 };
 
-use super::boot::{self, Secret};
 use super::frame::{self, Arp, Datagram, EVERYONE, End, Mac};
+use super::secret::{self, Secret};
 
 /// Between the starts of two members.
 const STAGGER: Duration = Duration::from_millis(50);
@@ -81,7 +81,7 @@ impl Crowd {
     pub(super) fn start(self, socket: UdpSocket, place: Place, key: &Secret) -> Result<Running> {
         let key = ClusterKey::from_bytes(*key);
         let seeds: Vec<Seed> =
-            (0..self.members).map(|_| boot::random_secret().map(Seed)).collect::<Result<_>>()?;
+            (0..self.members).map(|_| secret::random().map(Seed)).collect::<Result<_>>()?;
         let (stop, verdict) = (Arc::default(), Arc::default());
         let (stopped, told) = (Arc::clone(&stop), Arc::clone(&verdict));
         let thread = std::thread::Builder::new()

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::mpsc::Sender;
 use std::thread::JoinHandle;
@@ -11,15 +11,6 @@ use anyhow::{Context, Result};
 
 use super::child::Guarded;
 use crate::machine::{Pace, QEMU};
-
-/// Machine, core and memory of firmware that is not in a flash. It keeps to the chip's memory by its linker script; the
-/// rest is what QEMU wants for its board.
-const BOARD: [&str; 6] = ["-M", "kc705-nommu", "-cpu", "lx106", "-m", "8M"];
-
-/// Gives QEMU the firmware `elf`, and what it is told.
-pub(crate) fn loaded(qemu: &mut Command, elf: &Path, arguments: &str) {
-    qemu.args(BOARD).arg("-kernel").arg(elf).args(["-append", arguments]);
-}
 
 /// Nothing but the serial line, and that on our pipe.
 const HEADLESS: [&str; 8] = [
@@ -69,6 +60,8 @@ pub(crate) fn dgram(id: &str, own: u16, switch: u16) -> String {
 pub(crate) enum Report {
     /// The firmware has started, for the first time or again.
     Booted,
+    /// It is in its network, and has an address.
+    Connected,
     /// The firmware cannot go on: its line on the serial line, `PANIC …`, `FAULT …` or
     /// `BOOT ERROR …`.
     Failed(String),
@@ -81,8 +74,6 @@ pub(crate) type Event = (u16, Report);
 
 /// A running machine. Dropping it ends it.
 pub(crate) struct Machine {
-    id: u16,
-    log: PathBuf,
     process: Guarded,
     listener: Option<JoinHandle<()>>,
 }
@@ -118,22 +109,7 @@ impl Machine {
             .name(format!("serial {id}"))
             .spawn(move || listen(id, serial, file, &events))
             .context("cannot start a thread")?;
-        Ok(Self { id, log, process, listener: Some(listener) })
-    }
-
-    /// The id from its boot arguments.
-    pub(crate) fn id(&self) -> u16 {
-        self.id
-    }
-
-    /// Its host name.
-    pub(crate) fn name(&self) -> &str {
-        self.process.name()
-    }
-
-    /// Where its serial line is written to.
-    pub(crate) fn log(&self) -> &Path {
-        &self.log
+        Ok(Self { process, listener: Some(listener) })
     }
 
     /// Its process id.
@@ -190,6 +166,8 @@ fn judge(line: &str) -> Option<Report> {
         Some(Report::Failed(line.to_owned()))
     } else if is("BOOT ") {
         Some(Report::Booted)
+    } else if is("NODE network/connected") {
+        Some(Report::Connected)
     } else {
         None
     }
@@ -201,7 +179,8 @@ mod tests {
 
     #[test]
     fn failures_are_told_from_starts_and_chatter() {
-        assert_eq!(judge("BOOT attic 10.0.1.21/24\n"), Some(Report::Booted));
+        assert_eq!(judge("BOOT power-on cause 0\n"), Some(Report::Booted));
+        assert_eq!(judge("NODE network/connected\n"), Some(Report::Connected));
         for line in ["PANIC a.rs:1: no", "FAULT cause 28 epc 0x0", "BOOT ERROR no key"] {
             assert_eq!(judge(&format!("{line}\r\n")), Some(Report::Failed(line.to_owned())));
         }

@@ -1,19 +1,19 @@
 //! `cargo xtask emu`: a cluster of emulated boards on this computer.
 //!
-//! Every board is a QEMU process of its own. Their network cards meet at a switch in this
-//! process, and one more QEMU process, without a board, forwards ports of 127.0.0.1 to their
-//! HTTP API. Everything stays on the loopback interface, and root is not needed.
+//! Every board is a QEMU process of its own, which starts from a flash file as an ESP-01 does. Their network
+//! cards meet at a switch in this process, and one more QEMU process, without a board, gives them addresses and
+//! forwards ports of 127.0.0.1 to their HTTP API. Everything stays on the loopback interface, and root is not needed.
 
-pub(crate) mod boot;
+pub(crate) mod board;
 pub(crate) mod child;
 pub(crate) mod cluster;
 pub(crate) mod crowd;
 pub(crate) mod esp01;
 pub(crate) mod frame;
 pub(crate) mod machine;
+pub(crate) mod secret;
 pub(crate) mod switch;
 
-use std::fs;
 use std::path::PathBuf;
 use std::sync::mpsc::{self, Receiver, TryRecvError};
 use std::time::{Duration, Instant};
@@ -22,30 +22,30 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 
 use crate::machine::Pace;
-use crate::{firmware, paths};
-use boot::Secret;
-use cluster::{Cluster, Plan};
+use crate::paths;
+use board::Kit;
+use cluster::{Cluster, MAX_BOARDS, Plan};
 use crowd::Crowd;
 use machine::Report;
+use secret::Secret;
 use switch::Faults;
 
 /// How soon Ctrl-C and the end of `--for` are noticed.
 const TICK: Duration = Duration::from_millis(100);
 
-/// Start emulated LX106 boards on one network, with their HTTP API on 127.0.0.1.
+/// Start emulated ESP-01s on one network, with their HTTP API on 127.0.0.1.
 #[derive(Args)]
 pub(crate) struct Emu {
     /// How many boards.
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=32))]
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=i64::from(MAX_BOARDS)))]
     nodes: u16,
     /// The API of board N is at this port plus N.
     #[arg(long, default_value_t = 18100, value_parser = clap::value_parser!(u16).range(1024..=65500))]
     base_port: u16,
-    /// A file with the cluster key: 64 hexadecimal digits [default: a new key, in the log
-    /// directory].
+    /// A file with the cluster key: 64 hexadecimal digits [default: a new key].
     #[arg(long, value_name = "FILE")]
     key_file: Option<PathBuf>,
-    /// Where the boards' serial lines are written to.
+    /// Where the boards' files are, and what they write to their serial lines [default: target/emu].
     #[arg(long, value_name = "DIR")]
     log_dir: Option<PathBuf>,
     /// Stop after this many seconds [default: run until Ctrl-C].
@@ -71,23 +71,22 @@ impl Emu {
     /// # Errors
     /// When the firmware does not build, the machines do not start, or one of them fails.
     pub(crate) fn run(self) -> Result<()> {
-        let image = firmware::build(&firmware::Build::emulated("node"))?;
-        let logs = self.log_dir.clone().unwrap_or_else(|| paths::repository().join("target/emu"));
-        fs::create_dir_all(&logs).with_context(|| format!("cannot create {}", logs.display()))?;
-        let key = self.key(&logs)?;
+        let folder = self.log_dir.clone().unwrap_or_else(|| paths::repository().join("target/emu"));
+        let key = self.key()?;
+        let kit = Kit::build(&folder)?;
         let interrupted = interruption()?;
         let mut cluster = Cluster::start(&Plan {
-            nodes: self.nodes,
+            boards: self.nodes,
             base_port: self.base_port,
             key,
             crowd: Crowd { members: 0 },
             faults: self.faults(),
             pace: Pace::Host,
-            elf: &image.elf,
-            logs: &logs,
+            kit: &kit,
+            folder: &folder,
         })?;
         print_table(&cluster);
-        println!("serial lines: {}", logs.join("node-N.log").display());
+        println!("cluster key: {}", cluster::key_file(&folder).display());
         let end = match self.run_for {
             Some(seconds) => {
                 println!("running for {seconds} s, or until Ctrl-C");
@@ -101,20 +100,13 @@ impl Emu {
         let failures = watch(&mut cluster, &interrupted, end)?;
         println!("{}", cluster.traffic());
         if failures > 0 {
-            bail!("{failures} failures of machines; see {}", logs.display());
+            bail!("{failures} failures of boards; see {}", folder.display());
         }
         Ok(())
     }
 
-    fn key(&self, logs: &std::path::Path) -> Result<Secret> {
-        if let Some(file) = &self.key_file {
-            return boot::read_key(file);
-        }
-        let key = boot::random_secret()?;
-        let file = logs.join("cluster.key");
-        boot::write_key(&file, &key)?;
-        println!("new cluster key: {}", file.display());
-        Ok(key)
+    fn key(&self) -> Result<Secret> {
+        self.key_file.as_deref().map_or_else(secret::random, secret::read_key)
     }
 
     fn faults(&self) -> Faults {
@@ -145,30 +137,40 @@ pub(crate) fn interruption() -> Result<Receiver<()>> {
     Ok(receiver)
 }
 
-fn print_table(cluster: &Cluster) {
-    println!("{:<14} {:<12} {:<24} process", "node", "address", "API");
-    for machine in cluster.machines() {
-        let id = machine.id();
+fn print_table(cluster: &Cluster<'_>) {
+    println!("{:<10} {:<12} {:<24} {:<8} serial line", "node", "address", "API", "process");
+    for board in cluster.boards() {
+        let id = board.id();
         let (address, url) = (cluster::address(id).to_string(), cluster.api_url(id));
-        println!("{:<14} {address:<12} {url:<24} {}", machine.name(), machine.process_id());
+        let process = board.process_id().unwrap_or_default();
+        println!(
+            "{:<10} {address:<12} {url:<24} {process:<8} {}",
+            board.name(),
+            board.log().display()
+        );
     }
 }
 
-/// Tells what happens to the machines until the end; returns how many failures there were.
-fn watch(cluster: &mut Cluster, interrupted: &Receiver<()>, end: Option<Instant>) -> Result<usize> {
+/// Tells what happens to the boards until the end; returns how many failures there were.
+fn watch(
+    cluster: &mut Cluster<'_>,
+    interrupted: &Receiver<()>,
+    end: Option<Instant>,
+) -> Result<usize> {
     let mut failures = 0;
     while interrupted.try_recv() == Err(TryRecvError::Empty)
         && end.is_none_or(|end| Instant::now() < end)
     {
         match cluster.next_event(TICK)? {
-            Some((id, Report::Booted)) => println!("machine {id} has booted again"),
+            Some((id, Report::Booted)) => println!("board {id} has booted again"),
+            Some((id, Report::Connected)) => println!("board {id} is in its network again"),
             Some((id, Report::Failed(line))) => {
                 failures += 1;
-                eprintln!("machine {id}: {line}");
+                eprintln!("board {id}: {line}");
             }
             Some((id, Report::Ended)) => {
                 failures += 1;
-                eprintln!("machine {id} has ended");
+                eprintln!("board {id} has ended");
             }
             None => {}
         }

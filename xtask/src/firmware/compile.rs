@@ -7,7 +7,7 @@ use std::process::{Command, Output};
 use anyhow::{Context, Result, bail, ensure};
 
 use super::memory::Memory;
-use super::{Build, PanicStrategy, SDK};
+use super::{Build, PanicStrategy};
 use crate::{paths, process, toolchain};
 
 /// What LLVM 22 says when its register scavenger gives up. A change of its options gets the module through.
@@ -242,10 +242,6 @@ fn cargo_rustc(build: &Build, rungs: Rungs, files: &Assembly) -> Result<Command>
         // at each change between them.
         command.arg("-Zpanic-immediate-abort");
         command.arg("--config").arg(format!("profile.{}.panic='immediate-abort'", build.profile));
-    }
-    if build.features.iter().any(|feature| feature == SDK) {
-        // What the image of QEMU's board has of its own.
-        command.arg("--no-default-features");
     }
     if !build.features.is_empty() {
         command.arg("--features").arg(build.features.join(","));

@@ -118,7 +118,8 @@ pub(crate) fn assemble_sources(directories: &[PathBuf], work: &Path) -> Result<V
 fn assemble(source: &Path, object: &Path, flags: &[&str]) -> Result<()> {
     let unfinished = object.with_extension("o.part");
     let mut gcc = Command::new(toolchain::GCC);
-    gcc.args(flags).arg("-c").arg(source).arg("-o").arg(&unfinished);
+    gcc.args(flags).arg("-I").arg(paths::firmware().join("rt"));
+    gcc.arg("-c").arg(source).arg("-o").arg(&unfinished);
     process::run(&mut gcc).with_context(|| format!("{} does not assemble", source.display()))?;
     fs::rename(&unfinished, object).with_context(|| format!("cannot write {}", object.display()))
 }
@@ -161,8 +162,8 @@ pub(crate) fn link(link: &Link<'_>) -> Result<()> {
     gcc.arg("-Wl,--orphan-handling=warn");
     gcc.arg(format!("-Wl,-Map={}", map.display()));
     gcc.args(link.defines.iter().map(|(name, value)| format!("-Wl,--defsym,{name}={value:#x}")));
-    let limits = Budgets::read()?.of_linker();
-    gcc.args(limits.map(|(name, value)| format!("-Wl,--defsym,{name}={value}")));
+    let (name, limit) = Budgets::read()?.of_linker();
+    gcc.arg(format!("-Wl,--defsym,{name}={limit}"));
     gcc.args(link.objects).arg("-Wl,--start-group");
     match link.archives {
         Archives::Picolibc => gcc.args(["-lgcc", "-lc"]),

@@ -26,15 +26,12 @@ use crate::{doctor, paths, sdk};
 pub(crate) use compile::LADDER;
 pub(crate) use sizes::{DATA_RAM, Sizes};
 
-/// The node's feature for Espressif's SDK, in place of its default for QEMU's board.
-const SDK: &str = "sdk";
-
 /// What an image is linked against.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Board {
-    /// QEMU's board, held to the chip's limits.
-    Emulated,
-    /// The chip, with Espressif's libraries.
+    /// QEMU's board, and nothing of the chip but its core.
+    Qemu,
+    /// The chip, with Espressif's libraries, or with what stands in for them.
     Esp01,
     /// The chip, with nothing but its mask ROM.
     Bootloader,
@@ -43,6 +40,16 @@ pub(crate) enum Board {
 }
 
 impl Board {
+    /// What a package is made for.
+    fn of(package: &str) -> Self {
+        match package {
+            "node" | "sdk-test" => Self::Esp01,
+            "boot" => Self::Bootloader,
+            "rom-emu" => Self::Rom,
+            _ => Self::Qemu,
+        }
+    }
+
     /// Whether the code can call the chip's mask ROM.
     fn has_mask_rom(self) -> bool {
         matches!(self, Self::Esp01 | Self::Bootloader)
@@ -50,7 +57,7 @@ impl Board {
 
     fn name(self) -> &'static str {
         match self {
-            Self::Emulated => "emulated",
+            Self::Qemu => "qemu",
             Self::Esp01 => "esp01",
             Self::Bootloader => "bootloader",
             Self::Rom => "rom",
@@ -97,11 +104,11 @@ pub(crate) struct Build {
 }
 
 impl Build {
-    /// A build of `package` for QEMU's board in the profile that ships.
-    pub(crate) fn emulated(package: &str) -> Self {
+    /// A build of `package` for what it is made for, in the profile that ships.
+    pub(crate) fn of(package: &str) -> Self {
         Self {
             package: package.to_owned(),
-            board: Board::Emulated,
+            board: Board::of(package),
             profile: "release".to_owned(),
             features: Vec::new(),
             // Only the differential test compares collections; the firmware has no heap.
@@ -114,13 +121,12 @@ impl Build {
 
     /// A build of the bootloader.
     pub(crate) fn bootloader() -> Self {
-        Self { board: Board::Bootloader, ..Self::emulated("boot") }
+        Self::of("boot")
     }
 
-    /// A build of the node for the ESP-01, to be linked with Espressif's libraries or with what stands in for them.
+    /// A build of the node.
     pub(crate) fn esp01() -> Self {
-        let features = vec![SDK.to_owned()];
-        Self { board: Board::Esp01, features, ..Self::emulated("node") }
+        Self::of("node")
     }
 }
 
@@ -175,9 +181,6 @@ struct BuildArgs {
     /// A package of the firmware workspace.
     #[arg(long, default_value = "node")]
     package: String,
-    /// What to link against.
-    #[arg(long, value_enum, default_value = "emulated")]
-    board: Board,
     /// A profile of firmware/Cargo.toml: `release` (opt-level z) or `fast` (opt-level s).
     #[arg(long, default_value = "release")]
     profile: String,
@@ -201,17 +204,13 @@ impl Firmware {
             println!("  all compiled in {:.0} s", started.elapsed().as_secs_f32());
             return Ok(());
         };
-        let mut features = args.features;
-        if args.board == Board::Esp01 {
-            features.extend(Build::esp01().features);
-        }
+        let order = Build::of(&args.package);
         let build_order = Build {
-            board: args.board,
             profile: args.profile,
-            features,
-            panic: args.panic.unwrap_or_else(|| PanicStrategy::of(&args.package)),
+            features: args.features,
+            panic: args.panic.unwrap_or(order.panic),
             locked: args.locked,
-            ..Build::emulated(&args.package)
+            ..order
         };
         build(&build_order).map(|_| ())
     }
@@ -265,8 +264,8 @@ pub(crate) fn sizes_without(order: &Build, function: &str) -> Result<Sizes> {
 fn link_objects(board: Board, slot: Slot, objects: &Objects, elf: &Path) -> Result<()> {
     let all = [objects.handwritten.as_slice(), &objects.compiled].concat();
     match board {
-        Board::Emulated | Board::Rom => link::link(&link::Link {
-            script: if board == Board::Rom { "rom-emu.ld" } else { "emulated.ld" },
+        Board::Qemu | Board::Rom => link::link(&link::Link {
+            script: if board == Board::Rom { "rom-emu.ld" } else { "qemu.ld" },
             objects: &all,
             archives: link::Archives::Picolibc,
             defines: &[],

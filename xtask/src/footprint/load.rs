@@ -3,7 +3,6 @@
 use std::fs;
 use std::io::{ErrorKind, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -11,10 +10,11 @@ use anyhow::{Context, Result, bail, ensure};
 use super::succession::rename_release_key;
 use crate::e2e::api::{self, Api};
 use crate::e2e::junk::Junk;
-use crate::emu::boot;
+use crate::emu::board::Kit;
 use crate::emu::cluster::{self, Cluster, Plan};
 use crate::emu::crowd::Crowd;
 use crate::emu::machine::Report;
+use crate::emu::secret;
 use crate::emu::switch::Faults;
 use crate::machine::Pace;
 use crate::paths;
@@ -61,36 +61,37 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const BUSY_PACE: Duration = Duration::from_millis(60);
 /// How long a board may take to close a connection and to listen again.
 const CLOSING: Duration = Duration::from_millis(20);
-/// A board looks at its stack once a second.
+/// The stand-in for the SDK looks at stack and heap once a second.
 const LAST_LOOK: Duration = Duration::from_secs(2);
 
-/// The highest marks of all boards.
+/// The marks of all boards that are nearest to a limit.
 #[derive(Debug, Default)]
 pub(super) struct Marks {
-    /// Bytes of stack.
+    /// Bytes of stack, at most.
     pub(super) stack: u64,
-    /// Bytes of the second stack, which verifies signatures.
+    /// Bytes of the second stack, at most.
     pub(super) second_stack: u64,
-    /// Received frames that waited at once.
-    pub(super) frames: u64,
-    /// Received frames that found no room.
-    pub(super) dropped: u64,
+    /// Bytes that were free of the SDK's heap, at least.
+    pub(super) heap: Option<u64>,
 }
 
-/// Runs the load on the firmware `elf`.
-pub(super) fn measure(elf: &Path) -> Result<Marks> {
-    let logs = paths::repository().join("target/footprint");
-    fs::create_dir_all(&logs).with_context(|| format!("cannot create {}", logs.display()))?;
-    let key = boot::random_secret()?;
+/// Runs the load.
+///
+/// # Errors
+/// When something does not build, or a board does not bear it.
+pub(super) fn measure() -> Result<Marks> {
+    let folder = paths::repository().join("target/footprint");
+    let kit = Kit::build(&folder)?;
+    let key = secret::random()?;
     let plan = Plan {
-        nodes: EXTENT.boards,
+        boards: EXTENT.boards,
         base_port: cluster::free_base_port(EXTENT.boards)?,
         key,
         crowd: Crowd { members: EXTENT.crowd },
         faults: Faults { loss: 0.0, broadcast_loss: 0.0, latency: Duration::ZERO, seed: 1 },
         pace: Pace::Host,
-        elf,
-        logs: &logs,
+        kit: &kit,
+        folder: &folder,
     };
     let mut cluster = Cluster::start(&plan)?;
     let apis: Vec<Api> = (1..=EXTENT.boards).map(|id| api(id, plan.base_port)).collect();
@@ -104,17 +105,19 @@ pub(super) fn measure(elf: &Path) -> Result<Marks> {
     if let Some((id, report)) = cluster.next_event(Duration::ZERO)? {
         match report {
             Report::Booted => bail!("board {id} has restarted under the load"),
+            Report::Connected => bail!("board {id} has lost its network under the load"),
             Report::Failed(line) => bail!("board {id} has failed under the load: {line}"),
             Report::Ended => bail!("board {id} has ended under the load"),
         }
     }
     let mut marks = Marks::default();
-    for machine in cluster.machines() {
-        let log = fs::read_to_string(machine.log()).context("cannot read a serial line")?;
+    for board in cluster.boards() {
+        let log = fs::read_to_string(board.log()).context("cannot read a serial line")?;
         marks.read(&log);
     }
     ensure!(marks.stack > 0, "no board has told how deep its stack was");
     ensure!(marks.second_stack > 0, "no board has told how deep its second stack was");
+    ensure!(marks.heap.is_some(), "no board has told what was left of its heap");
     Ok(marks)
 }
 
@@ -200,7 +203,7 @@ fn ask_for_lists(api: &Api) -> Result<()> {
 }
 
 /// No member of the crowd may have held a board for dead, and all must have all boards as active.
-fn expect_active(cluster: &Cluster) -> Result<()> {
+fn expect_active(cluster: &Cluster<'_>) -> Result<()> {
     let start = Instant::now();
     while cluster.verdict().active < usize::from(EXTENT.boards) && start.elapsed() < CALM_LIMIT {
         std::thread::sleep(Duration::from_millis(100));
@@ -217,7 +220,7 @@ fn expect_active(cluster: &Cluster) -> Result<()> {
 }
 
 fn api(id: u16, base_port: u16) -> Api {
-    let name = format!("emulated-{id}");
+    let name = format!("board-{id}");
     Api { name, address: Ipv4Addr::LOCALHOST, port: base_port + id }
 }
 
@@ -263,18 +266,16 @@ fn is_held(client: &TcpStream) -> bool {
 }
 
 impl Marks {
-    /// Takes the marks from a board's serial line: `STACK n`, `SECOND STACK n` and `QUEUE at most n frames, n dropped`.
+    /// Takes the marks from a board's serial line: `MARK stack N`, `MARK heap N` and `SECOND STACK N`.
     fn read(&mut self, log: &str) {
         for line in log.lines() {
-            let mut words = line.split_whitespace();
-            let mut number = |skip| words.nth(skip).and_then(|word| word.parse::<u64>().ok());
-            if line.starts_with("STACK ") {
-                self.stack = self.stack.max(number(1).unwrap_or(0));
-            } else if line.starts_with("SECOND STACK ") {
-                self.second_stack = self.second_stack.max(number(2).unwrap_or(0));
-            } else if line.starts_with("QUEUE ") {
-                self.frames = self.frames.max(number(3).unwrap_or(0));
-                self.dropped = self.dropped.max(number(1).unwrap_or(0));
+            let Some((what, number)) = line.trim_end().rsplit_once(' ') else { continue };
+            let Ok(number) = number.parse() else { continue };
+            match what {
+                "MARK stack" => self.stack = self.stack.max(number),
+                "MARK heap" => self.heap = Some(self.heap.unwrap_or(number).min(number)),
+                "SECOND STACK" => self.second_stack = self.second_stack.max(number),
+                _ => (),
             }
         }
     }
@@ -285,11 +286,12 @@ mod tests {
     use super::Marks;
 
     #[test]
-    fn the_highest_marks_are_taken_from_a_serial_line() {
+    fn the_marks_nearest_to_a_limit_are_taken_from_serial_lines() {
         let mut marks = Marks::default();
-        marks.read("BOOT x\r\nSTACK 2500\r\nQUEUE at most 4 frames, 0 dropped\r\n");
-        marks.read("STACK 2400\r\nSECOND STACK 7000\r\nQUEUE at most 3 frames, 2 dropped\r\n");
-        assert_eq!((marks.stack, marks.second_stack), (2500, 7000));
-        assert_eq!((marks.frames, marks.dropped), (4, 2));
+        marks.read("BOOT x\r\nMARK stack 2500\r\nMARK heap 9000\r\nMARK heap 2100\r\n");
+        marks.read(
+            "MARK stack 2400\r\nSECOND STACK 7000\r\nMARK heap 2200\r\nSECOND STACK no memory\r\n",
+        );
+        assert_eq!((marks.stack, marks.second_stack, marks.heap), (2500, 7000, Some(2100)));
     }
 }

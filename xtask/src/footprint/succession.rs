@@ -7,7 +7,7 @@ use spore_core::security::{ReleaseKey, Succession};
 
 use crate::e2e::api::Api;
 use crate::e2e::signed::{self, Order};
-use crate::emu::boot::{self, Secret};
+use crate::emu::secret::{self, Secret};
 
 const PATH: &str = "/api/node/config";
 
@@ -17,8 +17,8 @@ const PATH: &str = "/api/node/config";
 /// # Errors
 /// When the board answers anything else.
 pub(super) fn rename_release_key(api: &Api, key: &Secret) -> Result<()> {
-    let old = ReleaseSecret::from_bytes(&boot::random_secret()?);
-    let new = ReleaseSecret::from_bytes(&boot::random_secret()?);
+    let old = ReleaseSecret::from_bytes(&secret::random()?);
+    let new = ReleaseSecret::from_bytes(&secret::random()?);
     let [old_key, new_key] = [&old, &new].map(|key| ReleaseKey(key.verifying_key().to_bytes()));
     put(api, key, &json!({"release_key": old_key.to_hex().as_str()}), "200")?;
     let asked = Succession {

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::load;
 use crate::budgets::{self, Bound, Budgets, grouped};
+use crate::image::parts::Parts;
 
 /// How far a size of code or data may be from the recorded one before it is news.
 const SIZE_TOLERANCE_PERCENT: u64 = 2;
@@ -95,12 +96,14 @@ pub(super) struct Table {
     /// The compilers and their versions, on one line.
     pub(super) compilers: String,
     figures: Vec<Figure>,
-    /// The largest statics of the node, largest first.
+    /// The largest statics that are not the SDK's, largest first.
     pub(super) largest: Vec<(String, u64)>,
     /// What the image for the ESP-01 takes.
     pub(super) image: u64,
     /// Whose the most of that is, largest first.
     pub(super) owners: Vec<(String, u64)>,
+    /// What some of it is for.
+    pub(super) parts: Parts,
     budgets: Budgets,
 }
 
@@ -113,6 +116,7 @@ impl Table {
             largest: Vec::new(),
             image: 0,
             owners: Vec::new(),
+            parts: Parts::default(),
             budgets: budgets.clone(),
         }
     }
@@ -130,7 +134,7 @@ impl Table {
         let mut text = String::new();
         for figure in &self.figures {
             let value = grouped(figure.value);
-            let _ = writeln!(text, "  {:<46} {value:>9}  {}", figure.name, figure.limit());
+            let _ = writeln!(text, "  {:<40} {value:>9}  {}", figure.name, figure.limit());
         }
         text
     }
@@ -155,12 +159,18 @@ impl Table {
         let mut text = format!(
             "\nThe C++ equivalent, which has far less in it (no signatures, no events in the cluster, no services, \
              no tasks that move), takes {} bytes of flash. The image of the ESP-01 takes {}: {distance}. \
-             Its largest parts, by who wrote them:\n\n",
+             Without updates and dashboard it would take {}, where the design has {}. Its largest parts, by who wrote them:\n\n",
             grouped(self.budgets.comparison.cplusplus),
-            grouped(self.image)
+            grouped(self.image),
+            grouped(self.parts.without(self.image)),
+            grouped(self.budgets.image.core)
         );
         for (owner, size) in &self.owners {
             let _ = writeln!(text, "- {owner}: {}", grouped(*size));
+        }
+        text.push_str("\nBy what it is for, without constants that have no name:\n\n");
+        for (part, size) in self.parts.rows() {
+            let _ = writeln!(text, "- {part}: {}", grouped(size));
         }
         text
     }
@@ -219,13 +229,13 @@ What a node takes on the LX106, in bytes. Made by `cargo xtask footprint`. `carg
 which is part of `./ctl.sh test`, measures again. It fails when a limit is passed, whoever compiled; and, with
 the compilers named here, when a figure is another than here: by more than {SIZE_TOLERANCE_PERCENT} % and
 {SIZE_TOLERANCE_BYTES} bytes for code and data, by more than {STACK_TOLERANCE_BYTES} bytes for the stack, by anything for
-what begins with *engine*. Frames are counted for information. With other compilers, a difference is a warning.
+what begins with *engine*. What was free of the heap is told for information. With other compilers, a difference is a warning.
 
 {COMPILERS}{compilers}
 
-*emulated* is the firmware on QEMU's board with the chip's limits: it ran. *esp01* is the same node on the
-board of the ESP-01, linked with Espressif's SDK: it has run in QEMU only (decisions/0019).
-Its limits are the design's: {whole} bytes with dashboard and updates, of which {dashboard} are kept for the dashboard
+The image is that of the ESP-01, linked with Espressif's SDK. The marks are those of the same object files, linked with a stand-in for
+the SDK (decisions/0015), in QEMU: its functions may take other amounts of stack than the SDK's do.
+The limits are the design's: {whole} bytes with dashboard and updates, of which {dashboard} are kept for the dashboard
 (decisions/0009). What verifying signatures takes (Ed25519 and SHA-512) is the difference to the same image linked without it.
 
 The load is {boards} boards in one cluster with {crowd} members that run in the launcher, as many as a board can list,
@@ -234,9 +244,9 @@ one is refused, and with them {busy_junk} hostile requests and {busy_junk} good 
 follow {junk} hostile requests with a good one before each, of which it must answer more than half, and
 {lists} requests for its member list, one after another, and as many by {clients} clients at once.
 At last it is given a release key and that key's successor, with an altered signature and with a genuine one, which
-it verifies on the second stack, in memory that is the SDK's heap on the chip. The engine is made there, too. Before start-up the stack is painted, and each board looks once a second how much of
-the paint is gone; the highest mark of all boards is in the table, and so are the highest count of waiting and
-of dropped frames.
+it verifies on the second stack, in memory of the SDK's heap. The engine is made there, too. Before start-up the stack is painted, and
+once a second it is looked how much of the paint is gone, and what was free of the heap at least. Of all boards, the mark that is nearest to a
+limit is in the table.
 
 | | bytes | limit |
 |---|---|---|
@@ -250,7 +260,7 @@ fn name_of(symbol: &str) -> String {
 }
 
 const LARGEST: &str = "
-The largest statics of the emulated node:
+The largest statics that are not the SDK's:
 
 | static | bytes |
 |---|---|
@@ -327,7 +337,8 @@ mod tests {
         table.owners = vec![("spore_core".to_owned(), 98_648)];
         let document = table.document();
         assert!(document.contains("takes 400,000: 52,268 bytes more."), "{document}");
-        assert!(document.ends_with("\n- spore_core: 98,648\n"), "{document}");
+        assert!(document.contains("\n- spore_core: 98,648\n"), "{document}");
+        assert!(document.ends_with("\n- dashboard: 0\n"), "{document}");
         // It is no row, and so not compared.
         assert!(table.differences(&document).is_empty());
     }

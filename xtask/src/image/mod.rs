@@ -4,6 +4,7 @@ pub(crate) mod build;
 pub(crate) mod check;
 pub(crate) mod container;
 pub(crate) mod owners;
+pub(crate) mod parts;
 pub(crate) mod rom;
 pub(crate) mod slot;
 

@@ -36,12 +36,24 @@ pub(crate) struct Item {
     pub(crate) file: String,
 }
 
+impl Item {
+    /// Whether it stays in flash.
+    pub(crate) fn is_in_flash(&self) -> bool {
+        memory(self.address) == Some(0)
+    }
+}
+
 /// The owners in a map file, largest in flash first.
 ///
 /// # Errors
 /// When it cannot be read, or has nothing in it: then its shape has changed.
 pub(crate) fn of(map: &Path) -> Result<Vec<Owner>> {
     Ok(sum(&items(map)?))
+}
+
+/// The bytes of data RAM that are not the SDK's.
+pub(crate) fn statics(owners: &[Owner]) -> u64 {
+    owners.iter().filter(|owner| owner.name != SDK).map(|owner| owner.dram).sum()
 }
 
 /// All that a map file tells of what is in the chip's memories.
@@ -128,14 +140,13 @@ fn owner(section: &str, file: &str) -> &'static str {
     if file.contains(".a(") {
         return SDK;
     }
-    let Some(start) = section.find("_R").or_else(|| section.find("_ZN")) else {
+    let Some(name) = name_in(section) else {
         return if section.contains("rodata") {
             "constants without name"
         } else {
             "assembler, helpers"
         };
     };
-    let name = format!("{:#}", rustc_demangle::demangle(&section[start..]));
     // `<a::B as c::D>::e` belongs to `a`.
     let name = name.trim_start_matches(['<', '&', '*', '[', '(']);
     let end = name.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(name.len());
@@ -150,6 +161,12 @@ fn owner(section: &str, file: &str) -> &'static str {
         "core" | "compiler_builtins" => "Rust's library",
         _ => "other crates",
     }
+}
+
+/// The name, with its path, of the function or static of Rust that a section is made for.
+pub(crate) fn name_in(section: &str) -> Option<String> {
+    let start = section.find("_R").or_else(|| section.find("_ZN"))?;
+    Some(format!("{:#}", rustc_demangle::demangle(&section[start..])))
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use spore_boot::map::{SELECTOR, Slot};
 use spore_boot::selector::{Choice, Record, Stage};
 
 use crate::budgets::{Budgets, hold};
-use crate::firmware::{self, Board, Build};
+use crate::firmware::{self, Build};
 use crate::image::slot::Label;
 use crate::image::{self, Program};
 use crate::{paths, process, toolchain};
@@ -64,8 +64,7 @@ pub(crate) fn bootloader(locked: bool) -> Result<(Vec<u8>, PathBuf)> {
 /// # Errors
 /// When it does not build.
 pub(crate) fn stand_in(locked: bool) -> Result<PathBuf> {
-    let order = Build { board: Board::Rom, locked, ..Build::emulated("rom-emu") };
-    Ok(firmware::build(&order)?.elf)
+    Ok(firmware::build(&Build { locked, ..Build::of("rom-emu") })?.elf)
 }
 
 /// What the flash files are made of.

@@ -14,7 +14,7 @@ use super::machine::Machine;
 use super::node::{CONNECTED, wait_for};
 use crate::e2e::api::{Api, patiently};
 use crate::e2e::signed::{self, Order};
-use crate::emu::boot::Secret;
+use crate::emu::secret::Secret;
 
 /// The function that breaks: the node calls it whenever it comes to rest.
 pub(crate) const BREAKS: &str = "<spore_core::node::Node>::poll_timeout";

@@ -10,6 +10,7 @@ use spore_board::Board as Sold;
 use spore_boot::image::IN_PLACE;
 use spore_boot::map::Slot;
 
+use crate::emu::board::Files;
 use crate::emu::esp01::Esp01;
 use crate::firmware::link::{Archives, Link, assemble_sources, link};
 use crate::firmware::{self, Board, Build};
@@ -54,7 +55,7 @@ impl StandIn {
     /// # Errors
     /// When something does not compile or link.
     pub(crate) fn build(locked: bool) -> Result<Self> {
-        let objects = firmware::build_objects(&Build { locked, ..Build::emulated(PACKAGE) })?;
+        let objects = firmware::build_objects(&Build { locked, ..Build::of(PACKAGE) })?;
         let sdk = objects.work.join("sdk-emu.elf");
         link(&Link {
             script: "sdk-emu.ld",
@@ -72,6 +73,11 @@ impl StandIn {
     /// A machine with this flash file.
     pub(crate) fn machine<'a>(&'a self, flash: &'a Path) -> Esp01<'a> {
         Esp01 { rom: &self.rom, sdk: Some(&self.sdk), flash }
+    }
+
+    /// What boards are made of, with this flash file.
+    pub(crate) fn files<'a>(&'a self, flash: &'a Path) -> Files<'a> {
+        Files { rom: &self.rom, sdk: &self.sdk, flash }
     }
 
     /// Builds a package as firmware for the chip, and links it for a slot: what the slot holds, and the ELF file.

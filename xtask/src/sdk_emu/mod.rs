@@ -18,7 +18,7 @@ use clap::Args;
 use spore_boot::map::{CONFIGURATION, PHY_DATA, Region, Slot};
 
 use crate::emu::esp01;
-use crate::firmware::{Board, Build};
+use crate::firmware::Build;
 use crate::paths;
 pub(crate) use crash::{BREAKS, Functions};
 pub(crate) use link::{StandIn, flash, labelled};
@@ -104,7 +104,7 @@ impl SdkEmu {
     pub(crate) fn run(self) -> Result<()> {
         let started = Instant::now();
         let stand_in = StandIn::build(self.locked)?;
-        let order = Build { board: Board::Esp01, locked: self.locked, ..Build::emulated(TEST) };
+        let order = Build { locked: self.locked, ..Build::of(TEST) };
         let whole = flash(self.locked, &stand_in.image(&order, Slot::A)?.0, None)?;
         let folder = paths::firmware_target().join("sdk-emu");
         fs::create_dir_all(&folder)

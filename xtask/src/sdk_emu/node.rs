@@ -19,8 +19,8 @@ use super::link::{self, SEQUENCE, StandIn};
 use super::machine::{Machine, Wire};
 use super::{SdkEmu, crash, damage, is_failure};
 use crate::e2e::{self, api::Api};
-use crate::emu::boot::{self, Secret};
 use crate::emu::esp01;
+use crate::emu::secret::{self, Secret};
 use crate::firmware::Build;
 use crate::flash::settings;
 use crate::image::container;
@@ -70,7 +70,7 @@ pub(super) fn check(stand_in: &StandIn, folder: &Path, asked: &SdkEmu) -> Result
     rom::put(&mut content, Slot::B.region().start, &b);
     rom::confirm(&mut content, Slot::A, SEQUENCE);
     let damaged = damage::check(stand_in, folder, &content, asked.flips)?;
-    let key = boot::random_secret()?;
+    let key = secret::random()?;
     let claimed = settings(folder, &spore, Some(&key))?;
     esp01::write_flash(&flash, &link::flash(asked.locked, &a, Some(&claimed))?)?;
     let crashed = crash::check(&start(STEADY_AIR, "crashes"), &api, (&elf, &key))?;
@@ -86,12 +86,12 @@ pub(crate) fn settings(folder: &Path, spore: &Path, key: Option<&Secret>) -> Res
     if claim.exists() {
         fs::remove_file(&claim).with_context(|| format!("cannot remove {}", claim.display()))?;
     }
-    boot::write_private(&password, PASSWORD)?;
+    secret::write_private(&password, PASSWORD)?;
     let words = [OsString::from("--wifi"), NETWORK.into(), "--password-file".into()];
     let mut options = [&words[..], &[password.into()]].concat();
     if let Some(key) = key {
         let (file, none) = (folder.join("node.key"), folder.join("no.key"));
-        boot::write_key(&file, key)?;
+        secret::write_key(&file, key)?;
         options.extend(["--key-file".into(), file.into()]);
         options.extend(["--release-key-file".into(), none.into()]);
     }

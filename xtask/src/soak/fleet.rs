@@ -17,8 +17,8 @@ use spore_core::security::request::SigningKey;
 use super::chaos::{Act, Memory};
 use super::views::{self, View};
 use crate::e2e::api::Api;
-use crate::emu::boot;
 use crate::emu::child::Guarded;
+use crate::emu::secret;
 use crate::process;
 
 /// How long a node may take to end when it is asked to.
@@ -110,8 +110,8 @@ impl Fleet {
         let spore = folder.join("spore");
         fs::copy(built, &spore).with_context(|| format!("cannot copy {}", built.display()))?;
         let key_file = folder.join("cluster.key");
-        let secret = boot::random_secret()?;
-        boot::write_key(&key_file, &secret)?;
+        let secret = secret::random()?;
+        secret::write_key(&key_file, &secret)?;
         let log = folder.join("soak.log");
         let log = File::create(&log).with_context(|| format!("cannot create {}", log.display()))?;
         let port = free_port()?;

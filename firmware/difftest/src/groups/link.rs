@@ -147,8 +147,6 @@ pub(super) fn driver(inputs: &mut Inputs, trace: &mut Trace<'_>) {
             }
         }
         tasks::pass(Duration::from_millis(inputs.below(200)));
-        trace.word(link.dropped());
-        trace.word(link.most_waiting());
     }
 }
 

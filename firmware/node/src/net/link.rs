@@ -48,8 +48,7 @@ struct TransmitBuffer {
 /// Frames on their way between one board and one IP stack.
 ///
 /// `QUEUE_BYTES` is the memory for received frames, see [`FrameQueue`]; one frame of
-/// [`TRANSMIT_MAX`] bytes more is for sending. A received frame that finds no room is dropped and
-/// counted, as a radio does.
+/// [`TRANSMIT_MAX`] bytes more is for sending. A received frame that finds no room is dropped, as a radio does.
 ///
 /// The last place in the queue, for one frame of any length that nodes are sent, is kept for what is sent to this node alone. Else
 /// whoever has much to say to all, as a node that gives an image on, would push out the probes that this node must answer.
@@ -57,15 +56,12 @@ struct TransmitBuffer {
 /// The board calls [`deliver`](Self::deliver), [`start_transmit`](Self::start_transmit) and
 /// [`transmit_done`](Self::transmit_done); the stack works through
 /// [`LinkDriver`](super::driver::LinkDriver). Neither may call from an interrupt, nor from inside
-/// a closure that the other is running: on the emulated board both run in the main loop, under
-/// the vendor's SDK both run in tasks that are never interrupted by each other.
+/// a closure that the other is running: both run in tasks of the SDK, which are never interrupted by each other.
 pub struct Link<const QUEUE_BYTES: usize> {
     received: RefCell<FrameQueue<QUEUE_BYTES>>,
     transmit: RefCell<TransmitBuffer>,
     waker: RefCell<Option<Waker>>,
     up: Cell<bool>,
-    dropped: Cell<u32>,
-    most_waiting: Cell<usize>,
 }
 
 impl<const QUEUE_BYTES: usize> Link<QUEUE_BYTES> {
@@ -80,8 +76,6 @@ impl<const QUEUE_BYTES: usize> Link<QUEUE_BYTES> {
             }),
             waker: RefCell::new(None),
             up: Cell::new(false),
-            dropped: Cell::new(0),
-            most_waiting: Cell::new(0),
         }
     }
 
@@ -101,30 +95,19 @@ impl<const QUEUE_BYTES: usize> Link<QUEUE_BYTES> {
     /// Board: a frame of `len` bytes, without check sum, came in for `receiver`; `fill` writes all of it.
     ///
     /// Returns whether the stack will see it. Frames of impossible length and those that find
-    /// the queue full are dropped and counted, without a call of `fill`. What is for a group finds it full
+    /// the queue full are dropped, without a call of `fill`. What is for a group finds it full
     /// as soon as there would be no room for the longest frame to this node alone.
     pub fn deliver(&self, receiver: MacAddress, len: usize, fill: impl FnOnce(&mut [u8])) -> bool {
         const LAST_PLACE: usize = frame_queue::HEADER + UNICAST_MAX;
         // DHCP's messages are as long in as out, and may be for all.
         const { assert!(QUEUE_BYTES >= LAST_PLACE + frame_queue::HEADER + TRANSMIT_MAX) };
         let spare = if is_unicast(receiver) { 0 } else { LAST_PLACE };
-        let mut received = self.received.borrow_mut();
-        let taken =
-            (FRAME_MIN..=FRAME_MAX).contains(&len) && received.push(len, spare, fill).is_ok();
-        self.most_waiting.set(self.most_waiting.get().max(received.len()));
-        drop(received);
+        let taken = (FRAME_MIN..=FRAME_MAX).contains(&len)
+            && self.received.borrow_mut().push(len, spare, fill).is_ok();
         if taken {
             self.wake();
-        } else {
-            self.note_lost();
         }
         taken
-    }
-
-    /// Board: it lost a received frame before it could [`deliver`](Self::deliver) it, or several at
-    /// once; they count as one.
-    pub fn note_lost(&self) {
-        self.dropped.set(self.dropped.get().wrapping_add(1));
     }
 
     /// Board: if a frame waits to be sent, `send` is called with it.
@@ -152,18 +135,6 @@ impl<const QUEUE_BYTES: usize> Link<QUEUE_BYTES> {
     pub fn transmit_done(&self) {
         self.transmit.borrow_mut().state = Outgoing::Free;
         self.wake();
-    }
-
-    /// Received frames that were dropped since the start, modulo 2³².
-    #[must_use]
-    pub fn dropped(&self) -> u32 {
-        self.dropped.get()
-    }
-
-    /// The most received frames that ever waited at once.
-    #[must_use]
-    pub fn most_waiting(&self) -> usize {
-        self.most_waiting.get()
     }
 
     /// Stack: looks at the oldest received frame, if there is one, and leaves it there, as it is then.

@@ -30,7 +30,7 @@ const DATA_RAM: Range<usize> = 0x3FFE_8000..0x4000_0000;
 static RESTARTS: AtomicBool = AtomicBool::new(false);
 
 unsafe extern "C" {
-    /// Calls `function` with `argument` on the stack that ends at `top` (`start.S`).
+    /// Calls `function` with `argument` on the stack that ends at `top` (`rt/registers.S`).
     fn lx106_call_on(
         top: *mut c_void,
         function: unsafe extern "C" fn(*mut RstInfo),

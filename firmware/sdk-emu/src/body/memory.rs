@@ -35,6 +35,11 @@ pub(super) fn start() {
     log_line!("SDK heap of {len} bytes, {} free", system_get_free_heap_size());
 }
 
+/// The least of bytes that ever were free.
+pub(super) fn least_free() -> u32 {
+    HEAP.with(|heap| heap.least_free_bytes())
+}
+
 /// A block, or null.
 pub(super) fn take(size: u32) -> *mut c_void {
     let start = app().heap_start.addr().next_multiple_of(UNIT);

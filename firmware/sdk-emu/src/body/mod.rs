@@ -6,6 +6,7 @@ mod fault;
 mod flash;
 mod frames;
 mod local;
+mod marks;
 mod memory;
 mod pins;
 mod random;
@@ -54,6 +55,7 @@ static RESTART: AtomicBool = AtomicBool::new(false);
 /// To be called once, with the table of `link/app.S`.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn sdk_emu_main(table: *const App) -> ! {
+    marks::start();
     clock::start();
     rom::enable_cache();
     // SAFETY: the caller vouches for the table.
@@ -112,6 +114,9 @@ fn run() -> ! {
             reset::note_age();
             let before = core::mem::replace(&mut age_secs, reset::age_us() / SECOND_US);
             poke(before, age_secs);
+            if before != age_secs {
+                marks::tell();
+            }
             // SAFETY: the firmware's function.
             unsafe { (app::app().sys_check_timeouts)() };
         }

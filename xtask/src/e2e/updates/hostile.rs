@@ -15,8 +15,8 @@ use super::{GOOD, Operator, PATIENCE};
 use crate::e2e::api::{self, Api};
 use crate::e2e::cluster::{CLUSTER_PORT, Cluster};
 use crate::e2e::signed;
-use crate::emu::boot::Secret;
 use crate::emu::esp01;
+use crate::emu::secret::Secret;
 
 /// The number of an image that would be taken if it were good.
 const NEWER: u32 = GOOD + 20;

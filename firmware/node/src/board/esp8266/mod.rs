@@ -14,7 +14,7 @@
 //! | `pins` | the pins, by the names in the board's file |
 //! | `rtc`, `crash` | what outlives a reset; the record of a crash is a part of it |
 //! | `stack` | a second stack, from the SDK's heap |
-//! | `system` | the body of the node |
+//! | `system`, `told` | the body of the node, and what it tells |
 
 mod console;
 mod cpu;
@@ -28,6 +28,7 @@ mod stack;
 mod system;
 mod task_local;
 mod time;
+mod told;
 mod wifi;
 
 pub(crate) use console::put;

@@ -15,7 +15,7 @@ const SECOND: u32 = 9_728;
 const WORDS: usize = SECOND as usize / size_of::<u32>();
 
 unsafe extern "C" {
-    /// Calls `function` with `argument` on the stack that ends at `top`, a multiple of 16 (`start.S`).
+    /// Calls `function` with `argument` on the stack that ends at `top`, a multiple of 16 (`rt/registers.S`).
     fn lx106_call_on(
         top: *mut c_void,
         function: unsafe extern "C" fn(*mut c_void),

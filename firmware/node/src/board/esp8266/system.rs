@@ -26,8 +26,7 @@ use spore_node::{Named, ServiceReply, System};
 
 use super::flash::SdkFlash;
 use super::rtc::{self, Start};
-use super::{crash, stack, wifi};
-use crate::board::told;
+use super::{crash, stack, told, wifi};
 use crate::log::log_line;
 
 /// The flash of an ESP-01, in bytes.

@@ -1,4 +1,4 @@
-//! The boards of the test: emulated ESP-01s with flash files of their own, in the WiFi that the bridge stands for.
+//! A board: an emulated ESP-01 with a flash file of its own, in a WiFi that a plug stands for.
 
 use std::ffi::OsString;
 use std::fs;
@@ -10,13 +10,16 @@ use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use spore_boot::map::CONFIGURATION;
+use spore_boot::map::{CONFIGURATION, Slot};
 
-use crate::emu::boot::{self, Secret};
-use crate::emu::esp01::{self, Esp01};
-use crate::emu::machine::{Event, Machine, Plug};
+use super::esp01::{self, Esp01};
+use super::machine::{Event, Machine, Plug};
+use super::secret::{self, Secret};
+use crate::e2e;
+use crate::firmware::Build;
 use crate::flash::settings;
 use crate::machine::Pace;
+use crate::sdk_emu::{self, StandIn};
 
 const WIFI: &str = "home";
 const PASSWORD: &str = "secret1234";
@@ -27,33 +30,65 @@ const MONITOR_LIMIT: Duration = Duration::from_secs(10);
 /// What it begins each answer with.
 const PROMPT: &[u8] = b"(qemu) ";
 
+/// What boards are made of, as it is built.
+pub(crate) struct Kit {
+    /// The stand-ins for the mask ROM and the SDK.
+    pub(crate) stand_in: StandIn,
+    flash: PathBuf,
+    /// The `spore` command, which makes settings.
+    pub(crate) spore: PathBuf,
+}
+
+impl Kit {
+    /// Builds it; a flash with the firmware goes to `folder`, which is made.
+    ///
+    /// # Errors
+    /// When something does not build.
+    pub(crate) fn build(folder: &Path) -> Result<Self> {
+        fs::create_dir_all(folder)
+            .with_context(|| format!("cannot create {}", folder.display()))?;
+        let stand_in = StandIn::build(false)?;
+        let (image, _) = stand_in.image(&Build::esp01(), Slot::A)?;
+        let flash = folder.join("firmware.flash");
+        esp01::write_flash(&flash, &sdk_emu::flash(false, &image, None)?)?;
+        Ok(Self { stand_in, flash, spore: e2e::build_spore()? })
+    }
+
+    /// Its files.
+    pub(crate) fn files(&self) -> Files<'_> {
+        self.stand_in.files(&self.flash)
+    }
+}
+
 /// Files that boards are made of.
-pub(super) struct Files<'a> {
+#[derive(Clone, Copy)]
+pub(crate) struct Files<'a> {
     /// The stand-in for the mask ROM.
-    pub(super) rom: &'a Path,
+    pub(crate) rom: &'a Path,
     /// The stand-in for the SDK.
-    pub(super) sdk: &'a Path,
+    pub(crate) sdk: &'a Path,
     /// A flash with firmware and without settings.
-    pub(super) flash: &'a Path,
+    pub(crate) flash: &'a Path,
 }
 
 /// Who makes the boards' settings.
-pub(super) struct Owner<'a> {
+pub(crate) struct Owner<'a> {
     /// The `spore` command.
-    pub(super) spore: &'a Path,
+    pub(crate) spore: &'a Path,
     /// The file with the cluster key.
-    pub(super) key: &'a Path,
+    pub(crate) key: &'a Path,
     /// Where the files of keys, boards and logs are.
-    pub(super) folder: &'a Path,
+    pub(crate) folder: &'a Path,
 }
 
 /// A board, switched on or off.
-pub(super) struct Board<'a> {
-    files: &'a Files<'a>,
+pub(crate) struct Board<'a> {
+    files: Files<'a>,
     id: u16,
     name: String,
     seed: Secret,
-    tap: String,
+    plug: Plug,
+    pace: Pace,
     /// Where its files are.
     folder: PathBuf,
     /// How often it was switched on.
@@ -62,12 +97,11 @@ pub(super) struct Board<'a> {
 }
 
 impl Owner<'_> {
-    /// Makes what all claims need.
+    /// Makes a release key, which those have who are claimed from now on.
     ///
     /// # Errors
     /// When it cannot be made.
-    pub(super) fn prepare(&self) -> Result<()> {
-        boot::write_private(&self.password(), PASSWORD)?;
+    pub(crate) fn make_release_key(&self) -> Result<()> {
         let release = self.release_key();
         let _ = fs::remove_file(&release);
         let mut command = Command::new(self.spore);
@@ -85,7 +119,11 @@ impl Owner<'_> {
     }
 
     /// The settings of a board of this name that is ours.
-    pub(super) fn claim(&self, name: &str) -> Result<Vec<u8>> {
+    ///
+    /// # Errors
+    /// When they cannot be made.
+    pub(crate) fn claim(&self, name: &str) -> Result<Vec<u8>> {
+        secret::write_private(&self.password(), PASSWORD)?;
         let file = self.folder.join(format!("{name}.settings"));
         let _ = fs::remove_file(&file);
         let options: Vec<OsString> = vec![
@@ -106,33 +144,44 @@ impl Owner<'_> {
 }
 
 impl<'a> Board<'a> {
-    /// A board that was flashed and claimed, at a TAP. It is off.
+    /// A board that was flashed and claimed, at this plug. It is off.
     ///
     /// # Errors
     /// When its files cannot be made.
-    pub(super) fn new(
-        files: &'a Files<'a>,
-        owner: &Owner<'_>,
-        id: u16,
-        tap: String,
-    ) -> Result<Self> {
+    pub(crate) fn new(files: Files<'a>, owner: &Owner<'_>, id: u16, plug: Plug) -> Result<Self> {
         let name = format!("board-{id}");
         let mut flash = esp01::read_flash(files.flash)?;
         let settings = owner.claim(&name)?;
         flash[CONFIGURATION.start as usize..][..settings.len()].copy_from_slice(&settings);
-        let (seed, folder) = (boot::random_secret()?, owner.folder.to_owned());
-        let board = Self { files, id, name, seed, tap, folder, starts: 0, machine: None };
+        let (seed, folder) = (secret::random()?, owner.folder.to_owned());
+        let (starts, machine, pace) = (0, None, Pace::Host);
+        let board = Self { files, id, name, seed, plug, pace, folder, starts, machine };
         esp01::write_flash(&board.flash(), &flash)?;
         Ok(board)
     }
 
+    /// The same with another pace.
+    pub(crate) fn paced(self, pace: Pace) -> Self {
+        Self { pace, ..self }
+    }
+
+    /// The number that it has on its network.
+    pub(crate) fn id(&self) -> u16 {
+        self.id
+    }
+
+    /// The process id of its machine, while it is on.
+    pub(crate) fn process_id(&self) -> Option<u32> {
+        self.machine.as_ref().map(Machine::process_id)
+    }
+
     /// Its host name.
-    pub(super) fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
     /// Its flash file.
-    pub(super) fn flash(&self) -> PathBuf {
+    pub(crate) fn flash(&self) -> PathBuf {
         self.folder.join(format!("{}.flash", self.name))
     }
 
@@ -141,7 +190,7 @@ impl<'a> Board<'a> {
     }
 
     /// Where the serial line of its latest start is written to.
-    pub(super) fn log(&self) -> PathBuf {
+    pub(crate) fn log(&self) -> PathBuf {
         self.folder.join(format!("{}-start-{}.log", self.name, self.starts))
     }
 
@@ -149,30 +198,29 @@ impl<'a> Board<'a> {
     ///
     /// # Errors
     /// When QEMU does not start.
-    pub(super) fn switch_on(&mut self, events: Sender<Event>) -> Result<()> {
+    pub(crate) fn switch_on(&mut self, events: Sender<Event>) -> Result<()> {
         self.starts += 1;
         let (flash, monitor) = (self.flash(), self.monitor());
         let _ = fs::remove_file(&monitor);
         let board = Esp01 { rom: self.files.rom, sdk: Some(self.files.sdk), flash: &flash };
-        let told = format!("id={} seed={} air={AIR}", self.id, boot::to_hex(&self.seed));
+        let told = format!("id={} seed={} air={AIR}", self.id, secret::to_hex(&self.seed));
         let set_up = |qemu: &mut Command| {
             board.set_up(qemu).args(["-append", &told, "-monitor"]);
             qemu.arg(format!("unix:{},server=on,wait=off", monitor.display()));
         };
-        let plug = Plug::Tap(self.tap.clone());
-        let log = (self.log(), events);
-        self.machine = Some(Machine::start((self.id, &self.name), &plug, Pace::Host, log, set_up)?);
+        let (name, log) = ((self.id, self.name.as_str()), (self.log(), events));
+        self.machine = Some(Machine::start(name, &self.plug, self.pace, log, set_up)?);
         Ok(())
     }
 
     /// Takes its power away.
-    pub(super) fn switch_off(&mut self) {
+    pub(crate) fn switch_off(&mut self) {
         // Killed when it is dropped.
         self.machine = None;
     }
 
     /// Whether it is switched on and its machine is gone.
-    pub(super) fn has_ended(&mut self) -> Result<bool> {
+    pub(crate) fn has_ended(&mut self) -> Result<bool> {
         self.machine.as_mut().map_or(Ok(false), Machine::has_ended)
     }
 
@@ -180,7 +228,7 @@ impl<'a> Board<'a> {
     ///
     /// # Errors
     /// When QEMU does not answer.
-    pub(super) fn reset(&self) -> Result<()> {
+    pub(crate) fn reset(&self) -> Result<()> {
         let press = || {
             let mut monitor = UnixStream::connect(self.monitor())?;
             monitor.set_read_timeout(Some(MONITOR_LIMIT))?;

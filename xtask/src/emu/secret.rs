@@ -1,8 +1,7 @@
-//! What a machine is told when it starts, and where the secrets in it come from.
+//! Keys and seeds, and the files that keys are in.
 
 use std::fs::{self, File};
 use std::io::Read as _;
-use std::net::Ipv4Addr;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
@@ -10,46 +9,11 @@ use anyhow::{Context, Result, ensure};
 /// 256 bits, of which the cluster key and the seeds are made.
 pub(crate) type Secret = [u8; 32];
 
-/// The boot arguments of one machine, as `firmware/node` reads them.
-pub(crate) struct Boot {
-    /// 1 to 65535, one per machine on the network.
-    pub(crate) id: u16,
-    /// Address of the machine.
-    pub(crate) address: Ipv4Addr,
-    /// Bits of the network.
-    pub(crate) prefix_len: u8,
-    /// The name under which it joins the cluster.
-    pub(crate) hostname: String,
-    /// The cluster key.
-    pub(crate) key: Secret,
-    /// UDP port of the cluster.
-    pub(crate) port: u16,
-}
-
-impl Boot {
-    /// The text for QEMU's `-append`, with a fresh seed: the machine has no entropy of its own.
-    ///
-    /// # Errors
-    /// When the system gives no random bytes.
-    pub(crate) fn arguments(&self) -> Result<String> {
-        Ok(format!(
-            "id={} ip={}/{} hostname={} port={} key={} seed={}",
-            self.id,
-            self.address,
-            self.prefix_len,
-            self.hostname,
-            self.port,
-            to_hex(&self.key),
-            to_hex(&random_secret()?),
-        ))
-    }
-}
-
 /// 256 random bits from the system.
 ///
 /// # Errors
 /// When `/dev/urandom` cannot be read.
-pub(crate) fn random_secret() -> Result<Secret> {
+pub(crate) fn random() -> Result<Secret> {
     let mut secret = Secret::default();
     File::open("/dev/urandom")
         .and_then(|mut source| source.read_exact(&mut secret))
@@ -130,6 +94,6 @@ mod tests {
 
     #[test]
     fn no_two_seeds_are_the_same() {
-        assert_ne!(random_secret().unwrap(), random_secret().unwrap());
+        assert_ne!(random().unwrap(), random().unwrap());
     }
 }

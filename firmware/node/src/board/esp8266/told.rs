@@ -1,4 +1,4 @@
-//! What all boards tell alike, on the serial line and over HTTP.
+//! What the board tells on the serial line and over HTTP.
 
 use spore_core::api::{Error, ServiceRequest};
 use spore_core::services::IDENTIFY;

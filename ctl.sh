@@ -229,6 +229,7 @@ rest() {
     fi
     run cargo deny check bans licenses sources
     run cargo deny --config deny.toml --manifest-path firmware/Cargo.toml check bans licenses sources
+    run cargo deny --config bench/deny.toml --manifest-path bench/Cargo.toml check bans licenses sources
 }
 
 test_command() {

@@ -67,7 +67,7 @@ impl Toolchain {
     fn build(&self) -> Output {
         let bin = self.folder.join("bin");
         let mut xtask = Command::new(env!("CARGO_BIN_EXE_xtask"));
-        xtask.args(["firmware", "build", "--package", "boot", "--board", "bootloader"]);
+        xtask.args(["firmware", "build", "--package", "boot"]);
         xtask.env("PATH", &bin).env("SPORE_RUSTC", bin.join("rustc"));
         xtask.env("SPORE_CARGO", bin.join("cargo"));
         xtask.env("SYSROOT", self.folder.join("sysroot")).env("LIBC", self.folder.join("libc.a"));

@@ -42,6 +42,11 @@ impl KeyFile {
         }
     }
 
+    /// Whether there is no such file.
+    pub(crate) fn is_missing(&self) -> bool {
+        self.path().is_ok_and(|path| !path.exists())
+    }
+
     /// Reads the key.
     pub(crate) fn read(&self) -> Result<ClusterKey> {
         let path = self.path()?;

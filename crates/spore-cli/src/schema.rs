@@ -93,6 +93,10 @@ fn printed(command: &str) -> Option<Value> {
             "access_point_password": text(),
         })),
         "repair" => object(json!({ "repaired": flag() })),
+        "doctor" => object(json!({ "ok": flag(), "checks": list(object(json!({
+            "check": text(), "state": one_of(&["ok", "absent", "warning", "wrong"]),
+            "found": text(), "advice": or_null(text()),
+        }))) })),
         "key new" => either([
             object(json!({ "file": text() })),
             said(object(json!({ "file": text(), "public": digits(64) })), "Of a release key"),

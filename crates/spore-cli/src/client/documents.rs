@@ -122,6 +122,16 @@ pub(crate) struct NodeStatus {
     #[serde(default)]
     pub(crate) sprockets: Vec<OwnSprocket>,
     pub(crate) endpoints: Vec<Endpoint>,
+    #[serde(default)]
+    pub(crate) datagrams: Datagrams,
+}
+
+/// How many datagrams a node has taken, and dropped since they were of another key or none of the protocol's.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+pub(crate) struct Datagrams {
+    pub(crate) accepted: u32,
+    pub(crate) unauthentic: u32,
+    pub(crate) malformed: u32,
 }
 
 /// A service that a node offers itself.

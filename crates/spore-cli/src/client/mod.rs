@@ -50,6 +50,11 @@ impl Target {
         self.node.clone().unwrap_or_else(default_node)
     }
 
+    /// Whether somebody chose it.
+    pub(crate) fn is_chosen(&self) -> bool {
+        self.node.is_some() || variables::variable("API_NODE").is_some()
+    }
+
     /// What asks nodes, as patiently as was chosen.
     pub(crate) fn client(&self) -> Client {
         Client::new(Duration::from_secs_f64(self.timeout))

@@ -5,6 +5,7 @@ mod canned;
 mod claim;
 mod cluster;
 mod damaged;
+mod doctor;
 mod events;
 mod image;
 mod junk;

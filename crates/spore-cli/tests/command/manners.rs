@@ -77,6 +77,7 @@ const COMMANDS: &[(&str, &str, Ends)] = &[
     ("network wifi", "home --open --no-wait --node {3}", Done),
     ("claim", "c{n}.flash --no-wifi", Done),
     ("repair", "node3", Done),
+    ("doctor", "--serial /dev/null --bind {at 1} --port {port}", Done),
     ("key new", "--key-file {n}.key", Done),
     ("key new", "release --release-key-file {n}-release.key", Done),
     ("key show", "", Done),
@@ -148,7 +149,7 @@ impl World {
         for n in 1..=3 {
             text = text.replace(&format!("{{{n}}}"), &corner.api(n));
         }
-        for n in 40..=42 {
+        for n in [1, 40, 41, 42] {
             text = text.replace(&format!("{{at {n}}}"), &corner.address(n).to_string());
         }
         let mut arguments: Vec<&str> = text.split_whitespace().collect();

@@ -44,6 +44,11 @@ packages=(
     "chromium-driver           fills in its form"
     "nodejs                    makes the dashboard again, to check it"
     "tshark                    opens captures with the dissector"
+    "man-db                    shows the manual pages, to check them"
+    "zsh                       loads its completions, likewise"
+    "fish                      likewise"
+    "systemd                   looks at the units of the package"
+    "nftables                  a firewall, which spore doctor must find"
     "gcc                       links programs for this machine"
     "g++                       compiles libFuzzer, which the long tests drive"
     "libc6-dev                 likewise"
@@ -181,6 +186,8 @@ quick() {
     joined
     run cargo xtask footprint --check
     run cargo xtask api
+    run cargo xtask deb --spore "${CARGO_TARGET_DIR:-target}/debug/spore"
+    isolated firewall
     run cargo xtask wireshark
     run cargo xtask soak --nodes 8 --minutes 0.5
     isolated portal
@@ -215,6 +222,7 @@ promises() {
 # of a larger cluster; licences and sources of all dependencies.
 rest() {
     run timeout "$shard_limit" cargo build --release --quiet
+    run cargo xtask deb
     run timeout "$shard_limit" cargo test --release --package spore-sim --test world -- --ignored half_of_broadcasts_and departures_under_loss
     run timeout "$shard_limit" cargo test --release --package spore-sim --test flash -- --ignored library
     run timeout "$shard_limit" cargo xtask difftest --every-option

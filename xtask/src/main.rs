@@ -6,12 +6,14 @@ mod budgets;
 mod canaries;
 mod cost;
 mod dashboard;
+mod deb;
 mod difftest;
 mod doctor;
 mod e2e;
 mod emu;
 #[cfg(test)]
 mod features;
+mod firewall;
 mod firmware;
 mod flash;
 mod footprint;
@@ -51,10 +53,12 @@ enum Command {
     Canaries(canaries::Canaries),
     Cost(cost::Cost),
     Dashboard(dashboard::Dashboard),
+    Deb(deb::Deb),
     E2e(e2e::E2e),
     Emu(emu::Emu),
     Difftest(difftest::Difftest),
     Doctor(doctor::Doctor),
+    Firewall(firewall::Firewall),
     Firmware(firmware::Firmware),
     Flash(flash::Flash),
     FlashCheck(flash::check::FlashCheck),
@@ -88,6 +92,11 @@ fn main() -> ExitCode {
             Ok(code) => return code,
             Err(error) => Err(error),
         },
+        Command::Firewall(command) => match command.run() {
+            Ok(code) => return code,
+            Err(error) => Err(error),
+        },
+        Command::Deb(command) => command.run(),
         Command::Image(command) => command.run(),
         Command::Monitor(command) => match command.run() {
             Ok(code) => return code,

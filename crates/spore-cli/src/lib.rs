@@ -2,6 +2,8 @@
 
 mod client;
 mod commands;
+#[cfg(test)]
+mod docs;
 mod example_sprockets;
 mod faults;
 mod input;
@@ -174,25 +176,12 @@ fn start_log(verbose: u8) {
 
 #[cfg(test)]
 mod tests {
-    use super::{Arguments, command, schema, verbs};
-    use clap::Parser as _;
+    use super::{command, schema, verbs};
     use std::collections::BTreeSet;
 
     #[test]
     fn the_arguments_do_not_contradict_each_other() {
         command().debug_assert();
-    }
-
-    #[test]
-    fn the_commands_of_the_tutorial_are_understood() {
-        let text = include_str!("../../../docs/sprockets.md");
-        let lines = text.lines().filter_map(|line| line.strip_prefix("$ "));
-        let commands: Vec<_> = lines.filter(|line| line.starts_with("spore ")).collect();
-        assert!(commands.len() > 5, "{commands:?}");
-        for command in commands {
-            let parsed = Arguments::try_parse_from(command.split_whitespace());
-            parsed.unwrap_or_else(|error| panic!("{command}: {error}"));
-        }
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 use crate::shell;
 use anyhow::{Context as _, Result, bail};
+use std::env;
+use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
@@ -21,7 +23,7 @@ pub(crate) fn read(path: &Path, what: &str) -> Result<Option<String>> {
     }
     let mut file = File::open(path).with_context(cannot)?;
     let mode = file.metadata().with_context(cannot)?.permissions().mode();
-    if mode & 0o077 != 0 {
+    if mode & 0o077 != 0 && !is_credential(path, env::var_os("CREDENTIALS_DIRECTORY")) {
         let path = path.to_string_lossy();
         let quoted = shell::quoted(&path);
         bail!("others can read the {what} {path}; set it right with `chmod 600 {quoted}`");
@@ -29,6 +31,12 @@ pub(crate) fn read(path: &Path, what: &str) -> Result<Option<String>> {
     let mut text = String::new();
     file.read_to_string(&mut text).with_context(cannot)?;
     Ok(Some(text))
+}
+
+/// Whether systemd keeps `path` in `folder`, for this service alone (systemd.exec(5), Credentials). It may do that by an access
+/// control list, whose mask looks like a permission of the group.
+fn is_credential(path: &Path, folder: Option<OsString>) -> bool {
+    folder.is_some_and(|folder| !folder.is_empty() && path.parent() == Some(Path::new(&folder)))
 }
 
 /// Makes the folder for `path`, with those above it, for their owner only (XDG base directory
@@ -68,4 +76,22 @@ pub(crate) fn replace(path: &Path, text: &str) -> io::Result<()> {
     fs::rename(&new, path).inspect_err(|_| {
         let _ = fs::remove_file(&new);
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_credential;
+    use std::path::Path;
+
+    #[test]
+    fn a_credential_of_systemd_is_in_its_folder_and_nothing_else_is_one() {
+        let folder = || Some("/run/credentials/spore-node@1.service".into());
+        let of = |path: &str| is_credential(Path::new(path), folder());
+        assert!(of("/run/credentials/spore-node@1.service/cluster.key"));
+        for other in ["/etc/spore/cluster.key", "cluster.key", "/run/credentials/cluster.key"] {
+            assert!(!of(other), "{other}");
+        }
+        assert!(!is_credential(Path::new("cluster.key"), None));
+        assert!(!is_credential(Path::new("cluster.key"), Some("".into())));
+    }
 }

@@ -31,7 +31,7 @@ enum Mode {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Ends {
     Done,
-    /// When the node that it needs is there again.
+    /// When all nodes are there again: some were restarted, or given another network.
     DoneSoon,
     /// Where there is nothing to do any more, with 1 and a line.
     Any,
@@ -77,7 +77,7 @@ const COMMANDS: &[(&str, &str, Ends)] = &[
     ("network wifi", "home --open --no-wait --node {3}", Done),
     ("claim", "c{n}.flash --no-wifi", Done),
     ("repair", "node3", Done),
-    ("doctor", "--serial /dev/null --bind {at 1} --port {port}", Done),
+    ("doctor", "--serial /dev/null --bind {at 1} --port {port}", DoneSoon),
     ("key new", "--key-file {n}.key", Done),
     ("key new", "release --release-key-file {n}-release.key", Done),
     ("key show", "", Done),

@@ -175,6 +175,25 @@ fn commands_that_are_shown_are_understood() {
 }
 
 #[test]
+fn commands_of_units_are_understood() {
+    let folder = root().join("packaging/debian");
+    let files = fs::read_dir(&folder).unwrap().flatten().map(|entry| entry.path());
+    let units = files.filter(|path| path.extension().is_some_and(|it| it == "service"));
+    let mut count = 0;
+    for path in units {
+        let text = fs::read_to_string(&path).unwrap();
+        for line in text.lines().filter_map(|line| line.strip_prefix("ExecStart=/usr/bin/spore ")) {
+            let line = line.replace("%i", "192.168.1.20").replace("$OPTIONS", "");
+            let line = line.replace("%S", "/var/lib").replace("%d", "/run/credentials");
+            let wrong = error(&words(&line));
+            assert!(wrong.is_none(), "{}: {line}: {}", path.display(), wrong.unwrap());
+            count += 1;
+        }
+    }
+    assert!(count > 0);
+}
+
+#[test]
 fn a_line_is_taken_apart_as_a_shell_does() {
     let split = |line: &str| ours(line).unwrap();
     assert_eq!(split("$ spore sub 'kitchen/#'   # all of it"), ["sub", "kitchen/#"]);

@@ -43,6 +43,8 @@ packages=(
     "udhcpc                    a DHCP client that is not ours, which joins the access point"
     "chromium                  a browser, which opens the access point's page"
     "chromium-driver           fills in its form"
+    "mosquitto                 a broker that is not ours, for the gateway"
+    "mosquitto-clients         its clients, which look at what the gateway says"
     "nodejs                    makes the dashboard again, to check it"
     "tshark                    opens captures with the dissector"
     "man-db                    shows the manual pages, to check them"
@@ -198,6 +200,7 @@ quick() {
     isolated portal
     isolated portal --board
     isolated dashboard
+    isolated gateway
     isolated e2e
     isolated e2e --resets 1 --boards 3 --hosts 3
     isolated e2e --updates --boards 2 --hosts 2

@@ -18,6 +18,7 @@ mod firmware;
 mod flash;
 mod footprint;
 mod fuzz;
+mod gateway;
 mod image;
 mod machine;
 mod monitor;
@@ -64,6 +65,7 @@ enum Command {
     FlashCheck(flash::check::FlashCheck),
     Footprint(footprint::Footprint),
     Fuzz(fuzz::Fuzz),
+    Gateway(gateway::Gateway),
     Image(image::build::Image),
     Monitor(monitor::Monitor),
     Portal(portal::Portal),
@@ -97,6 +99,10 @@ fn main() -> ExitCode {
             Err(error) => Err(error),
         },
         Command::Deb(command) => command.run(),
+        Command::Gateway(command) => match command.run() {
+            Ok(code) => return code,
+            Err(error) => Err(error),
+        },
         Command::Image(command) => command.run(),
         Command::Monitor(command) => match command.run() {
             Ok(code) => return code,

@@ -24,6 +24,12 @@ fn printed(command: &str) -> Option<Value> {
             "key_file": text(),
         })),
         "node" => said(object(json!({ "hostname": hostname(), "api": text() })), "The first line"),
+        "gateway" => said(
+            object(json!({
+                "hostname": hostname(), "api": text(), "cluster": text(), "broker": or_null(text()),
+            })),
+            "The first line",
+        ),
         "launch" => said(
             object(json!({
                 "starting": whole(32), "slot": one_of(&["a", "b"]), "on_trial": flag(),

@@ -6,6 +6,7 @@ pub(crate) mod completions;
 pub(crate) mod config;
 mod crash;
 pub(crate) mod doctor;
+pub(crate) mod gateway;
 pub(crate) mod image;
 pub(crate) mod key;
 pub(crate) mod launch;

@@ -1,5 +1,6 @@
 //! `spore node`.
 
+use crate::client::Signer;
 use crate::example_sprockets::{self, Example};
 use crate::faults::BadRadio;
 use crate::key_file::KeyFile;
@@ -101,6 +102,28 @@ impl Node {
 impl Options {
     /// Runs a node with these sprockets.
     pub(crate) fn run(self, sprockets: HostSprockets) -> Result<()> {
+        let node = self.bind(sprockets)?;
+        let (hostname, api) = (node.hostname(), self.api());
+        if self.json {
+            print_line(json!({ "hostname": hostname.as_str(), "api": api }))?;
+        } else {
+            print_line(format_args!("{hostname}: http://{api}/api/node/status"))?;
+        }
+        let stop = Stop::default();
+        let request = stop.clone();
+        ctrlc::set_handler(move || {
+            // Who asks twice does not want to wait.
+            if request.request() {
+                std::process::exit(0);
+            }
+        })
+        .context("cannot wait for Ctrl-C")?;
+        end(node.run(&stop));
+        Ok(())
+    }
+
+    /// Takes the addresses and the folder of a node with these sprockets.
+    pub(crate) fn bind(&self, sprockets: HostSprockets) -> Result<HostNode> {
         let key = if self.unclaimed { None } else { Some(self.key.read()?) };
         let hostname = self.hostname.clone().unwrap_or_else(|| default_hostname(self.bind));
         let services = Services::new(self.services.clone()).map_err(Misuse::error)?;
@@ -119,34 +142,32 @@ impl Options {
             radio: self.radio.model()?,
             slots: launched().map_err(Misuse::error)?,
         };
-        let node = HostNode::bind(settings).map_err(|error| match error {
+        HostNode::bind(settings).map_err(|error| match error {
             BindError::Sprockets(error) => Misuse::error(error),
             error => error.into(),
-        })?;
-        let api = format!("{}:{}", self.bind, self.http_port);
-        let hostname = node.hostname();
-        if self.json {
-            print_line(json!({ "hostname": hostname.as_str(), "api": api }))?;
-        } else {
-            print_line(format_args!("{hostname}: http://{api}/api/node/status"))?;
-        }
-        let stop = Stop::default();
-        let request = stop.clone();
-        ctrlc::set_handler(move || {
-            // Who asks twice does not want to wait.
-            if request.request() {
-                std::process::exit(0);
-            }
         })
-        .context("cannot wait for Ctrl-C")?;
-        if node.run(&stop) == Ending::Restarted {
-            // The launcher knows what to start.
-            std::process::exit(RESTART.into());
-        }
-        Ok(())
     }
 
-    fn state(&self) -> Result<Option<PathBuf>> {
+    /// Where the node's API is.
+    pub(crate) fn api(&self) -> String {
+        format!("{}:{}", self.bind, self.http_port)
+    }
+
+    /// Whether a program reads what is printed.
+    pub(crate) fn json(&self) -> bool {
+        self.json
+    }
+
+    /// What signs requests with the node's key.
+    pub(crate) fn signer(&self) -> Result<Signer> {
+        if self.unclaimed {
+            return Err(Misuse::error("a gateway needs the cluster key; leave out --unclaimed"));
+        }
+        Signer::new(&self.key)
+    }
+
+    /// The node's folder, if it has one.
+    pub(crate) fn state(&self) -> Result<Option<PathBuf>> {
         if self.forget {
             return Ok(None);
         }
@@ -154,6 +175,14 @@ impl Options {
             Some(folder) => Ok(Some(folder.clone())),
             None => Ok(Some(paths::state()?.join(format!("node-{}-{}", self.bind, self.port)))),
         }
+    }
+}
+
+/// Ends the process if a node has ended that is to be started anew.
+pub(crate) fn end(ending: Ending) {
+    if ending == Ending::Restarted {
+        // The launcher knows what to start.
+        std::process::exit(RESTART.into());
     }
 }
 

@@ -45,6 +45,12 @@ use Ends::{Any, Asked, Done, DoneSoon};
 const COMMANDS: &[(&str, &str, Ends)] = &[
     ("up", "--nodes 1 --base {at 40} --port {port} --http-port {port} --key-file up.key", Asked),
     ("node", "--bind {at 41} --port {port} --http-port {port} --forget --unclaimed", Asked),
+    // Its broker is not there, which it takes as it comes.
+    (
+        "gateway",
+        "--bind {at 43} --port {port} --http-port {port} --forget --broker {at 43}:{port}",
+        Asked,
+    ),
     (
         "launch",
         "--slots own{n} --program first -- node --bind {at 42} --port {port} --http-port {port} --forget --unclaimed",
@@ -150,6 +156,7 @@ impl World {
             text = text.replace(&format!("{{{n}}}"), &corner.api(n));
         }
         for n in [1, 40, 41, 42] {
+        for n in 40..=43 {
             text = text.replace(&format!("{{at {n}}}"), &corner.address(n).to_string());
         }
         let mut arguments: Vec<&str> = text.split_whitespace().collect();

@@ -1,0 +1,120 @@
+//! What is retained on the broker, and what should be.
+
+use crate::home_assistant;
+use std::collections::BTreeMap;
+
+/// The retained messages of the cluster: those that there should be, and those that the broker is known to have.
+#[derive(Debug, Default)]
+pub(crate) struct Shelf {
+    wanted: BTreeMap<String, String>,
+    known: BTreeMap<String, String>,
+}
+
+impl Shelf {
+    /// From now on there should be these.
+    pub(crate) fn want(&mut self, wanted: BTreeMap<String, String>) {
+        self.wanted = wanted;
+    }
+
+    /// The broker has told what is at a topic below ours. What should be there is known from having sent it; so two gateways of
+    /// the same name do not undo each other's work for ever.
+    pub(crate) fn heard(&mut self, topic: &str, payload: &str) {
+        if self.wanted.contains_key(topic) {
+            return;
+        }
+        if payload.is_empty() {
+            self.known.remove(topic);
+        } else {
+            self.known.insert(topic.to_owned(), payload.to_owned());
+        }
+    }
+
+    /// The next message that brings the broker nearer to what should be, with an empty payload for what should not be there. Of
+    /// strangers nothing is removed before it is known that they are `settled` ones.
+    pub(crate) fn next(&self, settled: bool) -> Option<(String, String)> {
+        let missing = self.wanted.iter().find_map(|(topic, wanted)| {
+            let known = self.known.get(topic);
+            if known == Some(wanted) {
+                return None;
+            }
+            let payload = known.and_then(|known| home_assistant::transition(known, wanted));
+            Some((topic.clone(), payload.unwrap_or_else(|| wanted.clone())))
+        });
+        missing.or_else(|| {
+            let stranger = self.known.keys().find(|topic| !self.wanted.contains_key(*topic));
+            stranger.filter(|_| settled).map(|topic| (topic.clone(), String::new()))
+        })
+    }
+
+    /// The broker has taken a message.
+    pub(crate) fn done(&mut self, topic: &str, payload: &str) {
+        if payload.is_empty() {
+            self.known.remove(topic);
+        } else {
+            self.known.insert(topic.to_owned(), payload.to_owned());
+        }
+    }
+
+    /// Nothing is known any more of the topics that `which` holds for.
+    pub(crate) fn forget(&mut self, which: impl Fn(&str) -> bool) {
+        self.known.retain(|topic, _| !which(topic));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Shelf;
+    use std::collections::BTreeMap;
+
+    fn map(entries: &[(&str, &str)]) -> BTreeMap<String, String> {
+        entries.iter().map(|(topic, payload)| ((*topic).into(), (*payload).into())).collect()
+    }
+
+    /// All that is sent until there is nothing to send.
+    fn sent(shelf: &mut Shelf, settled: bool) -> Vec<(String, String)> {
+        let mut sent = Vec::new();
+        while let Some((topic, payload)) = shelf.next(settled) {
+            shelf.done(&topic, &payload);
+            sent.push((topic, payload));
+            assert!(sent.len() < 20, "{sent:?}");
+        }
+        sent
+    }
+
+    #[test]
+    fn what_is_missing_or_different_is_sent_once() {
+        let mut shelf = Shelf::default();
+        shelf.want(map(&[("a", "1"), ("b", "2")]));
+        assert_eq!(sent(&mut shelf, false), Vec::from_iter(map(&[("a", "1"), ("b", "2")])));
+        shelf.heard("a", "1");
+        shelf.want(map(&[("a", "1"), ("b", "3")]));
+        assert_eq!(sent(&mut shelf, false), Vec::from_iter(map(&[("b", "3")])));
+        shelf.forget(|topic| topic == "a");
+        assert_eq!(sent(&mut shelf, false), Vec::from_iter(map(&[("a", "1")])));
+    }
+
+    #[test]
+    fn what_should_not_be_there_is_emptied_once_that_is_certain() {
+        let mut shelf = Shelf::default();
+        shelf.heard("old", "x");
+        shelf.heard("older", "y");
+        shelf.heard("older", "");
+        shelf.want(map(&[("a", "1")]));
+        assert_eq!(sent(&mut shelf, false), Vec::from_iter(map(&[("a", "1")])));
+        assert_eq!(sent(&mut shelf, true), Vec::from_iter(map(&[("old", "")])));
+        // What was ours is emptied, too, and the echo of both changes nothing.
+        shelf.want(map(&[]));
+        assert_eq!(sent(&mut shelf, true), Vec::from_iter(map(&[("a", "")])));
+        shelf.heard("a", "");
+        assert!(sent(&mut shelf, true).is_empty());
+    }
+
+    #[test]
+    fn whoever_empties_what_is_ours_is_not_answered_for_ever() {
+        let mut shelf = Shelf::default();
+        shelf.want(map(&[("a", "1")]));
+        assert_eq!(sent(&mut shelf, true).len(), 1);
+        shelf.heard("a", "");
+        assert!(sent(&mut shelf, true).is_empty());
+    }
+}

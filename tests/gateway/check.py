@@ -1,0 +1,323 @@
+"""Uses the gateway as the owner of a broker does, with programs that are not ours: mosquitto and its clients.
+
+    check.py FOLDER SPORE
+
+Runs in a network namespace of its own; see `cargo xtask gateway`. The nodes are started by `spore launch`, so that they can be updated.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.dirname(HERE))
+from browser import until
+
+FOLDER, SPORE = sys.argv[1:]
+NODES = [1, 2, 3]
+PROGRAM = "#!/bin/sh\n# {}\nexec {} \"$@\"\n"
+BROKER = "127.0.0.1"
+HOME = "spore/home/"
+
+
+def environment():
+    mine = {name: value for name, value in os.environ.items() if not name.startswith("SPORE_")}
+    return {**mine, "XDG_STATE_HOME": FOLDER}
+
+
+def spore(*arguments, code=0):
+    done = subprocess.run([SPORE, *arguments], cwd=FOLDER, env=environment(), capture_output=True, text=True)
+    assert done.returncode == code, f"spore {' '.join(arguments)}: {done.returncode}, {done.stderr}"
+    return done.stdout
+
+
+def write(name, text):
+    with open(f"{FOLDER}/{name}", "w") as file:
+        file.write(text)
+
+
+def start(name, *command):
+    """Starts a program in a process group of its own, whose words go to a log."""
+    log = open(f"{FOLDER}/{name}.log", "a")
+    return subprocess.Popen(command, cwd=FOLDER, env=environment(), stdout=log, stderr=log, start_new_session=True)
+
+
+def kill(program, how=signal.SIGKILL):
+    """Ends a program with all that it has started."""
+    os.killpg(program.pid, how)
+    return program.wait(10)
+
+
+def address(n):
+    return f"127.44.0.{n}"
+
+
+def get(n, path):
+    with urllib.request.urlopen(f"http://{address(n)}:8080{path}", timeout=5) as answer:
+        return json.load(answer)
+
+
+class Broker:
+    """A real Mosquitto. It forgets everything when it is killed."""
+
+    def __init__(self):
+        write("mosquitto.conf", f"listener 1883 {BROKER}\nallow_anonymous true\npersistence false\n")
+        self.program = None
+
+    def start(self):
+        self.program = start("mosquitto", "mosquitto", "-c", f"{FOLDER}/mosquitto.conf")
+        until(lambda: self.answers(), 10, "mosquitto")
+
+    def answers(self):
+        return subprocess.run(["mosquitto_pub", "-h", BROKER, "-t", "probe", "-n"], capture_output=True).returncode == 0
+
+    def kill(self):
+        kill(self.program)
+
+    @staticmethod
+    def publish(topic, payload):
+        subprocess.run(["mosquitto_pub", "-h", BROKER, "-q", "1", "-t", topic, "-m", payload], check=True)
+
+    @staticmethod
+    def retained():
+        """All that is retained, by its topic."""
+        done = subprocess.run(
+            ["mosquitto_sub", "-h", BROKER, "-t", "spore/#", "-t", "homeassistant/#", "--retained-only", "-W", "1", "-F", "%t %p"],
+            capture_output=True, text=True,
+        )
+        assert done.returncode in (0, 27), done
+        return dict(line.split(" ", 1) for line in done.stdout.splitlines())
+
+
+class Listener:
+    """What is said on the broker from now on."""
+
+    def __init__(self, *filters):
+        asked = [word for it in filters for word in ("-t", it)]
+        self.file = open(f"{FOLDER}/listener-{time.monotonic_ns()}.log", "w+")
+        # So that what comes now is told from what was there: of that, there is nothing here. `probe` tells when it listens.
+        self.program = subprocess.Popen(
+            ["mosquitto_sub", "-h", BROKER, "-q", "1", "-R", "-F", "%t %p", "-t", "listening", *asked], stdout=self.file, start_new_session=True)
+        until(lambda: Broker.publish("listening", "") or self.lines(all=True), 10, "a listener")
+
+    def lines(self, all=False):
+        with open(self.file.name) as file:
+            lines = [line.rstrip("\n") for line in file]
+        return lines if all else [line for line in lines if not line.startswith("listening")]
+
+    def end(self):
+        kill(self.program)
+        return self.lines()
+
+
+class Gateway:
+    def __init__(self):
+        self.program = None
+
+    def start(self, *options):
+        self.program = start(
+            "gateway", SPORE, "-v", "gateway", "--bind", address(9), "--hostname", "gate", "--state", "gate", "--broker", BROKER, "--poll", "10", *options)
+
+    def kill(self, how=signal.SIGKILL):
+        return kill(self.program, how)
+
+
+class Nodes:
+    def __init__(self):
+        self.programs, self.ids = {}, {}
+        for kind in ["cluster", "release"]:
+            spore("key", "new", kind)
+        write("first", PROGRAM.format("first", SPORE))
+        # The gateway knows the release key, too, so that it takes plans.
+        for folder, name in [("gate", "gate"), *((f"node{n}", f"n{n}") for n in NODES)]:
+            os.mkdir(f"{FOLDER}/{folder}")
+            spore("claim", f"{folder}/settings.flash", "--no-wifi", "--hostname", name)
+        for n in NODES:
+            self.start(n)
+        for n in NODES:
+            self.ids[n] = until(lambda: get(n, "/api/node/status"), 20, f"node {n}")["id"]
+
+    def start(self, n):
+        self.programs[n] = start(
+            f"node{n}", SPORE, "launch", "--slots", f"slots{n}", "--program", "first", "--", "node", "--bind", address(n),
+            "--unclaimed", "--state", f"node{n}")
+
+    def end(self, n, how):
+        return kill(self.programs.pop(n), how)
+
+
+def publish(n, topic, payload, *options):
+    spore("pub", topic, payload, "--node", f"{address(n)}:8080", *options)
+
+
+def about(retained, id):
+    return sorted(topic for topic in retained if f"/{id}/" in topic)
+
+
+def state(retained, id):
+    return json.loads(retained.get(f"{HOME}member/{id}/state", "{}"))
+
+
+def appear(nodes):
+    """Everybody is there, with what is known of them, and Home Assistant has a device for each."""
+    def all_known():
+        retained = Broker.retained()
+        here = [retained.get(f"{HOME}member/{id}/availability") for id in nodes.ids.values()]
+        known = all(state(retained, id).get("uptime_s") is not None for id in nodes.ids.values())
+        return here == ["online"] * len(NODES) and known and retained
+    retained = until(all_known, 20, "all members on the broker")
+    assert retained[HOME + "gateway"] == "online", retained
+    assert json.loads(retained[HOME + "cluster"])["active"] == 4, retained
+    offered = {it["id"] for it in json.loads(retained[HOME + "service/identify"])["providers"]}
+    assert offered >= set(nodes.ids.values()), offered
+    for id in nodes.ids.values():
+        device = json.loads(retained[f"homeassistant/device/spore-home/{id}/config"])
+        assert {"status", "uptime", "free_memory", "version", "update", "service_identify"} <= set(device["cmps"]), device
+        for it in device["cmps"].values():
+            assert "state_topic" not in it or it["state_topic"] in retained, it
+    print(f"state: {len(retained)} retained messages of {len(NODES) + 1} members; {len(about(retained, nodes.ids[1]))} of each")
+
+
+def pass_on(nodes):
+    """Events, both ways, and calls."""
+    listener = Listener(HOME + "event/#", HOME + "answer/#")
+    follower = subprocess.Popen(
+        [SPORE, "sub", "from/#", "-n", "2", "--json", "--node", f"{address(2)}:8080"], cwd=FOLDER, env=environment(), stdout=subprocess.PIPE, text=True)
+    time.sleep(1)
+    publish(1, "to/broker", '{"a": 1}')
+    publish(3, "to/keep", '"kept"', "--retained")
+    Broker.publish(HOME + "publish/from/broker", "on")
+    Broker.publish(HOME + "publish/from/broker", '{"b": [2]}')
+    Broker.publish(HOME + "publish/node/x", "the system's own")
+    Broker.publish(f"{HOME}call/{nodes.ids[2]}/identify", "")
+    told = [json.loads(line) for line in follower.communicate(timeout=15)[0].splitlines()]
+    assert [it["payload"] for it in told] == ["on", {"b": [2]}], told
+    assert told[0]["topic"] == "from/broker", told
+    wanted = [f'{HOME}event/to/broker {{"a":1}}', f'{HOME}event/to/keep "kept"']
+    until(lambda: len(listener.lines()) >= 3, 10, "events and an answer")
+    # What comes back comes late.
+    time.sleep(1)
+    lines = listener.end()
+    assert [it for it in lines if "event/" in it] == wanted, lines
+    answer, = [json.loads(it.split(" ", 1)[1]) for it in lines if "answer/" in it]
+    assert answer == {"status": 200, "body": {"hostname": "n2", "identified": True}}, answer
+    assert Broker.retained()[HOME + "event/to/keep"] == '"kept"'
+    print("events: 2 to the broker and 2 from it, each once; a service called, a bad topic refused")
+
+
+def greet():
+    """Home Assistant starts."""
+    listener = Listener("homeassistant/device/#")
+    Broker.publish("homeassistant/status", "online")
+    until(lambda: len(listener.lines()) == 5, 10, "all devices again")
+    listener.end()
+    print("Home Assistant: 5 devices again after its birth message")
+
+
+def lose_the_broker(broker, gateway):
+    before = set(Broker.retained()) - {HOME + "event/to/keep"}
+    broker.kill()
+    for number in range(1, 4):
+        publish(number, "while/away", str(number))
+    time.sleep(1)
+    # It does not see the broker before the listener does.
+    os.killpg(gateway.program.pid, signal.SIGSTOP)
+    broker.start()
+    listener = Listener(HOME + "event/while/#")
+    os.killpg(gateway.program.pid, signal.SIGCONT)
+    until(lambda: len(listener.lines()) >= 3, 30, "events from before")
+    until(lambda: set(Broker.retained()) >= before, 20, "all that was retained")
+    lines = sorted(listener.end())
+    assert lines == [f"{HOME}event/while/away {number}" for number in range(1, 4)], lines
+    print(f"broker killed: 3 of 3 events came through, each once, and {len(before)} retained messages are back")
+
+
+def lose_the_gateway(nodes, gateway):
+    gateway.kill()
+    until(lambda: Broker.retained().get(HOME + "gateway") == "offline", 10, "the last will")
+    nodes.end(3, signal.SIGINT)
+    nodes.end(2, signal.SIGKILL)
+    publish(1, "while/gone", "1")
+    listener = Listener(HOME + "event/while/#")
+    members = lambda: {it["id"]: it["status"] for it in get(1, "/api/cluster/members")["members"]}
+    until(lambda: members()[nodes.ids[2]] == "dead", 40, "a dead member")
+    assert members()[nodes.ids[3]] == "left"
+    gateway.start("--mqtt", "3")
+
+    def as_it_is():
+        retained = Broker.retained()
+        return retained.get(HOME + "gateway") == "online" and not about(retained, nodes.ids[3]) and \
+            state(retained, nodes.ids[2]).get("status") == "dead" and retained
+    retained = until(as_it_is, 30, "a broker without who has left")
+    assert retained[f"{HOME}member/{nodes.ids[2]}/availability"] == "offline"
+    assert len(about(retained, nodes.ids[2])) >= 3, about(retained, nodes.ids[2])
+    lines = listener.end()
+    assert lines == [f"{HOME}event/while/gone 1"], lines
+    print("gateway killed: its last will was told; who left meanwhile has nothing retained, who died is offline, 1 of 1 events came once")
+
+
+def leave(nodes, gateway):
+    """A member leaves while the gateway looks on; then the gateway goes."""
+    nodes.end(1, signal.SIGINT)
+    until(lambda: not about(Broker.retained(), nodes.ids[1]), 10, "a broker without n1")
+    assert gateway.kill(signal.SIGINT) == 0
+    assert Broker.retained()[HOME + "gateway"] == "offline"
+    print("members leave, and nothing of them is retained; the gateway leaves and says so")
+
+
+def update(nodes):
+    """A rollout that succeeds and one that fails, as the broker tells of them; the command counts the same."""
+    for sequence, program, end in [(5, PROGRAM.format("good", SPORE), "running"), (6, "#!/bin/sh\nexit 3\n", "halted")]:
+        write(f"program-{sequence}", program)
+        spore("image", "build", "--program", f"program-{sequence}", "--sequence", str(sequence), "--output", f"{sequence}.spore")
+        topics = [f"{HOME}member/{id}/update" for id in nodes.ids.values()]
+        listener = Listener(*topics, HOME + "rollout")
+        spore("ota", "all", f"{sequence}.spore", "--node", f"{address(1)}:8080", "--waves", "100%", "--gate", "1s", "--no-wait")
+
+        def settled():
+            rollout = json.loads(Broker.retained()[HOME + "rollout"])
+            return rollout["state"] == end and rollout["counts"]["pending"] == 0 and rollout["counts"]
+        try:
+            counts = until(settled, 60, f"the end of image {sequence}")
+        except AssertionError as error:
+            raise AssertionError(f"{error}; {Broker.retained()[HOME + 'rollout']}") from None
+        engine = json.loads(spore("ota", "status", "--json", "--node", f"{address(1)}:8080"))["counts"]
+        assert counts == engine and sum(counts.values()) == 4, (counts, engine)
+        time.sleep(1)
+        said = [line.split(" ", 1) for line in listener.end()]
+        for topic in topics:
+            states = [json.loads(payload) for it, payload in said if it == topic]
+            installed = [it["installed_version"] for it in states if "installed_version" in it]
+            now = json.loads(Broker.retained()[topic])
+            if sequence == 5:
+                # Image 5 is there at the end, and from then on; before, it was on its way.
+                assert now["installed_version"] == now["latest_version"] == "5" and not now["in_progress"], now
+                first = next(n for n, it in enumerate(states) if it.get("installed_version") == "5")
+                assert any(it["in_progress"] for it in states[:first]), states
+            else:
+                assert now["installed_version"] == "5" and not now["in_progress"], now
+                assert "6" not in installed, states
+        print(f"image {sequence}: {counts}, as the command counts")
+
+
+def main():
+    broker, gateway = Broker(), Gateway()
+    broker.start()
+    nodes = Nodes()
+    gateway.start("--mqtt", "5")
+    appear(nodes)
+    pass_on(nodes)
+    greet()
+    lose_the_broker(broker, gateway)
+    update(nodes)
+    lose_the_gateway(nodes, gateway)
+    leave(nodes, gateway)
+    refused = spore("gateway", "--bind", address(8), "--broker", "mqtt://x", code=2)
+    assert not refused, refused
+
+
+main()

@@ -1,4 +1,4 @@
-"""Uses the gateway as the owner of a broker does, with programs that are not ours: mosquitto and its clients.
+"""Uses the gateway as the owner of a broker does, with programs that are not ours: mosquitto and its clients, promtool, avahi.
 
     check.py FOLDER SPORE
 
@@ -24,11 +24,16 @@ LAST = 4
 PROGRAM = "#!/bin/sh\n# {}\nexec {} \"$@\"\n"
 BROKER = "127.0.0.1"
 HOME = "spore/home/"
+METRICS = "10.44.0.9:9464"
+# A message bus without users, for avahi's programs.
+BUS = """<busconfig><listen>unix:path=/run/bus</listen><policy context="default">
+<allow send_destination="*"/><allow receive_sender="*"/><allow own="*"/></policy></busconfig>"""
+AVAHI = "[server]\nuse-ipv6=no\nallow-interfaces=home\n[publish]\ndisable-publishing=yes\n"
 
 
 def environment():
     mine = {name: value for name, value in os.environ.items() if not name.startswith("SPORE_")}
-    return {**mine, "XDG_STATE_HOME": FOLDER}
+    return {**mine, "XDG_STATE_HOME": FOLDER, "DBUS_SYSTEM_BUS_ADDRESS": "unix:path=/run/bus"}
 
 
 def spore(*arguments, code=0):
@@ -55,7 +60,7 @@ def kill(program, how=signal.SIGKILL):
 
 
 def address(n):
-    return f"127.44.0.{n}"
+    return f"10.44.0.{n}"
 
 
 def get(n, path):
@@ -122,7 +127,8 @@ class Gateway:
 
     def start(self, *options):
         self.program = start(
-            "gateway", SPORE, "-v", "gateway", "--bind", address(9), "--hostname", "gate", "--state", "gate", "--broker", BROKER, "--poll", "10", *options)
+            "gateway", SPORE, "-v", "gateway", "--bind", address(9), "--hostname", "gate", "--state", "gate", "--broker", BROKER,
+            "--metrics", METRICS, "--poll", "10", *options)
 
     def kill(self, how=signal.SIGKILL):
         return kill(self.program, how)
@@ -150,6 +156,29 @@ class Nodes:
 
     def end(self, n, how):
         return kill(self.programs.pop(n), how)
+
+
+class Avahi:
+    """Somebody who looks around the network."""
+
+    def __init__(self):
+        write("bus.conf", BUS)
+        write("avahi.conf", AVAHI)
+        self.bus = start("bus", "dbus-daemon", "--nofork", "--nopidfile", "--config-file", f"{FOLDER}/bus.conf")
+        until(lambda: os.path.exists("/run/bus"), 10, "a message bus")
+        self.daemon = start("avahi", "avahi-daemon", "--no-drop-root", "--no-chroot", "--no-rlimits", "-f", f"{FOLDER}/avahi.conf")
+        until(lambda: self.run("avahi-browse", "-pt", "_none._tcp").returncode == 0, 10, "avahi")
+
+    @staticmethod
+    def run(*command):
+        return subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=20)
+
+    def browse(self, kind):
+        """Who is there: names, with address, port and what else is said."""
+        done = self.run("avahi-browse", "-rpt", kind)
+        assert done.returncode == 0, done.stderr
+        lines = [line.split(";", 9) for line in done.stdout.splitlines() if line.startswith("=")]
+        return {it[3]: (it[6], it[7], int(it[8]), it[9]) for it in lines}
 
 
 def publish(n, topic, payload, *options):
@@ -183,6 +212,47 @@ def appear(nodes):
         for it in device["cmps"].values():
             assert "state_topic" not in it or it["state_topic"] in retained, it
     print(f"state: {len(retained)} retained messages of {len(NODES) + 1} members; {len(about(retained, nodes.ids[1]))} of each")
+
+
+def measure(nodes, down):
+    """Prometheus' own tool finds nothing wrong with the metrics, and no node is asked for them."""
+    def asked():
+        with urllib.request.urlopen(f"http://{address(1)}:8080/metrics", timeout=5) as answer:
+            lines = answer.read().decode().splitlines()
+        return sum(float(line.split()[-1]) for line in lines if line.startswith("spore_http_requests_total"))
+
+    def scrape():
+        with urllib.request.urlopen(f"http://{METRICS}/metrics", timeout=5) as answer:
+            return answer.read().decode()
+    before = asked()
+    pages = [scrape() for _ in range(50)]
+    # The gateway asks at its own pace meanwhile, and so do the other nodes.
+    asked_by_us = asked() - before
+    assert before > 0 and asked_by_us < 15, (before, asked_by_us)
+    checked = subprocess.run(["promtool", "check", "metrics"], input=pages[-1], capture_output=True, text=True)
+    assert checked.returncode == 0 and not checked.stderr and not checked.stdout, checked
+    for n, id in nodes.ids.items():
+        up = f'spore_node_up{{id="{id}",hostname="n{n}"}} {0 if n in down else 1}'
+        assert up in pages[-1].splitlines(), (up, pages[-1])
+        series = pages[-1].count(f'{{id="{id}"')
+        assert 0 < series <= 40, series
+    print(f"metrics: {pages[-1].count(chr(10))} lines, which promtool takes; {len(down)} down; 50 scrapes, {asked_by_us:.0f} requests of others to a node meanwhile")
+
+
+def look_around(nodes, avahi):
+    """Members are found by name."""
+    names = {"gate", *(f"n{n}" for n in NODES)}
+    found = until(lambda: (it := avahi.browse("_spore._tcp")).keys() >= names and it, 20, "members in the network")
+    assert set(found) == names, found
+    for n, id in nodes.ids.items():
+        host, at, port, text = found[f"n{n}"]
+        assert (host, at, port) == (f"n{n}.local", address(n), 8080), found
+        assert f'"id={id}"' in text and '"cluster=home"' in text, text
+    pages = until(lambda: (it := avahi.browse("_http._tcp")).keys() >= names and it, 20, "pages in the network")
+    assert '"path=/"' in pages["n1"][3], pages
+    resolved = avahi.run("avahi-resolve", "-4", "-n", "n1.local").stdout.split()
+    assert resolved == ["n1.local", address(1)], resolved
+    print(f"names: avahi finds {len(found)} members, their pages and their addresses")
 
 
 def pass_on(nodes):
@@ -258,11 +328,13 @@ def lose_the_gateway(nodes, gateway):
     print("gateway killed: its last will was told; who left meanwhile has nothing retained, who died is still offline, 1 of 1 events came once")
 
 
-def leave(nodes, gateway):
+def leave(nodes, gateway, avahi):
     """A member leaves while the gateway looks on; then the gateway goes."""
     nodes.end(1, signal.SIGINT)
     until(lambda: not about(Broker.retained(), nodes.ids[1]), 10, "a broker without n1")
+    until(lambda: set(avahi.browse("_spore._tcp")) == {"gate"}, 20, "a network without n1")
     assert gateway.kill(signal.SIGINT) == 0
+    until(lambda: not avahi.browse("_spore._tcp"), 20, "a network without the gateway")
     assert Broker.retained()[HOME + "gateway"] == "offline"
     print("members leave, and nothing of them is retained; the gateway leaves and says so")
 
@@ -319,13 +391,17 @@ def main():
     broker.start()
     nodes = Nodes()
     gateway.start("--mqtt", "5")
+    avahi = Avahi()
     appear(nodes)
+    measure(nodes, [])
+    look_around(nodes, avahi)
     pass_on(nodes)
     greet()
     lose_the_broker(broker, gateway)
     update(nodes)
+    measure(nodes, [LAST])
     lose_the_gateway(nodes, gateway)
-    leave(nodes, gateway)
+    leave(nodes, gateway, avahi)
     refused = spore("gateway", "--bind", address(8), "--broker", "mqtt://x", code=2)
     assert not refused, refused
 

@@ -1,6 +1,6 @@
 //! `cargo xtask gateway`: a cluster on a broker, as its owner's programs see it.
 //!
-//! In namespaces of their own, as for `cargo xtask e2e`, are a real Mosquitto, nodes that can be updated, and a gateway; `tests/gateway/check.py` uses
+//! In namespaces of their own, as for `cargo xtask e2e`, are a real Mosquitto, nodes that can be updated, avahi, and a gateway; `tests/gateway/check.py` uses
 //! them with clients that are not ours, kills broker and gateway in the middle, and looks at what is retained.
 
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use std::process::{Command, ExitCode};
 use anyhow::Result;
 use clap::Args;
 
-use crate::e2e::network::{ensure_isolated, ip};
+use crate::e2e::network::{ensure_isolated, ip, run};
 use crate::{e2e, paths, process};
 
 /// No run of the checks takes longer, in seconds.
@@ -55,7 +55,16 @@ impl Gateway {
 /// What happens within the namespaces: what `check.py` says.
 fn inside(folder: &Path, spore: &Path) -> Result<String> {
     ensure_isolated()?;
+    // avahi's programs meet there, and nobody else's are asked.
+    run("mount", "-t tmpfs tmpfs /run")?;
     ip("link set lo up")?;
+    // All on one interface that leads nowhere; what is for all comes back to all.
+    ip("link add home type veth peer name away")?;
+    ip("link set home up")?;
+    ip("link set away up")?;
+    for last in [1, 2, 3, 4, 8, 9] {
+        ip(&format!("addr add 10.44.0.{last}/24 brd + dev home"))?;
+    }
     let mut check = Command::new("timeout");
     check.args([LIMIT, "python3"]).arg(paths::repository().join("tests/gateway/check.py"));
     check.arg(folder).arg(spore).env("PYTHONDONTWRITEBYTECODE", "1");

@@ -27,6 +27,7 @@ fn printed(command: &str) -> Option<Value> {
         "gateway" => said(
             object(json!({
                 "hostname": hostname(), "api": text(), "cluster": text(), "broker": or_null(text()),
+                "metrics": or_null(text()),
             })),
             "The first line",
         ),

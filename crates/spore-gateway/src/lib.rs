@@ -1,4 +1,4 @@
-//! A cluster as its owner's other programs see it: on an MQTT broker, in Home Assistant.
+//! A cluster as its owner's other programs see it: on an MQTT broker, in Home Assistant, in Prometheus, by names in the network.
 //!
 //! The gateway asks its own node, through the HTTP API, what the cluster is; what every member is made of it asks the members, one after the
 //! other, at a slow pace. What is published is a function of what is known ([`Cluster`]); the [`Bridge`] keeps the broker like it,
@@ -12,6 +12,9 @@ mod documents;
 mod events;
 mod feeds;
 mod home_assistant;
+mod http;
+mod mdns;
+mod metrics;
 mod pace;
 mod retained;
 mod run;

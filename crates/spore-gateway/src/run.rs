@@ -5,12 +5,16 @@ use crate::bridge::{Bridge, Message};
 use crate::broker::{Broker, Link, Said};
 use crate::events::Sent;
 use crate::feeds::{self, Input, Live};
+use crate::http::{self, Page};
+use crate::mdns::Announcer;
+use crate::metrics;
 use crate::state::OFFLINE;
 use crate::topics::Name;
 use anyhow::{Context as _, Result};
 use log::{info, warn};
 use std::fs;
 use std::io::ErrorKind;
+use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
@@ -34,6 +38,10 @@ pub struct Gateway {
     pub interval: Duration,
     /// Where it is remembered which events were sent; without a file, those that the cluster still has are sent again after a restart.
     pub memory: Option<PathBuf>,
+    /// Where Prometheus asks.
+    pub metrics: Option<TcpListener>,
+    /// In the network of which address members are announced.
+    pub announce: Option<Ipv4Addr>,
 }
 
 /// What waits to be handled.
@@ -46,13 +54,15 @@ const TICK: Duration = Duration::from_millis(200);
 const RECONNECT: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(15)];
 /// Before a busy cluster is asked again.
 const RETRY: Duration = Duration::from_millis(500);
+/// How often metrics and names are brought up to date.
+const SHOW: Duration = Duration::from_secs(1);
 /// Between two writes of what was sent.
 const REMEMBER: Duration = Duration::from_secs(1);
 /// How long the broker may take at the end.
 const GOODBYE: Duration = Duration::from_secs(2);
 
 /// Runs the gateway on this thread until `stop` is set; then it says goodbye to the broker.
-pub fn run(gateway: Gateway, stop: &AtomicBool) -> Result<()> {
+pub fn run(mut gateway: Gateway, stop: &AtomicBool) -> Result<()> {
     let sent = gateway.memory.as_deref().map(recall).transpose()?.unwrap_or_default();
     let (to, inputs) = sync_channel(INPUTS);
     let (calls, waiting) = sync_channel(CALLS);
@@ -68,6 +78,15 @@ pub fn run(gateway: Gateway, stop: &AtomicBool) -> Result<()> {
     let members = Arc::clone(&live);
     start("ask", &gateway, &to, move |api, to| feeds::ask(api, &node, &members, interval, to))?;
     start("call", &gateway, &to, move |api, to| feeds::call(api, &waiting, to))?;
+    let page = Page::default();
+    if let Some(listener) = gateway.metrics.take() {
+        let page = Arc::clone(&page);
+        let thread = thread::Builder::new().name("metrics".to_owned());
+        let serve = move || http::serve(listener, &page).map(drop);
+        thread.spawn(serve).context("cannot start a thread")?;
+    }
+    let announcer =
+        gateway.announce.map(|address| Announcer::new(address, &gateway.name.to_string()));
     let bridge = Bridge::new(gateway.name.clone(), gateway.home_assistant, sent);
     let mut machine = Loop {
         bridge,
@@ -78,6 +97,9 @@ pub fn run(gateway: Gateway, stop: &AtomicBool) -> Result<()> {
         retry: Instant::now(),
         remembered: (Instant::now(), Sent::default()),
         live,
+        page,
+        announcer: announcer.transpose()?,
+        shown: Instant::now(),
         to,
         calls,
         gateway,
@@ -112,6 +134,10 @@ struct Loop {
     retry: Instant,
     remembered: (Instant, Sent),
     live: Live,
+    page: Page,
+    announcer: Option<Announcer>,
+    /// When metrics and names were brought up to date.
+    shown: Instant,
     to: SyncSender<Input>,
     calls: SyncSender<crate::bridge::Call>,
 }
@@ -127,9 +153,13 @@ impl Loop {
             self.connect();
             self.order();
             self.send();
+            self.show();
             self.remember(REMEMBER)?;
         }
         self.goodbye(inputs);
+        if let Some(announcer) = self.announcer.take() {
+            announcer.end();
+        }
         self.remember(Duration::ZERO)
     }
 
@@ -237,6 +267,19 @@ impl Loop {
         let Some(message) = self.bridge.next() else { return };
         if let Err(error) = link.send(&message) {
             self.lost(&error.to_string());
+        }
+    }
+
+    /// Brings metrics and names up to date.
+    fn show(&mut self) {
+        if self.shown.elapsed() < SHOW {
+            return;
+        }
+        self.shown = Instant::now();
+        let text = metrics::text(&self.bridge, self.shown);
+        *self.page.lock().unwrap_or_else(PoisonError::into_inner) = text;
+        if let Some(announcer) = &mut self.announcer {
+            announcer.update(self.bridge.cluster());
         }
     }
 

@@ -11,6 +11,7 @@ use serde_json::json;
 use spore_gateway::{Answer, Api, Broker, Frame, Frames, Gateway as Bridge, Name, Version};
 use spore_host::{HostSprockets, Stop};
 use std::fs;
+use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process;
 use std::sync::Arc;
@@ -18,7 +19,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-/// Run a node that shows its cluster to MQTT and Home Assistant, until Ctrl-C.
+/// Run a node that shows its cluster to MQTT, Home Assistant and Prometheus, until Ctrl-C.
 ///
 /// It is a member like any other, with the options of `spore node`. On the broker, events of the cluster are at
 /// spore/CLUSTER/event/TOPIC, what is published at spore/CLUSTER/publish/TOPIC becomes an event, and what is known of members and
@@ -46,6 +47,12 @@ pub(crate) struct Gateway {
     /// Tell Home Assistant nothing
     #[arg(long)]
     no_home_assistant: bool,
+    /// Serve /metrics of the whole cluster for Prometheus: an address with a port
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    metrics: Option<SocketAddr>,
+    /// Do not announce members by multicast DNS, which is done unless --bind is a loopback address
+    #[arg(long)]
+    no_mdns: bool,
     /// How often each member is asked how it is, in seconds, 10 to 3600
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u16).range(10..=3600))]
     poll: u16,
@@ -56,6 +63,7 @@ Examples:
   spore gateway --bind 192.168.1.20 --broker 192.168.1.2
   spore gateway --bind 192.168.1.20 --broker mqtt.home:1884 --user spore --password-file mqtt.password
   spore gateway --bind 127.42.0.6 --broker localhost --cluster workshop --mqtt 5
+  spore gateway --bind 192.168.1.20 --metrics 192.168.1.20:9464
   mosquitto_sub -t 'spore/home/#' -v              and then: all there is to see
   mosquitto_pub -t spore/home/publish/kitchen/lamp -m on
 
@@ -134,7 +142,13 @@ impl Gateway {
         let signer = self.options.signer()?;
         let broker = self.broker()?;
         let memory = self.options.state()?.map(|folder| folder.join("gateway.json"));
+        let metrics = self.metrics.map(|address| {
+            let listener = TcpListener::bind(address);
+            listener.with_context(|| format!("cannot serve metrics at {address}"))
+        });
+        let metrics = metrics.transpose()?;
         let node = self.options.bind(HostSprockets::none())?;
+        let announce = self.options.address();
         let api = self.options.api();
         self.introduce(node.hostname().as_str(), &api)?;
         let bridge = Bridge {
@@ -149,6 +163,8 @@ impl Gateway {
             home_assistant: !self.no_home_assistant,
             interval: Duration::from_secs(self.poll.into()),
             memory,
+            metrics,
+            announce: (!self.no_mdns && !announce.is_loopback()).then_some(announce),
         };
         let stopping = Arc::new(AtomicBool::new(false));
         let request = Arc::clone(&stopping);
@@ -207,11 +223,15 @@ impl Gateway {
         if self.options.json() {
             return print_line(json!({
                 "hostname": hostname, "api": api, "cluster": self.cluster.to_string(), "broker": broker,
+                "metrics": self.metrics.map(|metrics| format!("http://{metrics}/metrics")),
             }));
         }
         print_line(format_args!("{hostname}: http://{api}/api/node/status"))?;
-        match broker {
-            Some(broker) => print_line(format_args!("MQTT: {broker}, spore/{}/#", self.cluster)),
+        if let Some(broker) = broker {
+            print_line(format_args!("MQTT: {broker}, spore/{}/#", self.cluster))?;
+        }
+        match self.metrics {
+            Some(metrics) => print_line(format_args!("Prometheus: http://{metrics}/metrics")),
             None => Ok(()),
         }
     }

@@ -148,6 +148,11 @@ impl Options {
         })
     }
 
+    /// The node's address.
+    pub(crate) fn address(&self) -> Ipv4Addr {
+        self.bind
+    }
+
     /// Where the node's API is.
     pub(crate) fn api(&self) -> String {
         format!("{}:{}", self.bind, self.http_port)

@@ -48,7 +48,7 @@ const COMMANDS: &[(&str, &str, Ends)] = &[
     // Its broker is not there, which it takes as it comes.
     (
         "gateway",
-        "--bind {at 43} --port {port} --http-port {port} --forget --broker {at 43}:{port}",
+        "--bind {at 43} --port {port} --http-port {port} --forget --broker {at 43}:{port} --metrics 127.0.0.1:0",
         Asked,
     ),
     (

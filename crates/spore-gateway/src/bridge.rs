@@ -10,6 +10,7 @@ use crate::topics::{Name, Subject, Topics};
 use log::warn;
 use serde_json::json;
 use std::collections::VecDeque;
+use std::time::Instant;
 
 /// So many events of the broker wait until the cluster takes them; more are refused.
 const INBOX: usize = 64;
@@ -158,7 +159,9 @@ impl Bridge {
             self.under_way = Some(UnderWay::Event(event));
             return Some(message);
         }
-        let (topic, text) = self.shelf.next(self.cluster.is_settled())?;
+        let cluster = &self.cluster;
+        let (topic, text) =
+            self.shelf.next(|topic| !cluster.is_settled() || cluster.keeps(topic))?;
         let message =
             Message { topic: topic.clone(), payload: text.clone().into_bytes(), retained: true };
         self.under_way = Some(UnderWay::Retained(topic, text));
@@ -187,12 +190,24 @@ impl Bridge {
     }
 
     /// A message of the broker. `stale` is what was retained there: an order from the past is none.
-    pub(crate) fn message(&mut self, topic: &str, payload: &[u8], stale: bool) -> Option<Call> {
+    pub(crate) fn message(
+        &mut self,
+        topic: &str,
+        payload: &[u8],
+        stale: bool,
+        now: Instant,
+    ) -> Option<Call> {
         let topics = self.topics.clone();
         match topics.subject(topic) {
-            Subject::Retained => {
+            Subject::Retained => self.shelf.heard(topic, &String::from_utf8_lossy(payload)),
+            Subject::Member { id, leaf } => {
                 // None of ours has other bytes.
                 self.shelf.heard(topic, &String::from_utf8_lossy(payload));
+                if let Some(member) =
+                    state::member(id, payload).filter(|_| stale && leaf == "state")
+                {
+                    self.learn(|cluster| cluster.adopt(member, now));
+                }
             }
             Subject::Birth if payload == state::ONLINE.as_bytes() && !stale => {
                 let start = "homeassistant/";

@@ -27,7 +27,7 @@ impl Broker {
     fn connect(&self, bridge: &mut Bridge) {
         bridge.connected();
         for (topic, payload) in &self.retained {
-            assert_eq!(bridge.message(topic, payload.as_bytes(), true), None);
+            assert_eq!(bridge.message(topic, payload.as_bytes(), true, Instant::now()), None);
         }
     }
 
@@ -37,7 +37,7 @@ impl Broker {
             assert_eq!(bridge.next(), None, "one at a time");
             self.take(&message);
             bridge.acknowledged();
-            bridge.message(&message.topic, &message.payload, false);
+            bridge.message(&message.topic, &message.payload, false, Instant::now());
             assert!(self.log.len() < 1_000);
         }
     }
@@ -104,10 +104,18 @@ fn who_left_while_there_was_no_gateway_leaves_nothing_behind_and_the_dead_stay()
     broker.connect(&mut second);
     broker.drain(&mut second);
     assert_eq!((broker.about("2").len(), broker.about("3").len()), (3, 3), "nobody knows yet");
-    settle(&mut second, &[("1", "active"), ("2", "left"), ("3", "dead")]);
+    assert_eq!(broker.retained["spore/home/member/3/availability"], "online");
+    // The other one has restarted, and has not heard of who died before.
+    let device = broker.retained["homeassistant/device/spore-home/3/config"].clone();
+    settle(&mut second, &[("1", "active"), ("2", "left")]);
     broker.drain(&mut second);
     assert_eq!((broker.about("2").len(), broker.about("3").len()), (0, 3));
     assert_eq!(broker.retained["spore/home/member/3/availability"], "offline");
+    assert!(broker.retained["spore/home/member/3/state"].contains(r#""status":"dead""#));
+    assert_eq!(broker.retained["homeassistant/device/spore-home/3/config"], device);
+    members(&mut second, &[("1", "active"), ("3", "left")]);
+    broker.drain(&mut second);
+    assert!(broker.about("3").is_empty());
 }
 
 #[test]
@@ -158,7 +166,7 @@ fn home_assistant_gets_its_devices_again_when_it_has_started() {
     for (payload, stale, again) in
         [("offline", false, 0), ("online", true, 0), ("online", false, 2)]
     {
-        bridge.message("homeassistant/status", payload.as_bytes(), stale);
+        bridge.message("homeassistant/status", payload.as_bytes(), stale, Instant::now());
         broker.drain(&mut bridge);
         assert_eq!(broker.log.len(), again, "{payload}");
     }
@@ -169,7 +177,7 @@ fn home_assistant_gets_its_devices_again_when_it_has_started() {
 fn events_of_the_broker_reach_the_cluster_once_and_do_not_come_back() {
     let (mut bridge, mut broker) = (bridge(Sent::default()), Broker::default());
     broker.connect(&mut bridge);
-    bridge.message("spore/home/publish/x", b"9", false);
+    bridge.message("spore/home/publish/x", b"9", false, Instant::now());
     let busy = Answer { status: 429, body: String::new() };
     assert!(!bridge.ordered(&busy) && bridge.order().is_some());
     let body = r#"{"seq":1,"publisher":"2","epoch":1,"number":9}"#.to_owned();
@@ -185,12 +193,12 @@ fn events_of_the_broker_reach_the_cluster_once_and_do_not_come_back() {
 #[test]
 fn bad_orders_are_refused_and_counted() {
     let mut bridge = bridge(Sent::default());
-    bridge.message("spore/home/publish/node/x", b"1", false);
-    bridge.message("spore/home/publish/x", b"1", true);
-    assert_eq!(bridge.message("spore/home/call/9/relay", b"", false), None);
+    bridge.message("spore/home/publish/node/x", b"1", false, Instant::now());
+    bridge.message("spore/home/publish/x", b"1", true, Instant::now());
+    assert_eq!(bridge.message("spore/home/call/9/relay", b"", false, Instant::now()), None);
     assert_eq!((bridge.order(), bridge.counters().refused), (None, 3));
     for _ in 0..INBOX + 2 {
-        bridge.message("spore/home/publish/x", b"1", false);
+        bridge.message("spore/home/publish/x", b"1", false, Instant::now());
     }
     assert_eq!(bridge.counters().refused, 5);
     let no = Answer { status: 400, body: "no".into() };
@@ -205,10 +213,10 @@ fn a_service_is_called_and_its_answer_told() {
     broker.connect(&mut bridge);
     broker.drain(&mut bridge);
     broker.log.clear();
-    let call = bridge.message("spore/home/call/1/relay", b"on", false).unwrap();
+    let call = bridge.message("spore/home/call/1/relay", b"on", false, Instant::now()).unwrap();
     assert_eq!((&*call.api, &*call.service, &*call.body), ("10.0.0.1:80", "relay", &b"on"[..]));
     bridge.answer(&call.member, &call.service, 200, r#"{"on":true}"#);
-    assert_eq!(bridge.message("spore/home/call/3/relay", b"on", false), None);
+    assert_eq!(bridge.message("spore/home/call/3/relay", b"on", false, Instant::now()), None);
     broker.drain(&mut bridge);
     let answers = [
         ("spore/home/answer/1/relay", r#"{"body":{"on":true},"status":200}"#),

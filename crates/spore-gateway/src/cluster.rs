@@ -2,11 +2,14 @@
 
 use crate::documents::{Member, MemberList, Running, Service, ServiceList, Status, Update};
 use crate::feeds::Figures;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-/// How long a node that is in no list any more, and has not said that it goes, is held for lost. Its own node lists the dead for as long.
+/// How long a node that is in no list any more, and has not said that it goes, is held for lost. Nodes list the dead for as long.
 const LOST: Duration = Duration::from_secs(24 * 3600);
+
+/// Of so many members it is known that they have left.
+const DEPARTED: usize = 512;
 
 /// The cluster as the gateway's own node sees it, and what its members say of themselves.
 #[derive(Debug, Default)]
@@ -14,6 +17,9 @@ pub struct Cluster {
     nodes: BTreeMap<String, Node>,
     pub(crate) services: Vec<Service>,
     pub(crate) update: Update,
+    /// Members that an earlier gateway has told the broker of, until it is known what they are.
+    adopted: BTreeMap<String, Member>,
+    departed: BTreeSet<String>,
     settled: bool,
 }
 
@@ -31,6 +37,11 @@ pub(crate) struct Node {
 impl Node {
     fn new(member: Member) -> Self {
         Self { member, figures: None, image: None, missing: None }
+    }
+
+    /// Whether it is lost, and nothing is known of what it was; then what the broker has of it stays.
+    pub(crate) fn is_legacy(&self) -> bool {
+        self.figures.is_none() && !self.member.is_live()
     }
 
     pub(crate) fn status(&self) -> Option<&Status> {
@@ -52,9 +63,10 @@ impl Cluster {
         }
         for member in list.members {
             if member.status == "left" {
-                self.nodes.remove(&member.id);
+                self.depart(member.id);
                 continue;
             }
+            self.departed.remove(&member.id);
             let id = member.id.clone();
             let node = self.nodes.entry(id).or_insert_with(|| Node::new(member.clone()));
             (node.member, node.missing) = (member, None);
@@ -68,16 +80,55 @@ impl Cluster {
         });
     }
 
-    /// Takes the member list of another node, once: it knows who is dead, and who has left, from before the gateway began.
+    fn depart(&mut self, id: String) {
+        self.nodes.remove(&id);
+        self.adopted.remove(&id);
+        if self.departed.len() == DEPARTED {
+            self.departed.pop_first();
+        }
+        self.departed.insert(id);
+    }
+
+    /// Takes the member list of another node: it knows who is dead, and who has left, from before the gateway began.
     pub(crate) fn witness(&mut self, list: MemberList, now: Instant) {
-        self.settled = true;
         for member in list.members {
-            if member.status == "left" || self.nodes.contains_key(&member.id) {
+            if self.nodes.contains_key(&member.id) {
                 continue;
             }
-            let node = Node { missing: Some(now), ..Node::new(member.as_another()) };
-            self.nodes.insert(node.member.id.clone(), node);
+            if member.status == "left" {
+                self.depart(member.id);
+            } else {
+                self.adopted.insert(member.id.clone(), member.as_another());
+            }
         }
+        self.settle(now);
+    }
+
+    /// Takes a member that an earlier gateway has told the broker of. It is lost, unless a list has it, or somebody knows that it has left.
+    pub(crate) fn adopt(&mut self, member: Member, now: Instant) {
+        if !self.nodes.contains_key(&member.id) && !self.departed.contains(&member.id) {
+            self.adopted.insert(member.id.clone(), member);
+        }
+        if self.settled {
+            self.settle(now);
+        }
+    }
+
+    /// From now on, who is in no list is lost.
+    pub(crate) fn settle(&mut self, now: Instant) {
+        self.settled = true;
+        for (id, mut member) in std::mem::take(&mut self.adopted) {
+            "dead".clone_into(&mut member.status);
+            self.nodes
+                .entry(id)
+                .or_insert_with(|| Node { missing: Some(now), ..Node::new(member) });
+        }
+    }
+
+    /// Whether what the broker has at this topic stays, although nobody knows whether it is still so.
+    pub(crate) fn keeps(&self, topic: &str) -> bool {
+        let mut levels = topic.split('/');
+        levels.any(|level| self.nodes.get(level).is_some_and(Node::is_legacy))
     }
 
     /// Whether it is known who is not there: before, nothing on the broker is without an owner.
@@ -211,12 +262,38 @@ pub(crate) mod tests {
         let (mut cluster, now) = (Cluster::default(), Instant::now());
         cluster.members(list(&[("2", "active"), ("9", "active")]), now);
         assert!(!cluster.is_settled());
-        let mut told = list(&[("1", "active"), ("2", "suspect"), ("3", "dead"), ("4", "left")]);
+        let mut told = list(&[
+            ("1", "active"),
+            ("5", "active"),
+            ("2", "suspect"),
+            ("3", "dead"),
+            ("4", "left"),
+        ]);
         told.members[0].id = "9".into();
         cluster.witness(told, now);
         assert!(cluster.is_settled());
-        assert_eq!(statuses(&cluster), [("2", "active"), ("3", "dead"), ("9", "active")]);
-        assert!(!cluster.node("3").unwrap().member.is_self());
+        // The fifth one has not met the gateway's node yet.
+        let all = [("2", "active"), ("3", "dead"), ("5", "dead"), ("9", "active")];
+        assert_eq!(statuses(&cluster), all);
+        assert!(cluster.keeps("a/3/b") && !cluster.keeps("a/2/b") && !cluster.keeps("a/b"));
+    }
+
+    #[test]
+    fn whom_an_earlier_gateway_knew_is_lost_unless_it_is_known_to_have_left() {
+        let now = Instant::now();
+        let member = |id| list(&[(id, "active")]).members.remove(0);
+        let mut cluster = Cluster::default();
+        cluster.members(list(&[("1", "active")]), now);
+        ["1", "2", "3", "4"].into_iter().for_each(|id| cluster.adopt(member(id), now));
+        assert_eq!(statuses(&cluster), [("1", "active")], "nobody knows yet");
+        cluster.witness(list(&[("1", "active"), ("2", "left")]), now);
+        assert_eq!(statuses(&cluster), [("1", "active"), ("3", "dead"), ("4", "dead")]);
+        // What is told late changes nothing, and who comes is there.
+        cluster.adopt(member("2"), now);
+        cluster.members(list(&[("1", "active"), ("3", "active"), ("4", "left")]), now);
+        assert_eq!(statuses(&cluster), [("1", "active"), ("3", "active")]);
+        cluster.members(list(&[("1", "active"), ("3", "active"), ("2", "active")]), now);
+        assert_eq!(statuses(&cluster).len(), 3);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 pub(crate) fn devices(cluster: &Cluster, topics: &Topics) -> BTreeMap<String, String> {
     let mut devices = BTreeMap::new();
     devices.insert(topics.discovery("cluster"), the_cluster(topics).to_string());
-    for (id, node) in cluster.nodes() {
+    for (id, node) in cluster.nodes().filter(|(_, node)| !node.is_legacy()) {
         devices.insert(topics.discovery(id), device(id, node, topics).to_string());
     }
     devices

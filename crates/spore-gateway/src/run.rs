@@ -54,6 +54,8 @@ const TICK: Duration = Duration::from_millis(200);
 const RECONNECT: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(15)];
 /// Before a busy cluster is asked again.
 const RETRY: Duration = Duration::from_millis(500);
+/// A gateway that has met nobody for so long is alone.
+const ALONE: Duration = Duration::from_secs(30);
 /// How often metrics and names are brought up to date.
 const SHOW: Duration = Duration::from_secs(1);
 /// Between two writes of what was sent.
@@ -100,6 +102,7 @@ pub fn run(mut gateway: Gateway, stop: &AtomicBool) -> Result<()> {
         page,
         announcer: announcer.transpose()?,
         shown: Instant::now(),
+        started: Instant::now(),
         to,
         calls,
         gateway,
@@ -138,6 +141,7 @@ struct Loop {
     announcer: Option<Announcer>,
     /// When metrics and names were brought up to date.
     shown: Instant,
+    started: Instant,
     to: SyncSender<Input>,
     calls: SyncSender<crate::bridge::Call>,
 }
@@ -206,7 +210,10 @@ impl Loop {
             }
             Said::Acknowledged => self.bridge.acknowledged(),
             Said::Message { topic, payload, stale } => {
-                let Some(call) = self.bridge.message(&topic, &payload, stale) else { return };
+                let Some(call) = self.bridge.message(&topic, &payload, stale, Instant::now())
+                else {
+                    return;
+                };
                 if let Err(TrySendError::Full(call) | TrySendError::Disconnected(call)) =
                     self.calls.try_send(call)
                 {
@@ -276,6 +283,10 @@ impl Loop {
             return;
         }
         self.shown = Instant::now();
+        if !self.bridge.cluster().is_settled() && self.started.elapsed() >= ALONE {
+            let now = self.shown;
+            self.bridge.learn(|cluster| cluster.settle(now));
+        }
         let text = metrics::text(&self.bridge, self.shown);
         *self.page.lock().unwrap_or_else(PoisonError::into_inner) = text;
         if let Some(announcer) = &mut self.announcer {

@@ -1,7 +1,7 @@
 //! The retained messages, but for Home Assistant's: a function of what is known.
 
 use crate::cluster::{Cluster, Node};
-use crate::documents::Row;
+use crate::documents::{Member, Row};
 use crate::topics::Topics;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
@@ -21,7 +21,7 @@ pub(crate) fn messages(cluster: &Cluster, topics: &Topics) -> BTreeMap<String, S
         let here = if node.member.is_live() { ONLINE } else { OFFLINE };
         messages.insert(topics.member(id, "availability"), here.to_owned());
         messages.insert(topics.member(id, "state"), state(cluster, id, node).to_string());
-        if takes_updates(node) {
+        if takes_updates(node) && !node.is_legacy() {
             messages.insert(topics.member(id, "update"), update(cluster, id, node).to_string());
         }
     }
@@ -37,6 +37,13 @@ pub(crate) fn messages(cluster: &Cluster, topics: &Topics) -> BTreeMap<String, S
         }
     }
     messages
+}
+
+/// The member that a state was about, as far as it says.
+pub(crate) fn member(id: &str, state: &[u8]) -> Option<Member> {
+    let mut state: Value = serde_json::from_slice(state).ok()?;
+    state.as_object_mut()?.insert("id".to_owned(), id.into());
+    serde_json::from_value(state).ok().map(Member::as_another)
 }
 
 /// How many members are how.

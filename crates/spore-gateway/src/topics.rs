@@ -56,7 +56,9 @@ pub(crate) enum Subject<'a> {
     Call { member: &'a str, service: &'a str },
     /// Home Assistant tells of itself.
     Birth,
-    /// Something that is retained below the cluster's topics.
+    /// What is retained of a member.
+    Member { id: &'a str, leaf: &'a str },
+    /// Something else that is retained below the cluster's topics.
     Retained,
     /// Nothing of ours.
     Other,
@@ -140,7 +142,10 @@ impl Topics {
         };
         match kind {
             "publish" => Subject::Publish { topic: rest },
-            "member" | "service" => Subject::Retained,
+            "service" => Subject::Retained,
+            "member" => rest
+                .split_once('/')
+                .map_or(Subject::Retained, |(id, leaf)| Subject::Member { id, leaf }),
             "call" => rest
                 .split_once('/')
                 .map_or(Subject::Other, |(member, service)| Subject::Call { member, service }),
@@ -178,8 +183,9 @@ mod tests {
         ] {
             assert_eq!(topics.subject(topic), subject, "{topic}");
         }
-        for ours in [topics.member("12", "state"), topics.service("relay"), topics.discovery("12")]
-        {
+        let state = topics.member("12", "state");
+        assert_eq!(topics.subject(&state), Subject::Member { id: "12", leaf: "state" });
+        for ours in [topics.service("relay"), topics.discovery("12")] {
             assert_eq!(topics.subject(&ours), Subject::Retained, "{ours}");
         }
         assert_eq!(topics.subject("homeassistant/device/other/12/config"), Subject::Other);

@@ -313,6 +313,7 @@ def lose_the_broker(broker, gateway):
 def lose_the_gateway(nodes, gateway):
     gateway.kill()
     until(lambda: Broker.retained().get(HOME + "gateway") == "offline", 10, "the last will")
+    until(lambda: members()[nodes.ids[3]] == "active", 20, "n3, which has restarted")
     nodes.end(3, signal.SIGINT)
     publish(1, "while/gone", "1")
     listener = Listener(HOME + "event/while/#")

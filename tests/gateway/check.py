@@ -262,7 +262,7 @@ def pass_on(nodes):
         [SPORE, "sub", "from/#", "-n", "2", "--json", "--node", f"{address(2)}:8080"], cwd=FOLDER, env=environment(), stdout=subprocess.PIPE, text=True)
     time.sleep(1)
     publish(1, "to/broker", '{"a": 1}')
-    publish(3, "to/keep", '"kept"', "--retained")
+    publish(1, "to/keep", '"kept"', "--retained")
     Broker.publish(HOME + "publish/from/broker", "on")
     Broker.publish(HOME + "publish/from/broker", '{"b": [2]}')
     Broker.publish(HOME + "publish/node/x", "the system's own")

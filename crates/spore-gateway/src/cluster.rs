@@ -13,7 +13,7 @@ const DEPARTED: usize = 512;
 
 /// The cluster as the gateway's own node sees it, and what its members say of themselves.
 #[derive(Debug, Default)]
-pub struct Cluster {
+pub(crate) struct Cluster {
     nodes: BTreeMap<String, Node>,
     pub(crate) services: Vec<Service>,
     pub(crate) update: Update,

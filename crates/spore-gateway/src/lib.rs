@@ -1,7 +1,7 @@
 //! A cluster as its owner's other programs see it: on an MQTT broker, in Home Assistant, in Prometheus, by names in the network.
 //!
 //! The gateway asks its own node, through the HTTP API, what the cluster is; what every member is made of it asks the members, one after the
-//! other, at a slow pace. What is published is a function of what is known ([`Cluster`]); the [`Bridge`] keeps the broker like it,
+//! other, at a slow pace. What is published is a function of what is known (`cluster`); the `bridge` keeps the broker like it,
 //! and does no I/O; [`run`] gives it sockets, threads and a clock.
 
 mod api;
@@ -23,6 +23,5 @@ mod topics;
 
 pub use api::{Answer, Api, Frame, Frames};
 pub use broker::{Broker, Version};
-pub use cluster::Cluster;
 pub use run::{Gateway, run};
 pub use topics::{InvalidName, Name};

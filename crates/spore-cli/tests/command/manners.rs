@@ -155,8 +155,7 @@ impl World {
         for n in 1..=3 {
             text = text.replace(&format!("{{{n}}}"), &corner.api(n));
         }
-        for n in [1, 40, 41, 42] {
-        for n in 40..=43 {
+        for n in [1, 40, 41, 42, 43] {
             text = text.replace(&format!("{{at {n}}}"), &corner.address(n).to_string());
         }
         let mut arguments: Vec<&str> = text.split_whitespace().collect();

@@ -98,7 +98,7 @@ impl Cluster {
             if member.status == "left" {
                 self.depart(member.id);
             } else {
-                self.adopted.insert(member.id.clone(), member.as_another());
+                self.adopted.insert(member.id.clone(), member.into_another());
             }
         }
         self.settle(now);

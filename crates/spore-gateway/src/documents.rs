@@ -35,7 +35,7 @@ impl Member {
     }
 
     /// The member as another node lists it, whose times are of no meaning here, nor is who it is itself.
-    pub(crate) fn as_another(self) -> Self {
+    pub(crate) fn into_another(self) -> Self {
         Self { itself: None, last_seen_ms: None, rtt_us: None, ..self }
     }
 

@@ -43,7 +43,7 @@ pub(crate) fn messages(cluster: &Cluster, topics: &Topics) -> BTreeMap<String, S
 pub(crate) fn member(id: &str, state: &[u8]) -> Option<Member> {
     let mut state: Value = serde_json::from_slice(state).ok()?;
     state.as_object_mut()?.insert("id".to_owned(), id.into());
-    serde_json::from_value(state).ok().map(Member::as_another)
+    serde_json::from_value(state).ok().map(Member::into_another)
 }
 
 /// How many members are how.

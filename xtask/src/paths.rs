@@ -17,3 +17,8 @@ pub(crate) fn firmware() -> PathBuf {
 pub(crate) fn firmware_target() -> PathBuf {
     firmware().join("target")
 }
+
+/// Where this process writes `file` until it is whole, and is renamed: whoever makes the same beside it never finds a half.
+pub(crate) fn unfinished(file: &Path) -> PathBuf {
+    file.with_added_extension(format!("{}.part", std::process::id()))
+}

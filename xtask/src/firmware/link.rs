@@ -116,7 +116,7 @@ pub(crate) fn assemble_sources(directories: &[PathBuf], work: &Path) -> Result<V
 
 /// Writes to another name first: what is cut off half-way must not look like an object file.
 fn assemble(source: &Path, object: &Path, flags: &[&str]) -> Result<()> {
-    let unfinished = object.with_extension("o.part");
+    let unfinished = paths::unfinished(object);
     let mut gcc = Command::new(toolchain::GCC);
     gcc.args(flags).arg("-I").arg(paths::firmware().join("rt"));
     gcc.arg("-c").arg(source).arg("-o").arg(&unfinished);
@@ -154,13 +154,14 @@ pub(crate) struct Link<'a> {
 pub(crate) fn link(link: &Link<'_>) -> Result<()> {
     let scripts = paths::firmware().join("ld");
     let map = link.output.with_extension("map");
+    let unfinished = [link.output, &map].map(paths::unfinished);
     let mut gcc = Command::new(toolchain::GCC);
     gcc.arg("-nostdlib").arg("-L").arg(&scripts).arg("-T").arg(scripts.join(link.script));
     gcc.args(["-Wl,--gc-sections", "-Wl,-z,noexecstack", "-Wl,--no-warn-rwx-segments"]);
     // Else the linker makes short instructions long again, to align what is branched to.
     gcc.arg("-Wl,--size-opt");
     gcc.arg("-Wl,--orphan-handling=warn");
-    gcc.arg(format!("-Wl,-Map={}", map.display()));
+    gcc.arg(format!("-Wl,-Map={}", unfinished[1].display()));
     gcc.args(link.defines.iter().map(|(name, value)| format!("-Wl,--defsym,{name}={value:#x}")));
     let (name, limit) = Budgets::read()?.of_linker();
     gcc.arg(format!("-Wl,--defsym,{name}={limit}"));
@@ -169,7 +170,7 @@ pub(crate) fn link(link: &Link<'_>) -> Result<()> {
         Archives::Picolibc => gcc.args(["-lgcc", "-lc"]),
         Archives::Only(archives) => gcc.args(archives),
     };
-    gcc.args(["-Wl,--end-group", "-o"]).arg(link.output);
+    gcc.args(["-Wl,--end-group", "-o"]).arg(&unfinished[0]);
     let done = process::output(&mut gcc)?;
     let stderr = String::from_utf8_lossy(&done.stderr);
     if !done.status.success() {
@@ -181,6 +182,9 @@ pub(crate) fn link(link: &Link<'_>) -> Result<()> {
         "{} has no place for the sections {orphans:?}, so the linker put them where it liked; give them one",
         link.script
     );
+    for (from, to) in unfinished.iter().zip([link.output, &map]) {
+        fs::rename(from, to).with_context(|| format!("cannot write {}", to.display()))?;
+    }
     Ok(())
 }
 

@@ -65,8 +65,7 @@ impl StandIn {
             output: &sdk,
         })?;
         let symbols = objects.work.join("symbols.ld");
-        fs::write(&symbols, symbols_of(&sdk)?)
-            .with_context(|| format!("cannot write {}", symbols.display()))?;
+        write(&symbols, symbols_of(&sdk)?.as_bytes())?;
         Ok(Self { rom: rom::stand_in(locked)?, sdk, symbols })
     }
 
@@ -134,7 +133,10 @@ pub(crate) fn flash(locked: bool, image: &[u8], settings: Option<&Path>) -> Resu
 }
 
 fn write(file: &Path, bytes: &[u8]) -> Result<()> {
-    fs::write(file, bytes).with_context(|| format!("cannot write {}", file.display()))
+    let unfinished = paths::unfinished(file);
+    fs::write(&unfinished, bytes)
+        .and_then(|()| fs::rename(&unfinished, file))
+        .with_context(|| format!("cannot write {}", file.display()))
 }
 
 /// The functions of the stand-in, as assignments of a linker script.

@@ -5,6 +5,7 @@
 Runs in a network namespace of its own; see `cargo xtask gateway`. The nodes are started by `spore launch`, so that they can be updated.
 """
 
+import itertools
 import json
 import os
 import signal
@@ -78,6 +79,7 @@ class Broker:
     def start(self):
         self.program = start("mosquitto", "mosquitto", "-c", f"{FOLDER}/mosquitto.conf")
         until(lambda: self.answers(), 10, "mosquitto")
+        self.publish("end", "here", "-r")
 
     def answers(self):
         return subprocess.run(["mosquitto_pub", "-h", BROKER, "-t", "probe", "-n"], capture_output=True).returncode == 0
@@ -86,18 +88,20 @@ class Broker:
         kill(self.program)
 
     @staticmethod
-    def publish(topic, payload):
-        subprocess.run(["mosquitto_pub", "-h", BROKER, "-q", "1", "-t", topic, "-m", payload], check=True)
+    def publish(topic, payload, *options):
+        subprocess.run(["mosquitto_pub", "-h", BROKER, "-q", "1", "-t", topic, "-m", payload, *options], check=True)
 
     @staticmethod
     def retained():
         """All that is retained, by its topic."""
-        done = subprocess.run(
-            ["mosquitto_sub", "-h", BROKER, "-t", "spore/#", "-t", "homeassistant/#", "--retained-only", "-W", "1", "-F", "%t %p"],
-            capture_output=True, text=True,
-        )
-        assert done.returncode in (0, 27), done
-        return dict(line.split(" ", 1) for line in done.stdout.splitlines())
+        # They come in the order of the filters, so the last one ends them.
+        command = ["mosquitto_sub", "-h", BROKER, "-t", "spore/#", "-t", "homeassistant/#", "-t", "end", "-F", "%r %t %p"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as program:
+            lines = list(itertools.takewhile(lambda line: not line.startswith("1 end "), program.stdout))
+            assert program.poll() is None, "mosquitto_sub has ended"
+            program.kill()
+        # What is said meanwhile comes with a 0.
+        return dict(line.rstrip("\n").split(" ", 2)[1:] for line in lines if line.startswith("1 "))
 
 
 class Listener:

@@ -7,39 +7,66 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
+use sha2::{Digest as _, Sha256};
 
 use super::compile::Assembly;
 use super::{Board, asm, calls, rom, shrink};
 use crate::budgets::Budgets;
 use crate::{paths, process, toolchain};
 
-/// Repairs and assembles what the compiler wrote; returns the object files.
+/// Repairs and assembles what the compiler wrote; returns the object files. Those that were made of the same text by this
+/// very program are taken as they are.
 ///
 /// # Errors
 /// When the text has an unknown shape or does not assemble.
 pub(super) fn assemble_compiled(assembly: &Assembly, board: Board) -> Result<[PathBuf; 2]> {
     let files = [&assembly.program, &assembly.builtins];
-    let texts = [shrunk(files[0], board)?, shrunk(files[1], board)?];
+    let raw = [read(files[0])?, read(files[1])?];
+    // The name tells the boards apart, since builds for both share what the compiler wrote of its helpers.
+    let objects = files.map(|file| file.with_extension(format!("{}.o", board.name())));
+    let origin = origin(&raw, board)?;
+    // Each has its own, since helpers are assembled with each program anew.
+    let notes = objects.each_ref().map(|object| object.with_added_extension("origin"));
+    let is_made = |(object, note): (&PathBuf, &PathBuf)| {
+        object.exists() && fs::read_to_string(note).is_ok_and(|noted| noted == origin)
+    };
+    if objects.iter().zip(&notes).all(is_made) {
+        return Ok(objects);
+    }
+    let texts = [shrunk(&raw[0], files[0], board)?, shrunk(&raw[1], files[1], board)?];
     let veneers = if board.has_mask_rom() { rom::veneers() } else { String::new() };
     let mut near: HashSet<&str> = asm::functions_in_flash(&veneers).into_keys().collect();
     near.extend(texts.iter().flat_map(|text| asm::functions_in_flash(text).into_keys()));
-    // The name tells the boards apart, since builds for both share what the compiler wrote of its helpers.
-    let objects = files.map(|file| file.with_extension(format!("{}.o", board.name())));
-    for (text, object) in texts.iter().zip(&objects) {
+    for ((text, object), note) in texts.iter().zip(&objects).zip(&notes) {
+        let _ = fs::remove_file(note);
         let repaired = repaired(object);
         let marked = calls::mark_near(text, &near);
         fs::write(&repaired, shrink::share_jumps(&marked))
             .with_context(|| format!("cannot write {}", repaired.display()))?;
         assemble(&repaired, object, &COMPILED)?;
+        fs::write(note, &origin).with_context(|| format!("cannot write {}", note.display()))?;
     }
     Ok(objects)
 }
 
-/// What the compiler wrote, as the assembler is to get it for a board.
-fn shrunk(file: &Path, board: Board) -> Result<String> {
-    let raw = fs::read_to_string(file)
-        .with_context(|| format!("cannot read the compiler's output {}", file.display()))?;
-    let mut correct = asm::repair(&raw).with_context(|| file.display().to_string())?;
+fn read(file: &Path) -> Result<String> {
+    fs::read_to_string(file)
+        .with_context(|| format!("cannot read the compiler's output {}", file.display()))
+}
+
+/// A digest of all that object files are made of: what the compiler wrote, and this program, which changes it.
+fn origin(raw: &[String; 2], board: Board) -> Result<String> {
+    let this = std::env::current_exe().and_then(fs::metadata).context("no file of this program")?;
+    let made = this.modified().context("this program's file has no time")?;
+    let mut digest = Sha256::new();
+    digest.update(format!("{made:?} {} {board:?} {}\n", this.len(), raw[0].len()));
+    raw.iter().for_each(|text| digest.update(text));
+    Ok(format!("{:x}", digest.finalize()))
+}
+
+/// What the compiler wrote to `file`, as the assembler is to get it for a board.
+fn shrunk(raw: &str, file: &Path, board: Board) -> Result<String> {
+    let mut correct = asm::repair(raw).with_context(|| file.display().to_string())?;
     if board.has_mask_rom() {
         correct = rom::adapt(&correct);
     }

@@ -29,8 +29,10 @@ const BOOT: Duration = Duration::from_secs(60);
 /// How long an update takes at first; later it is known.
 const SPAN: Duration = Duration::from_secs(30);
 
-/// So often a board is killed in one update at most. With three times it could be killed at each start of a trial, and would go back.
-const KILLS: u32 = 2;
+/// So often a board is killed in one update at most, so that it ends.
+const KILLS: u32 = 4;
+/// So often of these when the image is on trial. With three times it could be killed at each start of a trial, and would go back.
+const TRIES: u32 = 2;
 
 /// What a board is killed in the midst of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,6 +76,8 @@ struct Victim {
     /// When it is killed, if that is settled.
     due: Option<Instant>,
     kills: u32,
+    /// How many of them have met an image on trial.
+    tries: u32,
     /// When its power comes back, if it has none.
     back: Option<Instant>,
     /// When it was switched on, if it has not been heard of since.
@@ -81,6 +85,9 @@ struct Victim {
     asked: Instant,
     done: bool,
 }
+
+/// A board was killed before the new image was on trial.
+const BEFORE: &str = "before the image was on trial";
 
 /// What was found in the flashes of boards that were killed.
 #[derive(Default)]
@@ -163,7 +170,7 @@ fn round(
 impl Victim {
     fn new(begun: Instant) -> Self {
         let (aim, due, back, awaited) = (None, None, None, None);
-        Self { aim, due, kills: 0, back, awaited, asked: begun, done: false }
+        Self { aim, due, kills: 0, tries: 0, back, awaited, asked: begun, done: false }
     }
 }
 
@@ -183,12 +190,12 @@ fn one(
         }
         return Ok(());
     }
-    let may_kill = may_kill && victim.kills < KILLS && !victim.done;
+    let may_kill = may_kill && victim.kills < KILLS && victim.tries < TRIES && !victim.done;
     if may_kill && victim.due.is_none() {
         let aim = *victim.aim.get_or_insert_with(|| Aim::ALL[rng.usize(..Aim::ALL.len())]);
         let record = selector(&esp01::read_flash(&cluster.boards[index].0.flash())?)?.record();
         if aim.has_begun(record.filter(|record| record.choice.image == sequence)) {
-            let from = if aim == Aim::Anything { begun } else { now };
+            let from = if aim == Aim::Anything && victim.kills == 0 { begun } else { now };
             victim.due = Some((from + aim.delay(rng, span)).max(now));
         }
     }
@@ -199,6 +206,7 @@ fn one(
         *tally.found.entry(found).or_default() += 1;
         tally.kills += 1;
         victim.kills += 1;
+        victim.tries += u32::from(found != BEFORE);
         (victim.aim, victim.due) = (None, None);
         victim.back = Some(now + Duration::from_millis(rng.u64(..1_500)));
         return Ok(());
@@ -254,7 +262,7 @@ fn judge(file: &Path, sequence: u32) -> Result<&'static str> {
     ensure!(starts == sequence || starts == sequence - 1, "image {starts} would be started next");
     let record = selector.record().filter(|record| record.choice.image == sequence);
     Ok(match record {
-        None => "before the image was on trial",
+        None => BEFORE,
         Some(record) if record.choice.stage == Stage::Trial && record.boots == 0 => {
             "on trial and not started yet"
         }

@@ -38,6 +38,7 @@ packages=(
     "qemu-system-misc          runs the LX106"
     "iproute2                  network namespaces for the tests"
     "util-linux                likewise, and no emulator outlives its launcher"
+    "nftables                  counts and loses packets in there, for the comparison with others"
     "curl                      a client that is not ours"
     "python3-venv              esptool and clients that are not ours, in folders of their own"
     "udhcpc                    a DHCP client that is not ours, which joins the access point"
@@ -245,6 +246,7 @@ rest() {
     run timeout "$shard_limit" cargo xtask e2e --updates --hostile --boards 2 --hosts 2
     run cargo test --manifest-path bench/Cargo.toml --release --quiet
     run timeout "$shard_limit" cargo xtask bench peers --quick --nodes 8
+    run timeout "$shard_limit" cargo xtask bench peers --sockets --quick --nodes 8
     if ! cargo deny --version >/dev/null 2>&1; then
         run cargo install cargo-deny --locked
     fi

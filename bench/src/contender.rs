@@ -27,6 +27,12 @@ pub(crate) enum Contender {
     FocaOwn,
     /// foca at SPORE's pace.
     FocaSame,
+    /// chitchat, whose own pace is one round of gossip a second, too.
+    Chitchat,
+    /// memberlist, as it configures itself for a LAN.
+    MemberlistOwn,
+    /// memberlist at SPORE's pace.
+    MemberlistSame,
 }
 
 /// Whose intervals an engine has.
@@ -39,8 +45,28 @@ pub(crate) enum Pace {
 }
 
 impl Contender {
-    /// All, in the order of the tables.
-    pub(crate) const ALL: [Self; 3] = [Self::Spore, Self::FocaSame, Self::FocaOwn];
+    /// All, in the order of the tables: those that do no I/O, then those that have sockets of their own.
+    pub(crate) const ALL: [Self; 6] = [
+        Self::Spore,
+        Self::FocaSame,
+        Self::FocaOwn,
+        Self::Chitchat,
+        Self::MemberlistSame,
+        Self::MemberlistOwn,
+    ];
+
+    /// Whether it can be driven in virtual time.
+    pub(crate) fn is_sans_io(self) -> bool {
+        matches!(self, Self::Spore | Self::FocaOwn | Self::FocaSame)
+    }
+
+    /// Whose intervals it has.
+    pub(crate) fn pace(self) -> Pace {
+        match self {
+            Self::FocaSame | Self::MemberlistSame => Pace::Same,
+            Self::Spore | Self::FocaOwn | Self::Chitchat | Self::MemberlistOwn => Pace::Own,
+        }
+    }
 }
 
 impl fmt::Display for Contender {
@@ -49,6 +75,9 @@ impl fmt::Display for Contender {
             Self::Spore => "SPORE",
             Self::FocaOwn => "foca, own pace",
             Self::FocaSame => "foca, same pace",
+            Self::Chitchat => "chitchat",
+            Self::MemberlistOwn => "memberlist, own pace",
+            Self::MemberlistSame => "memberlist, same pace",
         })
     }
 }
@@ -69,5 +98,37 @@ pub(crate) fn foca(pace: Pace, nodes: usize) -> foca::Config {
             }),
             ..own
         },
+    }
+}
+
+/// memberlist's configuration in a cluster of so many.
+pub(crate) fn memberlist(pace: Pace, nodes: usize) -> memberlist::Options {
+    let own = memberlist::Options::lan();
+    match pace {
+        Pace::Own => own,
+        Pace::Same => own
+            .with_probe_interval(PROBE_INTERVAL)
+            .with_probe_timeout(PROBE_TIMEOUT)
+            .with_gossip_interval(PROBE_INTERVAL)
+            .with_suspicion_mult(suspicion_mult(nodes)),
+    }
+}
+
+/// With which multiplier memberlist leaves a suspect about [`SUSPICION`] once others have confirmed it.
+fn suspicion_mult(nodes: usize) -> usize {
+    let scale = (nodes.max(1) as f64).log10().max(1.0);
+    let intervals = SUSPICION.as_secs_f64() / PROBE_INTERVAL.as_secs_f64();
+    (1..10_u8)
+        .min_by_key(|mult| ((f64::from(*mult) * scale - intervals).abs() * 1000.0) as u64)
+        .map_or(1, usize::from)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_suspect_of_memberlist_has_about_five_seconds_at_the_same_pace() {
+        // 5, 4.5, 4 and 5 s: it takes whole multiples.
+        let mults = [8, 32, 100, 300].map(super::suspicion_mult);
+        assert_eq!(mults, [5, 3, 2, 2]);
     }
 }

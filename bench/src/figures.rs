@@ -37,14 +37,16 @@ pub(crate) fn round(value: f64) -> f64 {
 }
 
 /// What was collected for a row.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Collected {
     pub(crate) whole: Vec<Option<Duration>>,
     pub(crate) joined: Vec<Option<Duration>>,
     pub(crate) dead: Vec<Option<Duration>>,
-    pub(crate) datagrams: u64,
+    pub(crate) packets: u64,
     pub(crate) bytes: u64,
     pub(crate) node_seconds: f64,
+    /// Bytes on the heaps of processes.
+    pub(crate) heap: Vec<usize>,
     pub(crate) false_deaths: usize,
     pub(crate) watched_hours: f64,
 }
@@ -83,6 +85,13 @@ pub(crate) struct Stalls {
     pub(crate) stalled: usize,
     /// In so many hours of such clusters.
     pub(crate) hours: f64,
+}
+
+impl Stalls {
+    /// Nothing yet.
+    pub(crate) fn new(contender: Contender, nodes: usize) -> Self {
+        Self { contender, nodes, healthy: 0, stalled: 0, hours: 0.0 }
+    }
 }
 
 /// What a member costs.
@@ -161,9 +170,25 @@ impl Measured {
 pub(crate) struct Figures {
     /// In the simulated world.
     pub(crate) world: Measured,
+    /// Over real sockets.
+    #[serde(default)]
+    pub(crate) sockets: Measured,
 }
 
 impl Collected {
+    /// Adds what was collected elsewhere.
+    pub(crate) fn add(&mut self, other: Self) {
+        self.whole.extend(other.whole);
+        self.joined.extend(other.joined);
+        self.dead.extend(other.dead);
+        self.packets += other.packets;
+        self.bytes += other.bytes;
+        self.node_seconds += other.node_seconds;
+        self.heap.extend(other.heap);
+        self.false_deaths += other.false_deaths;
+        self.watched_hours += other.watched_hours;
+    }
+
     pub(crate) fn row(&self, contender: Contender, nodes: usize, loss: u8) -> Row {
         Row {
             contender,
@@ -172,7 +197,7 @@ impl Collected {
             whole: Spans::of(&self.whole),
             joined: Spans::of(&self.joined),
             dead: Spans::of(&self.dead),
-            datagrams: round(self.datagrams as f64 / self.node_seconds),
+            datagrams: round(self.packets as f64 / self.node_seconds),
             bytes: (self.bytes as f64 / self.node_seconds).round(),
             false_deaths: self.false_deaths,
             hours: round(self.watched_hours),

@@ -110,6 +110,9 @@ fn color(contender: Contender) -> RGBColor {
         Contender::Spore => (0, 158, 115),
         Contender::FocaSame => (86, 180, 233),
         Contender::FocaOwn => (0, 114, 178),
+        Contender::Chitchat => (213, 94, 0),
+        Contender::MemberlistSame => (204, 121, 167),
+        Contender::MemberlistOwn => (230, 159, 0),
     };
     RGBColor(red, green, blue)
 }

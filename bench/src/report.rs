@@ -21,7 +21,7 @@ pub(crate) fn write(docs: &Path, figures: &Figures) -> Result<()> {
     let text =
         fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
     let mut written = tables(figures);
-    for (place, measured) in [("world", &figures.world)] {
+    for (place, measured) in [("world", &figures.world), ("sockets", &figures.sockets)] {
         for Plot { name, alt, svg } in plot::all(place, measured)? {
             fs::write(docs.join("benchmarks").join(&name), svg)
                 .with_context(|| format!("cannot write {name}"))?;
@@ -43,15 +43,22 @@ fn replaced(text: &str, new: &str) -> Option<String> {
 /// All tables.
 pub(crate) fn tables(figures: &Figures) -> String {
     let mut text = String::new();
-    for (title, measured) in [("In the simulated world", &figures.world)] {
-        if !measured.rows.is_empty() {
-            table(&mut text, title, measured);
-        }
+    if !figures.world.rows.is_empty() {
+        table(&mut text, "In the simulated world", "unicast datagrams", &figures.world);
+        let [(host, of_host), (board, of_board)] = engine::sizes();
+        let _ = writeln!(
+            text,
+            "\nSPORE reserves all that it may ever need when it starts: {host} bytes for {of_host} members on a Linux machine, on an ESP-01 {board} \
+             for {of_board} (as this machine counts; [footprint.md](footprint.md) has the board's own), with events, tasks, services and updates; it allocates nothing later."
+        );
+    }
+    if !figures.sockets.rows.is_empty() {
+        table(&mut text, "Over real sockets", "packets but broadcasts", &figures.sockets);
     }
     text
 }
 
-fn table(text: &mut String, title: &str, measured: &Measured) {
+fn table(text: &mut String, title: &str, lost: &str, measured: &Measured) {
     let Measured { command, machine, date, .. } = measured;
     let _ = writeln!(text, "\n### {title}\n\n`{command}`, {date}, {machine}.");
     let mut losses: Vec<u8> = measured.rows.iter().map(|row| row.loss).collect();
@@ -59,9 +66,9 @@ fn table(text: &mut String, title: &str, measured: &Measured) {
     for loss in losses {
         let _ = writeln!(
             text,
-            "\n{loss} % of unicast datagrams lost:\n\n\
-             | N | engine | whole, s | joiner known, s | death known, s | datagrams/s | bytes/s | false deaths |\n\
-             |---|---|---|---|---|---|---|---|"
+            "\n{loss} % of {lost} lost:\n\n\
+             | N | engine | clusters | whole, s | joiner known, s | death known, s | packets/s | bytes/s | false deaths |\n\
+             |---|---|---|---|---|---|---|---|---|"
         );
         for row in measured.rows.iter().filter(|row| row.loss == loss) {
             let Row {
@@ -78,7 +85,8 @@ fn table(text: &mut String, title: &str, measured: &Measured) {
             } = row;
             let _ = writeln!(
                 text,
-                "| {nodes} | {contender} | {} | {} | {} | {datagrams:.1} | {bytes:.0} | {false_deaths} in {hours:.2} h |",
+                "| {nodes} | {contender} | {} | {} | {} | {} | {datagrams:.1} | {bytes:.0} | {false_deaths} in {hours:.2} h |",
+                whole.count + whole.failed,
                 cell(whole),
                 cell(joined),
                 cell(dead)
@@ -113,12 +121,6 @@ fn table(text: &mut String, title: &str, measured: &Measured) {
         let each = row.per_member().map_or_else(String::new, |bytes| format!("{bytes:.0}"));
         let _ = writeln!(text, "| {} |{cells} {each} |", row.contender);
     }
-    let [(host, of_host), (board, of_board)] = engine::sizes();
-    let _ = writeln!(
-        text,
-        "\nSPORE reserves all that it may ever need when it starts: {host} bytes for {of_host} members on a Linux machine, on an ESP-01 {board} \
-         for {of_board} (as this machine counts; [footprint.md](footprint.md) has the board's own), with events, tasks, services and updates; it allocates nothing later."
-    );
 }
 
 /// Median and 99th percentile; of fewer than 100 the latter is the longest.

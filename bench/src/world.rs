@@ -2,9 +2,11 @@
 //! seed repeats it all.
 
 use crate::address;
+use crate::cluster::{Cluster, Traffic};
 use crate::contender::Contender;
 use crate::engine::{self, Engine, Output};
 use crate::views::Views;
+use anyhow::Result;
 use fastrand::Rng;
 use spore_core::Destination;
 use spore_sim::network::{Fault, Flight, Latency, Loss, Passage};
@@ -19,7 +21,7 @@ use std::time::Duration;
 pub(crate) const OVERHEAD: u64 = 28;
 
 /// The share of broadcasts that gets lost at least: that which an ESP8266 misses. Only SPORE sends any.
-const BROADCAST_LOSS: f64 = 0.5;
+pub(crate) const BROADCAST_LOSS: f64 = 0.5;
 
 #[derive(Debug, PartialEq, Eq)]
 enum Event {
@@ -58,15 +60,6 @@ struct Node {
     stall: Option<(Duration, VecDeque<(SocketAddrV4, Rc<[u8]>)>)>,
 }
 
-/// What all nodes together have sent.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Traffic {
-    /// Datagrams; a broadcast is one.
-    pub(crate) datagrams: u64,
-    /// Their bytes, those of IPv4 and UDP included.
-    pub(crate) bytes: u64,
-}
-
 /// A world that runs.
 pub(crate) struct World {
     contender: Contender,
@@ -81,10 +74,8 @@ pub(crate) struct World {
     rng: Rng,
     output: Output,
     flights: Vec<Flight>,
-    /// Who lists whom.
-    pub(crate) views: Views,
-    /// What was sent, until somebody clears it.
-    pub(crate) traffic: Traffic,
+    views: Views,
+    traffic: Traffic,
 }
 
 impl World {
@@ -122,80 +113,17 @@ impl World {
         world
     }
 
-    /// The world's time.
-    pub(crate) fn now(&self) -> Duration {
-        self.now
-    }
-
-    /// Whether all have started, and list each other and nobody else.
-    pub(crate) fn is_whole(&self) -> bool {
-        self.forming == 0 && self.views.is_whole()
-    }
-
-    /// Lets the world run until `done`, which is asked after each event, but for no longer than `limit`. Whether it is done.
-    pub(crate) fn run(&mut self, limit: Duration, done: impl Fn(&Self) -> bool) -> bool {
-        let end = self.now + limit;
-        while !done(self) {
-            let Some(Reverse(entry)) = self.queue.peek().filter(|Reverse(entry)| entry.at <= end)
-            else {
-                self.now = end;
-                return false;
-            };
-            self.now = entry.at;
-            if let Some(Reverse(entry)) = self.queue.pop() {
-                self.happen(entry.event);
-            }
-        }
-        true
-    }
-
-    /// A node starts now.
-    pub(crate) fn start(&mut self, node: usize) {
-        let seed = self.rng.u64(..);
-        self.nodes[node].engine =
-            Some(engine::start(self.contender, self.now, node, self.size, seed));
-        self.views.started(self.now, node);
-        self.wake(node);
-    }
-
-    /// A node ends now, without a word.
-    pub(crate) fn kill(&mut self, node: usize) {
-        self.nodes[node] = Node::default();
-        self.views.ended(self.now, node);
-    }
-
-    /// A node stands still for a while.
-    pub(crate) fn stall(&mut self, node: usize, span: Duration) {
-        let until = self.now + span;
-        self.nodes[node].stall.get_or_insert_with(|| (until, VecDeque::new())).0 = until;
-        self.push(until, Event::Resume(node));
-    }
-
-    /// A running node, but none of the seeds, drawn by chance.
-    pub(crate) fn draw(&mut self) -> usize {
-        let candidates: Vec<usize> =
-            (address::SEEDS..self.nodes.len()).filter(|node| self.views.runs(*node)).collect();
-        self.rng.choice(candidates).expect("there are more nodes than seeds")
-    }
-
     /// Ends a node, to measure what memory that frees.
     pub(crate) fn take(&mut self, node: usize) -> Option<Box<dyn Engine>> {
         self.nodes[node].engine.take()
     }
 
-    /// Panics if the lists that the engines have told of are not those that they have.
-    pub(crate) fn check(&self) {
-        for (index, node) in self.nodes.iter().enumerate() {
-            let Some(engine) = &node.engine else { continue };
-            let mut members = engine.members();
-            members.sort_unstable();
-            let told = self.views.listed(index);
-            assert_eq!(
-                members, told,
-                "node {index}, {}, lists others than it has told of",
-                self.contender
-            );
-        }
+    fn begin(&mut self, node: usize) {
+        let seed = self.rng.u64(..);
+        self.nodes[node].engine =
+            Some(engine::start(self.contender, self.now, node, self.size, seed));
+        self.views.started(self.now, node);
+        self.wake(node);
     }
 
     fn push(&mut self, at: Duration, event: Event) {
@@ -207,7 +135,7 @@ impl World {
         match event {
             Event::Start(node) => {
                 self.forming -= 1;
-                self.start(node);
+                self.begin(node);
             }
             Event::Deliver { to, from, bytes } => match &mut self.nodes[to].stall {
                 Some((_, inbox)) if inbox.len() < INBOX => inbox.push_back((from, bytes)),
@@ -274,7 +202,7 @@ impl World {
     }
 
     fn send(&mut self, from: usize, destination: Destination, bytes: &Rc<[u8]>) {
-        self.traffic.datagrams += 1;
+        self.traffic.packets += 1;
         self.traffic.bytes += bytes.len() as u64 + OVERHEAD;
         match destination {
             Destination::Broadcast => {
@@ -304,5 +232,85 @@ impl World {
             self.push(self.now + delay, Event::Deliver { to, from, bytes });
         }
         self.flights = flights;
+    }
+}
+
+impl Cluster for World {
+    fn now(&self) -> Duration {
+        self.now
+    }
+
+    fn run(&mut self, limit: Duration, done: impl Fn(&Self) -> bool) -> Result<bool> {
+        let end = self.now + limit;
+        while !done(self) {
+            let Some(Reverse(entry)) = self.queue.peek().filter(|Reverse(entry)| entry.at <= end)
+            else {
+                self.now = end;
+                return Ok(false);
+            };
+            self.now = entry.at;
+            if let Some(Reverse(entry)) = self.queue.pop() {
+                self.happen(entry.event);
+            }
+        }
+        Ok(true)
+    }
+
+    fn is_whole(&self) -> bool {
+        self.forming == 0 && self.views.is_whole()
+    }
+
+    fn start(&mut self, node: usize) -> Result<()> {
+        self.begin(node);
+        Ok(())
+    }
+
+    fn kill(&mut self, node: usize) {
+        self.nodes[node] = Node::default();
+        self.views.ended(self.now, node);
+    }
+
+    fn stall(&mut self, node: usize, span: Duration) -> Result<()> {
+        let until = self.now + span;
+        self.nodes[node].stall.get_or_insert_with(|| (until, VecDeque::new())).0 = until;
+        self.push(until, Event::Resume(node));
+        Ok(())
+    }
+
+    fn draw(&mut self) -> usize {
+        let candidates: Vec<usize> =
+            (address::SEEDS..self.nodes.len()).filter(|node| self.views.runs(*node)).collect();
+        self.rng.choice(candidates).expect("there are more nodes than seeds")
+    }
+
+    fn views(&mut self) -> &mut Views {
+        &mut self.views
+    }
+
+    fn settled_after(&self, node: usize) -> Option<Duration> {
+        self.views.settled_after(node)
+    }
+
+    fn traffic(&mut self) -> Result<Traffic> {
+        Ok(std::mem::take(&mut self.traffic))
+    }
+
+    fn heap(&mut self) -> Result<Option<usize>> {
+        // All nodes share one heap.
+        Ok(None)
+    }
+
+    fn check(&self) {
+        for (index, node) in self.nodes.iter().enumerate() {
+            let Some(engine) = &node.engine else { continue };
+            let mut members = engine.members();
+            members.sort_unstable();
+            let told = self.views.listed(index);
+            assert_eq!(
+                members, told,
+                "node {index}, {}, lists others than it has told of",
+                self.contender
+            );
+        }
     }
 }

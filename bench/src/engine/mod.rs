@@ -5,7 +5,7 @@ mod spore;
 
 pub(crate) use spore::sizes;
 
-use crate::contender::{Contender, Pace};
+use crate::contender::Contender;
 use spore_core::Destination;
 use std::net::SocketAddrV4;
 use std::time::Duration;
@@ -48,13 +48,14 @@ pub(crate) fn start(
     nodes: usize,
     seed: u64,
 ) -> Box<dyn Engine> {
-    let foca = |pace| -> Box<dyn Engine> {
-        let config = crate::contender::foca(pace, nodes);
-        Box::new(foca::Foca::start(now, node, config, seed))
-    };
     match contender {
         Contender::Spore => Box::new(spore::Spore::start(now, node, seed)),
-        Contender::FocaOwn => foca(Pace::Own),
-        Contender::FocaSame => foca(Pace::Same),
+        Contender::FocaOwn | Contender::FocaSame => {
+            let config = crate::contender::foca(contender.pace(), nodes);
+            Box::new(foca::Foca::start(now, node, config, seed))
+        }
+        Contender::Chitchat | Contender::MemberlistOwn | Contender::MemberlistSame => {
+            unreachable!("{contender} has sockets of its own")
+        }
     }
 }

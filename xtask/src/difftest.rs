@@ -148,7 +148,8 @@ fn name_of(profile: &str, option: &str) -> String {
     format!("{profile}, {option}")
 }
 
-fn build_host(locked: bool) -> Result<PathBuf> {
+/// Builds the side of this machine.
+pub(crate) fn build_host(locked: bool) -> Result<PathBuf> {
     let target = paths::firmware_target().join("host");
     let mut cargo = toolchain::cargo_for_host();
     cargo.args(["build", "--release", "--package", PACKAGE, "--bin", "difftest-host"]);

@@ -10,7 +10,7 @@ use qemu::cpu;
 use spore_core::time::{Duration, Instant};
 use spore_core::{Action, Completion, Node};
 
-use crate::groups::tasks;
+use crate::groups::{tasks, work, works};
 
 /// Ticks of either kind that are looked at.
 const TICKS: u32 = 1_000;
@@ -46,12 +46,21 @@ fn cycles(what: impl FnOnce()) -> u32 {
     cpu::cycles().wrapping_sub(start)
 }
 
-/// Reports `SPIN rounds cycles` twice; then, of ticks at which nothing is due and of ticks at which something is,
+/// Works are done so often, and twice as often: the difference is free of what they set up.
+const WORKS: [u32; 2] = [32, 64];
+
+/// Reports `SPIN rounds cycles` twice; then `WORK name count cycles` twice for each work; then, of ticks at which nothing is due and of ticks at which something is,
 /// `IDLE` or `BUSY`, how many there were, their cycles together, and the most of one; and `RUNS` and how many tasks
 /// have run.
 pub(crate) fn run(_: &str, report: &mut dyn FnMut(&dyn Display)) {
     for rounds in SPINS {
         report(&format_args!("SPIN {rounds} {}", cycles(|| lx106_spin(rounds))));
+    }
+    for name in works() {
+        for count in WORKS {
+            let took = cycles(|| assert!(work(name, count), "there is no such work"));
+            report(&format_args!("WORK {name} {count} {took}"));
+        }
     }
     let mut node = tasks::node();
     let (mut idle, mut busy, mut runs) = (Tally::default(), Tally::default(), 0);

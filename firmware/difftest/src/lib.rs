@@ -19,6 +19,6 @@ mod trace;
 #[cfg(target_arch = "xtensa")]
 mod target;
 
-pub use groups::run;
+pub use groups::{run, work, works};
 pub use inputs::Inputs;
 pub use trace::Trace;

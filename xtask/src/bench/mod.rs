@@ -1,5 +1,6 @@
-//! `cargo xtask bench`: SPORE beside others, on the same work.
+//! `cargo xtask bench`: what SPORE costs, and how it does beside others on the same work.
 
+mod costs;
 mod peers;
 
 use std::process::ExitCode;
@@ -7,7 +8,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Args, Subcommand};
 
-/// Compare SPORE with others on the same work.
+/// Measure what SPORE costs, and compare it with others on the same work.
 #[derive(Args)]
 pub(crate) struct Bench {
     #[command(subcommand)]
@@ -16,6 +17,7 @@ pub(crate) struct Bench {
 
 #[derive(Subcommand)]
 enum What {
+    Costs(costs::Costs),
     Peers(peers::Peers),
 }
 
@@ -23,9 +25,11 @@ impl Bench {
     /// Runs the subcommand.
     ///
     /// # Errors
-    /// When the program cannot be built or started.
+    /// When a program cannot be built or started, or says nothing that can be read.
     pub(crate) fn run(self) -> Result<ExitCode> {
-        let What::Peers(peers) = self.what;
-        peers.run()
+        match self.what {
+            What::Costs(costs) => costs.run().map(|()| ExitCode::SUCCESS),
+            What::Peers(peers) => peers.run(),
+        }
     }
 }

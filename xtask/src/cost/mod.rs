@@ -3,6 +3,8 @@
 mod lateness;
 mod ticks;
 
+pub(crate) use ticks::counted;
+
 use anyhow::{Result, ensure};
 use clap::Args;
 

@@ -270,7 +270,7 @@ fn publish(inputs: &mut Inputs, nodes: &mut [Node<'_>], now: Instant, trace: &mu
     }
 }
 
-fn address(index: usize) -> SocketAddrV4 {
+pub(super) fn address(index: usize) -> SocketAddrV4 {
     SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, 1 + index as u8), 4210)
 }
 

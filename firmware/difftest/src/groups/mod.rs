@@ -21,10 +21,12 @@ mod store;
 pub(crate) mod tasks;
 mod text;
 mod time;
+mod works;
 
 use core::fmt::Display;
 
 use crate::{Inputs, Trace};
+pub use works::{work, works};
 
 /// One group: draws inputs, traces results.
 type Group = fn(&mut Inputs, &mut Trace<'_>);

@@ -46,6 +46,8 @@ const REQUESTS: [&[u8]; 10] = [
     b"OPTIONS * HTTP/1.1\r\nHost: a\r\nX-Q:  z \r\n\r\n",
 ];
 
+const STATUS: &[u8] = b"GET /api/node/status HTTP/1.1\r\nHost: 10.0.0.1\r\nUser-Agent: curl/7.88.1\r\nAccept: */*\r\n\r\n";
+
 /// One direction of a connection.
 #[derive(Default)]
 struct Pipe {
@@ -312,20 +314,49 @@ impl Visit {
     }
 }
 
+/// Opens a server with a node behind it.
+fn open(inputs: &mut Inputs) -> (Tasks, Rc<Door>) {
+    let tasks = Tasks::new();
+    let engine: &'static Engine =
+        Box::leak(Box::new(Engine(RefCell::new(engine::node(inputs, 1)))));
+    let buffers = [(); SEATS].map(|()| &mut *Box::leak(vec![0; BUFFER_LEN].into_boxed_slice()));
+    let body = Box::leak(vec![0; BODY_MAX].into_boxed_slice());
+    let server: &'static Server<'static, SEATS> =
+        Box::leak(Box::new(Server::new(buffers, body, 1, Timeouts::STANDARD)));
+    let door = Rc::new(Door::default());
+    for _ in 0..=SEATS {
+        let door = door.clone();
+        tasks.spawn(async move { server.worker(&*door, |_| Entrance::Network, engine).await });
+    }
+    (tasks, door)
+}
+
+/// So many requests of a client that closes each connection, one after the other.
+pub(super) fn requests(count: u32) {
+    let (tasks, door) = open(&mut Inputs::for_group("requests"));
+    tasks.spawn(async move {
+        let mut buf = [0; WINDOW];
+        for _ in 0..count {
+            let wire = Rc::<Wire>::default();
+            door.knock(wire.clone());
+            wire.requests.write(STATUS).await;
+            wire.requests.end();
+            let mut answer = Vec::new();
+            loop {
+                match wire.answers.read(&mut buf).await {
+                    0 => break,
+                    len => answer.extend_from_slice(&buf[..len]),
+                }
+            }
+            assert!(answer.starts_with(b"HTTP/1.1 200 "), "no status was answered");
+        }
+    });
+    tasks.run(LIMIT, &mut Trace::hashing());
+}
+
 pub(super) fn visits(inputs: &mut Inputs, trace: &mut Trace<'_>) {
     for _ in 0..15 {
-        let tasks = Tasks::new();
-        let engine: &'static Engine =
-            Box::leak(Box::new(Engine(RefCell::new(engine::node(inputs, 1)))));
-        let buffers = [(); SEATS].map(|()| &mut *Box::leak(vec![0; BUFFER_LEN].into_boxed_slice()));
-        let body = Box::leak(vec![0; BODY_MAX].into_boxed_slice());
-        let server: &'static Server<'static, SEATS> =
-            Box::leak(Box::new(Server::new(buffers, body, 1, Timeouts::STANDARD)));
-        let door = Rc::new(Door::default());
-        for _ in 0..=SEATS {
-            let door = door.clone();
-            tasks.spawn(async move { server.worker(&*door, |_| Entrance::Network, engine).await });
-        }
+        let (tasks, door) = open(inputs);
         let mut outcomes = Vec::new();
         for _ in 0..CLIENTS {
             let visit = Visit::draw(inputs);

@@ -31,7 +31,7 @@ fn every_target_reads_its_corpus_and_says_the_same_again() {
 #[test]
 fn every_target_has_a_corpus_of_bounded_size() {
     let names: Vec<_> = CORPUS.iter().map(|(name, _)| *name).collect();
-    let mut targets = TARGETS.map(|(name, _)| name);
+    let mut targets: Vec<_> = TARGETS.iter().map(|(name, _)| *name).collect();
     targets.sort_unstable();
     assert_eq!(names, targets);
     let inputs = || CORPUS.iter().flat_map(|(_, inputs)| *inputs);

@@ -4,6 +4,7 @@ mod atomics;
 mod collections;
 mod constants;
 mod control;
+mod corpus;
 mod crypto;
 mod engine;
 mod engine_parts;
@@ -87,6 +88,12 @@ const GROUPS: &[(&str, Group)] = &[
     ("engine-tasks", tasks::scheduler),
     ("http-server", server::visits),
     ("store", store::values),
+    ("corpus-datagram", corpus::datagram),
+    ("corpus-engine", corpus::engine),
+    ("corpus-events", corpus::events),
+    ("corpus-image", corpus::image),
+    ("corpus-records", corpus::records),
+    ("corpus-selector", corpus::selector),
 ];
 
 /// Runs all groups and reports one line each: name and hash.

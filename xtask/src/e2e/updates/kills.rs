@@ -10,12 +10,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use fastrand::Rng;
+use serde_json::Value;
 use spore_boot::map::SELECTOR;
 use spore_boot::selector::{Record, Selector, Stage};
 
 use super::images::{self, Nature};
 use super::{GATE, Operator, ROLLOUT, said};
-use crate::e2e::cluster::{Cluster, Plan};
+use crate::e2e::cluster::{Cluster, POLL, Plan};
 use crate::emu::esp01;
 use crate::process;
 
@@ -163,8 +164,20 @@ fn round(
         ensure!(begun.elapsed() < ROLLOUT, "it is not through: {}", operator.state()?);
         std::thread::sleep(LOOK);
     }
+    // The operator's node hears of the last one somewhat later; before, it begins no other rollout.
+    while !is_through(&operator.state()?) {
+        ensure!(begun.elapsed() < ROLLOUT, "nobody has heard the end: {}", operator.state()?);
+        std::thread::sleep(POLL);
+    }
     tally.updates += 1;
     Ok(begun.elapsed())
+}
+
+/// Whether nothing more becomes of any node in this rollout, for whoever tells this of it.
+fn is_through(state: &Value) -> bool {
+    let nodes = state["nodes"].as_array().map_or(&[][..], Vec::as_slice);
+    let through = |node: &Value| ["updated", "out"].iter().any(|it| node["state"] == *it);
+    !nodes.is_empty() && nodes.iter().all(through)
 }
 
 impl Victim {

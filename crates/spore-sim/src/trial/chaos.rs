@@ -268,7 +268,9 @@ impl Chaos {
                 self.cut(sim, vec![victim], vec![other], both, self.rates.flap)?;
             }
             Act::Split => {
-                let group: Vec<_> = (0..self.nodes).filter(|_| self.rng.bool()).collect();
+                // The core is on one side.
+                let all = (0..self.nodes).filter(|node| !self.core.contains(node));
+                let group: Vec<_> = all.filter(|_| self.rng.bool()).collect();
                 let rest = (0..self.nodes).filter(|node| !group.contains(node)).collect();
                 let (from, to) = if self.rng.bool() { (group, rest) } else { (rest, group) };
                 let both = self.rng.bool();

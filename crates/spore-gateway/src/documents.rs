@@ -26,7 +26,7 @@ pub(crate) struct Member {
 impl Member {
     /// Whether it counts as there.
     pub(crate) fn is_live(&self) -> bool {
-        matches!(self.status.as_str(), "active" | "suspect")
+        is_live(&self.status)
     }
 
     /// Whether it is the gateway's own node.
@@ -43,6 +43,10 @@ impl Member {
     pub(crate) fn api(&self) -> String {
         format!("{}:{}", self.address, self.http_port)
     }
+}
+
+fn is_live(status: &str) -> bool {
+    matches!(status, "active" | "suspect")
 }
 
 /// `GET /api/cluster/services`.
@@ -64,6 +68,13 @@ pub(crate) struct Provider {
     pub(crate) id: String,
     pub(crate) hostname: String,
     pub(crate) status: String,
+}
+
+impl Provider {
+    /// Whether it counts as there, as a [`Member`] does.
+    pub(crate) fn is_live(&self) -> bool {
+        is_live(&self.status)
+    }
 }
 
 /// `GET /api/cluster/update`.

@@ -29,7 +29,7 @@ pub(crate) fn messages(cluster: &Cluster, topics: &Topics) -> BTreeMap<String, S
         let live: Vec<_> = service
             .providers
             .iter()
-            .filter(|provider| matches!(provider.status.as_str(), "active" | "suspect"))
+            .filter(|provider| provider.is_live())
             .map(|provider| json!({ "id": provider.id, "hostname": provider.hostname }))
             .collect();
         if let Some(name) = service.name.as_deref().filter(|_| !live.is_empty()) {

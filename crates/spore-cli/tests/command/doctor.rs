@@ -4,12 +4,18 @@ use crate::support::{Corner, stderr};
 use serde_json::Value;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
+use std::process::Output;
+
+/// Runs it on the test's own network: it speaks to all that it is not kept from.
+fn run(corner: &Corner, more: &[&str]) -> Output {
+    let (bind, port) = (corner.address(1).to_string(), corner.port.to_string());
+    let own = ["doctor", "--bind", &bind, "--port", &port];
+    corner.run(&[&own[..], more].concat())
+}
 
 /// What it says of each check, and its exit code.
 fn doctor(corner: &Corner, more: &[&str]) -> (Option<i32>, Value) {
-    let (bind, port) = (corner.address(1).to_string(), corner.port.to_string());
-    let own = ["doctor", "--json", "--bind", &bind, "--port", &port];
-    let output = corner.run(&[&own[..], more].concat());
+    let output = run(corner, &[&["--json"], more].concat());
     let text = stderr(&output);
     assert_eq!(output.status.success(), text.is_empty(), "{text}");
     (output.status.code(), serde_json::from_slice(&output.stdout).unwrap())
@@ -73,8 +79,6 @@ fn a_cluster_that_is_well_is_well_and_one_that_is_not_is_told_what_to_do() {
     up.kill();
     let (code, gone) = doctor(&corner, &node);
     assert_eq!((code, &*state(&gone, "node").0), (Some(1), "wrong"), "{gone}");
-    // No test speaks to a network that is not its own.
-    let (bind, port) = (corner.address(1).to_string(), corner.port.to_string());
-    let shown = corner.run(&["doctor", "--node", &api, "--bind", &bind, "--port", &port]);
+    let shown = run(&corner, &["--node", &api]);
     assert!(String::from_utf8_lossy(&shown.stdout).contains("-> is it on"), "{shown:?}");
 }

@@ -1,7 +1,9 @@
 //! Who lists whom, as somebody sees it who sees all: when a joiner was known to all, when a death was, and who was
 //! declared dead while it ran.
 
+use crate::address;
 use crate::engine::Change;
+use fastrand::Rng;
 use std::time::Duration;
 
 /// A node is declared dead once, however many come to hear of it; what is said of it so much later is another time.
@@ -135,6 +137,13 @@ impl Views {
     /// Whether a node runs.
     pub(crate) fn runs(&self, node: usize) -> bool {
         self.runs[node]
+    }
+
+    /// One of the nodes that run, drawn by chance; none of those whose addresses all know.
+    pub(crate) fn draw(&self, rng: &mut Rng) -> usize {
+        let running = (address::SEEDS..self.runs.len()).filter(|node| self.runs(*node));
+        let candidates: Vec<usize> = running.collect();
+        rng.choice(candidates).expect("there are more nodes than seeds")
     }
 
     /// How long it took from the start of a node until all others listed it, or from its end until none did.

@@ -51,13 +51,16 @@ impl PartialOrd for Entry {
     }
 }
 
+/// Datagrams that wait, and who has sent them.
+type Inbox = VecDeque<(SocketAddrV4, Rc<[u8]>)>;
+
 /// A node that runs, or has not yet, or does not any more.
 #[derive(Default)]
 struct Node {
     engine: Option<Box<dyn Engine>>,
     wake: Option<Duration>,
     /// Until when it stands still, and what waits for it meanwhile.
-    stall: Option<(Duration, VecDeque<(SocketAddrV4, Rc<[u8]>)>)>,
+    stall: Option<(Duration, Inbox)>,
 }
 
 /// A world that runs.
@@ -278,9 +281,7 @@ impl Cluster for World {
     }
 
     fn draw(&mut self) -> usize {
-        let candidates: Vec<usize> =
-            (address::SEEDS..self.nodes.len()).filter(|node| self.views.runs(*node)).collect();
-        self.rng.choice(candidates).expect("there are more nodes than seeds")
+        self.views.draw(&mut self.rng)
     }
 
     fn views(&mut self) -> &mut Views {

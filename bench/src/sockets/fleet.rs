@@ -1,7 +1,6 @@
 //! [`Fleet`]: a cluster of processes, in real time. One ends by being killed, and stands still by being stopped.
 
 use super::network;
-use crate::address;
 use crate::cluster::{Cluster, Traffic};
 use crate::contender::Contender;
 use crate::peer::{ASK_HEAP, Line};
@@ -179,9 +178,7 @@ impl Cluster for Fleet {
     }
 
     fn draw(&mut self) -> usize {
-        let running = (address::SEEDS..self.nodes.len()).filter(|node| self.views.runs(*node));
-        let candidates: Vec<usize> = running.collect();
-        self.rng.choice(candidates).expect("there are more nodes than seeds")
+        self.views.draw(&mut self.rng)
     }
 
     fn views(&mut self) -> &mut Views {

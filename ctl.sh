@@ -38,7 +38,7 @@ packages=(
     "qemu-system-misc          runs the LX106"
     "iproute2                  network namespaces for the tests"
     "util-linux                likewise, and no emulator outlives its launcher"
-    "nftables                  counts and loses packets in there, for the comparison with others"
+    "nftables                  loses packets in there; a firewall, which spore doctor must find"
     "curl                      a client that is not ours"
     "python3-venv              esptool and clients that are not ours, in folders of their own"
     "udhcpc                    a DHCP client that is not ours, which joins the access point"
@@ -47,19 +47,22 @@ packages=(
     "mosquitto                 a broker that is not ours, for the gateway"
     "mosquitto-clients         its clients, which look at what the gateway says"
     "prometheus                its promtool reads the gateway's metrics"
+    "openssl                   makes the certificates of a broker, for the gateway"
+    "nats-server               carries the gateway's messages in a broker's place"
+    "sqlite3                   reads the gateway's history, and is not ours"
     "avahi-daemon              multicast DNS that is not ours, for the gateway"
     "avahi-utils               likewise"
     "dbus                      what avahi's programs speak over"
-    "nodejs                    makes the dashboard again, to check it"
+    "nodejs                    makes dashboard and flasher again, to check them"
     "tshark                    opens captures with the dissector"
     "man-db                    shows the manual pages, to check them"
     "zsh                       loads its completions, likewise"
     "fish                      likewise"
     "systemd                   looks at the units of the package"
-    "nftables                  a firewall, which spore doctor must find"
     "gcc                       links programs for this machine"
     "g++                       compiles libFuzzer, which the long tests drive"
     "libc6-dev                 likewise"
+    "valgrind                  counts instructions, for what a node costs"
 )
 
 # No shard of the long tests may take longer.
@@ -88,7 +91,7 @@ setup() {
     done
     # Some packages of Node.js bring it, Debian's does not.
     if ! command -v npm >/dev/null; then
-        printf 'missing: %-26s %s\n' npm "installs what the dashboard is made with"
+        printf 'missing: %-26s %s\n' npm "installs what dashboard and flasher are made with"
         missing+=(npm)
     fi
     [ ${#missing[@]} -eq 0 ] && return
@@ -178,15 +181,22 @@ firmware_checks() {
 }
 
 quick() {
+    local workspace
     run cargo fmt --all --check
     run cargo fmt --manifest-path firmware/Cargo.toml --all --check
     run cargo fmt --manifest-path bench/Cargo.toml --check
+    # The lock files are what the manifests ask for; the last two are used in the long tests only.
+    for workspace in Cargo.toml firmware/Cargo.toml fuzz/guided/Cargo.toml bench/Cargo.toml; do
+        run cargo update --manifest-path "$workspace" --workspace --locked --quiet
+    done
     run cargo build --workspace --quiet
     xtask=${CARGO_TARGET_DIR:-target}/debug/xtask
     run cargo xtask doctor
     # Most of its time the firmware's compiler uses one core.
     aside cargo xtask firmware images
     run cargo clippy --workspace --all-targets --quiet -- -D warnings
+    # What programs of nodes are made of.
+    run cargo clippy --package spore-cli --no-default-features --quiet -- -D warnings
     run cargo clippy --manifest-path firmware/Cargo.toml -p node -p difftest -p qemu -p sdk-emu -p sdk-sys -p sdk-test -p boot --all-targets --quiet -- -D warnings
     RUSTDOCFLAGS="-D warnings" run cargo doc --workspace --no-deps --quiet
     run cargo test --workspace --no-run --quiet
@@ -201,6 +211,7 @@ quick() {
     run cargo xtask wireshark
     isolated portal
     isolated dashboard
+    isolated flasher
     isolated gateway
     joined
     # These have the machine to themselves: boards and nodes that are too slow are taken for dead.
@@ -233,18 +244,20 @@ promises() {
 
 # What takes longer than the quick gate and measures no promise: the command as people build it; what else the simulator
 # has of long sweeps; every way to compile the firmware; boards whose flash is damaged, boards reset at random; updates
-# of a larger cluster; licences and sources of all dependencies.
+# of a larger cluster, and of one whose network is cut; licences and sources of all dependencies.
 rest() {
     run timeout "$shard_limit" cargo build --release --quiet
     run cargo xtask deb
-    run timeout "$shard_limit" cargo test --release --package spore-sim --test world -- --ignored half_of_broadcasts_and departures_under_loss
+    run timeout "$shard_limit" cargo test --release --package spore-sim --test world -- --ignored half_of_broadcasts_and departures_under_loss of_100_nodes_at_30
     run timeout "$shard_limit" cargo test --release --package spore-sim --test flash -- --ignored library
     run timeout "$shard_limit" cargo xtask difftest --every-option
     run timeout "$shard_limit" cargo xtask sdk-emu --flips 50
     run timeout "$shard_limit" cargo xtask e2e --resets 10
     run timeout "$shard_limit" cargo xtask e2e --updates --boards 4 --hosts 10
     run timeout "$shard_limit" cargo xtask e2e --updates --hostile --boards 2 --hosts 2
+    run timeout "$shard_limit" cargo xtask gateway --nodes 64
     run cargo test --manifest-path bench/Cargo.toml --release --quiet
+    run timeout "$shard_limit" cargo xtask bench costs
     run timeout "$shard_limit" cargo xtask bench peers --quick --nodes 8
     run timeout "$shard_limit" cargo xtask bench peers --sockets --quick --nodes 8
     if ! cargo deny --version >/dev/null 2>&1; then
@@ -265,7 +278,9 @@ test_command() {
         --long)
             setup
             quick
-            promises 1/1
+            for shard in 1 2 3 4; do
+                promises "$shard/4"
+            done
             rest
             ;;
         --sdk)
@@ -288,12 +303,13 @@ test_command() {
     say "all passed in $((SECONDS / 60)) min $((SECONDS % 60)) s"
 }
 
-# Signs the container of the build, if there is one and a release key.
-sign_image() {
-    local container=firmware/target/esp01/esp-01.spore
-    if [ -e "$container" ]; then
-        run cargo run --release --quiet -- image sign --if-key "$container"
+# Signs the container of the build, if there is one and a release key, and puts all that a board gets where the flasher finds it.
+finish_image() {
+    local folder=firmware/target/esp01
+    if [ -e "$folder/esp-01.spore" ]; then
+        run cargo run --release --quiet -- image sign --if-key "$folder/esp-01.spore"
     fi
+    run cargo xtask flash --to-folder "$folder/browser"
 }
 
 case "${1-help}" in
@@ -304,7 +320,9 @@ case "${1-help}" in
         run cargo xtask image "$@"
         case " $* " in
             *" --help "* | *" -h "*) ;;
-            *) sign_image ;;
+            # Boards are flashed with slot A.
+            *" --slot b "* | *" --slot=b "*) ;;
+            *) finish_image ;;
         esac
         ;;
     test) shift; test_command "$@" ;;

@@ -4,6 +4,8 @@
 Needs the package `cryptography`. Usage: python3 docs/protocol_vectors.py > docs/protocol-vectors.json
 """
 
+import hashlib
+import hmac
 import json
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
@@ -329,8 +331,31 @@ def refused():
     yield "one byte more", good + b"\0", "Unauthentic"
 
 
+def mac(secret, *parts):
+    return hmac.new(secret, b"".join(parts), hashlib.sha256).digest()
+
+
+def sealed(purpose, secret, content):
+    """What is sealed for a node while the cluster key is replaced."""
+    number, nonce = 0x01020304, bytes(range(12))
+    box = ChaCha20Poly1305(mac(secret, purpose)).encrypt(nonce, content, u(number, 4))
+    return {"number": number, "nonce": nonce.hex(), "content": content.hex(), "sealed": (u(number, 4) + nonce + box).hex()}
+
+
+def rotation():
+    secret, following = bytes(range(16, 32)), bytes(range(32, 64))
+    return {
+        "secret": secret.hex(),
+        "enrolment": sealed(b"SPORE enrolment 1", KEY, secret + bytes(16)),
+        "key": sealed(b"SPORE key rotation 1", secret, following),
+        "node": A,
+        "proof": mac(secret, b"SPORE key proof 1", bytes.fromhex(A), u(0x01020304, 4), following).hex(),
+    }
+
+
 print(json.dumps({
     "key": KEY.hex(),
+    "rotation": rotation(),
     "release_key": RELEASE.public_key().public_bytes_raw().hex(),
     "turns": [turn(LARGE, node) for node in [A, B, *(u(n, 6).hex() for n in range(100))]],
     "valid": list(valid()),

@@ -1,31 +1,36 @@
 """A headless Chromium, driven through chromedriver (W3C WebDriver), with nothing but Python's own library."""
 
 import base64
+import http.client
 import json
+import socket
 import subprocess
 import time
 import urllib.error
 import urllib.request
 
-PORT = 9515
 ELEMENT = "element-6066-11e4-a52e-4f735466cecf"
 FLAGS = """--headless --no-sandbox --disable-gpu --disable-quic --no-first-run
 --disable-background-networking --disable-component-update --disable-sync""".split()
 KEYS = {"tab": "\ue004", "enter": "\ue007", "space": " "}
+# What has no time of its own to keep comes within this, in seconds, however busy the machine is.
+SLOW = 60
+# What comes of asking somebody who is starting or ending: no answer, half of one, or one in which something is not there yet.
+NOT_YET = (OSError, http.client.HTTPException, subprocess.SubprocessError, ValueError, LookupError, TypeError)
 
 
 class Browser:
     def __init__(self, folder):
-        log = open(f"{folder}/chromedriver.log", "w")
+        log, port = open(f"{folder}/chromedriver.log", "w"), free_port()
         self.driver = subprocess.Popen(
-            ["chromedriver", f"--port={PORT}"], stdout=log, stderr=log
+            ["chromedriver", f"--port={port}"], stdout=log, stderr=log
         )
         self.folder = folder
-        self.url = f"http://127.0.0.1:{PORT}"
+        self.url = f"http://127.0.0.1:{port}"
         options = {"args": [*FLAGS, f"--user-data-dir={folder}/profile"]}
         asked = {"capabilities": {"alwaysMatch": {"goog:chromeOptions": options,
                                                   "goog:loggingPrefs": {"browser": "ALL"}}}}
-        until(lambda: self.send("GET", "/status")["ready"], 20, "chromedriver")
+        until(lambda: self.send("GET", "/status")["ready"], SLOW, "chromedriver")
         session = self.send("POST", "/session", asked)
         self.url += "/session/" + session["sessionId"]
 
@@ -85,16 +90,23 @@ class Browser:
             self.driver.wait()
 
 
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
 def until(look, seconds, what):
-    """The first true answer of `look`."""
+    """The first true answer of `look`. `what` it is that is looked for is a text, or a function that has one in the end."""
     end = time.monotonic() + seconds
     while True:
+        why = ""
         try:
             found = look()
-        except OSError as error:
-            found, what = None, f"{what.split(' (')[0]} ({error})"
+        except NOT_YET as error:
+            found, why = None, f" ({error!r})"
         if found:
             return found
         if time.monotonic() > end:
-            raise AssertionError(f"{what}: not within {seconds} s")
+            raise AssertionError(f"{what() if callable(what) else what}{why}: not within {seconds} s")
         time.sleep(0.2)

@@ -1,16 +1,16 @@
 //! The whole comparison: all contenders, sizes and losses, several clusters at a time.
 
 use crate::contender::Contender;
-use crate::figures::{self, Collected, Figures, Measured, Memory, Stalls};
+use crate::figures::{self, Collected, Figures, Measured, Memory, Run, Stalls};
 use crate::sockets::{Case, Outcome};
 use crate::{ALLOCATOR, file, read, report, trials};
 use anyhow::{Context as _, Result, ensure};
+use clap::ValueEnum as _;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Mutex;
-use std::time::Duration;
 
 /// The sizes of the clusters.
 const SIZES: [usize; 4] = [8, 32, 100, 300];
@@ -18,6 +18,8 @@ const QUICK_SIZES: [usize; 2] = [8, 32];
 /// The shares of unicast datagrams that get lost, in percent.
 const LOSSES: [u8; 3] = [0, 10, 30];
 
+/// So many nodes over real sockets run at a time.
+const PROCESSES: u16 = 384;
 /// How many clusters over real sockets a row is made of.
 const CLUSTERS: fn(usize) -> u64 = |nodes| if nodes <= 8 { 2 } else { 1 };
 
@@ -38,12 +40,12 @@ pub(crate) struct Compare {
     /// Clusters of the simulated world that are tried at a time.
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=64))]
     jobs: u8,
-    /// Nodes over real sockets that run at a time, each a process.
-    #[arg(long, default_value_t = 384, value_parser = clap::value_parser!(u16).range(1..=4096))]
-    processes: u16,
-    /// No row of the simulated world may take longer than so many seconds; there are fewer seeds of one that would.
-    #[arg(long, default_value_t = 900)]
-    deadline: u64,
+    /// Nodes over real sockets that run at a time, each a process. Default: 384.
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=4096))]
+    processes: Option<u16>,
+    /// How many clusters of the simulated world a row is made of. Default: 34, 12 from 33 nodes on, 4 from 101 on.
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=1000))]
+    seeds: Option<u64>,
     /// The folder `docs` whose figures, tables and plots are to be written.
     #[arg(long)]
     write: Option<PathBuf>,
@@ -110,14 +112,11 @@ impl Compare {
         // Taken from the end: the largest first, so that no thread is left with them.
         cases.sort_by_key(|(_, nodes, _)| *nodes);
         let done = side_by_side(cases, self.jobs.into(), |(contender, nodes, loss)| {
-            let seeds = trials::seeds(nodes, self.quick);
+            let seeds = self.seeds.unwrap_or_else(|| trials::seeds(nodes, self.quick));
             let Some(loss) = loss else {
-                let row =
-                    trials::stall_row(contender, nodes, seeds, Duration::from_secs(self.deadline))?;
-                return Ok((None, Some(row)));
+                return Ok((None, Some(trials::stall_row(contender, nodes, seeds)?)));
             };
-            let row =
-                trials::row(contender, nodes, loss, seeds, Duration::from_secs(self.deadline))?;
+            let row = trials::row(contender, nodes, loss, seeds)?;
             eprintln!("{contender} with {nodes} nodes at {loss} % loss");
             Ok((Some(row), None))
         })?;
@@ -149,7 +148,8 @@ impl Compare {
                     cases.extend(LOSSES.map(|loss| Case { stalls: false, loss, ..case.clone() }));
                 }
             }
-            let at_once = (usize::from(self.processes) / nodes).clamp(1, cases.len());
+            let processes = self.processes.unwrap_or(PROCESSES);
+            let at_once = (usize::from(processes) / nodes).clamp(1, cases.len());
             let done = side_by_side(cases, at_once, |case| {
                 let outcome = case.start()?;
                 eprintln!("{} with {nodes} nodes at {} % loss", case.contender, case.loss);
@@ -163,21 +163,44 @@ impl Compare {
 
     /// No figures yet, but where they come from.
     fn measured(&self) -> Result<Measured> {
+        let date = Command::new("date").arg("+%F").output().context("cannot run `date`")?;
+        let run = Run {
+            nodes: 0,
+            contenders: self.contenders.clone(),
+            command: self.command(),
+            machine: machine()?,
+            date: String::from_utf8_lossy(&date.stdout).trim().to_owned(),
+        };
+        let runs = self.sizes().into_iter().map(|nodes| Run { nodes, ..run.clone() });
+        Ok(Measured { runs: runs.collect(), ..Measured::default() })
+    }
+
+    /// What repeats it.
+    fn command(&self) -> String {
+        fn list<T: ToString>(all: &[T]) -> Option<String> {
+            let words: Vec<String> = all.iter().map(T::to_string).collect();
+            (!words.is_empty()).then(|| words.join(","))
+        }
         let mut command = String::from("cargo xtask bench peers");
         for (option, is_set) in [(" --sockets", self.sockets), (" --quick", self.quick)] {
             command += if is_set { option } else { "" };
         }
-        if !self.nodes.is_empty() {
-            let nodes: Vec<String> = self.nodes.iter().map(u16::to_string).collect();
-            command += &format!(" --nodes {}", nodes.join(","));
+        let contenders: Vec<String> = self
+            .contenders
+            .iter()
+            .filter_map(|it| Some(it.to_possible_value()?.get_name().to_owned()))
+            .collect();
+        for (option, value) in [
+            ("--nodes", list(&self.nodes)),
+            ("--contenders", list(&contenders)),
+            ("--seeds", self.seeds.map(|seeds| seeds.to_string())),
+            ("--processes", self.processes.map(|processes| processes.to_string())),
+        ] {
+            if let Some(value) = value {
+                command += &format!(" {option} {value}");
+            }
         }
-        let date = Command::new("date").arg("+%F").output().context("cannot run `date`")?;
-        Ok(Measured {
-            command,
-            machine: machine()?,
-            date: String::from_utf8_lossy(&date.stdout).trim().to_owned(),
-            ..Measured::default()
-        })
+        command
     }
 }
 

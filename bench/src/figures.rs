@@ -110,15 +110,27 @@ impl Memory {
     }
 }
 
-/// All that was measured in one place.
+/// Where figures come from.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Measured {
+pub(crate) struct Run {
+    /// The size of the clusters.
+    pub(crate) nodes: usize,
+    /// Of these only, if not of all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) contenders: Vec<Contender>,
     /// How to repeat it.
     pub(crate) command: String,
     /// On what.
     pub(crate) machine: String,
     /// When.
     pub(crate) date: String,
+}
+
+/// All that was measured in one place.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Measured {
+    /// Where those of each size come from.
+    pub(crate) runs: Vec<Run>,
     pub(crate) rows: Vec<Row>,
     pub(crate) stalls: Vec<Stalls>,
     pub(crate) memory: Vec<Memory>,
@@ -127,7 +139,14 @@ pub(crate) struct Measured {
 impl Measured {
     /// Takes in what was measured later, in place of what was measured of the same before.
     pub(crate) fn take_in(&mut self, later: Self) {
-        let Self { command, machine, date, rows, stalls, memory } = later;
+        let Self { runs, rows, stalls, memory } = later;
+        self.runs.retain(|old| {
+            !runs.iter().any(|new| {
+                let is_all = new.contenders.is_empty() || new.contenders == old.contenders;
+                new.nodes == old.nodes && is_all
+            })
+        });
+        self.runs.extend(runs);
         let is_new = |row: &Row| {
             !rows.iter().any(|new| {
                 (new.contender, new.nodes, new.loss) == (row.contender, row.nodes, row.loss)
@@ -152,13 +171,13 @@ impl Measured {
             old.extend(heap);
             old.sort_unstable();
         }
-        (self.command, self.machine, self.date) = (command, machine, date);
         self.sort();
     }
 
     /// In the order of the tables.
     fn sort(&mut self) {
         let place = |contender| Contender::ALL.iter().position(|other| *other == contender);
+        self.runs.sort_by_key(|run| (run.nodes, run.contenders.len()));
         self.rows.sort_by_key(|row| (row.loss, row.nodes, place(row.contender)));
         self.stalls.sort_by_key(|row| (row.nodes, place(row.contender)));
         self.memory.sort_by_key(|row| place(row.contender));
@@ -207,7 +226,7 @@ impl Collected {
 
 #[cfg(test)]
 mod tests {
-    use super::{Collected, Measured, Memory, Spans};
+    use super::{Collected, Measured, Memory, Run, Spans};
     use crate::contender::Contender;
     use std::time::Duration;
 
@@ -235,6 +254,7 @@ mod tests {
                         .row(Contender::Spore, nodes, 0),
                 ],
                 memory: vec![Memory { contender: Contender::Spore, heap: vec![(nodes, heap)] }],
+                runs: vec![Run { nodes, command: hours.to_string(), ..Run::default() }],
                 ..Measured::default()
             };
         let mut all = measured(32, 1.0, 7);
@@ -243,5 +263,14 @@ mod tests {
         let rows: Vec<_> = all.rows.iter().map(|row| (row.nodes, row.hours)).collect();
         assert_eq!(rows, [(8, 2.0), (32, 3.0)]);
         assert_eq!(all.memory[0].heap, [(8, 5), (32, 9)]);
+        let mut again = measured(32, 4.0, 9);
+        again.runs[0].contenders = vec![Contender::Spore];
+        all.take_in(again);
+        let runs = |all: &Measured| -> Vec<_> {
+            all.runs.iter().map(|run| (run.nodes, run.command.clone())).collect()
+        };
+        assert_eq!(runs(&all), [(8, "2".into()), (32, "3".into()), (32, "4".into())]);
+        all.take_in(measured(32, 5.0, 9));
+        assert_eq!(runs(&all), [(8, "2".into()), (32, "5".into())]);
     }
 }

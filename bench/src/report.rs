@@ -1,7 +1,7 @@
 //! Tables, as they stand in docs/benchmarks.md.
 
 use crate::engine;
-use crate::figures::{Figures, Measured, Row, Spans};
+use crate::figures::{Figures, Measured, Row, Run, Spans};
 use crate::plot::{self, Plot};
 use anyhow::{Context as _, Result};
 use std::fmt::Write as _;
@@ -59,8 +59,11 @@ pub(crate) fn tables(figures: &Figures) -> String {
 }
 
 fn table(text: &mut String, title: &str, lost: &str, measured: &Measured) {
-    let Measured { command, machine, date, .. } = measured;
-    let _ = writeln!(text, "\n### {title}\n\n`{command}`, {date}, {machine}.");
+    let _ = writeln!(text, "\n### {title}\n");
+    for Run { nodes, contenders, command, machine, date } in &measured.runs {
+        let only: String = contenders.iter().map(|it| format!(", {it}")).collect();
+        let _ = writeln!(text, "- N={nodes}{only}: `{command}`, {date}, {machine}");
+    }
     let mut losses: Vec<u8> = measured.rows.iter().map(|row| row.loss).collect();
     losses.dedup();
     for loss in losses {

@@ -138,20 +138,13 @@ pub(crate) fn seeds(nodes: usize, quick: bool) -> u64 {
     }
 }
 
-/// Measures a row, one seed after the other; no further one when it has taken longer than `deadline`.
+/// Measures a row, one seed after the other.
 ///
 /// # Errors
 /// If without any loss something does not come about within [`LIMIT`].
-pub(crate) fn row(
-    contender: Contender,
-    nodes: usize,
-    loss: u8,
-    seeds: u64,
-    deadline: Duration,
-) -> Result<Row> {
+pub(crate) fn row(contender: Contender, nodes: usize, loss: u8, seeds: u64) -> Result<Row> {
     let mut collected = Collected::default();
-    let begin = std::time::Instant::now();
-    for seed in (0..seeds).take_while(|_| begin.elapsed() < deadline) {
+    for seed in 0..seeds {
         let loss = f64::from(loss) / 100.0;
         let mut world = World::new(contender, nodes, ROUNDS, START_WITHIN, loss, seed);
         trial(&mut world, nodes, false, &mut collected)?;
@@ -170,15 +163,9 @@ pub(crate) fn row(
 ///
 /// # Errors
 /// None in a simulated world.
-pub(crate) fn stall_row(
-    contender: Contender,
-    nodes: usize,
-    seeds: u64,
-    deadline: Duration,
-) -> Result<Stalls> {
+pub(crate) fn stall_row(contender: Contender, nodes: usize, seeds: u64) -> Result<Stalls> {
     let mut row = Stalls::new(contender, nodes);
-    let begin = std::time::Instant::now();
-    for seed in (0..seeds).take_while(|_| begin.elapsed() < deadline) {
+    for seed in 0..seeds {
         let mut world = World::new(contender, nodes, 0, START_WITHIN, 0.0, seed);
         stalls(&mut world, nodes, false, &mut row)?;
     }

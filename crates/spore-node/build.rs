@@ -1,11 +1,9 @@
 //! Compresses the pages: on a board, flash is short.
 
-use std::io::Write as _;
 use std::path::Path;
 use std::{env, fs};
 
-use flate2::Compression;
-use flate2::write::GzEncoder;
+use zopfli::{Format, Options};
 
 /// The pages, and what they are called when they are compressed.
 const PAGES: [(&str, &str); 2] = [
@@ -19,10 +17,10 @@ fn main() {
         println!("cargo::rerun-if-changed={source}");
         let page = fs::read(source).expect("the page is in the repository");
         // Without a time or a name in its header: the same page makes the same bytes.
-        let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
-        let compressed = encoder.write_all(&page).and_then(|()| encoder.finish());
+        let mut compressed = Vec::new();
+        zopfli::compress(Options::default(), Format::Gzip, &page[..], &mut compressed)
+            .expect("memory does not fail");
         let file = Path::new(&folder).join(name);
-        fs::write(file, compressed.expect("memory does not fail"))
-            .expect("cargo's folder is there");
+        fs::write(file, compressed).expect("cargo's folder is there");
     }
 }

@@ -1,4 +1,4 @@
-//! Makes constants of the pins that the board's file names (`boards/`).
+//! Makes constants of the pins that the board's file names (`boards/`), and of its serial line.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -30,6 +30,11 @@ fn main() {
         let _ = writeln!(text, "/// The pin `{name}` of the board {}.", board.name);
         let _ = writeln!(text, "pub const {constant}: Pin = Pin::new({}, {active_low});", pin.gpio);
     }
-    let file = Path::new(&env::var("OUT_DIR").expect("cargo sets it")).join("pins.rs");
-    fs::write(&file, text).expect("cargo has made the folder");
+    let out = env::var("OUT_DIR").expect("cargo sets it");
+    let write = |name: &str, text: &str| {
+        fs::write(Path::new(&out).join(name), text).expect("cargo has made the folder");
+    };
+    write("pins.rs", &text);
+    let baud = board.serial.baud;
+    write("serial.rs", &format!("const BITS_PER_SECOND: u32 = {baud};\n"));
 }

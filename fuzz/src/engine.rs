@@ -1,9 +1,11 @@
 //! Any sequence of the engine's verbs: a node, and a peer that it may come to trust.
 
 use alloc::boxed::Box;
+use alloc::vec::Vec;
 use core::net::{Ipv4Addr, SocketAddrV4};
 
 use spore_core::api::{Assets, Method, ROUTES, Request, Response};
+use spore_core::improv::Improv;
 use spore_core::network::{Lease, Radio, RadioConfig, RadioEvent};
 use spore_core::node::StoreFailed;
 use spore_core::ota::state::UpdateState;
@@ -11,8 +13,9 @@ use spore_core::ota::{Cut, Done, Found, Job, Refused, Running, Stage, StepFailed
 use spore_core::profile::Esp01;
 use spore_core::security::request::{Credentials, Nonce, Signed, SigningKey};
 use spore_core::security::{Header, Sealer, Token, Verdict};
+use spore_core::services::IDENTIFY;
 use spore_core::store::MAX_VALUE;
-use spore_core::tasks::Tasks;
+use spore_core::tasks::{TaskKind, TaskSpec, Tasks};
 use spore_core::time::{Duration, Instant};
 use spore_core::wire::{
     Head, Incarnation, Kind, MAX_DATAGRAM, Message, MessageWriter, Record, Rumor, U24,
@@ -27,6 +30,17 @@ use crate::bytes::Bytes;
 
 const KEY: ClusterKey = ClusterKey::from_bytes([7; 32]);
 const PEER: NodeId = NodeId([2; 6]);
+/// What nodes have that start after an odd number of crashes: a task that each runs, and one that one of them runs.
+const TASKS: Tasks = {
+    const EVERY: TaskKind = TaskKind::Periodic { interval: Duration::from_millis(500) };
+    const SPECS: &[TaskSpec] = &[
+        valid(TaskSpec::new("each", "on each node", EVERY)),
+        valid(valid(TaskSpec::new("one", "on one of them", EVERY)).clustered()),
+    ];
+    valid(Tasks::new(SPECS))
+};
+/// What a node offers at times.
+const SERVICES: Catalogue = valid(Catalogue::new(&[IDENTIFY]));
 /// The most verbs of one run: what takes longer says nothing new.
 const VERBS: usize = 400;
 const FROM: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, 2), 4210);
@@ -103,7 +117,7 @@ impl<'a> Bench<'a> {
             key: (kind & 1 == 0).then_some(KEY),
             services: Catalogue::default(),
             assets: Assets::NONE,
-            tasks: Tasks::EMPTY,
+            tasks: if kind & 32 == 0 { Tasks::EMPTY } else { TASKS },
             sprockets: &[],
             timing: Default::default(),
             radio: (kind & 16 != 0).then_some(RadioConfig {
@@ -151,8 +165,20 @@ impl<'a> Bench<'a> {
         }
     }
 
+    /// Its serial line says `input`; what the node answers is put behind `said`.
+    pub(crate) fn hear_line(&mut self, improv: &mut Improv, input: &[u8], said: &mut Vec<u8>) {
+        for byte in input {
+            improv.handle_byte(&mut self.node, self.now, *byte, &mut |byte| said.push(byte));
+        }
+    }
+
+    /// It is the node's turn to say something over its serial line.
+    pub(crate) fn say_line(&self, improv: &mut Improv, said: &mut Vec<u8>) {
+        improv.handle_timeout(&self.node, &mut |byte| said.push(byte));
+    }
+
     /// One verb, as the input says.
-    fn verb(&mut self, bytes: &mut Bytes<'_>, see: See<'_>) {
+    pub(crate) fn verb(&mut self, bytes: &mut Bytes<'_>, see: See<'_>) {
         match bytes.u8() % 16 {
             0 => self.pass(Duration::from_millis(bytes.u8().into())),
             1 => self.pass(Duration::from_millis(u64::from(bytes.u16()) * 16)),
@@ -218,7 +244,29 @@ impl<'a> Bench<'a> {
                 6 => self.node.fetch_image(self.now, bytes.array()),
                 _ => self.node.handle_piece(bytes.u16(), bytes.piece()),
             },
-            _ => self.node.handle_resources(Resources { free_memory: bytes.u32().into() }),
+            _ => {
+                let number = bytes.u32();
+                self.node.handle_resources(Resources { free_memory: number.into() });
+                match number % 8 {
+                    1 => self.node.serve_image(self.now, bytes.array()),
+                    2 => self.node.set_services(if number & 8 == 0 {
+                        SERVICES
+                    } else {
+                        Catalogue::default()
+                    }),
+                    3 => self.head(number, bytes, see),
+                    _ => (),
+                }
+            }
+        }
+    }
+
+    /// The head of a request comes, and nothing behind it.
+    fn head(&mut self, number: u32, bytes: &mut Bytes<'_>, see: See<'_>) {
+        let route = &ROUTES[(number >> 3) as usize % ROUTES.len()];
+        let request = Request { query: bytes.text(), ..Request::new(route.method, route.path) };
+        if let Some(mut response) = self.node.handle_head(self.now, &request) {
+            self.show(&mut response, see);
         }
     }
 
@@ -419,6 +467,13 @@ impl<'a> Bench<'a> {
             assert!(delivery.seq > self.delivered, "each event is delivered once, in order");
             self.delivered = delivery.seq;
         }
+    }
+}
+
+const fn valid<T: Copy, E: Copy>(result: Result<T, E>) -> T {
+    match result {
+        Ok(value) => value,
+        Err(_) => panic!("it is as it must be"),
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! A *target* does with an input what a node would, tells of what comes of it, and must neither panic nor hang. The same
 //! functions are driven by libFuzzer (`fuzz/guided`, `cargo xtask fuzz`), and replayed over the corpus by `cargo nextest run` and,
-//! on the LX106, all but `http`, by `cargo xtask difftest`.
+//! on the LX106, by `cargo xtask difftest`.
 //!
 //! | target | what it reads |
 //! |---|---|
@@ -12,6 +12,7 @@
 //! | `image` | a container with its manifest, lists of relocations, plans of rollouts |
 //! | `records` | what is in flash and in RTC memory: the store's sectors, settings, claims, crashes |
 //! | `selector` | the bootloader's selector, and the headers of images |
+//! | `serial` | packets of Improv over a serial line |
 //! | `engine` | any sequence of the engine's verbs |
 #![no_std]
 
@@ -21,12 +22,11 @@ mod bytes;
 mod datagram;
 mod engine;
 mod events;
-// What it calls of the HTTP server is not there for the chip.
-#[cfg(not(target_arch = "xtensa"))]
 mod http;
 mod image;
 mod records;
 mod selector;
+mod serial;
 
 use core::fmt::Arguments;
 
@@ -39,12 +39,12 @@ pub type Target = (&'static str, fn(&[u8], See<'_>));
 /// All targets.
 pub const TARGETS: &[Target] = &[
     ("datagram", datagram::read),
-    #[cfg(not(target_arch = "xtensa"))]
     ("http", http::read),
     ("events", events::read),
     ("image", image::read),
     ("records", records::read),
     ("selector", selector::read),
+    ("serial", serial::read),
     ("engine", engine::run),
 ];
 

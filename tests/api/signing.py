@@ -17,7 +17,7 @@ def mac(cluster_key, method, target, nonce, body):
 
 
 def nonce(node):
-    answer = requests.get(f"{node}/api/auth/nonce", timeout=5)
+    answer = requests.get(f"{node}/api/auth/nonce", timeout=20)
     answer.raise_for_status()
     return answer.json()["nonce"]
 

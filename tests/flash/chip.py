@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """The mask ROM's serial loader of an ESP8266, on a pseudo-terminal, over a file as its flash.
 
-Speaks what Espressif documents as the serial protocol (SLIP frames, RFC 1055; commands 0x02 to 0x14), first as the ROM does,
-and as esptool's stub once that was uploaded and started: the stub itself is not run. Registers behave as far as esptool
+Speaks what Espressif documents as the serial protocol (SLIP frames, RFC 1055; commands 0x02 to 0x14, 0xD0), first as the ROM does,
+and as the stub of esptool and esptool-js once that was uploaded and started: the stub itself is not run. Registers behave as far as esptool
 looks: who the chip is, its MAC address, the id of its flash over the SPI registers.
 
 The flash is as NOR flash is: a sector is erased to ones, and programming clears bits. What a board would not do is refused, and the
@@ -30,9 +30,9 @@ FLASH_BEGIN, FLASH_DATA, FLASH_END = 0x02, 0x03, 0x04
 MEM_BEGIN, MEM_END, MEM_DATA = 0x05, 0x06, 0x07
 SYNC, WRITE_REG, READ_REG = 0x08, 0x09, 0x0A
 SPI_SET_PARAMS, SPI_ATTACH, CHANGE_BAUDRATE = 0x0B, 0x0D, 0x0F
-DEFL_BEGIN, DEFL_DATA, DEFL_END, MD5 = 0x10, 0x11, 0x12, 0x13
+DEFL_BEGIN, DEFL_DATA, DEFL_END, MD5, ERASE_FLASH = 0x10, 0x11, 0x12, 0x13, 0xD0
 OF_ROM = {FLASH_BEGIN, FLASH_DATA, FLASH_END, MEM_BEGIN, MEM_END, MEM_DATA, SYNC, WRITE_REG, READ_REG}
-OF_STUB = OF_ROM | {SPI_SET_PARAMS, SPI_ATTACH, CHANGE_BAUDRATE, DEFL_BEGIN, DEFL_DATA, DEFL_END, MD5}
+OF_STUB = OF_ROM | {SPI_SET_PARAMS, SPI_ATTACH, CHANGE_BAUDRATE, DEFL_BEGIN, DEFL_DATA, DEFL_END, MD5, ERASE_FLASH}
 
 MAGIC_REGISTER = 0x40001000
 MAGICS = {"esp8266": 0xFFF0C101, "esp32": 0x00F01D83}
@@ -134,6 +134,8 @@ class Chip:
         elif op == MEM_END:
             if self.memory_left > 0:
                 raise Refused(FAILED, f"{self.memory_left} bytes of the stub are missing")
+        elif op == ERASE_FLASH:
+            self.flash.erase(0, self.flash.size)
         elif op == MD5:
             address, size = struct.unpack("<II", data[:8])
             return 0, hashlib.md5(self.flash.read(address, size)).digest()

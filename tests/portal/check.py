@@ -15,7 +15,7 @@ import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.dirname(HERE))
-from browser import Browser, until
+from browser import SLOW, Browser, until
 
 OWN = "192.168.4.1"
 PAGE = f"http://{OWN}/"
@@ -42,7 +42,7 @@ PROBES = [
 
 def curl(*arguments):
     """Status, where it leads, and body."""
-    command = ["curl", "-s", "--max-time", "5", "-w", "\n%{http_code} %{redirect_url}", *arguments]
+    command = ["curl", "-s", "--max-time", "20", "-w", "\n%{http_code} %{redirect_url}", *arguments]
     # The page is compressed.
     done = subprocess.run(command, capture_output=True, text=True, errors="replace")
     body, _, line = done.stdout.rpartition("\n")
@@ -67,7 +67,7 @@ def join(folder):
     def lease():
         return re.search(r"^bound (.*)$", open(log.name).read(), re.M)
 
-    got = dict(item.split("=") for item in until(lease, 20, "a lease")[1].split())
+    got = dict(item.split("=") for item in until(lease, SLOW, "a lease")[1].split())
     assert got["ip"] in [f"192.168.4.{last}" for last in range(2, 6)], got
     assert (got["mask"], got["lease"]) == ("24", "600"), got
     assert got["router"] == got["dns"] == got["serverid"] == OWN, got
@@ -94,7 +94,7 @@ def probe():
     assert curl("http://evil.example/api/network/status")[:2] == (302, PAGE)
     assert curl("-X", "OPTIONS", "-H", "Origin: http://evil.example", PAGE + "api/network/wifi")[0] == 421
     assert curl(PAGE + "api/none")[0] == 404
-    until(lambda: status()["access_point"]["clients"] == 1, 10, "a client on the access point")
+    until(lambda: status()["access_point"]["clients"] == 1, SLOW, "a client on the access point")
     assert status()["credentials"] is None
     print(f"probes: {3 * len(PROBES)} led to the page; other names get at nothing")
 
@@ -105,8 +105,8 @@ def fill_in(browser):
     browser.open(PROBES[0])
     assert browser.run("return location.href") == PAGE
     names = "return [...document.querySelectorAll('#list button')].map(item => item.textContent)"
-    listed = until(lambda: browser.run(names), 10, "a list of networks")
-    assert sorted(listed) == sorted(LISTED), listed
+    # What is heard first may be shown before the rest.
+    listed = until(lambda: sorted(it := browser.run(names)) == sorted(LISTED) and it, SLOW, lambda: f"{LISTED}; it lists {browser.run(names)}")
     assert browser.run("return document.images.length") == 0
     wide = browser.run("return document.documentElement.scrollWidth")
     assert wide <= 320, f"{wide} pixels wide"
@@ -117,15 +117,16 @@ def fill_in(browser):
     # Choosing one leads on to the password.
     browser.press("enter", "wrong-password", "enter")
     said = lambda text: text in browser.text("status") and browser.text("status")
-    print("page:", until(lambda: said("the password is wrong"), 20, "a wrong password"))
-    until(lambda: not browser.run("return document.getElementById('send').disabled"), 5, "another try")
+    print("page:", until(lambda: said("the password is wrong"), SLOW, "a wrong password"))
+    until(lambda: not browser.run("return document.getElementById('send').disabled"), SLOW, "another try")
     browser.picture("wrong")
     browser.run("document.getElementById('password').value = ''; document.getElementById('password').focus()")
     browser.press("home-password", "enter")
-    print("page:", until(lambda: said(f"Connected. Address: {ADDRESS}."), 30, "a connection"))
-    browser.picture("connected")
+    print("page:", until(lambda: said(f"Connected. Address: {ADDRESS}."), SLOW, "a connection"))
+    # At once: the access point closes soon.
     now = status()
     assert (now["state"], now["ssid"], now["credentials"]) == ("connected", "home", "kept"), now
+    browser.picture("connected")
     # Nothing was let in from elsewhere, and nothing was tried by the page.
     complaints = [entry["message"] for entry in browser.complaints()
                   if "favicon" not in entry["message"]]
@@ -164,11 +165,11 @@ def main():
         client.wait()
     if BOARD:
         leave()
-        until(lambda: not in_network()["access_point"]["open"], 30, "the access point closed")
+        until(lambda: not in_network()["access_point"]["open"], SLOW, "the access point closed")
         print("the access point is closed")
         return
     subprocess.run(["ip", "addr", "add", "192.168.4.9/24", "dev", "wlan0"], check=True)
-    until(lambda: curl(PAGE)[0] == 0, 20, "the access point closed")
+    until(lambda: curl(PAGE)[0] == 0, SLOW, "the access point closed")
     print("the access point is closed")
 
 

@@ -46,7 +46,7 @@ impl Footprint {
         ensure!(over.is_empty(), "over the limit: {}", over.join(", "));
         let path = document();
         if !self.check {
-            fs::write(&path, table.document())
+            fs::write(&path, table.document() + &dashboard(&promises()?))
                 .with_context(|| format!("cannot write {}", path.display()))?;
             println!("footprint: wrote {}", path.display());
             return Ok(());
@@ -76,6 +76,24 @@ fn document() -> PathBuf {
     paths::repository().join("docs/footprint.md")
 }
 
+fn promises() -> Result<String> {
+    let path = paths::repository().join("docs/promises.md");
+    fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
+}
+
+/// What the dashboard costs otherwise: what was measured last of promise D1, as docs/promises.md tells it.
+fn dashboard(promises: &str) -> String {
+    let rows = promises.lines().filter(|line| line.starts_with("| D1 |"));
+    let measured = rows.filter_map(|line| line.split(" | ").nth(2));
+    let mut text = "\nWhat it costs on the line, in time and in memory \
+                    ([promise D1](promises.md), [dashboard.md](dashboard.md#what-it-costs-a-board)):\n\n"
+        .to_owned();
+    for row in measured {
+        text += &format!("- {row}\n");
+    }
+    text
+}
+
 fn measure() -> Result<Table> {
     let budgets = Budgets::read()?;
     let order = Build::esp01();
@@ -86,12 +104,15 @@ fn measure() -> Result<Table> {
     hold(&report.figures)?;
     ensure!(report.open.is_empty(), "not checked: {}", report.open.join("\n"));
     let map = node.elf.with_extension("map");
+    let parts = Parts::read(&map)?;
     let statics = image::owners::statics(&image::owners::of(&map)?);
-    let load = load::measure()?;
+    let load = load::measure(node.sizes.ram_left())?;
     let size = node.sizes.image();
     println!("promise M1 statics={statics} image={size} stack={}", load.stack);
     let mut table = Table::new(toolchain::versions()?, &budgets);
     add_image(&mut table, &node.sizes, statics, &budgets);
+    let core = "image without updates, signatures and dashboard";
+    table.add(Figure::limited(core, parts.without(size), budgets.image.core));
     table.add(Figure::free("of the image, for verifying signatures", size - unsigned.image()));
     add_marks(&mut table, &load, &budgets);
     add_engine(&mut table, &budgets)?;
@@ -104,7 +125,7 @@ fn measure() -> Result<Table> {
     table.largest = statics;
     table.image = size;
     table.owners = owners::largest(&node.elf, size)?;
-    table.parts = Parts::of(&image::owners::items(&map)?);
+    table.parts = parts;
     Ok(table)
 }
 
@@ -125,6 +146,8 @@ fn add_marks(table: &mut Table, marks: &load::Marks, budgets: &Budgets) {
     table.add(Figure::limited("stack, highest mark", marks.stack, stack.first).stack());
     let second = "second stack, highest mark";
     table.add(Figure::limited(second, marks.second_stack, stack.second).stack());
+    let started = "free of the heap after start, with 64 members";
+    table.add(Figure::minimum(started, marks.started, budgets.ram.started).of_this_run());
     let heap = marks.heap.unwrap_or_default();
     table.add(Figure::free("free of the heap, lowest mark", heap).of_this_run());
 }
@@ -157,4 +180,15 @@ fn symbol_sizes(path: &std::path::Path) -> Result<Vec<(String, u64, u64)>> {
             Ok((name, symbol.address(), symbol.size()))
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_document_ends_with_what_was_measured_of_the_dashboard() {
+        let written = super::dashboard(&super::promises().unwrap());
+        assert_eq!(written.matches("\n- ").count(), 2, "{written}");
+        let document = std::fs::read_to_string(super::document()).unwrap();
+        assert!(document.ends_with(&written), "{written}");
+    }
 }

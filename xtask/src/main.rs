@@ -8,6 +8,8 @@ mod cost;
 mod dashboard;
 mod deb;
 mod difftest;
+#[cfg(test)]
+mod docs;
 mod doctor;
 mod e2e;
 mod emu;
@@ -16,12 +18,14 @@ mod features;
 mod firewall;
 mod firmware;
 mod flash;
+mod flasher;
 mod footprint;
 mod fuzz;
 mod gateway;
 mod image;
 mod machine;
 mod monitor;
+mod npm;
 mod paths;
 mod portal;
 mod process;
@@ -63,6 +67,7 @@ enum Command {
     Firmware(firmware::Firmware),
     Flash(flash::Flash),
     FlashCheck(flash::check::FlashCheck),
+    Flasher(flasher::Flasher),
     Footprint(footprint::Footprint),
     Fuzz(fuzz::Fuzz),
     Gateway(gateway::Gateway),
@@ -99,6 +104,10 @@ fn main() -> ExitCode {
             Err(error) => Err(error),
         },
         Command::Deb(command) => command.run(),
+        Command::Flasher(command) => match command.run() {
+            Ok(code) => return code,
+            Err(error) => Err(error),
+        },
         Command::Gateway(command) => match command.run() {
             Ok(code) => return code,
             Err(error) => Err(error),

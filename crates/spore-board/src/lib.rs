@@ -12,7 +12,7 @@
 //! slots = [0x3000, 0x7B000] # where they begin
 //!
 //! [serial]
-//! baud = 74880              # what the board prints at, bits per second
+//! baud = 115200             # what the board prints at, bits per second
 //! flash_baud = 460800       # what it is flashed at
 //!
 //! [pins]                    # by name
@@ -325,7 +325,7 @@ mod tests {
             ("mode = \"dout\"", "mode = \"dout\"\nled = 2", "unknown field `led`"),
             ("frequency = 40", "frequency = 33", "flash.frequency"),
             ("0x7B000", "0x7C000", "flash.slots"),
-            ("baud = 74880", "baud = 300", "serial.baud"),
+            ("baud = 115200", "baud = 300", "serial.baud"),
             ("gpio = 2,", "gpio = 6,", "0 to 5 and 12 to 16"),
             ("gpio = 2,", "gpio = 0,", "where another one is"),
             ("active = \"low\"", "active = \"on\"", "unknown variant `on`"),

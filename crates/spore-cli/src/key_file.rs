@@ -15,7 +15,7 @@ const CLUSTER: &str = "cluster key";
 const RELEASE: &str = "release key";
 
 /// Which key file to use.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct KeyFile {
     /// The file with the cluster key [env: SPORE_KEY_FILE]
     /// [default: cluster.key in ~/.local/state/spore]
@@ -84,7 +84,7 @@ impl KeyFile {
 }
 
 /// Which file with the release key to use.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub(crate) struct ReleaseKeyFile {
     /// The file with the release key [env: SPORE_RELEASE_KEY_FILE]
     /// [default: release.key in ~/.local/state/spore]

@@ -2,7 +2,8 @@
 
 mod client;
 mod commands;
-#[cfg(test)]
+// Documents are of the whole command.
+#[cfg(all(test, feature = "gateway"))]
 mod docs;
 mod example_sprockets;
 mod faults;
@@ -14,14 +15,16 @@ mod openapi;
 mod output;
 mod paths;
 mod radio;
-#[cfg(test)]
+#[cfg(all(test, feature = "gateway"))]
 mod reference;
+mod registry;
 mod schema;
 mod secret_file;
 mod service;
 mod shell;
 mod signing;
 mod table;
+mod times;
 mod variables;
 mod verbs;
 mod watch;
@@ -63,7 +66,10 @@ enum Command {
     Up(commands::up::Up),
     Node(commands::node::Node),
     Launch(commands::launch::Launch),
+    #[cfg(feature = "gateway")]
     Gateway(Box<commands::gateway::Gateway>),
+    #[cfg(feature = "gateway")]
+    History(commands::history::History),
     Members(commands::members::Members),
     Status(commands::status::Status),
     Services(commands::services::Services),
@@ -126,7 +132,10 @@ pub fn main() -> ExitCode {
         Command::Up(up) => up.run(),
         Command::Node(node) => node.run(),
         Command::Launch(launch) => launch.run(),
+        #[cfg(feature = "gateway")]
         Command::Gateway(gateway) => gateway.run(),
+        #[cfg(feature = "gateway")]
+        Command::History(history) => history.run(),
         Command::Members(members) => members.run(),
         Command::Status(status) => status.run(),
         Command::Services(services) => services.run(),

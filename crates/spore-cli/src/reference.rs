@@ -20,9 +20,10 @@ Made from the command itself by `BLESS=1 cargo test -p spore-cli reference`; a t
 | 1 | it failed, and stderr says why: a node does not answer, or refuses; a file is missing; something that was asked for is not so |
 | 2 | wrong usage: nothing was done |
 | 85 | of `spore node` under `spore launch`: start me again, from the slot that I chose |
+| 101 | a fault of `spore` itself, a panic, which stderr tells; one in any of their nodes ends `spore up` and `spore gateway` whole |
 | 130 | `spore ota all` was interrupted: the rollout goes on without it |
 
-`spore launch` ends with the code of its program. With `--all` or several nodes, 1 if any of them did not do it.
+`spore launch` ends with the code of its program if that is 0 or 2 and the program is not on trial; after any other it starts one again. With `--all` or several nodes, 1 if any of them did not do it.
 
 ## For programs
 

@@ -22,15 +22,22 @@ fn printed(command: &str) -> Option<Value> {
             "nodes": list(object(json!({ "hostname": hostname(), "api": text() }))),
             "port": port(),
             "key_file": text(),
+            "flasher": or_null(text()),
         })),
         "node" => said(object(json!({ "hostname": hostname(), "api": text() })), "The first line"),
         "gateway" => said(
             object(json!({
                 "hostname": hostname(), "api": text(), "cluster": text(), "broker": or_null(text()),
-                "metrics": or_null(text()),
+                "history": or_null(text()), "metrics": or_null(text()),
+                "flasher": or_null(text()),
             })),
             "The first line",
         ),
+        "history" => object(json!({ "history": list(object(json!({
+            "at": text(), "at_ms": whole(53), "kind": one_of(&["member", "event", "update"]), "node": or_null(id()),
+            "hostname": or_null(hostname()), "what": text(),
+            "detail": { "type": "object", "description": "By what happened; docs/gateway.md lists it" },
+        }))) })),
         "launch" => said(
             object(json!({
                 "starting": whole(32), "slot": one_of(&["a", "b"]), "on_trial": flag(),
@@ -117,6 +124,13 @@ fn printed(command: &str) -> Option<Value> {
             said(object(json!({ "text": text() })), "With --stdout"),
         ]),
         "key import" => object(json!({ "kind": one_of(&["cluster", "release"]), "file": text() })),
+        "key enroll" => object(json!({
+            "file": text(), "nodes": list(keyed(&["enrolled", "known", "failed"])),
+        })),
+        "key rotate" => object(json!({
+            "number": whole(32),
+            "nodes": list(keyed(&["new key", "staged", "old key", "left out", "never seen", "not enrolled"])),
+        })),
         "key sign-release" => object(json!({ "signature": digits(128) })),
         "image build" | "image inspect" | "image sign" | "image fetch" => object(image()),
         "image verify" => {
@@ -191,6 +205,14 @@ fn whole_of(schema: Value) -> Value {
         Value::Array(items) => items.into_iter().map(whole_of).collect(),
         other => other,
     }
+}
+
+/// A node, and how it stands with the replacing of the key.
+fn keyed(states: &[&str]) -> Value {
+    object(json!({
+        "id": or_null(id()), "hostname": or_null(hostname()), "state": one_of(states),
+        "error": or_null(text()),
+    }))
 }
 
 fn call() -> Value {
@@ -278,5 +300,6 @@ fn group() -> Value {
         "datagrams_per_node_second": number(),
         "bytes_per_node_second": number(),
         "false_deaths": whole(53),
+        "false_suspicions": whole(53),
     }))
 }

@@ -75,7 +75,9 @@ pub(crate) fn replace(path: &Path, text: &str) -> io::Result<()> {
     create(&new, text)?;
     fs::rename(&new, path).inspect_err(|_| {
         let _ = fs::remove_file(&new);
-    })
+    })?;
+    // What is done next may count on it.
+    spore_host::sync_directory(path)
 }
 
 #[cfg(test)]

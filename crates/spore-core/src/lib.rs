@@ -29,6 +29,7 @@
 //! | [`api`] | the HTTP route table and the answers, as JSON made piece by piece |
 //! | [`settings`] | what an operator sets through the API |
 //! | [`network`] | the WiFi: station, access point, credentials on trial |
+//! | [`improv`] | credentials that come over the serial line |
 //! | [`log`] | what happened lately |
 //! | [`store`] | what a node remembers over restarts |
 //! | [`ota`] | updates: what is taken, whether it is kept |
@@ -57,9 +58,11 @@ pub mod cluster;
 pub mod config;
 pub mod crash;
 pub mod events;
+pub mod improv;
 pub mod log;
 pub mod network;
 pub mod node;
+mod object;
 pub mod ota;
 mod place;
 pub mod profile;

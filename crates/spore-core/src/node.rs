@@ -17,9 +17,8 @@ use crate::crash::SAFE_AFTER;
 use crate::network::{Around, Network, Seen};
 use crate::ota::Updates;
 use crate::profile::{List as _, Profile, Storage};
-use crate::security::request::SigningKey;
 use crate::security::{
-    Epochs, Identity, OpenError, Question, RequestNonces, Sealer, Seed, Subject,
+    Epochs, Identity, Keyring, OpenError, Question, RequestNonces, Sealer, Seed, Subject,
 };
 use crate::services::Catalogue;
 use crate::services::poller::Poller;
@@ -57,8 +56,8 @@ pub struct Node<'a> {
     pub(crate) poller: &'a mut Poller,
     /// Whose the node is was lost.
     claim_damaged: bool,
-    /// The key for signed requests; `None` while the node is unclaimed, or its claim is damaged.
-    pub(crate) signing: Option<SigningKey>,
+    /// `None` while the node is unclaimed, or its claim is damaged.
+    pub(crate) keys: Option<Keyring>,
     pub(crate) request_nonces: &'a mut RequestNonces,
     pub(crate) settings: &'a mut Keeper,
     pub(crate) network: &'a mut Network,
@@ -71,8 +70,6 @@ pub struct Node<'a> {
     pub(crate) updates: Updates,
     restart: Option<Instant>,
     refusals: Refusals,
-    /// `None` while the node is unclaimed, or its claim is damaged.
-    sealer: Option<Sealer>,
     epochs: Epochs,
     rng: fastrand::Rng,
     traffic: Traffic,
@@ -94,12 +91,12 @@ impl<'a> Node<'a> {
         let (tokens, mut rng) = seed.split();
         let (epochs, identity) = Epochs::new(Identity::decode(stored.identity), &mut rng);
         let claim = Claim::restore(stored);
-        let key = claim.as_ref().and_then(|claim| claim.key.as_ref().or(config.key.as_ref()));
+        let keys = claim.as_ref().and_then(|claim| Keyring::new(claim, config.key.as_ref()));
         let tasks = Scheduler::new(now, config.tasks, stored.tasks, &mut storage.tasks);
         let storages = (&mut storage.cluster, &mut storage.events);
         let peers = stored.peers;
         let mut cluster = Cluster::new(now, config, identity, tokens, rng.fork(), peers, storages);
-        cluster.rollout.restore(now, stored.rollout);
+        cluster.restore_rollout(now, stored);
         let settings = storage.settings.put(|| Keeper::new(Settings::restore(stored)));
         if let Some(hostname) = &settings.current().hostname {
             cluster.set_hostname(hostname);
@@ -123,7 +120,7 @@ impl<'a> Node<'a> {
             assets: config.assets,
             poller,
             claim_damaged: claim.is_none(),
-            signing: key.map(SigningKey::derive),
+            keys,
             request_nonces: storage.request_nonces.put(|| RequestNonces::new(seed)),
             settings,
             network,
@@ -135,7 +132,6 @@ impl<'a> Node<'a> {
             updates: Updates::new(now, facts.image, stored.update),
             restart: None,
             refusals: Refusals::default(),
-            sealer: key.map(Sealer::new),
             epochs,
             rng,
             traffic: Traffic::default(),
@@ -151,7 +147,7 @@ impl<'a> Node<'a> {
     /// A UDP datagram came in. It is opened in place. A node that leaves takes in no more.
     pub fn handle_datagram(&mut self, now: Instant, from: SocketAddrV4, datagram: &mut [u8]) {
         let traffic = &mut self.traffic;
-        let Some(sealer) = &self.sealer else {
+        let Some(keys) = &mut self.keys else {
             traffic.unauthentic = traffic.unauthentic.saturating_add(1);
             return;
         };
@@ -159,11 +155,19 @@ impl<'a> Node<'a> {
         if !self.epochs.is_ready() || is_away {
             return;
         }
-        let outcome = match sealer.open(datagram) {
+        let opened = keys.open(now, datagram);
+        if keys.take_switched() {
+            self.cluster.doubt_ends();
+        }
+        let outcome = match opened {
             Err(OpenError::Truncated | OpenError::Version | OpenError::Unauthentic) => {
                 &mut traffic.unauthentic
             }
-            Ok((header, message)) => match Message::parse(message, header.sender) {
+            Ok((true, header, _)) => {
+                self.cluster.tell_of_key(now, header.sender, from);
+                &mut traffic.unverified
+            }
+            Ok((false, header, message)) => match Message::parse(message, header.sender) {
                 Err(_) => &mut traffic.malformed,
                 Ok(message) => match self.cluster.handle_message(now, &header, from, &message) {
                     Ok(()) => {
@@ -225,8 +229,12 @@ impl<'a> Node<'a> {
             Completion::Store(Key::Crash, result) => self.crashes.stored(now, result.is_ok()),
             Completion::Store(Key::Update, result) => self.updates.stored(now, result.is_ok()),
             Completion::Store(Key::Rollout, result) => self.stored_rollout(now, result.is_ok()),
-            // Nobody is asked to.
-            Completion::Store(Key::Claim, _) => (),
+            Completion::Store(Key::Claim, result) => {
+                if let Some(keys) = &mut self.keys {
+                    keys.stored(now, result.is_ok());
+                    self.put_off_restart(now, true);
+                }
+            }
             Completion::Ran(index) => self.ran(now, index),
             Completion::Update(step, result) => self.stepped(now, step, result),
             Completion::Exchange(done) => self.exchanged(now, done),
@@ -261,10 +269,22 @@ impl<'a> Node<'a> {
             Key::Sprockets => self.sprockets.value(buf),
             Key::Settings => self.settings.to_store().map_or(0, |settings| settings.encode(buf)),
             Key::Tasks => self.tasks.encode(buf),
-            Key::Update => self.updates.value(buf),
+            Key::Update => self.update_value(buf),
             Key::Rollout => self.cluster.rollout.value(buf),
-            Key::Claim | Key::Crash => 0,
+            Key::Claim => self.revise(buf, 0),
+            Key::Crash => 0,
         }
+    }
+
+    /// Rewrites the value of [`Key::Claim`], the first `len` bytes of `buf`, into what it is to be; `buf` must hold
+    /// [`MAX_VALUE`](crate::store::MAX_VALUE) bytes. Returns its length. Of a claim the engine remembers the keys alone, so the body MUST bring
+    /// what is stored, unless it knows that no claim ever was.
+    pub fn revise(&self, buf: &mut [u8], len: usize) -> usize {
+        let mut claim = buf.get(..len).and_then(Claim::decode).unwrap_or_default();
+        if let Some(keys) = &self.keys {
+            keys.revise(&mut claim);
+        }
+        claim.encode(buf)
     }
 
     /// What [`Action::Verify`] is about; `None` if nothing is asked about this.
@@ -319,7 +339,7 @@ impl<'a> Node<'a> {
 
     /// Whether it has a key to talk with, nonces, and a network.
     fn is_talking(&self) -> bool {
-        self.sealer.is_some() && self.epochs.is_ready() && self.network.is_connected()
+        self.keys.is_some() && self.epochs.is_ready() && self.network.is_connected()
     }
 
     /// When to call [`handle_timeout`](Self::handle_timeout) and the `poll_*` verbs next, if
@@ -336,9 +356,10 @@ impl<'a> Node<'a> {
         let sprockets = self.sprockets.poll_timeout();
         let (crashes, updates) = (self.crashes.poll_timeout(), self.updates.poll_timeout());
         let rollout = self.cluster.rollout.poll_timeout().filter(|_| !self.cluster.is_leaving());
+        let keys = self.keys.as_ref().and_then(Keyring::poll_timeout);
         earliest(&[
             cluster, epochs, poller, restart, settings, network, tasks, sprockets, crashes,
-            updates, rollout,
+            updates, rollout, keys,
         ])
     }
 
@@ -348,7 +369,7 @@ impl<'a> Node<'a> {
         if !self.is_talking() {
             return None;
         }
-        let sealer = self.sealer.as_ref()?;
+        let sealer = self.keys.as_ref()?.sealer();
         let buf = buf.get_mut(..crate::wire::MAX_DATAGRAM.min(buf.len()))?;
         let (destination, len) = self.cluster.poll_message(now, Sealer::message(buf))?;
         let header = self.epochs.take(&mut self.rng)?;
@@ -367,6 +388,9 @@ impl<'a> Node<'a> {
                 Step::Verify => Action::Verify(Subject::Successor),
                 Step::Store => Action::Store(Key::Settings),
             });
+        }
+        if self.keys.as_mut().is_some_and(|keys| keys.poll_store(now)) {
+            return Some(Action::Store(Key::Claim));
         }
         if self.tasks.poll_store(now) {
             return Some(Action::Store(Key::Tasks));
@@ -421,7 +445,8 @@ impl<'a> Node<'a> {
     fn is_changing(&self) -> bool {
         let rollout = self.cluster.rollout.is_changing();
         let settings = self.settings.is_changing() || self.sprockets.is_changing();
-        settings || self.tasks.is_changing() || rollout
+        let keys = self.keys.as_ref().is_some_and(|keys| !keys.is_stored());
+        settings || self.tasks.is_changing() || rollout || keys
     }
 
     /// Uses up all nonces of the present epoch but `left`.

@@ -31,10 +31,10 @@ pub enum Key {
     Tasks,
     /// What was set of sprockets: at most 129 bytes, see [`sprockets`](crate::sprockets).
     Sprockets,
-    /// What was written when the node was claimed at the desk: at most 199 bytes, see
-    /// [`Claim`](crate::settings::Claim). The engine reads it and never stores it.
+    /// What was written when the node was claimed at the desk, with the keys that it has by now: at most 253 bytes, see
+    /// [`Claim`](crate::settings::Claim). See [`Node::revise`](crate::Node::revise) for how it is stored.
     Claim,
-    /// What of updates is remembered: 16 bytes, see [`ota`](crate::ota).
+    /// What of updates is remembered, and who is away: at most 208 bytes, see [`ota`](crate::ota).
     Update,
     /// The plan of a rollout, and what became of it: at most 223 bytes, see `docs/protocol.md`.
     Rollout,
@@ -78,12 +78,13 @@ impl Key {
         match self {
             Self::Identity => 10,
             Self::Peers => 81,
-            Self::Settings | Self::Rollout => MAX_VALUE,
+            Self::Settings => MAX_VALUE,
             Self::Network => 196,
             Self::Tasks => 217,
             Self::Sprockets => 129,
-            Self::Claim => 199,
-            Self::Update => 16,
+            Self::Claim => 253,
+            Self::Update => 208,
+            Self::Rollout => 223,
             Self::Crash => 210,
         }
     }

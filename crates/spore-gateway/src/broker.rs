@@ -3,6 +3,7 @@
 use crate::bridge::Message;
 use crate::feeds::Input;
 use crate::state::OFFLINE;
+use crate::tls::Tls;
 use anyhow::{Context as _, Result};
 use rumqttc::v5;
 use std::sync::mpsc::SyncSender;
@@ -27,6 +28,8 @@ pub struct Broker {
     pub port: u16,
     /// Which MQTT it is spoken to.
     pub version: Version,
+    /// How its connection is encrypted, if it is.
+    pub tls: Option<Tls>,
     /// User and password, if it wants them.
     pub login: Option<(String, String)>,
 }
@@ -150,6 +153,9 @@ fn open_v3(
     options.set_keep_alive(KEEP_ALIVE).set_clean_session(true);
     options.set_max_packet_size(PACKET_MAX as usize, PACKET_MAX as usize);
     options.set_last_will(LastWill::new(will, OFFLINE, QoS::AtLeastOnce, true));
+    if let Some(tls) = &broker.tls {
+        options.set_transport(tls.transport());
+    }
     if let Some((user, password)) = &broker.login {
         options.set_credentials(user, password);
     }
@@ -181,6 +187,9 @@ fn open_v5(
     options.set_keep_alive(KEEP_ALIVE).set_clean_start(true);
     options.set_max_packet_size(Some(PACKET_MAX));
     options.set_last_will(LastWill::new(will, OFFLINE, QoS::AtLeastOnce, true, None));
+    if let Some(tls) = &broker.tls {
+        options.set_transport(tls.transport());
+    }
     if let Some((user, password)) = &broker.login {
         options.set_credentials(user, password);
     }

@@ -89,6 +89,11 @@ impl Cluster {
         self.departed.insert(id);
     }
 
+    /// Whether it said that it goes, and has not come again.
+    pub(crate) fn has_left(&self, id: &str) -> bool {
+        self.departed.contains(id)
+    }
+
     /// Takes the member list of another node: it knows who is dead, and who has left, from before the gateway began.
     pub(crate) fn witness(&mut self, list: MemberList, now: Instant) {
         for member in list.members {
@@ -220,9 +225,10 @@ pub(crate) mod tests {
             uptime_ms: 61_500,
             free_memory: 20_000,
             reset_reason: "start".into(),
+            rssi: Some(-61),
             ..Status::default()
         };
-        Figures { status, rssi: Some(-61), image, rtt_us: None, at: Instant::now() }
+        Figures { status, image, rtt_us: None, at: Instant::now() }
     }
 
     /// A rollout to image 7, with the state of member 2.

@@ -116,6 +116,8 @@ pub(crate) struct Status {
     pub(crate) board: String,
     pub(crate) version: String,
     pub(crate) reset_reason: String,
+    /// In dBm; none where there is no radio.
+    pub(crate) rssi: Option<i16>,
     #[serde(default)]
     pub(crate) safe_mode: bool,
     pub(crate) uptime_ms: u64,
@@ -142,10 +144,4 @@ pub(crate) struct NodeUpdate {
 pub(crate) struct Running {
     pub(crate) sequence: u32,
     pub(crate) stage: String,
-}
-
-/// `GET /api/network/status`.
-#[derive(Clone, Debug, Default, Deserialize)]
-pub(crate) struct Network {
-    pub(crate) rssi: Option<i16>,
 }

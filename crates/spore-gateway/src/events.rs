@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use spore_core::Topic;
 use spore_core::wire::EventRecord;
 use std::collections::{BTreeMap, VecDeque};
+use std::time::Instant;
 
 /// So many events wait for the broker; of more, the oldest are lost, and counted. The cluster itself keeps 16.
 pub(crate) const WAITING: usize = 1_024;
@@ -22,16 +23,35 @@ const OWN: usize = 64;
 /// Local events of the gateway's node that are about the cluster.
 const ABOUT_THE_CLUSTER: [&str; 3] = ["cluster/", "events/", "ota/rollout/"];
 
+/// What a node says in its stream, in place of an event, of those that it had no more room for.
+const LOST: &str = "events/lost";
+
 /// An event, as nodes tell of it.
-#[derive(Debug, Deserialize)]
-struct Event {
-    topic: String,
-    publisher: String,
-    retained: bool,
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct Event {
+    pub(crate) topic: String,
+    pub(crate) publisher: Option<String>,
+    pub(crate) retained: bool,
     epoch: Option<u32>,
     number: Option<u32>,
-    payload: Option<Value>,
-    payload_hex: Option<String>,
+    pub(crate) payload: Option<Value>,
+    pub(crate) payload_hex: Option<String>,
+}
+
+impl Event {
+    /// Which one of the cluster it is; none for what happened on the gateway's node alone.
+    pub(crate) fn identity(&self) -> Option<Identity> {
+        Identity::new(self.publisher.clone()?, self.epoch, self.number)
+    }
+}
+
+/// What a frame of a node's stream tells of.
+pub(crate) fn parse(frame: &Frame) -> Option<Event> {
+    if frame.event == LOST {
+        let payload = serde_json::from_str(&frame.data).ok();
+        return Some(Event { topic: LOST.to_owned(), payload, ..Event::default() });
+    }
+    serde_json::from_str(&frame.data).ok()
 }
 
 /// What a node answers who publishes.
@@ -54,6 +74,11 @@ impl Identity {
     fn new(publisher: String, epoch: Option<u32>, number: Option<u32>) -> Option<Self> {
         Some(Self { publisher, epoch: epoch?, number: number? })
     }
+
+    /// The publisher, and which of its events it is: its boot, and its number in that.
+    pub(crate) fn parts(&self) -> (&str, (u32, u32)) {
+        (&self.publisher, (self.epoch, self.number))
+    }
 }
 
 /// An event on its way to the broker.
@@ -64,6 +89,10 @@ pub(crate) struct Outgoing {
     pub(crate) retained: bool,
     /// None for what happened on the gateway's node alone.
     pub(crate) identity: Option<Identity>,
+    /// Whether it came from the broker, and does not go back.
+    foreign: bool,
+    /// When the gateway heard of it.
+    at: Option<Instant>,
 }
 
 /// The last event of each publisher that was sent: its boot, and its number in that. A publisher's events come in order.
@@ -71,16 +100,23 @@ pub(crate) struct Outgoing {
 pub(crate) struct Sent(BTreeMap<String, (u32, u32)>);
 
 impl Sent {
-    fn has(&self, event: &Identity) -> bool {
+    pub(crate) fn has(&self, event: &Identity) -> bool {
         let last = self.0.get(&event.publisher);
         last.is_some_and(|last| (event.epoch, event.number) <= *last)
     }
 
-    pub(crate) fn note(&mut self, event: &Identity) {
-        if self.0.len() == PUBLISHERS && !self.0.contains_key(&event.publisher) {
-            self.0.pop_first();
-        }
+    /// Notes an event. Which publisher is forgotten for that, if one is.
+    pub(crate) fn note(&mut self, event: &Identity) -> Option<String> {
+        let is_full = self.0.len() >= PUBLISHERS && !self.0.contains_key(&event.publisher);
+        let forgotten = is_full.then(|| self.0.pop_first()).flatten();
         self.0.insert(event.publisher.clone(), (event.epoch, event.number));
+        forgotten.map(|(publisher, _)| publisher)
+    }
+}
+
+impl FromIterator<(String, (u32, u32))> for Sent {
+    fn from_iter<T: IntoIterator<Item = (String, (u32, u32))>>(last: T) -> Self {
+        Self(last.into_iter().collect())
     }
 }
 
@@ -102,41 +138,33 @@ impl Outbox {
         Self { taken: sent, ..Self::default() }
     }
 
-    /// Takes an event from the stream, unless it was taken before, came from the broker, or is nobody's business.
-    pub(crate) fn take(&mut self, frame: &Frame) {
-        if let Some(event) = self.outgoing(frame) {
+    /// Takes an event from the stream, unless it was taken before, or is nobody's business.
+    pub(crate) fn take(&mut self, frame: &Frame, now: Instant) {
+        if let Some(event) = self.outgoing(frame, now) {
             if self.waiting.len() == WAITING {
-                self.waiting.pop_front();
-                self.lost += 1;
+                let first = self.waiting.pop_front();
+                self.lost += u64::from(first.is_some_and(|first| !first.foreign));
             }
             self.waiting.push_back(event);
         }
     }
 
-    fn outgoing(&mut self, frame: &Frame) -> Option<Outgoing> {
-        if frame.event == "events/lost" {
-            let (topic, payload) = (frame.event.clone(), frame.data.clone().into_bytes());
-            return Some(Outgoing { topic, payload, retained: false, identity: None });
-        }
-        let Event { topic, publisher, retained, epoch, number, payload, payload_hex } =
-            serde_json::from_str(&frame.data).ok()?;
-        let identity = Identity::new(publisher, epoch, number);
+    fn outgoing(&mut self, frame: &Frame, at: Instant) -> Option<Outgoing> {
+        let event = parse(frame)?;
+        let identity = event.identity();
+        let Event { topic, retained, payload, payload_hex, .. } = event;
+        let foreign = identity.as_ref().is_some_and(|event| self.own.contains(event));
         match &identity {
             None if !ABOUT_THE_CLUSTER.iter().any(|start| topic.starts_with(start)) => return None,
             None => (),
             Some(event) if self.taken.has(event) => return None,
-            Some(event) => {
-                self.taken.note(event);
-                if self.own.contains(event) {
-                    return None;
-                }
-            }
+            Some(event) => drop(self.taken.note(event)),
         }
         let payload = match (payload, payload_hex) {
             (_, Some(digits)) => bytes(&digits)?,
             (payload, None) => payload.unwrap_or_default().to_string().into_bytes(),
         };
-        Some(Outgoing { topic, payload, retained, identity })
+        Some(Outgoing { topic, payload, retained, identity, foreign, at: Some(at) })
     }
 
     /// Notes the answer to an event that came from the broker.
@@ -152,12 +180,34 @@ impl Outbox {
         }
     }
 
+    /// The next event of the cluster that does not go to the broker, since it came from there, or is from before a time: so the next gateway knows it, too.
+    pub(crate) fn skip(&mut self, before: Option<Instant>) -> Option<Identity> {
+        let goes = |event: &mut Outgoing| {
+            event.foreign || event.at.zip(before).is_some_and(|(at, before)| at < before)
+        };
+        loop {
+            let event = self.waiting.pop_front_if(goes)?;
+            if event.identity.is_some() {
+                return event.identity;
+            }
+        }
+    }
+
+    /// Leaves out the first event, and counts it as lost.
+    pub(crate) fn give_up(&mut self, event: &Outgoing) {
+        if self.waiting.front() == Some(event) {
+            self.waiting.pop_front();
+            self.lost += 1;
+        }
+    }
+
     /// The next event for the broker, which stays until it was sent.
     pub(crate) fn first(&mut self) -> Option<Outgoing> {
         if self.lost > 0 {
             let payload = json!({ "count": self.lost }).to_string().into_bytes();
-            let topic = "events/lost".to_owned();
-            return Some(Outgoing { topic, payload, retained: false, identity: None });
+            let topic = LOST.to_owned();
+            let (retained, identity, foreign, at) = (false, None, false, None);
+            return Some(Outgoing { topic, payload, retained, identity, foreign, at });
         }
         self.waiting.front().cloned()
     }
@@ -166,7 +216,7 @@ impl Outbox {
     pub(crate) fn sent(&mut self, event: &Outgoing) {
         if self.waiting.front() == Some(event) {
             self.waiting.pop_front();
-        } else if event.topic == "events/lost" {
+        } else if event.topic == LOST {
             self.lost = 0;
         }
     }
@@ -205,6 +255,7 @@ mod tests {
     use super::{Outbox, Sent, WAITING, incoming};
     use crate::api::Frame;
     use serde_json::{Value, json};
+    use std::time::Instant;
 
     fn frame(topic: &str, number: Option<u32>, payload: &Value) -> Frame {
         let epoch = number.map(|_| 3);
@@ -216,6 +267,7 @@ mod tests {
     /// What is sent until nothing waits.
     fn all(outbox: &mut Outbox) -> Vec<(String, String)> {
         let next = || {
+            while outbox.skip(None).is_some() {}
             let event = outbox.first()?;
             outbox.sent(&event);
             Some((event.topic, String::from_utf8(event.payload).unwrap()))
@@ -227,7 +279,7 @@ mod tests {
     fn an_event_is_sent_once_however_often_it_is_told() {
         let mut outbox = Outbox::default();
         for number in [1, 2, 1, 2, 3, 2] {
-            outbox.take(&frame("x/y", Some(number), &json!({ "n": number })));
+            outbox.take(&frame("x/y", Some(number), &json!({ "n": number })), Instant::now());
         }
         let sent: Vec<_> = all(&mut outbox).into_iter().map(|(_, payload)| payload).collect();
         assert_eq!(sent, [r#"{"n":1}"#, r#"{"n":2}"#, r#"{"n":3}"#]);
@@ -237,12 +289,12 @@ mod tests {
     fn what_was_sent_before_a_restart_is_known() {
         let mut sent = Sent::default();
         let mut outbox = Outbox::default();
-        outbox.take(&frame("x", Some(5), &json!(1)));
+        outbox.take(&frame("x", Some(5), &json!(1)), Instant::now());
         sent.note(outbox.first().unwrap().identity.as_ref().unwrap());
         let stored = serde_json::to_string(&sent).unwrap();
         let mut again = Outbox::new(serde_json::from_str(&stored).unwrap());
         for number in [4, 5, 6] {
-            again.take(&frame("x", Some(number), &json!(number)));
+            again.take(&frame("x", Some(number), &json!(number)), Instant::now());
         }
         assert_eq!(all(&mut again), [("x".to_owned(), "6".to_owned())]);
     }
@@ -252,8 +304,9 @@ mod tests {
         let mut outbox = Outbox::default();
         outbox.published(r#"{"seq":9,"publisher":"a","epoch":3,"number":7}"#);
         for number in [6, 7, 8] {
-            outbox.take(&frame("x", Some(number), &json!(number)));
+            outbox.take(&frame("x", Some(number), &json!(number)), Instant::now());
         }
+        assert!(outbox.skip(None).is_none(), "the sixth one comes first");
         let sent: Vec<_> = all(&mut outbox).into_iter().map(|(_, payload)| payload).collect();
         assert_eq!(sent, ["6", "8"]);
     }
@@ -264,13 +317,12 @@ mod tests {
         for topic in
             ["node/restart/asked", "cluster/member/died", "events/missed", "a/b", "ota/started"]
         {
-            outbox.take(&frame(topic, None, &json!({})));
+            outbox.take(&frame(topic, None, &json!({})), Instant::now());
         }
-        outbox.take(&Frame {
-            event: "events/lost".into(),
-            data: r#"{"count":3}"#.into(),
-            id: None,
-        });
+        outbox.take(
+            &Frame { event: "events/lost".into(), data: r#"{"count":3}"#.into(), id: None },
+            Instant::now(),
+        );
         let topics: Vec<_> = all(&mut outbox).into_iter().map(|(topic, _)| topic).collect();
         assert_eq!(topics, ["cluster/member/died", "events/missed", "events/lost"]);
     }
@@ -279,7 +331,7 @@ mod tests {
     fn what_the_broker_missed_for_too_long_is_counted() {
         let mut outbox = Outbox::default();
         for number in 1..=u32::try_from(WAITING).unwrap() + 2 {
-            outbox.take(&frame("x", Some(number), &json!(number)));
+            outbox.take(&frame("x", Some(number), &json!(number)), Instant::now());
         }
         let sent = all(&mut outbox);
         assert_eq!(sent[0], ("events/lost".to_owned(), r#"{"count":2}"#.to_owned()));
@@ -290,7 +342,7 @@ mod tests {
     fn bytes_that_are_no_json_travel_as_they_are() {
         let mut outbox = Outbox::default();
         let data = r#"{"topic":"x","publisher":"a","retained":true,"epoch":1,"number":1,"payload_hex":"00ff"}"#;
-        outbox.take(&Frame { event: "x".into(), data: data.into(), id: None });
+        outbox.take(&Frame { event: "x".into(), data: data.into(), id: None }, Instant::now());
         let event = outbox.first().unwrap();
         assert_eq!((event.payload, event.retained), (vec![0, 255], true));
     }

@@ -2,7 +2,7 @@
 
 use crate::api::{Api, Frame};
 use crate::bridge::Call;
-use crate::documents::{MemberList, Network, NodeUpdate, Running, ServiceList, Status, Update};
+use crate::documents::{MemberList, NodeUpdate, Running, ServiceList, Status, Update};
 use crate::pace::Pace;
 use anyhow::{Context as _, Result, ensure};
 use log::{debug, warn};
@@ -26,8 +26,6 @@ const LOOK: Duration = Duration::from_millis(100);
 #[derive(Clone, Debug)]
 pub(crate) struct Figures {
     pub(crate) status: Status,
-    /// In dBm; none where there is no radio.
-    pub(crate) rssi: Option<i16>,
     /// None if it takes no updates.
     pub(crate) image: Option<Running>,
     /// What the gateway's node measured then.
@@ -144,10 +142,8 @@ pub(crate) fn ask(
 fn figures(api: &dyn Api, node: &str, id: &str, rtt_us: Option<u64>) -> Result<Figures> {
     let status: Status = document(api, node, "/api/node/status")?;
     ensure!(status.id == id, "{node} is {} now", status.id);
-    let network: Network = document(api, node, "/api/network/status")?;
     let update: NodeUpdate = document(api, node, "/api/node/update")?;
-    let (rssi, image) = (network.rssi, update.image);
-    Ok(Figures { status, rssi, image, rtt_us, at: Instant::now() })
+    Ok(Figures { status, image: update.image, rtt_us, at: Instant::now() })
 }
 
 /// Calls services, one after the other, until nobody asks for that any more.

@@ -91,7 +91,7 @@ fn device(id: &str, node: &Node, topics: &Topics) -> Value {
         ("free_memory".to_owned(), with(sensor(&state, "Free memory", "free_memory"), bytes)),
         ("reset_reason".to_owned(), sensor(&state, "Last start", "reset_reason")),
     ];
-    if node.figures.as_ref().is_some_and(|figures| figures.rssi.is_some()) {
+    if node.status().is_some_and(|status| status.rssi.is_some()) {
         let strength = json!({ "device_class": "signal_strength", "unit_of_measurement": "dBm", "state_class": "measurement" });
         components.push(("signal".to_owned(), with(sensor(&state, "Signal", "rssi"), strength)));
     }

@@ -176,7 +176,7 @@ fn figures<'a>(now: Instant) -> Vec<(&'static str, &'static str, Figure<'a>)> {
         (
             "spore_node_signal_dbm",
             "Strength of the WiFi at the node, when it was asked.",
-            Box::new(|node| Some(f64::from(live(node)?.figures.as_ref()?.rssi?))),
+            Box::new(|node| Some(f64::from(live(node)?.status()?.rssi?))),
         ),
         (
             "spore_node_safe_mode",
@@ -226,8 +226,10 @@ mod tests {
     const SERIES: usize = 40;
 
     fn page(members: &[(&str, &str)]) -> String {
-        let (mut bridge, now) =
-            (Bridge::new("home".parse().unwrap(), true, Sent::default()), Instant::now());
+        let (mut bridge, now) = (
+            Bridge::new("home".parse().unwrap(), Vec::new(), true, Sent::default()),
+            Instant::now(),
+        );
         let list = list(members);
         bridge.learn(|cluster| {
             cluster.members(list, now);

@@ -8,16 +8,20 @@ use std::collections::BTreeMap;
 pub(crate) struct Shelf {
     wanted: BTreeMap<String, String>,
     known: BTreeMap<String, String>,
+    /// What the broker does not bear, by topic: it counts as known until something else is to be there.
+    refused: BTreeMap<String, String>,
 }
 
 impl Shelf {
     /// From now on there should be these.
     pub(crate) fn want(&mut self, wanted: BTreeMap<String, String>) {
         self.wanted = wanted;
+        let wanted = &self.wanted;
+        self.refused.retain(|topic, payload| payload.is_empty() != wanted.contains_key(topic));
     }
 
-    /// The broker has told what is at a topic below ours. What should be there is known from having sent it; so two gateways of
-    /// the same name do not undo each other's work for ever.
+    /// The broker has told what is at a topic below ours. What should be there is known from having sent it; so it is
+    /// not fought over with whoever writes something else there.
     pub(crate) fn heard(&mut self, topic: &str, payload: &str) {
         if self.wanted.contains_key(topic) {
             return;
@@ -38,16 +42,41 @@ impl Shelf {
                 return None;
             }
             let payload = known.and_then(|known| home_assistant::transition(known, wanted));
-            Some((topic.clone(), payload.unwrap_or_else(|| wanted.clone())))
+            let payload = payload.unwrap_or_else(|| wanted.clone());
+            (!self.is_refused(topic, &payload)).then(|| (topic.clone(), payload))
         });
         missing.or_else(|| {
             let mut strangers = self.known.keys().filter(|topic| !self.wanted.contains_key(*topic));
-            strangers.find(|topic| !stays(topic)).map(|topic| (topic.clone(), String::new()))
+            strangers
+                .find(|topic| !stays(topic) && !self.is_refused(topic, ""))
+                .map(|topic| (topic.clone(), String::new()))
         })
+    }
+
+    /// What should be at a topic, if the broker is not known to have it.
+    pub(crate) fn missing(&self, topic: &str) -> Option<String> {
+        let wanted = self.wanted.get(topic)?;
+        let is_there = self.known.get(topic) == Some(wanted) || self.is_refused(topic, wanted);
+        (!is_there).then(|| wanted.clone())
+    }
+
+    /// The broker does not bear this message.
+    pub(crate) fn refuse(&mut self, topic: String, payload: String) {
+        self.refused.insert(topic, payload);
+    }
+
+    fn is_refused(&self, topic: &str, payload: &str) -> bool {
+        self.refused.get(topic).is_some_and(|refused| refused == payload)
+    }
+
+    /// Whether the broker still has what should be there is not known any more.
+    pub(crate) fn doubt(&mut self) {
+        self.known.retain(|topic, _| !self.wanted.contains_key(topic));
     }
 
     /// The broker has taken a message.
     pub(crate) fn done(&mut self, topic: &str, payload: &str) {
+        self.refused.remove(topic);
         if payload.is_empty() {
             self.known.remove(topic);
         } else {

@@ -3,19 +3,17 @@
 use crate::api::Api;
 use crate::bridge::{Bridge, Message};
 use crate::broker::{Broker, Link, Said};
-use crate::events::Sent;
 use crate::feeds::{self, Input, Live};
-use crate::http::{self, Page};
+use crate::history::History;
 use crate::mdns::Announcer;
 use crate::metrics;
+use crate::remembered::Remembered;
+use crate::scrape::{self, Page};
 use crate::state::OFFLINE;
-use crate::topics::Name;
+use crate::topics::{Name, Source};
 use anyhow::{Context as _, Result};
 use log::{info, warn};
-use std::fs;
-use std::io::ErrorKind;
 use std::net::{Ipv4Addr, TcpListener};
-use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, PoisonError};
@@ -26,6 +24,8 @@ use std::time::{Duration, Instant};
 pub struct Gateway {
     /// What the cluster is called on the broker.
     pub name: Name,
+    /// Of which other clusters on the broker events are taken.
+    pub sources: Vec<Source>,
     /// Where the API of the gateway's own node is: an address with a port.
     pub node: String,
     /// How nodes are asked.
@@ -36,8 +36,10 @@ pub struct Gateway {
     pub home_assistant: bool,
     /// How often each member is asked what it is.
     pub interval: Duration,
-    /// Where it is remembered which events were sent; without a file, those that the cluster still has are sent again after a restart.
-    pub memory: Option<PathBuf>,
+    /// Which events were sent; without a file of that, those that the cluster still has are sent again after a restart.
+    pub remembered: Option<Remembered>,
+    /// Where it is written down what has become of the cluster.
+    pub history: Option<History>,
     /// Where Prometheus asks.
     pub metrics: Option<TcpListener>,
     /// In the network of which address members are announced.
@@ -58,14 +60,12 @@ const RETRY: Duration = Duration::from_millis(500);
 const ALONE: Duration = Duration::from_secs(30);
 /// How often metrics and names are brought up to date.
 const SHOW: Duration = Duration::from_secs(1);
-/// Between two writes of what was sent.
-const REMEMBER: Duration = Duration::from_secs(1);
 /// How long the broker may take at the end.
 const GOODBYE: Duration = Duration::from_secs(2);
 
 /// Runs the gateway on this thread until `stop` is set; then it says goodbye to the broker.
 pub fn run(mut gateway: Gateway, stop: &AtomicBool) -> Result<()> {
-    let sent = gateway.memory.as_deref().map(recall).transpose()?.unwrap_or_default();
+    let sent = gateway.remembered.as_ref().map(|it| it.sent().clone()).unwrap_or_default();
     let (to, inputs) = sync_channel(INPUTS);
     let (calls, waiting) = sync_channel(CALLS);
     let live = Live::default();
@@ -73,7 +73,7 @@ pub fn run(mut gateway: Gateway, stop: &AtomicBool) -> Result<()> {
     let (node, interval) = (node.clone(), *interval);
     let own = node.clone();
     start("watch", &gateway, &to, move |api, to| feeds::watch(api, &own, to))?;
-    if gateway.broker.is_some() {
+    if gateway.broker.is_some() || gateway.history.is_some() {
         let own = node.clone();
         start("follow", &gateway, &to, move |api, to| feeds::follow(api, &own, to))?;
     }
@@ -84,12 +84,17 @@ pub fn run(mut gateway: Gateway, stop: &AtomicBool) -> Result<()> {
     if let Some(listener) = gateway.metrics.take() {
         let page = Arc::clone(&page);
         let thread = thread::Builder::new().name("metrics".to_owned());
-        let serve = move || http::serve(listener, &page).map(drop);
+        let serve = move || scrape::serve(listener, &page).map(drop);
         thread.spawn(serve).context("cannot start a thread")?;
     }
     let announcer =
         gateway.announce.map(|address| Announcer::new(address, &gateway.name.to_string()));
-    let bridge = Bridge::new(gateway.name.clone(), gateway.home_assistant, sent);
+    let bridge = Bridge::new(
+        gateway.name.clone(),
+        std::mem::take(&mut gateway.sources),
+        gateway.home_assistant,
+        sent,
+    );
     let mut machine = Loop {
         bridge,
         link: None,
@@ -97,7 +102,6 @@ pub fn run(mut gateway: Gateway, stop: &AtomicBool) -> Result<()> {
         own: None,
         reconnect: (Instant::now(), RECONNECT[0]),
         retry: Instant::now(),
-        remembered: (Instant::now(), Sent::default()),
         live,
         page,
         announcer: announcer.transpose()?,
@@ -135,7 +139,6 @@ struct Loop {
     reconnect: (Instant, Duration),
     /// When a busy cluster is asked again.
     retry: Instant,
-    remembered: (Instant, Sent),
     live: Live,
     page: Page,
     announcer: Option<Announcer>,
@@ -155,16 +158,25 @@ impl Loop {
                 Err(RecvTimeoutError::Disconnected) => break,
             }
             self.connect();
+            self.bridge.look(Instant::now());
             self.order();
             self.send();
             self.show();
-            self.remember(REMEMBER)?;
+            if let Some(remembered) = &mut self.gateway.remembered {
+                remembered.keep(self.bridge.sent(), Instant::now());
+            }
         }
         self.goodbye(inputs);
         if let Some(announcer) = self.announcer.take() {
             announcer.end();
         }
-        self.remember(Duration::ZERO)
+        if let Some(history) = self.gateway.history.take() {
+            history.end();
+        }
+        match &mut self.gateway.remembered {
+            Some(remembered) => remembered.write(self.bridge.sent()),
+            None => Ok(()),
+        }
     }
 
     fn handle(&mut self, input: Input) {
@@ -188,7 +200,14 @@ impl Loop {
             Input::Figures(id, figures) => {
                 self.bridge.learn(|cluster| cluster.figures(&id, *figures));
             }
-            Input::Event(frame) => self.bridge.event(&frame),
+            Input::Event(frame) => {
+                if let Some(history) = &mut self.gateway.history {
+                    history.event(&frame);
+                }
+                if self.gateway.broker.is_some() {
+                    self.bridge.event(&frame, Instant::now());
+                }
+            }
             Input::Answer(member, service, status, body) => {
                 self.bridge.answer(&member, &service, status, &body);
             }
@@ -202,7 +221,8 @@ impl Loop {
             Said::Connected => {
                 info!("connected to the broker");
                 self.reconnect.1 = RECONNECT[0];
-                self.bridge.connected();
+                let own = self.own.clone().unwrap_or_default();
+                self.bridge.connected(&own, Instant::now());
                 let filters = self.bridge.topics().filters();
                 if let Some(Err(error)) = self.link.as_ref().map(|link| link.subscribe(&filters)) {
                     self.lost(&error.to_string());
@@ -287,6 +307,9 @@ impl Loop {
             let now = self.shown;
             self.bridge.learn(|cluster| cluster.settle(now));
         }
+        if let Some(history) = &mut self.gateway.history {
+            history.look(self.bridge.cluster());
+        }
         let text = metrics::text(&self.bridge, self.shown);
         *self.page.lock().unwrap_or_else(PoisonError::into_inner) = text;
         if let Some(announcer) = &mut self.announcer {
@@ -294,26 +317,13 @@ impl Loop {
         }
     }
 
-    /// Writes down what was sent, if that has changed and was not done lately.
-    fn remember(&mut self, pause: Duration) -> Result<()> {
-        let (at, sent) = &self.remembered;
-        let Some(file) = &self.gateway.memory else { return Ok(()) };
-        if at.elapsed() < pause || self.bridge.sent() == sent {
-            return Ok(());
-        }
-        let text = serde_json::to_string(self.bridge.sent())?;
-        let new = file.with_extension("new");
-        fs::write(&new, text)
-            .and_then(|()| fs::rename(&new, file))
-            .with_context(|| format!("cannot write {}", file.display()))?;
-        self.remembered = (Instant::now(), self.bridge.sent().clone());
-        Ok(())
-    }
-
     /// Tells the broker that the gateway goes.
     fn goodbye(&mut self, inputs: &Receiver<Input>) {
         let Some(link) = self.link.take().filter(|_| self.bridge.is_connected()) else { return };
         let until = Instant::now() + GOODBYE;
+        if !self.bridge.speaks() {
+            return end(link, inputs, until);
+        }
         // What is under way comes first, so that the next acknowledgement is that of the last message.
         let topic = self.bridge.topics().gateway();
         let last = Message { topic, payload: OFFLINE.into(), retained: true };
@@ -330,24 +340,16 @@ impl Loop {
                 }
             }
         }
-        link.close();
-        // The client sends its goodbye on a thread of its own.
-        while Instant::now() < until {
-            if let Ok(Input::Broker(_, Said::Closed(_))) = inputs.recv_timeout(TICK) {
-                return;
-            }
-        }
+        end(link, inputs, until);
     }
 }
 
-/// What was sent before, by the file; nothing if there is none.
-fn recall(file: &Path) -> Result<Sent> {
-    match fs::read(file) {
-        Ok(bytes) => Ok(serde_json::from_slice(&bytes).unwrap_or_else(|error| {
-            warn!("{} is damaged ({error}): events may be sent once more", file.display());
-            Sent::default()
-        })),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Sent::default()),
-        Err(error) => Err(error).with_context(|| format!("cannot read {}", file.display())),
+/// Closes the connection, and waits for that: the client does it on a thread of its own.
+fn end(link: Link, inputs: &Receiver<Input>, until: Instant) {
+    link.close();
+    while Instant::now() < until {
+        if let Ok(Input::Broker(_, Said::Closed(_))) = inputs.recv_timeout(TICK) {
+            return;
+        }
     }
 }

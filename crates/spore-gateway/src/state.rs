@@ -82,7 +82,7 @@ fn state(cluster: &Cluster, id: &str, node: &Node) -> Value {
         "free_memory": status.map(|status| status.free_memory),
         "reset_reason": status.map(|status| &status.reset_reason),
         "safe_mode": status.map(|status| status.safe_mode),
-        "rssi": node.figures.as_ref().and_then(|figures| figures.rssi),
+        "rssi": status.and_then(|status| status.rssi),
         "rtt_us": node.figures.as_ref().and_then(|figures| figures.rtt_us),
         "rollout": row.map(|row| json!({
             "state": row.state, "percent": row.percent, "reason": row.reason,

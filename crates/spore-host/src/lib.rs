@@ -13,6 +13,7 @@ mod memory;
 mod net;
 mod node;
 mod portal;
+mod present_key;
 mod process;
 mod radio;
 mod reach;
@@ -27,10 +28,12 @@ mod tasks;
 
 pub use claim::{Desk, claim};
 pub use faults::Faults;
+pub use flash::sync_directory;
 pub use launcher::{BOARD, LaunchError, Launcher, RESTART, Starting, launched};
 pub use net::BindError;
 pub use node::{Ending, HostNode, Settings};
 pub use portal::AccessPoint;
+pub use present_key::PresentKey;
 pub use radio::{ModelledRadio, read_air};
 pub use reach::{hears_broadcast, networks};
 pub use repair::{Repaired, repair};
@@ -38,6 +41,7 @@ pub use services::{CommandService, InvalidCommandService, Services};
 pub use slots::SlotFile;
 pub use spore_radio::Router;
 pub use sprockets::{HostSprockets, PrintedPin, RandomWalk, ReadFile};
+pub use state::remembers;
 pub use stop::Stop;
 pub use tasks::{CommandTask, CommandTasks, InvalidCommandTask};
 

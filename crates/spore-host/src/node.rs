@@ -4,6 +4,7 @@ use crate::crash::{Crash, Scene};
 use crate::faults::{Faults, Faulty, Hears};
 use crate::net::{BindError, Sockets};
 use crate::portal::AccessPoint;
+use crate::present_key::PresentKey;
 use crate::radio::{Driver, ModelledRadio};
 use crate::services::{REPLY_MAX, Services};
 use crate::slots;
@@ -80,6 +81,7 @@ pub struct HostNode {
     settings: Settings,
     sockets: Sockets,
     memory: Memory,
+    key: PresentKey,
     roster: &'static Roster,
 }
 
@@ -112,12 +114,18 @@ impl HostNode {
                 }
             },
         };
-        Ok(Self { settings, sockets, memory, roster })
+        let key = PresentKey::new(&memory.look(Key::Claim).value, settings.key.as_ref());
+        Ok(Self { settings, sockets, memory, key, roster })
     }
 
     /// The node's name: the one that was set through its API, or else the configured one.
     pub fn hostname(&self) -> Hostname {
         hostname(&self.settings, &self.memory)
+    }
+
+    /// The cluster key that the node has, now and whenever it is asked for.
+    pub fn key(&self) -> PresentKey {
+        self.key.clone()
     }
 
     /// Runs the node on this thread until `stop` is requested; then it leaves the cluster, for
@@ -129,7 +137,7 @@ impl HostNode {
     ///
     /// If the operating system gives no entropy, without which nothing can be sealed.
     pub fn run(self, stop: &Stop) -> Ending {
-        let Self { settings, mut sockets, memory, roster } = self;
+        let Self { settings, mut sockets, memory, key, roster } = self;
         let memory = Rc::new(memory);
         let take = || memory.scene().map_or_else(Crash::default, |scene| scene.take());
         let crash = take();
@@ -140,7 +148,8 @@ impl HostNode {
             None => Reason::Start,
         };
         let mut start = (reason, crash);
-        while live(&settings, sockets, &memory, (roster, start), stop) == Ending::Restarted {
+        while live(&settings, sockets, (&memory, &key), (roster, start), stop) == Ending::Restarted
+        {
             if settings.slots.is_some() {
                 return Ending::Restarted;
             }
@@ -188,7 +197,7 @@ fn hostname(settings: &Settings, memory: &Memory) -> Hostname {
 fn live(
     settings: &Settings,
     sockets: Sockets,
-    memory: &Rc<Memory>,
+    (memory, key): (&Rc<Memory>, &PresentKey),
     (roster, (reason, crash)): (&'static Roster, (Reason, Crash)),
     stop: &Stop,
 ) -> Ending {
@@ -217,6 +226,7 @@ fn live(
         hostname: name.to_string(),
         address: settings.address,
         memory: Rc::clone(memory),
+        key: key.clone(),
         seed: Seed(seed),
         reason,
         crash: crash.clone(),

@@ -1,7 +1,7 @@
 //! Going on after settings, or a claim, were lost.
 
 use crate::net::BindError;
-use crate::state::{FILE, FolderError, StateFolder};
+use crate::state::{FILE, FolderError, StateFolder, remembers};
 use futures_lite::future::block_on;
 use spore_core::settings::{Claim, Settings};
 use spore_core::store::{MAX_VALUE, Stored};
@@ -33,7 +33,7 @@ pub enum Repaired {
 /// If the folder is no node's, if a node uses it, or if it cannot be read or written.
 pub fn repair(folder: &Path) -> Result<Repaired, BindError> {
     let failed = |error| BindError::State(folder.to_owned(), error);
-    if !folder.join(FILE).try_exists().map_err(failed)? {
+    if !remembers(folder).map_err(failed)? {
         return Err(failed(io::Error::other(format!("there is no {FILE} in it"))));
     }
     let state = StateFolder::open(folder).map_err(|error| match error {

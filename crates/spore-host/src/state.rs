@@ -19,6 +19,15 @@ use std::path::{Path, PathBuf};
 /// The file in which the values are.
 pub(crate) const FILE: &str = "settings.flash";
 
+/// Whether there is the memory of a node in `folder`, be it one that has not started yet. Nothing is changed.
+///
+/// # Errors
+///
+/// If that cannot be seen.
+pub fn remembers(folder: &Path) -> io::Result<bool> {
+    folder.join(FILE).try_exists()
+}
+
 /// A folder that is this node's alone for as long as this lives: two nodes that shared an identity
 /// would use nonces twice, which gives the plain text away.
 #[derive(Debug)]

@@ -2,6 +2,7 @@
 
 use crate::crash::Crash;
 use crate::memory;
+use crate::present_key::PresentKey;
 use crate::radio::Driver;
 use crate::services::Services;
 use crate::slots::SlotFile;
@@ -29,6 +30,8 @@ pub(crate) struct HostSystem {
     pub(crate) address: Ipv4Addr,
     /// Where the node's values are kept.
     pub(crate) memory: Rc<Memory>,
+    /// The key in the claim among them.
+    pub(crate) key: PresentKey,
     pub(crate) seed: Seed,
     /// Why the node starts.
     pub(crate) reason: Reason,
@@ -100,13 +103,16 @@ impl System for HostSystem {
     }
 
     async fn store(&self, key: Key, value: &[u8]) -> Result<(), StoreFailed> {
+        if key == Key::Claim {
+            self.key.learn(value);
+        }
         self.memory.store(key, value).await
     }
 
-    async fn recall(&self, key: Key, buf: &mut [u8]) -> usize {
+    async fn recall(&self, key: Key, buf: &mut [u8]) -> Option<usize> {
         // A store that is under way never waits with the lock held, so neither does this.
         let value = self.memory.look(key).value;
-        put(&value, buf)
+        Some(put(&value, buf))
     }
 
     fn crashed(&self, buf: &mut [u8]) -> usize {

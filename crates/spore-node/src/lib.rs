@@ -20,6 +20,7 @@
 #[cfg(test)]
 extern crate std;
 
+mod body;
 pub mod client;
 mod dashboard;
 pub mod dhcp;

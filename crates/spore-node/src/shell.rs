@@ -18,7 +18,9 @@ use embassy_sync::blocking_mutex::raw::NoopRawMutex;
 use embassy_sync::signal::Signal;
 use embassy_sync::waitqueue::MultiWakerRegistration;
 use embassy_time::{Duration, Timer};
+use spore_core::improv::Improv;
 use spore_core::network::RadioEvent;
+use spore_core::node::StoreFailed;
 use spore_core::ota::Refused;
 use spore_core::security::Verdict;
 use spore_core::store::MAX_VALUE;
@@ -245,6 +247,28 @@ impl<'a, S: System> Shell<'a, S> {
         self.changed.signal(());
     }
 
+    /// Takes credentials from whoever is at the node's serial line, as long as it has none that it would lose
+    /// ([`Improv`]). What has come is asked from `read` often enough for a line of 115,200 bits per second that keeps 128 bytes.
+    pub async fn improvise(&self, mut read: impl FnMut() -> Option<u8>, mut put: impl FnMut(u8)) {
+        let mut improv = Improv::NEW;
+        loop {
+            let wanted = self.with_node(Node::wants_credentials);
+            let mut told = false;
+            while let Some(byte) = read() {
+                improv.handle_byte(&mut self.node.borrow_mut(), now(), byte, &mut put);
+                told = true;
+            }
+            if told {
+                self.changed.signal(());
+            }
+            improv.handle_timeout(&self.node.borrow(), &mut put);
+            if !wanted {
+                return;
+            }
+            Timer::after_millis(10).await;
+        }
+    }
+
     /// Leaves the cluster, while [`drive`](Shell::drive) runs; see [`Node::leave`]. Afterwards the
     /// node is silent, and only a new start brings it back.
     pub async fn leave(&self) {
@@ -322,6 +346,13 @@ impl<'a, S: System> Shell<'a, S> {
     async fn store(&self, key: Key, scratch: &mut [u8]) -> Completion {
         let len = match key {
             Key::Crash => self.system.crashed(scratch),
+            Key::Claim => {
+                // Of what cannot be read now, the rest would be lost.
+                let Some(len) = self.system.recall(key, scratch).await else {
+                    return Completion::Store(key, Err(StoreFailed));
+                };
+                self.node.borrow().revise(scratch, len)
+            }
             key => self.node.borrow().value(key, scratch),
         };
         let value = scratch.get(..len).unwrap_or_default();

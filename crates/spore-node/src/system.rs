@@ -47,10 +47,10 @@ pub trait System {
     async fn store(&self, key: Key, value: &[u8]) -> Result<(), StoreFailed>;
 
     /// Reads the value of `key` into `buf`, of at least [`MAX_VALUE`](spore_core::store::MAX_VALUE) bytes. Its length; 0 if
-    /// there is none. Only [`Key::Crash`] is asked for.
-    async fn recall(&self, key: Key, buf: &mut [u8]) -> usize {
+    /// there is none, `None` if it could not be read. Only [`Key::Crash`] and [`Key::Claim`] are asked for.
+    async fn recall(&self, key: Key, buf: &mut [u8]) -> Option<usize> {
         let _ = (key, buf);
-        0
+        Some(0)
     }
 
     /// Writes the [record](spore_core::crash::CrashRecord) of the crash that this start follows into `buf`, of at least
@@ -72,6 +72,15 @@ pub trait System {
     /// flash never keeps it waiting does it at once, where it has the stack for it: then nothing of it takes memory for as long as
     /// the node lives.
     fn complete<T, J: Future<Output = T>>(
+        &self,
+        begin: impl FnOnce() -> J,
+    ) -> impl Future<Output = Option<T>> {
+        self.hold(begin)
+    }
+
+    /// What the job that `begin` makes comes to, which waits for what comes over the network; `None` if there is no memory for it
+    /// now. A body that is short of memory has some for the job only while that lasts.
+    fn hold<T, J: Future<Output = T>>(
         &self,
         begin: impl FnOnce() -> J,
     ) -> impl Future<Output = Option<T>> {

@@ -1,23 +1,25 @@
 //! One node's body: its clock, its memory, its socket, and the engine if it runs.
 
+use crate::checks::Turns;
 use crate::clock::Clock;
 use crate::engine::Engine;
 use crate::flash::NorChip;
 use crate::images;
+use crate::ledger::{self, Delivered};
 use crate::nonces::Last;
+use crate::queue::{self, Input};
 use crate::report::Traffic;
 use crate::scenario::Nature;
 use crate::simulation::memory::{Pending, SECTORS};
 use crate::simulation::slots::Slots;
 use spore_core::network::{Credentials, RadioCommand};
-use spore_core::ota::Job;
-use spore_core::ota::StepFailed;
+use spore_core::ota::{Job, Step, StepFailed};
 use spore_core::security::Verdict;
 use spore_core::store::MAX_VALUE;
 use spore_core::tasks::TaskRun;
-use spore_core::wire::{EventKey, MAX_DATAGRAM};
+use spore_core::wire::MAX_DATAGRAM;
 use spore_core::{
-    Action, Completion, Destination, Event, Facts, Fetch, Filter, Hostname, Key, Node,
+    Action, Completion, Delivery, Destination, Event, Facts, Fetch, Filter, Hostname, Key, Node,
 };
 use spore_radio::RadioModel;
 use std::collections::VecDeque;
@@ -40,7 +42,7 @@ pub(crate) struct Body {
     pub(crate) slots: Option<Slots>,
     /// Whether it has left on purpose, and was not started since.
     pub(crate) left: bool,
-    /// How long it takes for each datagram and each deadline.
+    /// How long it takes for each thing that comes, and each deadline.
     pub(crate) pace: Duration,
     /// Its traffic in all boots, without the time of the present one.
     pub(crate) traffic: Traffic,
@@ -57,23 +59,30 @@ pub(crate) struct Running {
     pub(crate) since: Duration,
     /// When it wants to be woken.
     pub(crate) wake: Option<Duration>,
+    /// How often it was woken in a row.
+    pub(crate) turns: Turns,
     pub(crate) stall: Option<Stall>,
-    /// What waits while its flash is at work for the exchange of images.
-    pub(crate) work: Option<VecDeque<(SocketAddrV4, Rc<[u8]>)>>,
-    /// What waits while its slow processor is at work.
-    pub(crate) busy: Option<VecDeque<(SocketAddrV4, Rc<[u8]>)>>,
+    /// When the image that it runs hangs, if it will.
+    pub(crate) hangs: Option<Duration>,
+    /// What has come about while it stood still, and is told when it goes on.
+    pub(crate) put_off: Vec<queue::Event>,
+    /// For how much its flash is at work: jobs of the exchange of images, and steps of an update.
+    pub(crate) working: u8,
+    /// Whether its slow processor is at work.
+    pub(crate) busy: bool,
+    /// What waits meanwhile, in the order in which it came.
+    pub(crate) inbox: VecDeque<Input>,
     /// The number of the last event that was delivered on its bus.
     pub(crate) delivered: u32,
     /// The nonce that it used last.
     pub(crate) nonce: Option<Last>,
 }
 
-/// A node that is held up, and what waits for it.
-#[derive(Debug)]
+/// A node that is held up.
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Stall {
     pub(crate) since: Duration,
     pub(crate) until: Duration,
-    pub(crate) inbox: VecDeque<(SocketAddrV4, Rc<[u8]>)>,
 }
 
 /// What came out of an engine after a verb.
@@ -85,10 +94,11 @@ pub(crate) struct Output {
     pub(crate) datagrams: Vec<(Destination, Rc<[u8]>)>,
     pub(crate) events: Vec<Event>,
     /// What was delivered on its bus, after how many that are gone.
-    pub(crate) deliveries: Vec<(u32, Option<EventKey>, Option<Event>)>,
+    pub(crate) deliveries: Vec<(u32, Delivered)>,
     pub(crate) fetches: Vec<Fetch>,
     pub(crate) runs: Vec<TaskRun>,
     pub(crate) jobs: Vec<Job>,
+    pub(crate) steps: Vec<Step>,
     /// Commands for the radio, with the credentials of the moment.
     pub(crate) commands: Vec<(RadioCommand, Option<Credentials>)>,
 }
@@ -129,13 +139,21 @@ impl Body {
 
     /// Whether it takes in what comes at once.
     pub(crate) fn is_free(&self) -> bool {
-        let free =
-            |life: &Running| life.stall.is_none() && life.work.is_none() && life.busy.is_none();
-        self.life.as_ref().is_some_and(free)
+        self.pace.is_zero() && self.life.as_ref().is_some_and(|life| !life.is_held())
     }
 }
 
 impl Running {
+    /// Whether what comes must wait.
+    pub(crate) fn is_held(&self) -> bool {
+        self.stall.is_some() || self.working > 0 || self.busy
+    }
+
+    /// Whether its deadline has passed.
+    pub(crate) fn is_due(&self, now: Duration) -> bool {
+        self.wake.is_some_and(|at| at <= now)
+    }
+
     /// Polls the engine until nothing more comes, as a shell must after each verb.
     pub(crate) fn drain(
         &mut self,
@@ -154,6 +172,7 @@ impl Running {
         let mut last = self.delivered;
         output.runs.clear();
         output.jobs.clear();
+        output.steps.clear();
         let deadline = self.engine.with(|node| {
             while let Some(action) = node.poll_action(local) {
                 match action {
@@ -174,22 +193,22 @@ impl Running {
                     }
                     Action::Exchange(job) => match &mut slots {
                         Some(slots) if slots.is_instant() => {
-                            slots.work(job, node).0.report(local, node);
+                            output.restart |= !slots.work(job, node).0.report(local, node);
                         }
                         _ => output.jobs.push(job),
                     },
-                    Action::Update(step) => {
-                        let done = match &mut slots {
-                            Some(slots) => slots.step(step, node),
-                            None => Some(Err(StepFailed)),
-                        };
-                        match done {
-                            Some(done) => {
-                                node.handle_completion(local, Completion::Update(step, done));
-                            }
-                            None => output.restart = true,
+                    Action::Update(step) => match &mut slots {
+                        Some(slots) if slots.is_instant() => {
+                            output.restart |= !slots.take_step(step, node).0.report(local, node);
                         }
-                    }
+                        Some(_) => output.steps.push(step),
+                        None => {
+                            node.handle_completion(
+                                local,
+                                Completion::Update(step, Err(StepFailed)),
+                            );
+                        }
+                    },
                     Action::Restart => output.restart = true,
                 }
             }
@@ -202,7 +221,7 @@ impl Running {
             }
             while let Some(delivery) = node.next_event(last, Filter::ALL) {
                 last = delivery.seq;
-                output.deliveries.push((delivery.lost, delivery.key, delivery.system));
+                output.deliveries.push((delivery.lost, delivered(&delivery)));
             }
             node.poll_timeout()
         });
@@ -219,6 +238,17 @@ impl Running {
         let len = bytes.len().min(buf.len());
         buf[..len].copy_from_slice(&bytes[..len]);
         self.engine.with(|node| node.handle_datagram(local, from, &mut buf[..len]));
+    }
+}
+
+fn delivered(delivery: &Delivery<'_>) -> Delivered {
+    match (delivery.key, delivery.system) {
+        (Some(key), _) => {
+            let Delivery { topic, payload, retained, .. } = delivery;
+            Delivered::Event(key, ledger::content(topic, payload, *retained))
+        }
+        (None, Some(event)) => Delivered::System(event),
+        (None, None) => Delivered::Local,
     }
 }
 

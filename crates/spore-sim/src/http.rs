@@ -5,14 +5,16 @@
 //! one second and then after two (RFC 6298 has the first and doubles it); if the third try is lost too, the fetch has failed. So one-way partitions
 //! and heavy loss break fetches, and latency adds up as it does. An answer counts as one leg, however long it is.
 
+use crate::body::Body;
 use crate::log::Entry;
 use crate::network::Passage;
-use crate::queue::Event;
+use crate::queue::{Event, Input};
 use crate::simulation::Simulation;
 use spore_core::api::{Called, Error, MIN_PIECE, Method, Request, Response};
 use spore_core::services::IDENTIFY;
 use spore_core::time::Instant;
 use spore_core::{Completion, Fetch, FetchFailed, Node};
+use std::collections::VecDeque;
 use std::net::SocketAddrV4;
 use std::rc::Rc;
 use std::time::Duration;
@@ -30,14 +32,17 @@ const STATUS: Request<'static> = Request::new(Method::Get, "/api/node/status");
 
 impl Simulation {
     /// Asks a node's HTTP API: status code and body. `None` if it does not run or is stalled.
-    /// Panics if there is no such node.
+    /// A slow node takes its time for it, in which the world goes on. Panics if there is no such node.
     pub fn get(&mut self, node: usize, path: &str) -> Option<(u16, String)> {
         self.request(node, &Request::new(Method::Get, path))
     }
 
     /// As [`get`](Self::get), for any request.
     pub fn request(&mut self, node: usize, request: &Request<'_>) -> Option<(u16, String)> {
-        let boot = self.bodies[node].boot;
+        let Body { boot, pace, .. } = self.bodies[node];
+        if !pace.is_zero() {
+            self.run_for(pace);
+        }
         let mut response = self.ask(node, boot, |node, now| node.handle_request(now, request))?;
         // What must be durable first takes the time that it takes.
         let limit = self.now + TIMEOUT;
@@ -45,9 +50,13 @@ impl Simulation {
             self.ask(node, boot, |node, now| node.poll_response(now, &mut response))?;
         }
         if let Some(call) = response.to_call() {
-            return self.ask(node, boot, |node, _| serve(node, &call.with(request)));
+            let (status, body) =
+                self.ask(node, boot, |node, _| serve(node, &call.with(request)))?;
+            self.log.add(self.now, &Entry::Answered { node, status, body: body.as_bytes() });
+            return Some((status, body));
         }
         let (status, body) = self.ask(node, boot, |node, now| read(node, now, response))?;
+        self.log.add(self.now, &Entry::Answered { node, status, body: &body });
         Some((status, String::from_utf8_lossy(&body).into_owned()))
     }
 
@@ -74,42 +83,50 @@ impl Simulation {
         let address = SocketAddrV4::new(*fetch.address.ip(), self.scenario.port);
         let to = self.node_at(address);
         let fails = self.rng.f64() < self.scenario.fetch_failure;
+        let fails = fails && !to.is_some_and(|to| self.network.is_healed(node, to));
         let way = to.filter(|_| !fails).and_then(|to| {
             let there = self.leg(node, to)? + self.leg(to, node)? + self.leg(node, to)?;
             Some((to, there))
         });
         let (after, event) = match way {
-            Some((to, there)) => (there, Event::Asked { from: node, boot, to }),
-            None => (TIMEOUT, Event::Fetched { node, boot, answer: None }),
+            Some((to, there)) => {
+                let input = Input::Asked { from: node, boot };
+                (there, Event::Input { node: to, boot: None, input })
+            }
+            None => (TIMEOUT, fetched(node, boot, None)),
         };
         self.queue.push(self.now + after, event);
     }
 
-    /// The request of `from` reaches `to`.
-    pub(crate) fn asked(&mut self, from: usize, boot: u32, to: usize) {
-        let body = &mut self.bodies[to];
-        let (mut bytes, mut after) = (None, TIMEOUT);
-        if let Some(life) = body.life.as_mut().filter(|life| life.stall.is_none()) {
-            let now = life.clock.local(self.now);
-            let (_, answer) = life.engine.with(|node| answer(node, now, &STATUS));
-            body.traffic.served += 1;
-            body.traffic.served_bytes += answer.len() as u64;
-            self.log.add(self.now, &Entry::Asked { from, to });
-            self.settle(to);
-            if let Some(back) = self.leg(to, from) {
-                (bytes, after) = (Some(Rc::from(answer)), back);
+    /// Nobody answers these requests any more.
+    pub(crate) fn hang_up(&mut self, inputs: VecDeque<Input>) {
+        for input in inputs {
+            if let Input::Asked { from, boot } = input {
+                self.queue.push(self.now + TIMEOUT, fetched(from, boot, None));
             }
         }
-        self.queue.push(self.now + after, Event::Fetched { node: from, boot, answer: bytes });
+    }
+
+    /// `to` answers the request of `from`.
+    pub(crate) fn asked(&mut self, from: usize, boot: u32, to: usize) {
+        let body = &mut self.bodies[to];
+        let Some(life) = &mut body.life else { return };
+        let now = life.clock.local(self.now);
+        let (status, answer) = life.engine.with(|node| answer(node, now, &STATUS));
+        body.traffic.served += 1;
+        body.traffic.served_bytes += answer.len() as u64;
+        self.log.add(self.now, &Entry::Asked { from, to });
+        self.log.add(self.now, &Entry::Answered { node: to, status, body: &answer });
+        let (after, answer) = match self.leg(to, from) {
+            Some(back) => (back, Some(Rc::from(answer))),
+            None => (TIMEOUT, None),
+        };
+        self.queue.push(self.now + after, fetched(from, boot, answer));
     }
 
     /// The fetch of `node` is over.
-    pub(crate) fn fetched(&mut self, node: usize, boot: u32, answer: Option<Rc<[u8]>>) {
-        let body = &mut self.bodies[node];
-        let Some(life) = body.life.as_mut().filter(|_| body.boot == boot) else { return };
-        if let Some(stall) = &life.stall {
-            return self.queue.push(stall.until, Event::Fetched { node, boot, answer });
-        }
+    pub(crate) fn fetched(&mut self, node: usize, answer: Option<Rc<[u8]>>) {
+        let Some(life) = &mut self.bodies[node].life else { return };
         let local = life.clock.local(self.now);
         life.engine.with(|node| {
             let taken = answer
@@ -117,7 +134,6 @@ impl Simulation {
             let result = if taken { Ok(()) } else { Err(FetchFailed) };
             node.handle_completion(local, Completion::Fetch(result));
         });
-        self.settle(node);
     }
 
     /// How long it takes until something that is repeated if it is lost gets through.
@@ -136,6 +152,10 @@ impl Simulation {
             waited += pauses.next()?;
         }
     }
+}
+
+fn fetched(node: usize, boot: u32, answer: Option<Rc<[u8]>>) -> Event {
+    Event::Input { node, boot: Some(boot), input: Input::Fetched(answer) }
 }
 
 /// What a simulated service answers: `identify` as everywhere, any other what it was sent. No node here has crashed, or shows its images.

@@ -5,6 +5,7 @@
 //! number below the highest one that was delivered or reported, before it is. This is the
 //! simulator's own, global knowledge. No engine sees it.
 
+use crate::log::Fnv;
 use spore_core::events::ENDED;
 use spore_core::wire::{EventKey, U24};
 use spore_core::{Event, NodeId};
@@ -24,6 +25,8 @@ pub struct Publication {
     pub node: usize,
     /// In which life of that node.
     pub life: usize,
+    /// The hash of what it says: see [`content`].
+    content: u64,
     /// In which lives of nodes it was delivered (see [`Ledger::receivers`]), and when.
     pub delivered: Vec<(usize, Duration)>,
     /// Which lives have said that they have missed it.
@@ -31,6 +34,27 @@ pub struct Publication {
     /// Which lives stood still when it was published, until nobody could tell them of it any more; and which had forgotten how far
     /// its publisher's boot had come, when they reported a later event of that boot.
     pub excused: Vec<usize>,
+}
+
+/// What a node has delivered.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Delivered {
+    /// An event of the cluster, and the hash of its [`content`].
+    Event(EventKey, u64),
+    /// What the system says.
+    System(Event),
+    /// An event of this node alone.
+    Local,
+}
+
+/// The hash of what an event says.
+pub(crate) fn content(topic: &str, payload: &[u8], retained: bool) -> u64 {
+    let mut hash = Fnv::default();
+    hash.bytes(topic.as_bytes());
+    // No topic has such a byte.
+    hash.bytes(&[0xFF, u8::from(retained)]);
+    hash.bytes(payload);
+    hash.0
 }
 
 /// One boot of one node, as one that gets events.
@@ -143,11 +167,19 @@ impl Ledger {
         }
     }
 
-    pub(crate) fn published(&mut self, now: Duration, node: usize, key: EventKey) {
+    pub(crate) fn published(&mut self, now: Duration, node: usize, key: EventKey, content: u64) {
         self.by_name.insert((key.publisher, key.epoch, key.seq), self.publications.len());
         let (delivered, missed, excused) = (Vec::new(), Vec::new(), Vec::new());
         let life = self.present[&node];
-        self.publications.push(Publication { at: now, node, life, delivered, missed, excused });
+        self.publications.push(Publication {
+            at: now,
+            node,
+            life,
+            content,
+            delivered,
+            missed,
+            excused,
+        });
     }
 
     /// The events that were published since then in lives that are over.
@@ -190,21 +222,26 @@ impl Ledger {
         now: Duration,
         node: usize,
         lost: u32,
-        key: Option<EventKey>,
-        event: Option<Event>,
+        delivery: Delivered,
     ) -> Result<(), String> {
         let Some(&life) = self.present.get(&node) else { return Ok(()) };
         self.receivers[life].lost += u64::from(lost);
-        if let Some(key) = key {
-            self.delivered_one(now, life, key)
-        } else if let Some(Event::EventsMissed { publisher, epoch, from, to }) = event {
-            self.missed(life, publisher, epoch, from, to)
-        } else {
-            Ok(())
+        match delivery {
+            Delivered::Event(key, content) => self.delivered_one(now, life, key, content),
+            Delivered::System(Event::EventsMissed { publisher, epoch, from, to }) => {
+                self.missed(life, publisher, epoch, from, to)
+            }
+            Delivered::System(_) | Delivered::Local => Ok(()),
         }
     }
 
-    fn delivered_one(&mut self, now: Duration, life: usize, key: EventKey) -> Result<(), String> {
+    fn delivered_one(
+        &mut self,
+        now: Duration,
+        life: usize,
+        key: EventKey,
+        content: u64,
+    ) -> Result<(), String> {
         let EventKey { publisher, epoch, seq, .. } = key;
         let receiver = &mut self.receivers[life];
         let boot = receiver.boots.entry(publisher).or_insert(epoch);
@@ -224,6 +261,9 @@ impl Ledger {
         }
         if publication.delivered.iter().any(|(other, _)| *other == life) {
             return Err(format!("delivers {key:?} twice"));
+        }
+        if publication.content != content {
+            return Err(format!("delivers {key:?} with other contents than were published"));
         }
         publication.delivered.push((life, now));
         Ok(())
@@ -278,7 +318,7 @@ impl Ledger {
 
 #[cfg(test)]
 mod tests {
-    use super::{ENDED, Ledger};
+    use super::{Delivered, ENDED, Ledger, content};
     use spore_core::wire::{EventKey, U24};
     use spore_core::{Event, NodeId};
     use std::time::Duration;
@@ -300,9 +340,11 @@ mod tests {
     fn whatever_breaks_the_promise_is_noticed() {
         let mut ledger = Ledger::default();
         ledger.started(NOW, 0);
-        (1..=6).for_each(|seq| ledger.published(NOW, 0, key(1, seq)));
-        let deliver = |ledger: &mut Ledger, key| ledger.delivered(NOW, 0, 0, Some(key), None);
-        let miss = |ledger: &mut Ledger, event| ledger.delivered(NOW, 0, 0, None, Some(event));
+        (1..=6).for_each(|seq| ledger.published(NOW, 0, key(1, seq), 7));
+        let deliver =
+            |ledger: &mut Ledger, key| ledger.delivered(NOW, 0, 0, Delivered::Event(key, 7));
+        let miss =
+            |ledger: &mut Ledger, event| ledger.delivered(NOW, 0, 0, Delivered::System(event));
         deliver(&mut ledger, key(1, 1)).unwrap();
         assert!(deliver(&mut ledger, key(1, 1)).is_err(), "twice");
         assert!(deliver(&mut ledger, key(1, 3)).is_err(), "a hole");
@@ -332,12 +374,12 @@ mod tests {
             let mut ledger = Ledger::default();
             ledger.started(Duration::ZERO, 0);
             ledger.started(Duration::ZERO, 1);
-            (1..=2).for_each(|seq| ledger.published(NOW, 1, key(1, seq)));
+            (1..=2).for_each(|seq| ledger.published(NOW, 1, key(1, seq), 7));
             for _ in 0..boots {
                 ledger.ended(NOW, 1);
                 ledger.started(NOW, 1);
             }
-            let told = ledger.delivered(NOW, 0, 0, None, Some(missed(1, 2, 2)));
+            let told = ledger.delivered(NOW, 0, 0, Delivered::System(missed(1, 2, 2)));
             (told.is_ok(), ledger.publications()[0].excused.clone())
         };
         assert_eq!(report(ENDED), (false, vec![]));
@@ -345,11 +387,24 @@ mod tests {
     }
 
     #[test]
+    fn what_is_delivered_says_what_was_published() {
+        let said = content("topic", b"yes", false);
+        for other in [("topic", b"no!", false), ("topio", b"yes", false), ("topic", b"yes", true)] {
+            let mut ledger = Ledger::default();
+            ledger.started(NOW, 0);
+            ledger.published(NOW, 0, key(1, 1), said);
+            let other = content(other.0, other.1, other.2);
+            let told = ledger.delivered(NOW, 0, 0, Delivered::Event(key(1, 1), other));
+            assert!(told.unwrap_err().contains("other contents"));
+        }
+    }
+
+    #[test]
     fn only_what_was_published_since_then_in_a_life_that_is_over_can_be_excused() {
         let mut ledger = Ledger::default();
         (0..3).for_each(|node| ledger.started(Duration::ZERO, node));
         let at = Duration::from_secs;
-        (1..=3).for_each(|seq| ledger.published(at(u64::from(seq)), 0, key(1, seq)));
+        (1..=3).for_each(|seq| ledger.published(at(u64::from(seq)), 0, key(1, seq), 7));
         assert!(ledger.ended_since(at(2)).is_empty(), "its publisher lives");
         ledger.ended(at(4), 0);
         let names = ledger.ended_since(at(2));
@@ -365,14 +420,14 @@ mod tests {
         ledger.started(NOW, 0);
         let (mine, other) = (key(1, 1), key(1, 2));
         let names = [mine, other].map(|key| (key.publisher, key.epoch, key.seq));
-        [mine, other].into_iter().for_each(|key| ledger.published(NOW, 0, key));
+        [mine, other].into_iter().for_each(|key| ledger.published(NOW, 0, key, 7));
         names.into_iter().for_each(|name| ledger.excuse(0, name));
         assert_eq!(ledger.excused(0), names);
         ledger.hold_to(0, names[0]);
         assert_eq!(ledger.excused(0), names[1..]);
-        assert_eq!(ledger.publications()[0].excused, []);
+        assert!(ledger.publications()[0].excused.is_empty());
         assert_eq!(ledger.publications()[1].excused, [0]);
         ledger.ended(NOW, 0);
-        assert_eq!(ledger.excused(0), []);
+        assert!(ledger.excused(0).is_empty());
     }
 }

@@ -50,6 +50,15 @@ pub enum Entry<'a> {
         /// Who is asked, and answers.
         to: usize,
     },
+    /// A node has answered a request, of another one or from outside.
+    Answered {
+        /// Which node.
+        node: usize,
+        /// The status code.
+        status: u16,
+        /// The body.
+        body: &'a [u8],
+    },
     /// A node has published an event for the cluster.
     Published {
         /// Which node.
@@ -122,7 +131,7 @@ impl Log {
 /// FNV-1a with 64 bits (draft-eastlake-fnv). All numbers go in with a fixed width and order of
 /// bytes, so the hash is the same on every machine.
 #[derive(Clone, Copy, Debug)]
-struct Fnv(u64);
+pub(crate) struct Fnv(pub(crate) u64);
 
 impl Default for Fnv {
     fn default() -> Self {
@@ -131,7 +140,7 @@ impl Default for Fnv {
 }
 
 impl Fnv {
-    fn bytes(&mut self, bytes: &[u8]) {
+    pub(crate) fn bytes(&mut self, bytes: &[u8]) {
         for &byte in bytes {
             self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01B3);
         }
@@ -149,7 +158,7 @@ impl Fnv {
             Entry::Stalled(node) => self.tagged(3, node, &[]),
             Entry::Resumed(node) => self.tagged(4, node, &[]),
             Entry::NetworkChanged => self.tagged(5, 0, &[]),
-            Entry::Leaving(node) => self.tagged(13, node, &[]),
+            Entry::Leaving(node) => self.tagged(34, node, &[]),
             Entry::Delivered { from, to, bytes } => {
                 self.tagged(6, to, &from.ip().octets());
                 self.number(u128::from(from.port()));
@@ -157,8 +166,13 @@ impl Fnv {
                 self.bytes(bytes);
             }
             Entry::Asked { from, to } => {
-                self.tagged(13, to, &[]);
+                self.tagged(35, to, &[]);
                 self.number(from as u128);
+            }
+            Entry::Answered { node, status, body } => {
+                self.tagged(36, node, &status.to_be_bytes());
+                self.number(body.len() as u128);
+                self.bytes(body);
             }
             Entry::Published { node, key } => self.event(23, node, &key),
             Entry::EventDelivered { node, key } => self.event(24, node, &key),
@@ -194,7 +208,35 @@ impl Fnv {
                     Event::SafeMode => (33, NodeId([0; 6])),
                 };
                 self.tagged(kind, observer, &id);
+                self.particulars(event);
             }
+        }
+    }
+
+    /// What an event says besides its kind and whom it is about.
+    fn particulars(&mut self, event: Event) {
+        match event {
+            Event::EventsMissed { epoch, from, to, .. } => {
+                [epoch, from, to].iter().for_each(|number| self.bytes(&number.to_be_bytes()));
+            }
+            Event::RequestsRefused(number) | Event::UpdateInstalled(number) => {
+                self.number(number.into());
+            }
+            Event::UpdateProgress(percent) => self.number(percent.into()),
+            Event::UpdateEnded(outcome) => {
+                self.number(outcome.image.into());
+                self.bytes(outcome.failure.map_or("", |failure| failure.name()).as_bytes());
+            }
+            Event::Rollout(number, ended) => {
+                self.number(number.into());
+                self.bytes(ended.name().as_bytes());
+            }
+            Event::NetworkDisconnected(reason) => self.bytes(reason.name().as_bytes()),
+            Event::TaskOverrun { task, micros } => {
+                self.bytes(task.name().as_bytes());
+                self.number(micros.into());
+            }
+            _ => {}
         }
     }
 
@@ -214,7 +256,55 @@ impl Fnv {
 
 #[cfg(test)]
 mod tests {
-    use super::Fnv;
+    use super::{Entry, Fnv};
+    use spore_core::ota::announcement::Ended;
+    use spore_core::ota::{Failure, Outcome};
+    use spore_core::wire::U24;
+    use spore_core::{Event, NodeId};
+    use std::collections::HashSet;
+
+    #[test]
+    fn what_differs_has_different_hashes() {
+        let nothing: &[u8] = &[];
+        let id = NodeId([0; 6]);
+        let number = |number| U24::new(number).unwrap();
+        let missed = |epoch, from, to| {
+            let [epoch, from, to] = [epoch, from, to].map(number);
+            Event::EventsMissed { publisher: id, epoch, from, to }
+        };
+        let ended = |image, failure| Event::UpdateEnded(Outcome { image, failure });
+        let events = [
+            Event::SettingsChanged,
+            missed(1, 1, 2),
+            missed(1, 2, 2),
+            missed(1, 1, 3),
+            missed(2, 1, 2),
+            Event::UpdateProgress(1),
+            Event::UpdateProgress(2),
+            Event::UpdateInstalled(1),
+            Event::UpdateInstalled(2),
+            ended(1, None),
+            ended(2, None),
+            ended(1, Some(Failure::NoPeer)),
+            Event::Rollout(1, Ended::No),
+            Event::Rollout(1, Ended::Halted),
+            Event::Rollout(2, Ended::No),
+        ];
+        let mut entries = vec![
+            Entry::Leaving(0),
+            Entry::Asked { from: 0, to: 0 },
+            Entry::Answered { node: 0, status: 200, body: nothing },
+            Entry::Answered { node: 0, status: 404, body: nothing },
+            Entry::Answered { node: 0, status: 200, body: b"{}" },
+        ];
+        entries.extend(events.map(|event| Entry::Membership { observer: 0, event }));
+        let hash = |entry: &Entry<'_>| {
+            let mut hash = Fnv::default();
+            hash.entry(entry);
+            hash.0
+        };
+        assert_eq!(entries.iter().map(hash).collect::<HashSet<_>>().len(), entries.len());
+    }
 
     #[test]
     fn the_hash_is_fnv_1a() {

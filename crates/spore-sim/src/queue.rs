@@ -1,6 +1,6 @@
 //! What is still to happen, in the order of time.
 
-use crate::scenario::Command;
+use crate::scenario::{Command, Memory};
 use crate::simulation::slots::Worked;
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
@@ -11,24 +11,12 @@ use std::time::Duration;
 /// Something that will happen.
 #[derive(Debug)]
 pub(crate) enum Event {
-    /// A datagram arrives.
-    Deliver { to: usize, from: SocketAddrV4, bytes: Rc<[u8]>, broadcast: bool },
+    /// Something comes for a node; void in another boot, if it is of one.
+    Input { node: usize, boot: Option<u32>, input: Input },
     /// A node's deadline has come; void if it has another one by now.
     Wake { node: usize },
-    /// The flash has done the first store that is pending, or has failed; void in another boot.
-    Stored { node: usize, boot: u32 },
-    /// A node's request for another one's status arrives there; void in another boot.
-    Asked { from: usize, boot: u32, to: usize },
-    /// A fetch ends, with the answer or without; void in another boot.
-    Fetched { node: usize, boot: u32, answer: Option<Rc<[u8]>> },
-    /// A run of a task ends; void in another boot.
-    Ran { node: usize, boot: u32, index: u8 },
-    /// A node's flash has done a job for the exchange of images; void in another boot.
-    Worked { node: usize, boot: u32, work: Box<Worked> },
     /// A slow node has done what it was at; void in another boot.
     Free { node: usize, boot: u32 },
-    /// A node's radio may have something to report; void in another boot.
-    Radio { node: usize, boot: u32 },
     /// A stall ends; void in another boot, or if the stall was prolonged.
     Resume { node: usize, boot: u32 },
     /// The image that a node runs hangs; void in another boot.
@@ -39,6 +27,32 @@ pub(crate) enum Event {
     FirstStart { node: usize },
     /// A command of the script.
     Command(Box<Command>),
+}
+
+impl Event {
+    /// A node restarts by itself.
+    pub(crate) fn restart(node: usize) -> Self {
+        Self::Command(Box::new(Command::Restart(node, Memory::Kept)))
+    }
+}
+
+/// Something that a node takes in, at once or when it can.
+#[derive(Debug)]
+pub(crate) enum Input {
+    /// A datagram.
+    Datagram { from: SocketAddrV4, bytes: Rc<[u8]>, broadcast: bool },
+    /// The flash has done the first store that is pending, or has failed.
+    Stored,
+    /// Another one's request for its status, in that boot of the other one.
+    Asked { from: usize, boot: u32 },
+    /// A fetch ends, with the answer or without.
+    Fetched(Option<Rc<[u8]>>),
+    /// A run of a task ends.
+    Ran(u8),
+    /// Its flash has done a job for the exchange of images.
+    Worked(Box<Worked>),
+    /// Its radio may have something to report.
+    Radio,
 }
 
 /// The event queue. Events of the same time happen in the order in which they were added.

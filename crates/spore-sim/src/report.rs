@@ -16,7 +16,7 @@ pub struct Report {
     pub lives: Vec<Life>,
     /// Each node's traffic since the beginning, or since the counters were cleared.
     pub traffic: Vec<Traffic>,
-    /// Running nodes that were declared dead, by whom and when. In a partition that is as it
+    /// Running nodes that were declared dead, or left although they did not leave, by whom and when. In a partition that is as it
     /// should be; without one it is a false alarm.
     pub false_deaths: Vec<FalseDeath>,
     /// How often an engine took a running node for suspect, or heard so.
@@ -62,7 +62,7 @@ impl Life {
     }
 }
 
-/// A running node was declared dead.
+/// A running node was declared dead, or left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FalseDeath {
     /// When.

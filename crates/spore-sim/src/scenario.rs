@@ -247,8 +247,9 @@ pub enum Command {
     /// A node does nothing for a while; a few datagrams wait for it meanwhile, see
     /// [`simulation::INBOX`](crate::simulation::INBOX). Nothing happens if it does not run.
     Stall(usize, Duration),
-    /// From now on, also after restarts, a node takes so long for each datagram and each deadline; meanwhile a few
-    /// datagrams wait, as for one that is stalled. Zero: as fast as ever.
+    /// From now on, also after restarts, a node takes so long for each thing that comes (a datagram, a request, the end of
+    /// what it has begun) and each deadline, and sends only then what comes of it; meanwhile a few datagrams wait, as for
+    /// one that is stalled. Zero: as fast as ever.
     Slow(usize, Duration),
     /// A node offers other services from now on. Nothing happens if it does not run.
     Offer(usize, Catalogue),

@@ -4,19 +4,19 @@ mod commands;
 pub(crate) mod memory;
 mod radio;
 pub(crate) mod slots;
-mod slow;
 mod stalls;
 mod tasks;
+mod turns;
 mod view;
 
-use crate::body::{Body, Output, Running};
+use crate::body::{Body, Output};
 use crate::checks::{Truth, passed_limit};
-use crate::ledger::Ledger;
+use crate::ledger::{self, Delivered, Ledger};
 use crate::log::{Entry, Log, Sink};
 use crate::network::{Air, Fault, Flight, Network, Passage};
 use crate::nonces::Nonces;
-use crate::queue::{Event, Queue};
-use crate::scenario::{Command, Memory, Publication, Scenario, ScenarioError};
+use crate::queue::{Event, Input, Queue};
+use crate::scenario::{Command, Publication, Scenario, ScenarioError};
 use crate::watch::Watch;
 use fastrand::Rng;
 use slots::Slots;
@@ -27,8 +27,8 @@ use std::net::SocketAddrV4;
 use std::rc::Rc;
 use std::time::Duration;
 
-/// So many datagrams wait for a node that is stalled; what comes on top is lost, as in a socket's
-/// buffer.
+/// So many datagrams wait for a node that is stalled, or slow; what comes on top is lost, as in a
+/// socket's buffer.
 pub const INBOX: usize = 16;
 
 /// A datagram as it was sent.
@@ -182,7 +182,7 @@ impl Simulation {
     /// Hands `bytes` to the socket of a node now, as if they had come from `from`. Nothing happens
     /// if it does not run. Panics if there is no such node.
     pub fn inject(&mut self, to: usize, from: SocketAddrV4, bytes: &[u8]) {
-        self.deliver(to, from, &Rc::from(bytes), false);
+        self.come(to, Input::Datagram { from, bytes: Rc::from(bytes), broadcast: false });
     }
 
     /// Members may lie from now on, so the nodes are not held to their promises about what they deliver and whom they list.
@@ -206,7 +206,8 @@ impl Simulation {
         });
         if let Ok(Some(key)) = published {
             self.log.add(self.now, &Entry::Published { node, key });
-            self.ledger.published(self.now, node, key);
+            let content = ledger::content(topic, payload, *retained);
+            self.ledger.published(self.now, node, key, content);
         }
         self.settle(node);
         Some(published.map(|_| ()))
@@ -214,17 +215,13 @@ impl Simulation {
 
     fn happen(&mut self, event: Event) {
         match event {
-            Event::Deliver { to, from, bytes, broadcast } => {
-                self.deliver(to, from, &bytes, broadcast);
+            Event::Input { node, boot, input } => {
+                if boot.is_none_or(|boot| boot == self.bodies[node].boot) {
+                    self.come(node, input);
+                }
             }
             Event::Wake { node } => self.wake(node),
-            Event::Stored { node, boot } => self.stored(node, boot),
-            Event::Asked { from, boot, to } => self.asked(from, boot, to),
-            Event::Fetched { node, boot, answer } => self.fetched(node, boot, answer),
-            Event::Ran { node, boot, index } => self.ran(node, boot, index),
-            Event::Worked { node, boot, work } => self.worked(node, boot, &work),
             Event::Free { node, boot } => self.free(node, boot),
-            Event::Radio { node, boot } => self.hear_radio(node, boot),
             Event::Resume { node, boot } => self.resume(node, boot),
             Event::Hang { node, boot } => self.hang(node, boot),
             Event::Bite { node, boot } => self.bite(node, boot),
@@ -234,60 +231,6 @@ impl Simulation {
             }
             Event::Command(command) => self.obey(*command),
         }
-    }
-
-    fn wake(&mut self, node: usize) {
-        let body = &self.bodies[node];
-        let due = |life: &Running| life.wake == Some(self.now);
-        if body.is_free() && body.life.as_ref().is_some_and(due) {
-            self.begin(node);
-            self.time_out(node);
-        }
-    }
-
-    fn time_out(&mut self, node: usize) {
-        if let Some(life) = &mut self.bodies[node].life {
-            let local = life.clock.local(self.now);
-            life.engine.with(|node| node.handle_timeout(local));
-            // One that comes too early must be asked for again.
-            life.wake = None;
-            self.settle(node);
-        }
-    }
-
-    fn deliver(&mut self, to: usize, from: SocketAddrV4, bytes: &Rc<[u8]>, broadcast: bool) {
-        let body = &mut self.bodies[to];
-        let deaf = body.is_deaf();
-        let Some(life) = &mut body.life else { return };
-        if deaf {
-            return;
-        }
-        if life.radio.as_ref().is_some_and(|radio| !radio.carries(&self.air)) {
-            return;
-        }
-        if let Some(stall) = &mut life.stall {
-            if stall.inbox.len() < INBOX {
-                stall.inbox.push_back((from, Rc::clone(bytes)));
-            }
-            return;
-        }
-        if body.puts_off(from, bytes, broadcast) || self.waits(to, from, bytes) {
-            return;
-        }
-        self.begin(to);
-        self.take_in(to, from, bytes);
-        self.settle(to);
-    }
-
-    /// Hands a datagram that has come to the engine.
-    fn take_in(&mut self, to: usize, from: SocketAddrV4, bytes: &Rc<[u8]>) {
-        let body = &mut self.bodies[to];
-        body.traffic.received += 1;
-        body.traffic.received_bytes += bytes.len() as u64;
-        self.log.add(self.now, &Entry::Delivered { from, to, bytes });
-        self.hold_to(to, bytes);
-        let Some(life) = &mut self.bodies[to].life else { return };
-        life.receive(self.now, from, bytes);
     }
 
     /// Does what a shell must do after each verb: fetches all that the engine has to give.
@@ -301,14 +244,13 @@ impl Simulation {
             self.queue.push(at, Event::Wake { node });
         }
         if output.restart {
-            let command = Box::new(Command::Restart(node, Memory::Kept));
-            self.queue.push(self.now, Event::Command(command));
+            self.queue.push(self.now, Event::restart(node));
         }
-        for (lost, key, event) in output.deliveries.drain(..) {
-            if let Some(key) = key {
+        for (lost, delivery) in output.deliveries.drain(..) {
+            if let Delivered::Event(key, _) = delivery {
                 self.log.add(self.now, &Entry::EventDelivered { node, key });
             }
-            let result = self.ledger.delivered(self.now, node, lost, key, event);
+            let result = self.ledger.delivered(self.now, node, lost, delivery);
             // Of two nodes with one memory, both may publish the same number.
             if let (Err(wrong), false) = (result, self.copied || self.excused) {
                 panic!("seed {}: node {node} {wrong} at {:?}", self.scenario.seed, self.now);
@@ -319,7 +261,7 @@ impl Simulation {
         let members = engine.members();
         // Every change of a member list is an event.
         let wrong = (!output.events.is_empty()).then(|| {
-            let wrong = passed_limit(engine, self.scenario.capacity(node));
+            let wrong = passed_limit(engine, self.scenario.capacity(node).rows());
             wrong.or_else(|| self.truth.contradicts(members))
         });
         if let (Some(Some(wrong)), false) = (wrong, self.copied || self.excused) {
@@ -347,6 +289,9 @@ impl Simulation {
         }
         for job in output.jobs.drain(..) {
             self.begin_work(node, job);
+        }
+        for step in output.steps.drain(..) {
+            self.begin_step(node, step);
         }
         for run in output.runs.drain(..) {
             self.run_task(node, &run);
@@ -415,7 +360,8 @@ impl Simulation {
         let (from, to) = (self.bodies[passage.from].address, passage.to);
         let broadcast = passage.broadcast;
         for Flight { delay, bytes } in self.flights.drain(..) {
-            self.queue.push(sent + delay, Event::Deliver { to, from, bytes, broadcast });
+            let input = Input::Datagram { from, bytes, broadcast };
+            self.queue.push(sent + delay, Event::Input { node: to, boot: None, input });
         }
     }
 

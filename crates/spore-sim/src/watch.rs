@@ -29,6 +29,8 @@ struct Subject {
     life: usize,
     epoch: U24,
     running: bool,
+    /// He says that he goes.
+    leaving: bool,
     /// How many nodes list him as active, and how many as live, active ones included.
     active: usize,
     live: usize,
@@ -135,12 +137,21 @@ impl Watch {
         let subject = *self.by_id.entry(own.id).or_insert(next);
         if subject == next {
             let epoch = own.incarnation.epoch;
-            self.subjects.push(Subject { life, epoch, running: true, active: 0, live: 0 });
+            let (running, leaving) = (true, false);
+            self.subjects.push(Subject { life, epoch, running, leaving, active: 0, live: 0 });
         }
         let entry = &mut self.subjects[subject];
         (entry.life, entry.epoch, entry.running) = (life, own.incarnation.epoch, true);
+        entry.leaving = false;
         self.running[node] = Some(subject);
         self.count += 1;
+    }
+
+    /// `node` begins to leave on purpose.
+    pub(crate) fn leaves(&mut self, node: usize) {
+        if let Some(subject) = self.running[node] {
+            self.subjects[subject].leaving = true;
+        }
     }
 
     /// `node` was killed. All views must be reviewed afterwards.
@@ -271,13 +282,17 @@ impl Watch {
         event: Event,
         members: &[Member],
     ) {
-        let (Event::MemberDied(id) | Event::MemberSuspected(id)) = event else { return };
+        let (Event::MemberDied(id) | Event::MemberSuspected(id) | Event::MemberLeft(id)) = event
+        else {
+            return;
+        };
         let Some(subject) = self.by_id.get(&id).map(|index| &self.subjects[*index]) else { return };
+        let goes = matches!(event, Event::MemberLeft(_)) && subject.leaving;
         let of_now = |row: &&Member| row.id() == id && row.incarnation().epoch >= subject.epoch;
-        if !subject.running || members.iter().find(of_now).is_none() {
+        if goes || !subject.running || members.iter().find(of_now).is_none() {
             return;
         }
-        if matches!(event, Event::MemberDied(_)) {
+        if !matches!(event, Event::MemberSuspected(_)) {
             let node = self.lives[subject.life].node;
             self.false_deaths.push(FalseDeath { at: now, observer, node });
         } else {
@@ -297,5 +312,27 @@ impl Subject {
         self.active -= usize::from(before == Sight::Active);
         self.live += usize::from(after != Sight::Gone);
         self.live -= usize::from(before != Sight::Gone);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{Scenario, Simulation};
+    use spore_core::Event;
+    use std::time::Duration;
+
+    #[test]
+    fn who_runs_and_did_not_leave_is_declared_left_in_error() {
+        let mut sim = Simulation::new(Scenario { nodes: 3, ..Scenario::default() }).unwrap();
+        assert!(sim.run_until_complete(Duration::from_secs(30)).is_some());
+        let (id, members) =
+            (sim.node(1).unwrap().own().id, sim.node(0).unwrap().members().to_vec());
+        let mut told = || {
+            sim.watch.event(sim.now, 0, Event::MemberLeft(id), &members);
+            let count = sim.watch.false_deaths.len();
+            sim.watch.leaves(1);
+            count
+        };
+        assert_eq!([told(), told()], [1, 1], "the second time it does leave");
     }
 }

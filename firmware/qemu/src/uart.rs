@@ -5,10 +5,11 @@ use core::fmt;
 use crate::mmio::Register;
 
 // SAFETY: the UART's registers, at these addresses on every XTFPGA board without an MMU.
-const TRANSMIT: Register = unsafe { Register::at(0x9D05_0020) };
+const DATA: Register = unsafe { Register::at(0x9D05_0020) };
 // SAFETY: as above.
 const LINE_STATUS: Register = unsafe { Register::at(0x9D05_0034) };
 
+const DATA_READY: u32 = 1;
 const TRANSMIT_EMPTY: u32 = 1 << 5;
 
 /// Writes to the serial line and waits while the line is busy.
@@ -17,7 +18,13 @@ pub struct Uart;
 /// Writes a byte to the serial line, and waits while the line is busy.
 pub fn write_byte(byte: u8) {
     while LINE_STATUS.read() & TRANSMIT_EMPTY == 0 {}
-    TRANSMIT.write(u32::from(byte));
+    DATA.write(u32::from(byte));
+}
+
+/// A byte that has come over the serial line.
+pub fn read_byte() -> Option<u8> {
+    // The upper bytes are nothing's.
+    (LINE_STATUS.read() & DATA_READY != 0).then(|| DATA.read() as u8)
 }
 
 impl fmt::Write for Uart {

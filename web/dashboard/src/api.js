@@ -10,8 +10,8 @@ export class Refused extends Error {
         this.status = answer.status;
         this.code = error.code ?? '';
         this.field = error.field;
-        /** When to ask again, in milliseconds. */
-        this.retry = 1000 * Number(answer.headers.get('Retry-After') ?? 0);
+        /** When to ask again, in milliseconds: who has lost his seat to another (408) may come back like who has found none (503). */
+        this.retry = 1000 * Number(answer.headers.get('Retry-After') ?? answer.status === 408);
     }
 }
 

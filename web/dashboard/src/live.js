@@ -4,8 +4,8 @@ import { Refused, ask, read, wait } from './api.js';
 
 /** Between two rounds, in milliseconds: shorter than a node keeps a connection. */
 const PAUSE = 1500;
-/** For one answer. A node that is silent for longer is taken for gone, within five seconds with the pause before. */
-const PATIENCE = 2500;
+/** For one answer. A node that is silent for longer is taken for gone, within five seconds with what is waited for before. */
+const PATIENCE = 2000;
 /** For what a member says of itself: it is asked by the node, in each round another one. */
 const ASKING = 900;
 /** How many values of each history are kept, and what is drawn of it. */
@@ -30,7 +30,7 @@ export const known = path => documents.get(path);
 /** @param {string} name */
 export const history = name => histories.get(name) ?? [];
 
-/** What members have said of themselves, and when. @type {Map<string, {at: number, figures: any}>} */
+/** When members were asked, what they have said of themselves last, and when. @type {Map<string, {asked: number, at: number, figures: any}>} */
 const figures = new Map();
 
 /** The members, with what they say of themselves. @returns {any[]} */
@@ -38,18 +38,20 @@ export const members = () => (known(MEMBERS)?.members ?? []).map((/** @type {any
     if (member.self) return { ...member, ...known(STATUS) };
     const said = member.status === 'active' && figures.get(member.id);
     if (!said || !said.figures) return member;
-    const { uptime_ms } = said.figures;
-    return { ...member, ...said.figures, uptime_ms: uptime_ms && uptime_ms + Date.now() - said.at };
+    const { uptime_ms } = said.figures, age = Date.now() - said.at;
+    // Who has not answered since may have started anew.
+    return said.asked > said.at ? { ...member, ...said.figures, age } : { ...member, ...said.figures, uptime_ms: uptime_ms && uptime_ms + age };
 });
 
 /** Asks the member that was asked longest ago how it is. */
 async function askOne() {
     const others = members().filter(member => !member.self && member.status === 'active');
-    const last = (/** @type {any} */ { id }) => figures.get(id)?.at ?? 0;
+    const last = (/** @type {any} */ { id }) => figures.get(id)?.asked ?? 0;
     const next = others.sort((a, b) => last(a) - last(b))[0];
     if (!next) return;
     const answer = await ask(`${MEMBERS}/${next.id}`, { timeout: ASKING }).then(it => it.json()).catch(() => null);
-    figures.set(next.id, { at: Date.now(), figures: answer?.figures });
+    const asked = Date.now();
+    figures.set(next.id, { at: 0, ...figures.get(next.id), asked, ...answer?.figures && { at: asked, figures: answer.figures } });
 }
 
 /** How a member is called. @param {string | null} id */
@@ -79,7 +81,7 @@ async function fetchOnce(path) {
         learn(path, await read(path, PATIENCE));
     } catch (error) {
         if (!(error instanceof Refused)) return /** @type {Error} */ (error);
-        link.busy = error.status === 503;
+        link.busy = error.retry > 0;
         if (!link.busy) documents.set(path, { refused: error });
         link.answered = Date.now();
         return null;

@@ -19,7 +19,7 @@ const VIEWS = { members: cluster, node, services, events, tasks, network, update
 const page = /** @type {HTMLElement} */ (document.getElementById('page'));
 
 /** The name of the view that the address asks for. */
-const asked = () => location.hash.slice(1) in VIEWS ? location.hash.slice(1) : 'members';
+const asked = () => Object.hasOwn(VIEWS, location.hash.slice(1)) ? location.hash.slice(1) : 'members';
 
 /** Says that the node is gone, and where one could go. */
 function banner() {
@@ -33,7 +33,7 @@ function banner() {
 
 /** Where the key is typed. */
 function lock() {
-    if (isUnlocked()) return button('Forget the key', () => { unlock(); listen(false); draw(); });
+    if (isUnlocked()) return button('Forget the key', () => { unlock(); tune(); draw(); });
     return form({ class: 'lock' }, async ({ key }, form) => {
         key = key.trim().toLowerCase();
         if (!/^[0-9a-f]{64}$/.test(key)) return says('A cluster key has 64 hexadecimal digits; spore key show prints it.', true);
@@ -43,9 +43,10 @@ function lock() {
                 await ask('/api/node/config', { signed: true });
             } catch (error) {
                 if (error instanceof Refused && error.status < 500) unlock();
-                throw error instanceof Refused && error.code === 'credentials_invalid' ? new Error('this is the key of another cluster') : error;
+                throw error instanceof Refused && error.code === 'credentials_invalid' ? new Error('this is the key of another cluster, or an old one') : error;
             }
             form.reset();
+            tune();
         });
     }, field('Cluster key', { name: 'key', type: 'password', required: true }), h('button', null, 'Unlock'));
 }
@@ -78,4 +79,11 @@ document.addEventListener('visibilitychange', tune);
 setInterval(() => link.lost && draw(), 1000);
 draw();
 tune();
-follow(() => VIEWS[asked()].needs, draw);
+/** Whether the node was gone when it was asked last. */
+let wasLost = false;
+follow(() => VIEWS[asked()].needs, () => {
+    // What was listened to before may never end.
+    if (wasLost && !link.lost) tune();
+    wasLost = link.lost;
+    draw();
+});

@@ -33,6 +33,15 @@ export const sign = state => SIGNS[state] ?? '·';
 /** @param {string} state @param {string} [text] */
 export const badge = (state, text = state.replaceAll('_', ' ')) => h('span', { class: `badge ${state}` }, `${sign(state)} ${text}`);
 
+/** Why an image was not kept. @type {Record<string, string>} */
+const REASONS = {
+    not_started: 'it crashed, hung, or lost its power', no_network: 'its network did not come up', no_peer: 'no other member has heard of it',
+    refused: 'it does not take the image', flash: 'its flash does not hold the image',
+};
+
+/** @param {string | null} reason */
+export const why = reason => REASONS[reason ?? ''] ?? reason ?? '';
+
 /** How old what is shown is, while the node does not answer. */
 export const age = () => Date.now() - link.answered;
 

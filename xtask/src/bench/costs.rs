@@ -40,11 +40,14 @@ type Works = BTreeMap<String, u64>;
 /// A row: what it is, and what it takes, of what the works take.
 type Row = (&'static str, fn(&Works) -> Option<u64>);
 
-const ROWS: [Row; 5] = [
+const ROWS: [Row; 6] = [
     ("sealing a datagram of 103 bytes, a probe's size", |works| works.get("seal").copied()),
     ("opening it", |works| works.get("open")?.checked_sub(*works.get("seal")?)),
     ("a second at rest in a cluster of eight: a probe, the answer to one, all timers", |works| {
         Some(works.get("second")? / NODES)
+    }),
+    ("of it the probes: what a node that is alone does not spend", |works| {
+        (works.get("second")? / NODES).checked_sub(*works.get("second-alone")?)
     }),
     ("an event, on each of eight nodes", |works| {
         Some(works.get("second-with-event")?.checked_sub(*works.get("second")?)? / NODES)
@@ -141,9 +144,9 @@ mod tests {
     use super::*;
 
     fn works(factor: u64) -> Works {
-        ["seal", "open", "second", "second-with-event", "request"]
+        ["seal", "open", "second", "second-with-event", "second-alone", "request"]
             .into_iter()
-            .zip([1_000, 1_500, 80_000, 96_000, 1_234_567])
+            .zip([1_000, 1_500, 80_000, 96_000, 7_000, 1_234_567])
             .map(|(name, took)| (name.to_owned(), took * factor))
             .collect()
     }
@@ -165,10 +168,11 @@ mod tests {
     }
 
     #[test]
-    fn opening_and_events_are_told_without_what_belongs_to_them() {
+    fn opening_probes_and_events_are_told_without_what_belongs_to_them() {
         let table = table(&works(1), &works(8)).unwrap();
         assert!(table.contains("| opening it | 500 | 4,000 | 0.05 |"), "{table}");
         assert!(table.contains("nodes | 2,000 | 16,000 | 0.20 |"), "{table}");
+        assert!(table.contains("alone does not spend | 3,000 | 24,000 | 0.30 |"), "{table}");
         assert!(table.contains("1,234,567"), "{table}");
         assert!(super::table(&Works::new(), &works(1)).is_err());
     }

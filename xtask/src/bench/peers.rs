@@ -29,9 +29,9 @@ pub(super) struct Peers {
     /// How many nodes over sockets run at a time.
     #[arg(long, requires = "sockets")]
     processes: Option<String>,
-    /// After so many seconds a row of the simulated world takes up no further seed.
+    /// How many clusters of the simulated world a row is made of.
     #[arg(long, conflicts_with = "sockets")]
-    deadline: Option<String>,
+    seeds: Option<String>,
     /// Write docs/benchmarks.md and what belongs to it.
     #[arg(long)]
     write: bool,
@@ -51,7 +51,7 @@ impl Peers {
             ("--nodes", self.nodes),
             ("--contenders", self.contenders),
             ("--processes", self.processes),
-            ("--deadline", self.deadline),
+            ("--seeds", self.seeds),
         ] {
             command.args(value.into_iter().flat_map(|value| [option.to_owned(), value]));
         }

@@ -15,7 +15,7 @@ use crate::sdk_emu::node::{self, STEADY_AIR, free_port};
 use crate::sdk_emu::{StandIn, flash};
 use crate::{paths, process};
 
-/// How often each of eight browsers reloads the page, and how often the events are read anew.
+/// How often each of eight clients reloads the page as a browser does, and how often the events are read anew.
 pub(super) const RELOADS: u16 = 50;
 pub(super) const STREAMS: u16 = 1000;
 /// No run takes longer, in seconds.

@@ -3,6 +3,7 @@
 //! Nothing but dpkg-deb is needed to make one. What is in it is used then, by programs that are not ours ([`check`]).
 
 mod check;
+mod room;
 
 use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt as _;
@@ -46,7 +47,12 @@ impl Deb {
         let spore = match self.spore {
             Some(spore) => fs::canonicalize(&spore)
                 .with_context(|| format!("there is no program {}", spore.display()))?,
-            None => release()?,
+            None => {
+                let spore = release()?;
+                // A node that `spore launch` starts runs it from a slot.
+                room::check(&spore)?;
+                spore
+            }
         };
         let root = folder.join("root");
         fill(&root, &spore)?;

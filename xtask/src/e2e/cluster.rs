@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::fs::{self, File};
 use std::net::Ipv4Addr;
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Command, Output, Stdio};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::{Duration, Instant};
 
@@ -19,6 +19,7 @@ use crate::emu::board::{Board, Files, Owner};
 use crate::emu::child::Guarded;
 use crate::emu::machine::{Event, Plug, Report};
 use crate::emu::secret::{self, Secret};
+use crate::process;
 
 pub(super) const CLUSTER_PORT: u16 = spore_core::config::DEFAULT_PORT;
 const HOST_HTTP_PORT: u16 = 8080;
@@ -50,7 +51,8 @@ pub(super) struct Plan<'a> {
 }
 
 impl Plan<'_> {
-    fn key_file(&self) -> std::path::PathBuf {
+    /// The file with the cluster key.
+    pub(super) fn key_file(&self) -> std::path::PathBuf {
         self.logs.join("cluster.key")
     }
 
@@ -143,7 +145,26 @@ impl<'a> Cluster<'a> {
         Ok(members)
     }
 
-    fn find_boards(&mut self) -> Result<()> {
+    /// What `spore` does that is told this, and to ask the first Linux node. It may take as long as `limit`.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub(super) fn spore(
+        &self,
+        plan: &Plan<'_>,
+        limit: Duration,
+        arguments: &[&str],
+    ) -> Result<Output> {
+        let (_, first) = self.hosts.first().context("no Linux node to ask")?;
+        // Who listens does so until it has heard enough.
+        let mut command = Command::new("timeout");
+        command.arg(limit.as_secs().to_string()).arg(plan.spore).args(arguments);
+        command.args(["--node", &format!("{}:{}", first.address, first.port)]);
+        process::output(command.arg("--key-file").arg(plan.key_file()))
+    }
+
+    /// The boards are at the addresses that the first Linux node has for them.
+    pub(super) fn find_boards(&mut self) -> Result<()> {
         let (_, first) = self.hosts.first().context("no Linux node to ask")?;
         let members = first.members()?;
         for (_, api) in &mut self.boards {

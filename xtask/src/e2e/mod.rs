@@ -10,6 +10,7 @@ mod cluster;
 pub(crate) mod junk;
 pub(crate) mod network;
 mod resets;
+mod rotation;
 mod scenario;
 pub(crate) mod signed;
 mod sniffer;
@@ -18,7 +19,7 @@ mod updates;
 use std::fs;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::{Command, ExitCode, Output};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -34,7 +35,7 @@ use updates::images::Nature;
 pub(crate) const CANNOT_RUN: u8 = 77;
 
 /// Test three Linux nodes and two emulated boards together on a network of their own; or ten and six, of which the boards
-/// are reset at random moments; or all of them updated over the air, well, badly, or killed meanwhile.
+/// are reset at random moments, and one stolen in the end; or all of them updated over the air, well, badly, or killed meanwhile.
 #[derive(Args)]
 pub(crate) struct E2e {
     /// Where flash files, keys and the nodes' output go [default: a folder of this run in target/e2e, kept if it fails].
@@ -43,7 +44,7 @@ pub(crate) struct E2e {
     /// Start of the random numbers that the junk is made of, and the moments of resets.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Reset boards at random moments for so many minutes.
+    /// Reset boards at random moments for so many minutes; then one is stolen, and the others get another key.
     #[arg(long, value_name = "MINUTES", value_parser = minutes)]
     resets: Option<Duration>,
     /// Update all of them over the air, with a good image and with a bad one.
@@ -189,6 +190,12 @@ pub(crate) fn spore_to_test(given: Option<PathBuf>) -> Result<PathBuf> {
         }
         None => build_spore(),
     }
+}
+
+/// What a program has printed.
+fn said(output: &Output) -> String {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    format!("{}{}", text(&output.stdout), text(&output.stderr))
 }
 
 /// A time in minutes, of which there may be parts.

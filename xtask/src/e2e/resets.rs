@@ -7,6 +7,7 @@ use fastrand::Rng;
 
 use super::api::{self, Members};
 use super::cluster::{Cluster, POLL, Plan};
+use super::rotation;
 
 /// Between two resets, in milliseconds. They also come while a board still starts.
 const PAUSE_MS: std::ops::Range<u64> = 200..8_000;
@@ -59,6 +60,10 @@ pub(super) fn run(plan: &Plan<'_>, length: Duration) -> Result<()> {
         length.as_secs(),
         plan.seed
     );
+    // Of one alone, none can be stolen.
+    if plan.boards > 1 {
+        rotation::run(&mut cluster, plan)?;
+    }
     Ok(())
 }
 

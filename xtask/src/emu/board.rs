@@ -81,6 +81,9 @@ pub(crate) struct Owner<'a> {
     pub(crate) folder: &'a Path,
 }
 
+/// A chip's clock begins at 0 and wraps after 71 minutes; these begin at so many microseconds, and wrap after eight seconds.
+const NEAR_WRAP: u32 = 8_000_000_u32.wrapping_neg();
+
 /// A board, switched on or off.
 pub(crate) struct Board<'a> {
     files: Files<'a>,
@@ -203,7 +206,8 @@ impl<'a> Board<'a> {
         let (flash, monitor) = (self.flash(), self.monitor());
         let _ = fs::remove_file(&monitor);
         let board = Esp01 { rom: self.files.rom, sdk: Some(self.files.sdk), flash: &flash };
-        let told = format!("id={} seed={} air={AIR}", self.id, secret::to_hex(&self.seed));
+        let (id, seed) = (self.id, secret::to_hex(&self.seed));
+        let told = format!("id={id} seed={seed} air={AIR} clock={NEAR_WRAP}");
         let set_up = |qemu: &mut Command| {
             board.set_up(qemu).args(["-append", &told, "-monitor"]);
             qemu.arg(format!("unix:{},server=on,wait=off", monitor.display()));

@@ -33,11 +33,13 @@ pub(crate) fn read_key(path: &Path) -> Result<Secret> {
     })
 }
 
-/// Writes a cluster key to a new file that only its owner can read.
+/// Writes a cluster key to a new file, `cluster.key`, that only its owner can read.
 ///
 /// # Errors
 /// When the file cannot be written.
 pub(crate) fn write_key(path: &Path, key: &Secret) -> Result<()> {
+    // Of the nodes that had the key before it; with another one, `spore` would not take it.
+    let _ = fs::remove_file(path.with_extension("key.nodes"));
     write_private(path, &to_hex(key))
 }
 

@@ -135,7 +135,7 @@ pub(super) fn functions_in_flash(text: &str) -> HashMap<&str, &str> {
 }
 
 /// The name in `.type name,@function`.
-fn type_name(directive: &str) -> Option<&str> {
+pub(super) fn type_name(directive: &str) -> Option<&str> {
     directive.strip_prefix(".type").and_then(|rest| rest.trim().split(',').next())
 }
 
@@ -150,6 +150,18 @@ pub(super) fn rename_definitions<'a>(line: &'a str, names: &[&str]) -> Cow<'a, s
     if !(is_label || DEFINING.contains(&first)) {
         return Cow::Borrowed(line);
     }
+    let own = |symbol: &str| names.contains(&symbol).then(|| format!("{RENAMED_PREFIX}{symbol}"));
+    Cow::Owned(rename(line, own))
+}
+
+/// Whether `line` takes part in defining `symbol`; its label is not meant.
+pub(super) fn defines(line: &str, symbol: &str) -> bool {
+    let mut words = line.split([' ', '\t', ',']).filter(|word| !word.is_empty());
+    words.next().is_some_and(|first| DEFINING.contains(&first)) && words.next() == Some(symbol)
+}
+
+/// The line with what `other` says in the place of each symbol of which it says something.
+pub(super) fn rename(line: &str, other: impl Fn(&str) -> Option<String>) -> String {
     let is_symbol = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '$' | '.');
     let mut out = String::with_capacity(line.len() + RENAMED_PREFIX.len());
     let mut rest = line;
@@ -158,14 +170,14 @@ pub(super) fn rename_definitions<'a>(line: &'a str, names: &[&str]) -> Cow<'a, s
         let end = symbol_on.find(|c| !is_symbol(c)).unwrap_or(symbol_on.len());
         let (symbol, after) = symbol_on.split_at(end);
         out.push_str(before);
-        if names.contains(&symbol) {
-            out.push_str(RENAMED_PREFIX);
+        match other(symbol) {
+            Some(other) => out.push_str(&other),
+            None => out.push_str(symbol),
         }
-        out.push_str(symbol);
         rest = after;
     }
     out.push_str(rest);
-    Cow::Owned(out)
+    out
 }
 
 #[cfg(test)]

@@ -227,7 +227,7 @@ impl Bench {
         let sources = parts::Sources {
             bootloader: self.file("bootloader.bin"),
             image: self.file("image.spore"),
-            settings: None,
+            settings: parts::Settings::Kept,
         };
         let board = spore_board::Board::find(&paths::repository().join("boards"), "esp-01")?;
         let mut total = 0;

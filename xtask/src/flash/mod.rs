@@ -5,6 +5,7 @@
 
 pub(crate) mod check;
 mod esptool;
+pub(crate) mod folder;
 mod image_info;
 pub(crate) mod parts;
 pub(crate) mod phy;
@@ -24,7 +25,7 @@ use spore_board::Board;
 
 use crate::paths;
 use esptool::{Chip, Esptool};
-use parts::{Part, Sources};
+use parts::{Part, Settings, Sources};
 
 pub(crate) use esptool::REQUIREMENTS;
 
@@ -61,6 +62,9 @@ pub(crate) struct Flash {
     /// Write no board but a file of 1 MB, which is a new board's flash: for an emulator, or a programmer.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["port", "keep_settings", "baud"])]
     to_file: Option<PathBuf>,
+    /// Write no board but a folder, from which `spore up` and `spore gateway` flash boards in a browser; the settings are theirs.
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["port", "claim", "settings", "keep_settings", "baud", "to_file", "spore", "options"])]
+    to_folder: Option<PathBuf>,
     /// The `spore` that makes the settings [default: this tree's].
     #[arg(long, value_name = "FILE")]
     spore: Option<PathBuf>,
@@ -93,8 +97,12 @@ impl Flash {
         let mut sources = Sources {
             bootloader: self.bootloader.clone().unwrap_or_else(|| built("bootloader.bin")),
             image: self.image.clone().unwrap_or_else(|| last_build(&board)),
-            settings: None,
+            settings: Settings::Kept,
         };
+        if let Some(folder) = &self.to_folder {
+            sources.settings = Settings::Blank;
+            return folder::write(folder, &board, &parts::all(&board, &sources)?);
+        }
         // What is missing is said before anything is asked for or made.
         parts::all(&board, &sources)?;
         let found = match &self.to_file {
@@ -110,11 +118,11 @@ impl Flash {
         let scratch = Scratch::new();
         let mut claim = None;
         if let Some(file) = &self.settings {
-            sources.settings = Some(file.clone());
+            sources.settings = Settings::New(file.clone());
         } else if !self.keep_settings {
             let made = settings::make(&scratch.0, self.claim, &self.options, self.spore.clone())?;
             claim = Some(made.said);
-            sources.settings = Some(scratch.0.clone());
+            sources.settings = Settings::New(scratch.0.clone());
         }
         let parts = parts::all(&board, &sources)?;
         match (&found, &self.to_file) {
@@ -142,12 +150,7 @@ impl Flash {
     fn report(&self, board: &Board, chip: Option<&Chip>, parts: &[Part], claim: Option<Value>) {
         let access_point = chip.map(Chip::access_point);
         if self.json {
-            let written: Vec<Value> = parts
-                .iter()
-                .map(
-                    |it| json!({ "name": it.name, "address": it.address, "bytes": it.bytes.len() }),
-                )
-                .collect();
+            let written: Vec<Value> = parts.iter().map(Part::listed).collect();
             let mut said = json!({
                 "board": board.name,
                 "written": written,

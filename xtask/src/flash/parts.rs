@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
+use serde_json::{Value, json};
 use spore_board::Board;
 use spore_boot::image::{HEADER, Header, HeaderError, IN_PLACE, MAX_SEGMENTS, Segment};
 use spore_boot::layout::{Esp, Layout as _};
@@ -32,6 +33,13 @@ pub(crate) struct Part {
     pub(crate) bytes: Vec<u8>,
 }
 
+impl Part {
+    /// What it is and where, for programs.
+    pub(crate) fn listed(&self) -> Value {
+        json!({ "name": self.name, "address": self.address, "bytes": self.bytes.len() })
+    }
+}
+
 /// The files that come from elsewhere.
 #[derive(Clone, Debug)]
 pub(crate) struct Sources {
@@ -39,8 +47,19 @@ pub(crate) struct Sources {
     pub(crate) bootloader: PathBuf,
     /// The container that nodes are updated with, or the contents of slot A alone.
     pub(crate) image: PathBuf,
-    /// The memory of a new node; without one, the board keeps what it remembers.
-    pub(crate) settings: Option<PathBuf>,
+    /// What becomes of the board's memory.
+    pub(crate) settings: Settings,
+}
+
+/// What becomes of what a board remembers.
+#[derive(Clone, Debug)]
+pub(crate) enum Settings {
+    /// The board keeps it.
+    Kept,
+    /// Nothing is left of it, and the place is blank.
+    Blank,
+    /// The memory of a new node, in a file, replaces it.
+    New(PathBuf),
 }
 
 /// The name of the part that has the image's manifest.
@@ -50,7 +69,7 @@ const MANIFEST: &str = "manifest";
 ///
 /// The selector is blank, and so is the beginning of slot B: with one image there is nothing to choose, and an older one must not
 /// come back. The manifest of a signed container is written as an update leaves it; there is none without, and none of an image before.
-/// With new settings, what the SDK has kept of the radio goes as well.
+/// With the board's memory, what the SDK has kept of the radio goes as well.
 ///
 /// # Errors
 /// When a file cannot be read, or is not what it should be.
@@ -63,23 +82,38 @@ pub(crate) fn all(board: &Board, sources: &Sources) -> Result<Vec<Part>> {
         manifest,
         blank("slot-b", Region { start: Slot::B.region().start, length: SECTOR }),
     ];
-    if let Some(file) = &sources.settings {
-        let bytes = read(file, "settings")?;
-        ensure!(
-            bytes.len() == size(CONFIGURATION),
-            "{} has {} bytes; `spore claim` makes settings of {}",
-            file.display(),
-            bytes.len(),
-            size(CONFIGURATION)
-        );
-        parts.push(Part { name: "settings", address: CONFIGURATION.start, bytes });
+    let settings = settings(&sources.settings)?;
+    let keeps = settings.is_none();
+    if let Some(settings) = settings {
+        parts.push(settings);
         parts.push(blank("rf-calibration", RF_CALIBRATION));
     }
     parts.push(Part { name: "phy-data", address: PHY_DATA.start, bytes: phy::esp_01().to_vec() });
-    if sources.settings.is_some() {
+    if !keeps {
         parts.push(blank("system-parameters", SYSTEM_PARAMETERS));
     }
     Ok(parts)
+}
+
+/// The part that replaces a board's memory, if it does not keep that.
+fn settings(settings: &Settings) -> Result<Option<Part>> {
+    let mut part = blank("settings", CONFIGURATION);
+    match settings {
+        Settings::Kept => return Ok(None),
+        Settings::Blank => (),
+        Settings::New(file) => {
+            let bytes = read(file, "settings")?;
+            ensure!(
+                bytes.len() == part.bytes.len(),
+                "{} has {} bytes; `spore claim` makes settings of {}",
+                file.display(),
+                bytes.len(),
+                part.bytes.len()
+            );
+            part.bytes = bytes;
+        }
+    }
+    Ok(Some(part))
 }
 
 /// Whether the image has a manifest, so that the board can give it to others.
@@ -207,7 +241,7 @@ fn read(file: &Path, what: &str) -> Result<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Part, Slot, Sources, all, as_flash, sample};
+    use super::{Part, Settings, Slot, Sources, all, as_flash, sample};
     use crate::paths;
     use spore_board::Board;
     use std::fs;
@@ -244,7 +278,7 @@ mod tests {
         Sources {
             bootloader: folder.file("boot", &[&[0xE9, 1, 0, 0x40][..], &[7; 4092]].concat()),
             image: folder.file("image", &sample("esp-01", Slot::A, &[5; 300_004]).unwrap()),
-            settings: Some(folder.file("settings", &[6; 0x8000])),
+            settings: Settings::New(folder.file("settings", &[6; 0x8000])),
         }
     }
 
@@ -281,7 +315,7 @@ mod tests {
     #[test]
     fn what_a_board_remembers_is_left_where_nothing_replaces_it() {
         let folder = Folder::new("kept");
-        let sources = Sources { settings: None, ..sources(&folder) };
+        let sources = Sources { settings: Settings::Kept, ..sources(&folder) };
         let parts = all(&board(), &sources).unwrap();
         let names: Vec<_> = parts.iter().map(|part| part.name).collect();
         assert_eq!(names, ["bootloader", "selector", "image", "manifest", "slot-b", "phy-data"]);
@@ -298,12 +332,14 @@ mod tests {
         let none = folder.0.join("none");
         assert!(error(&|it| it.image = none.clone()).contains("there is no image"));
         assert!(error(&|it| it.bootloader = none.clone()).contains("./ctl.sh build"));
-        assert!(error(&|it| it.settings = Some(none.clone())).contains("there is no settings"));
+        assert!(
+            error(&|it| it.settings = Settings::New(none.clone())).contains("there is no settings")
+        );
         assert!(error(&|it| it.image = folder.0.clone()).contains("is no file"));
         let big = folder.file("big", &vec![0xE9; 491_521]);
         assert!(error(&|it| it.image = big.clone()).contains("a slot has room for 479232"));
         assert!(error(&|it| it.bootloader = big.clone()).contains("there is room for 4096"));
-        assert!(error(&|it| it.settings = Some(big.clone())).contains("of 32768"));
+        assert!(error(&|it| it.settings = Settings::New(big.clone())).contains("of 32768"));
         let empty = folder.file("empty", &[]);
         assert!(error(&|it| it.image = empty.clone()).contains("it has no header"));
         let noise = folder.file("noise", &[7; 5_000]);

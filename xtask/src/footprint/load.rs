@@ -51,7 +51,7 @@ pub(super) const EXTENT: Extent = Extent {
 const MEMBERS: usize = EXTENT.boards as usize + EXTENT.crowd as usize;
 
 /// How long the boards may take to know each other.
-const JOIN_LIMIT: Duration = Duration::from_secs(40);
+const JOIN_LIMIT: Duration = Duration::from_secs(120);
 /// How long the crowd may take, after the load, to have all boards as active.
 const CALM_LIMIT: Duration = Duration::from_secs(10);
 /// How long a board may refuse before that is a failure.
@@ -61,6 +61,11 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const BUSY_PACE: Duration = Duration::from_millis(60);
 /// How long a board may take to close a connection and to listen again.
 const CLOSING: Duration = Duration::from_millis(20);
+/// How often each board is asked what it has free, and for how long.
+const QUESTIONS: usize = 20;
+const QUIET: Duration = Duration::from_secs(10);
+/// What statics in another order may take more, in bytes.
+const ALIGNMENT: u64 = 16;
 /// The stand-in for the SDK looks at stack and heap once a second.
 const LAST_LOOK: Duration = Duration::from_secs(2);
 
@@ -73,13 +78,15 @@ pub(super) struct Marks {
     pub(super) second_stack: u64,
     /// Bytes that were free of the SDK's heap, at least.
     pub(super) heap: Option<u64>,
+    /// The same, as a board itself says when it has started, knows all members and has nothing else to do.
+    pub(super) started: u64,
 }
 
-/// Runs the load.
+/// Runs the load. `left` is what the image that ships leaves for the SDK's heap.
 ///
 /// # Errors
-/// When something does not build, or a board does not bear it.
-pub(super) fn measure() -> Result<Marks> {
+/// When something does not build, a board does not bear it, or its heap is not as long as on the chip.
+pub(super) fn measure(left: u64) -> Result<Marks> {
     let folder = paths::repository().join("target/footprint");
     let kit = Kit::build(&folder)?;
     let key = secret::random()?;
@@ -96,6 +103,7 @@ pub(super) fn measure() -> Result<Marks> {
     let mut cluster = Cluster::start(&plan)?;
     let apis: Vec<Api> = (1..=EXTENT.boards).map(|id| api(id, plan.base_port)).collect();
     wait_until_whole(&apis)?;
+    let started = free_memory(&apis)?;
     for (seed, api) in (1..).zip(&apis) {
         put_under_load(api, &mut Junk::new(seed, &key))?;
         rename_release_key(api, &key)?;
@@ -110,10 +118,15 @@ pub(super) fn measure() -> Result<Marks> {
             Report::Ended => bail!("board {id} has ended under the load"),
         }
     }
-    let mut marks = Marks::default();
+    let mut marks = Marks { started, ..Marks::default() };
     for board in cluster.boards() {
         let log = fs::read_to_string(board.log()).context("cannot read a serial line")?;
         marks.read(&log);
+        let heap = heap(&log).context("a board has not told how long its heap is")?;
+        ensure!(
+            heap.abs_diff(left) <= ALIGNMENT,
+            "a board's heap has {heap} bytes, where the SDK's has {left}: say so in firmware/sdk-emu/link/app.S"
+        );
     }
     ensure!(marks.stack > 0, "no board has told how deep its stack was");
     ensure!(marks.second_stack > 0, "no board has told how deep its second stack was");
@@ -240,6 +253,18 @@ fn wait_until_whole(apis: &[Api]) -> Result<()> {
     }
 }
 
+/// What is free of the heap of boards that have nothing else to do than to say so, at least.
+fn free_memory(apis: &[Api]) -> Result<u64> {
+    let mut least = u64::MAX;
+    for api in apis.iter().cycle().take(apis.len() * QUESTIONS) {
+        std::thread::sleep(QUIET / QUESTIONS as u32);
+        let status = patiently(|| api.get("/api/node/status"))?;
+        let free = status["free_memory"].as_u64();
+        least = least.min(free.context("a status does not say what is free of memory")?);
+    }
+    Ok(least)
+}
+
 /// Asks again until the answer is one: a board refuses while all its sockets are in use, and where
 /// it had to drop a frame, the gateway takes seconds to repeat it.
 fn patiently<T>(ask: impl Fn() -> Result<T>) -> Result<T> {
@@ -265,6 +290,11 @@ fn is_held(client: &TcpStream) -> bool {
     client.peek(&mut [0]).is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
 }
 
+/// How long the heap is, by a board's serial line: `SDK heap of N bytes, M free`.
+fn heap(log: &str) -> Option<u64> {
+    log.lines().find_map(|line| line.strip_prefix("SDK heap of ")?.split(' ').next()?.parse().ok())
+}
+
 impl Marks {
     /// Takes the marks from a board's serial line: `MARK stack N`, `MARK heap N` and `SECOND STACK N`.
     fn read(&mut self, log: &str) {
@@ -283,7 +313,13 @@ impl Marks {
 
 #[cfg(test)]
 mod tests {
-    use super::Marks;
+    use super::{Marks, heap};
+
+    #[test]
+    fn the_heap_is_told_once() {
+        assert_eq!(heap("ROM\r\nSDK heap of 13792 bytes, 12528 free\r\nBOOT x\r\n"), Some(13_792));
+        assert_eq!(heap("MARK heap 9000\n"), None);
+    }
 
     #[test]
     fn the_marks_nearest_to_a_limit_are_taken_from_serial_lines() {

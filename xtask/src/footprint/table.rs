@@ -159,16 +159,14 @@ impl Table {
         let mut text = format!(
             "\nThe C++ equivalent, which has far less in it (no signatures, no events in the cluster, no services, \
              no tasks that move), takes {} bytes of flash. The image of the ESP-01 takes {}: {distance}. \
-             Without updates and dashboard it would take {}, where the design has {}. Its largest parts, by who wrote them:\n\n",
+             Its largest parts, by who wrote them:\n\n",
             grouped(self.budgets.comparison.cplusplus),
-            grouped(self.image),
-            grouped(self.parts.without(self.image)),
-            grouped(self.budgets.image.core)
+            grouped(self.image)
         );
         for (owner, size) in &self.owners {
             let _ = writeln!(text, "- {owner}: {}", grouped(*size));
         }
-        text.push_str("\nBy what it is for, without constants that have no name:\n\n");
+        text.push_str("\nBy what it is for, with what nothing else refers to:\n\n");
         for (part, size) in self.parts.rows() {
             let _ = writeln!(text, "- {part}: {}", grouped(size));
         }
@@ -229,7 +227,7 @@ What a node takes on the LX106, in bytes. Made by `cargo xtask footprint`. `carg
 which is part of `./ctl.sh test`, measures again. It fails when a limit is passed, whoever compiled; and, with
 the compilers named here, when a figure is another than here: by more than {SIZE_TOLERANCE_PERCENT} % and
 {SIZE_TOLERANCE_BYTES} bytes for code and data, by more than {STACK_TOLERANCE_BYTES} bytes for the stack, by anything for
-what begins with *engine*. What was free of the heap is told for information. With other compilers, a difference is a warning.
+what begins with *engine*. What was free of the heap is not compared. With other compilers, a difference is a warning.
 
 {COMPILERS}{compilers}
 
@@ -238,8 +236,11 @@ the SDK (decisions/0015), in QEMU: its functions may take other amounts of stack
 The limits are the design's: {whole} bytes with dashboard and updates, of which {dashboard} are kept for the dashboard
 (decisions/0009). What verifying signatures takes (Ed25519 and SHA-512) is the difference to the same image linked without it.
 
+What is there for updates (transfer and rollouts), for signatures and for the dashboard is told by names and references: what has a name of theirs, and what
+nothing but that refers to (`xtask/src/image/parts.rs`).
+
 The load is {boards} boards in one cluster with {crowd} members that run in the launcher, as many as a board can list,
-none of which may hold a board for dead. Each board in turn meets {slow_clients} slow clients, of which {seats} hold its seats and
+none of which may hold a board for dead. Before that, each says for a while, and has nothing else to do, what is free of its heap. Each board in turn meets {slow_clients} slow clients, of which {seats} hold its seats and
 one is refused, and with them {busy_junk} hostile requests and {busy_junk} good ones, some of which it must refuse. Then
 follow {junk} hostile requests with a good one before each, of which it must answer more than half, and
 {lists} requests for its member list, one after another, and as many by {clients} clients at once.

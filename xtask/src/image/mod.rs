@@ -5,6 +5,7 @@ pub(crate) mod check;
 pub(crate) mod container;
 pub(crate) mod owners;
 pub(crate) mod parts;
+mod references;
 pub(crate) mod rom;
 pub(crate) mod slot;
 

@@ -1,7 +1,12 @@
-//! What updates, signatures and the dashboard take of an image's flash, by the names of what is in it: less than they do, since
-//! constants without a name and shared runs of instructions are nobody's.
+//! What updates, signatures and the dashboard take of an image's flash: what has a name of theirs, and what nobody else refers to.
+
+use std::collections::HashSet;
+use std::path::Path;
+
+use anyhow::{Context, Result};
 
 use super::owners::{self, Item};
+use super::references::References;
 
 /// Words of the names that code of ours has because of updates.
 const UPDATES: [&str; 12] = [
@@ -18,6 +23,8 @@ const UPDATES: [&str; 12] = [
     "installer",
     "slots",
 ];
+/// What has an exchange of another kind: requests and answers of HTTP.
+const CLIENT: &str = "spore_node::client";
 /// Crates of ours that only updates need.
 const UPDATERS: [&str; 2] = ["spore_image", "spore_boot"];
 /// What verifies signatures: Ed25519 and its hash.
@@ -25,32 +32,51 @@ const SIGNATURES: [&str; 4] =
     ["spore_signature", "curve25519_dalek", "ed25519_dalek", "sha2::sha512"];
 const DASHBOARD: &str = "spore_node::dashboard";
 
-/// Bytes of flash.
+/// Bytes of flash, each without what is there for others as well.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Parts {
     pub(crate) updates: u64,
     pub(crate) signatures: u64,
     pub(crate) dashboard: u64,
+    /// All three, with what is there for several of them. Signatures are there for updates, though the change of a
+    /// release key is signed, too.
+    all: u64,
+}
+
+/// What something is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    Updates,
+    Signatures,
+    Dashboard,
 }
 
 impl Parts {
-    /// Those in a map file's items.
-    pub(crate) fn of(items: &[Item]) -> Self {
-        let mut parts = Self::default();
-        for item in items.iter().filter(|item| item.is_in_flash()) {
-            let Some(name) = owners::name_in(&item.section) else { continue };
-            let part = if name.contains(DASHBOARD) {
-                &mut parts.dashboard
-            } else if SIGNATURES.iter().any(|part| name.contains(part)) {
-                &mut parts.signatures
-            } else if is_for_updates(&name) {
-                &mut parts.updates
-            } else {
-                continue;
-            };
-            *part += item.size;
+    /// Those of the image with this map file.
+    ///
+    /// # Errors
+    /// When it, or the object file with Rust's code, cannot be read.
+    pub(crate) fn read(map: &Path) -> Result<Self> {
+        let items = owners::items(map)?;
+        let mut of_rust = items.iter().filter(|item| part(&item.section).is_some());
+        let file = &of_rust.next().context("nothing in the image is for updates")?.file;
+        Ok(Self::of(&items, file, &References::of(Path::new(file))?))
+    }
+
+    fn of(items: &[Item], file: &str, references: &References) -> Self {
+        let needed = references.needed_without(|_| false);
+        let takes = |is_out: &dyn Fn(Part) -> bool| {
+            let rest = references.needed_without(|section| part(section).is_some_and(is_out));
+            let gone: HashSet<&str> = needed.difference(&rest).copied().collect();
+            let there = items.iter().filter(|item| item.is_in_flash() && item.file == file);
+            there.filter(|item| gone.contains(&*item.section)).map(|item| item.size).sum()
+        };
+        Self {
+            updates: takes(&|part| part == Part::Updates),
+            signatures: takes(&|part| part == Part::Signatures),
+            dashboard: takes(&|part| part == Part::Dashboard),
+            all: takes(&|_| true),
         }
-        parts
     }
 
     /// By name.
@@ -58,14 +84,26 @@ impl Parts {
         [("updates", self.updates), ("signatures", self.signatures), ("dashboard", self.dashboard)]
     }
 
-    /// What an image of so many bytes takes without updates and dashboard.
+    /// What an image of so many bytes takes without them.
     pub(crate) fn without(&self, image: u64) -> u64 {
-        image - self.updates - self.dashboard
+        image - self.all
+    }
+}
+
+/// What a section is for, by its name.
+fn part(section: &str) -> Option<Part> {
+    let name = owners::name_in(section)?;
+    if name.contains(DASHBOARD) {
+        Some(Part::Dashboard)
+    } else if SIGNATURES.iter().any(|part| name.contains(part)) {
+        Some(Part::Signatures)
+    } else {
+        is_for_updates(&name).then_some(Part::Updates)
     }
 }
 
 fn is_for_updates(name: &str) -> bool {
-    let is_ours = name.contains("spore_") || name.contains("node::");
+    let is_ours = (name.contains("spore_") || name.contains("node::")) && !name.contains(CLIENT);
     let mut words = name.split(|c: char| !c.is_ascii_alphanumeric());
     let mut word = || words.any(|word| UPDATES.contains(&word));
     UPDATERS.iter().any(|part| name.contains(part)) || (is_ours && word())
@@ -75,6 +113,7 @@ fn is_for_updates(name: &str) -> bool {
 mod tests {
     use super::{Parts, is_for_updates};
     use crate::image::owners::Item;
+    use crate::image::references::References;
 
     #[test]
     fn names_of_ours_tell_what_is_for_updates() {
@@ -90,26 +129,49 @@ mod tests {
             "<poly1305::State as universal_hash::UniversalHash>::update_with_backend",
             "<spore_core::network::trial::Trial>::new",
             "spore_core::rotary::turn",
+            "spore_node::client::exchange::{closure#0}",
         ] {
             assert!(!is_for_updates(name), "{name}");
         }
     }
 
     #[test]
-    fn what_is_in_flash_and_has_a_name_is_counted() {
+    fn what_has_its_name_and_what_nobody_else_refers_to_is_counted() {
+        let [updates, page, curve] = [
+            ".text._RNvNtCs1_10spore_core3ota1f",
+            ".rodata._RNvNtCs1_10spore_node9dashboard4PAGE",
+            ".text._RNvNtCs1_16curve25519_dalek7edwards1f",
+        ];
         let item = |address, size, section: &str| {
             let (section, file) = (section.to_owned(), "/x/node.o".to_owned());
             Item { address, size, section, file }
         };
         let items = [
-            item(0x4020_3100, 10, ".text._RNvNtCs1_10spore_core3ota1f"),
-            item(0x4020_3110, 20, ".rodata._RNvNtCs1_10spore_node9dashboard4PAGE"),
-            item(0x4020_3130, 30, ".text._RNvNtCs1_16curve25519_dalek7edwards1f"),
+            item(0x4020_3100, 10, updates),
+            item(0x4020_3110, 20, page),
+            item(0x4020_3130, 30, curve),
             item(0x3FFE_8000, 40, ".bss._RNvNtCs1_10spore_core3ota1g"),
-            item(0x4020_3150, 50, ".rodata..Lanon.1.2"),
+            item(0x4020_3150, 50, ".rodata..Lof_the_curve"),
+            item(0x4020_3190, 60, ".text.spore_shared_by_updates_and_the_curve"),
+            item(0x4020_31D0, 70, ".text.spore_shared_by_all"),
         ];
-        let parts = Parts::of(&items);
-        assert_eq!(parts, Parts { updates: 10, signatures: 30, dashboard: 20 });
-        assert_eq!(parts.without(1_000), 970);
+        let [own, two, all] = [4, 5, 6].map(|at: usize| &*items[at].section);
+        let references = References::from_pairs(
+            &[".text.user_init"],
+            &[
+                (".text.user_init", updates),
+                (".text.user_init", page),
+                (".text.user_init", curve),
+                (".text.user_init", all),
+                (updates, curve),
+                (curve, own),
+                (curve, two),
+                (updates, two),
+                (updates, all),
+            ],
+        );
+        let parts = Parts::of(&items, "/x/node.o", &references);
+        assert_eq!((parts.updates, parts.signatures, parts.dashboard), (10, 80, 20));
+        assert_eq!(parts.without(1_000), 1_000 - 10 - 20 - 30 - 50 - 60);
     }
 }

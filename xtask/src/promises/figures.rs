@@ -95,6 +95,21 @@ pub(super) fn fill(template: &str, figures: &Figures) -> Result<String> {
     Ok(text)
 }
 
+/// What [`fill`] has made `text` of, and what stands behind it: each figure as it was written.
+pub(super) fn read<'a>(template: &str, text: &'a str) -> Option<(Figures, &'a str)> {
+    let mut pieces = template.split('{');
+    let mut rest = text.strip_prefix(pieces.next()?)?;
+    let mut figures = Figures::new();
+    for piece in pieces {
+        let (name, literal) = piece.split_once('}')?;
+        let end = rest.find(|c: char| !c.is_ascii_digit() && !".,-".contains(c));
+        let value = rest[..end.unwrap_or(rest.len())].trim_end_matches(['.', ',']);
+        figures.push((name.to_owned(), value.to_owned()));
+        rest = rest[value.len()..].strip_prefix(literal)?;
+    }
+    figures.iter().all(|(_, value)| !value.is_empty()).then_some((figures, rest))
+}
+
 /// `1234567.80` as `1,234,567.80`; a whole number without its `.00`.
 fn grouped(value: &str) -> String {
     let value = value.strip_suffix(".00").unwrap_or(value);
@@ -113,6 +128,28 @@ fn grouped(value: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_filled_in_is_read_again_and_another_text_is_not() {
+        let template = "{p99} s, {n} of {of}: {lost} lost";
+        let filled = [("p99", "1.50"), ("n", "1234567"), ("of", "9"), ("lost", "-3")];
+        let filled: Figures =
+            filled.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        let text = fill(template, &filled).unwrap();
+        assert_eq!(text, "1.50 s, 1,234,567 of 9: -3 lost");
+        let (figures, rest) = read(template, &text).unwrap();
+        assert_eq!((figures[1].1.as_str(), rest), ("1,234,567", ""));
+        assert_eq!(read(template, "1.50 s, 2 of 9: 0 lost (twice)").unwrap().1, " (twice)");
+        for other in [
+            "",
+            "1.50 s, 2 of 9: no lost",
+            "1.50 s, 2 of 9",
+            ", 2 of 9: 0 lost",
+            "x s, 2 of 9: 0 lost",
+        ] {
+            assert!(read(template, other).is_none(), "{other}");
+        }
+    }
 
     #[test]
     fn figures_are_found_behind_what_the_harness_says_and_others_are_left() {

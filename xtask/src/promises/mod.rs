@@ -21,6 +21,8 @@ use table::{DOCUMENT, Promise, document, recorded};
 
 /// No shard of the nightly measurement may take longer.
 const SHARD: Duration = Duration::from_secs(80 * 60);
+/// Nor the quick one, when all is compiled.
+const QUICK: Duration = Duration::from_secs(5 * 60);
 
 /// Measure the promises, and hold them to their budgets.
 ///
@@ -28,9 +30,9 @@ const SHARD: Duration = Duration::from_secs(80 * 60);
 /// `--quick`, docs/promises.md is written anew with what was measured.
 #[derive(Args)]
 pub(crate) struct Promises {
-    /// These promises only, such as C1 [default: all].
+    /// These promises only, such as C1, or C4/2 for its second row [default: all].
     ids: Vec<String>,
-    /// Measure what can be measured in little time, with fewer seeds; part of the quick gate.
+    /// Measure what can be measured in five minutes, with fewer seeds; part of the quick gate.
     #[arg(long, conflicts_with_all = ["nightly", "shard"])]
     quick: bool,
     /// Measure all, in at most 80 minutes for each shard.
@@ -83,7 +85,8 @@ impl Promises {
     pub(crate) fn run(self) -> Result<()> {
         let (introduction, promises) = table::read()?;
         for id in &self.ids {
-            ensure!(promises.iter().any(|promise| promise.id == *id), "there is no promise {id}");
+            let is_one = |index| is_row(&promises, index, id);
+            ensure!((0..promises.len()).any(is_one), "there is no promise {id}");
         }
         if self.others {
             println!("{}", commands::others(&promises)?);
@@ -98,14 +101,19 @@ impl Promises {
             return Ok(());
         }
         let started = Instant::now();
-        let chosen: Vec<&Promise> = all.1.iter().filter(|it| self.is_chosen(it)).collect();
+        let chosen = (0..all.1.len()).filter(|index| self.is_chosen(&all.1, *index));
+        let chosen: Vec<&Promise> = chosen.map(|index| &all.1[index]).collect();
         let mut jobs = run::jobs(&chosen, self.quick);
         if let Some(shard) = self.shard {
             jobs = run::shard(jobs, shard.index, shard.count);
         }
         ensure!(!jobs.is_empty(), "there is nothing to measure");
         run::build(&jobs)?;
-        let limit = self.nightly.then(|| started + SHARD);
+        let limit = match (self.nightly, self.quick) {
+            (true, _) => Some(started + SHARD),
+            (_, true) => Some(Instant::now() + QUICK),
+            _ => None,
+        };
         let (count, done) = (jobs.len(), self.measure(jobs, limit));
         let mut failed = BTreeSet::new();
         for (promise, result) in done {
@@ -127,9 +135,9 @@ impl Promises {
         Ok(())
     }
 
-    fn is_chosen(&self, promise: &Promise) -> bool {
-        (self.ids.is_empty() || self.ids.contains(&promise.id))
-            && (!self.quick || promise.quick.is_some())
+    fn is_chosen(&self, promises: &[Promise], index: usize) -> bool {
+        (self.ids.is_empty() || self.ids.iter().any(|id| is_row(promises, index, id)))
+            && (!self.quick || promises[index].quick.is_some())
     }
 
     /// Runs the jobs, and says what came of each as it ends: first those that may run beside each other.
@@ -160,9 +168,31 @@ impl Promises {
     }
 }
 
+/// Whether a row is one of promise `C4`, or the one that is meant by `C4/2`.
+fn is_row(promises: &[Promise], index: usize, name: &str) -> bool {
+    let (id, number) = name.split_once('/').map_or((name, None), |(id, number)| (id, Some(number)));
+    let before = promises[..index].iter().filter(|promise| promise.id == id).count();
+    promises[index].id == id && number.is_none_or(|number| number.parse() == Ok(before + 1))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_promise_is_chosen_whole_or_by_a_row() {
+        let promises = table::read().unwrap().1;
+        let chosen = |name: &str| {
+            let rows = (0..promises.len()).filter(|index| is_row(&promises, *index, name));
+            rows.map(|index| &*promises[index].text).collect::<Vec<_>>()
+        };
+        let all = chosen("C4");
+        assert!(all.len() > 1);
+        assert_eq!(chosen("C4/2"), all[1..2]);
+        for none in ["C4/0", "C4/99", "C4/", "C4/x", "C", ""] {
+            assert!(chosen(none).is_empty(), "{none}");
+        }
+    }
 
     #[test]
     fn a_shard_is_one_of_its_count() {

@@ -33,7 +33,8 @@ struct Break {
 }
 
 /// An illegal instruction, which is what panics are; `movi.n a2, 4; l32i.n a3, a2, 0`; `j .`; and once more, so that there are as many
-/// in a row as lead to safe mode.
+/// in a row as lead to safe mode. In between, the board starts, joins and answers, which takes seconds on a busy machine, and after a hang
+/// the watchdog's time besides.
 fn breaks() -> [Break; SAFE_AFTER as usize] {
     let row = |at_secs, code, cause, exception, offset, address| Break {
         at_secs,
@@ -44,10 +45,10 @@ fn breaks() -> [Break; SAFE_AFTER as usize] {
         address,
     };
     [
-        row(12, "000000", "panic", Value::Null, 0, Value::Null),
-        row(24, "0c423802", "exception", json!(NOWHERE), 2, json!("0x00000004")),
-        row(36, "06ffff", "watchdog", Value::Null, 0, Value::Null),
-        row(48, "000000", "panic", Value::Null, 0, Value::Null),
+        row(20, "000000", "panic", Value::Null, 0, Value::Null),
+        row(40, "0c423802", "exception", json!(NOWHERE), 2, json!("0x00000004")),
+        row(60, "06ffff", "watchdog", Value::Null, 0, Value::Null),
+        row(80, "000000", "panic", Value::Null, 0, Value::Null),
     ]
 }
 

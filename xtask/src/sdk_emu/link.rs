@@ -14,7 +14,7 @@ use crate::emu::board::Files;
 use crate::emu::esp01::Esp01;
 use crate::firmware::link::{Archives, Link, assemble_sources, link};
 use crate::firmware::{self, Board, Build};
-use crate::flash::parts::{self, Sources};
+use crate::flash::parts::{self, Settings, Sources};
 use crate::image::slot::Label;
 use crate::image::{self, Program};
 use crate::{paths, rom};
@@ -122,14 +122,23 @@ pub(crate) fn labelled(elf: &Path, slot: Slot, sequence: u32) -> Result<Vec<u8>>
 /// # Errors
 /// When the bootloader does not build, or something is not what it should be.
 pub(crate) fn flash(locked: bool, image: &[u8], settings: Option<&Path>) -> Result<Vec<u8>> {
-    let (bytes, elf) = rom::bootloader(locked)?;
-    let bootloader = elf.with_extension("bin");
-    write(&bootloader, &bytes)?;
-    let file = elf.with_file_name("slot-a.bin");
+    let bootloader = bootloader(locked)?;
+    let file = bootloader.with_file_name("slot-a.bin");
     write(&file, image)?;
     let sold = Sold::find(&paths::repository().join("boards"), BOARD)?;
-    let settings = settings.map(Path::to_owned);
+    let settings = settings.map_or(Settings::Kept, |file| Settings::New(file.to_owned()));
     Ok(parts::as_flash(&parts::all(&sold, &Sources { bootloader, image: file, settings })?))
+}
+
+/// The file with the bootloader as it ships.
+///
+/// # Errors
+/// When it does not build.
+pub(crate) fn bootloader(locked: bool) -> Result<PathBuf> {
+    let (bytes, elf) = rom::bootloader(locked)?;
+    let file = elf.with_extension("bin");
+    write(&file, &bytes)?;
+    Ok(file)
 }
 
 fn write(file: &Path, bytes: &[u8]) -> Result<()> {

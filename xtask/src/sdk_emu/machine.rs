@@ -17,6 +17,8 @@ use crate::process;
 
 /// How often output and wire are looked at.
 const POLL: Duration = Duration::from_millis(20);
+/// How long QEMU may take to tell its terminal.
+const TERMINAL: Duration = Duration::from_secs(10);
 /// Lines of QEMU's own messages that are shown when it fails.
 const SHOWN_LINES: usize = 5;
 const SEED: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
@@ -104,12 +106,40 @@ impl Machine<'_> {
         match self.wire {
             Wire::Echo => bail!("this machine wants somebody on its wire"),
             Wire::Api { port } => {
-                let card =
-                    format!("user,restrict=on,model=open_eth,hostfwd=tcp:127.0.0.1:{port}-:80");
-                self.start(&errors, |qemu| qemu.args(["-nic", &card]))
+                self.start(&errors, &self.logged(), |qemu| qemu.args(["-nic", &outside(port)]))
             }
             Wire::Plug { own, peer } => self.start_at(own, peer, &errors),
         }
+    }
+
+    /// Runs it on [`Wire::Api`] with a pseudo-terminal at its serial line, whose path is returned, too.
+    ///
+    /// # Errors
+    /// When QEMU does not start, or tells no terminal.
+    pub(crate) fn run_at_terminal(&self) -> Result<(Guarded, PathBuf)> {
+        let Wire::Api { port } = self.wire else { bail!("this machine is on another wire") };
+        let errors = self.log.with_extension("qemu.log");
+        let line = format!("pty,id=line,logfile={}", self.log.display());
+        let serial = ["-chardev", &line, "-serial", "chardev:line"].map(str::to_owned);
+        let running = self.start(&errors, &serial, |qemu| qemu.args(["-nic", &outside(port)]))?;
+        let started = Instant::now();
+        loop {
+            let said = fs::read_to_string(&errors).context("QEMU says nothing")?;
+            // Whole, since more comes behind it.
+            let mut words = said.split_once("redirected to ").map(|(_, it)| it.split(' '));
+            if let Some(path) = words.as_mut().and_then(Iterator::next)
+                && said.ends_with('\n')
+            {
+                return Ok((running, path.into()));
+            }
+            ensure!(started.elapsed() < TERMINAL, "QEMU tells no terminal: {said}");
+            thread::sleep(POLL);
+        }
+    }
+
+    /// Its serial line goes into its log alone.
+    fn logged(&self) -> [String; 2] {
+        ["-serial".to_owned(), format!("file:{}", self.log.display())]
     }
 
     fn start_with_peer(&self, peer: &UdpSocket, errors: &Path) -> Result<Guarded> {
@@ -126,17 +156,19 @@ impl Machine<'_> {
     fn start_at(&self, own: u16, peer: u16, errors: &Path) -> Result<Guarded> {
         let wire = crate::emu::machine::dgram("net", own, peer);
         let card = "nic,model=open_eth,netdev=net";
-        self.start(errors, |qemu| qemu.args(["-netdev", &wire, "-net", card]))
+        self.start(errors, &self.logged(), |qemu| qemu.args(["-netdev", &wire, "-net", card]))
     }
 
     fn start(
         &self,
         errors: &Path,
+        serial: &[String],
         network: impl FnOnce(&mut Command) -> &mut Command,
     ) -> Result<Guarded> {
         fs::write(&self.log, "").with_context(|| format!("cannot write {}", self.log.display()))?;
         let error_file =
             File::create(errors).with_context(|| format!("cannot write {}", errors.display()))?;
+        let said = error_file.try_clone().context("cannot share a file")?;
         let mut arguments = format!("id={} seed={SEED}", self.id);
         if !self.air.is_empty() {
             arguments += &format!(" air={}", self.air);
@@ -145,13 +177,17 @@ impl Machine<'_> {
             arguments += &format!(" poke={}", self.pokes);
         }
         Guarded::start("the emulated machine", QEMU, |qemu| {
-            self.board.set_up(qemu).args(["-display", "none", "-monitor", "none", "-serial"]);
-            qemu.arg(format!("file:{}", self.log.display()));
+            self.board.set_up(qemu).args(["-display", "none", "-monitor", "none"]).args(serial);
             network(qemu);
             qemu.args(["-append", &arguments]);
-            qemu.stdin(Stdio::null()).stdout(Stdio::null()).stderr(error_file)
+            qemu.stdin(Stdio::null()).stdout(said).stderr(error_file)
         })
     }
+}
+
+/// QEMU's user networking, with a port that leads to the machine.
+fn outside(port: u16) -> String {
+    format!("user,restrict=on,model=open_eth,hostfwd=tcp:127.0.0.1:{port}-:80")
 }
 
 /// Sends the frames that have come back to their senders, with the addresses in each other's place.

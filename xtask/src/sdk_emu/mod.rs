@@ -21,7 +21,7 @@ use crate::emu::esp01;
 use crate::firmware::Build;
 use crate::paths;
 pub(crate) use crash::{BREAKS, Functions};
-pub(crate) use link::{StandIn, flash, labelled};
+pub(crate) use link::{StandIn, bootloader, flash, labelled};
 use machine::{Machine, Wire};
 pub(crate) use node::settings;
 

@@ -45,6 +45,11 @@ pub(crate) fn seconds(text: &str) -> Result<f64, String> {
 }
 
 impl Target {
+    /// The node to ask, or the one that is asked if nothing says otherwise.
+    pub(crate) fn new(node: Option<String>, timeout: f64, json: bool) -> Self {
+        Self { node, timeout, json }
+    }
+
     /// The node that was chosen.
     pub(crate) fn node(&self) -> String {
         self.node.clone().unwrap_or_else(default_node)

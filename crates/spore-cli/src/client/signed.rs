@@ -16,7 +16,7 @@ use std::time::Duration;
 #[derive(Debug)]
 pub(crate) struct Signer {
     key: ClusterKey,
-    file: PathBuf,
+    file: Option<PathBuf>,
 }
 
 /// `GET /api/auth/nonce`.
@@ -28,7 +28,12 @@ struct NonceDocument {
 impl Signer {
     /// Reads the key.
     pub(crate) fn new(file: &KeyFile) -> Result<Self> {
-        Ok(Self { key: file.read()?, file: file.path()? })
+        Ok(Self { key: file.read()?, file: Some(file.path()?) })
+    }
+
+    /// With a key that is in no key file.
+    pub(crate) fn with(key: &ClusterKey) -> Self {
+        Self { key: key.clone(), file: None }
     }
 
     /// The value of the `Authorization` field for `request`, with a fresh nonce of `node`.
@@ -73,8 +78,8 @@ impl Signer {
     ) -> anyhow::Error {
         match answer.refusal() {
             Some(refusal) if refusal.code == "credentials_invalid" => anyhow!(
-                "{node} does not take the key in {}: {} (401, {})",
-                self.file.display(),
+                "{node} does not take the key{}: {} (401, {})",
+                self.file.as_ref().map_or(String::new(), |file| format!(" in {}", file.display())),
                 refusal.message,
                 refusal.code
             ),

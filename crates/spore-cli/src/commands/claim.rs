@@ -4,6 +4,7 @@ use super::network;
 use crate::key_file::{self, KeyFile, ReleaseKeyFile};
 use crate::misuse::Misuse;
 use crate::output::{note, print, print_line};
+use crate::registry::Registry;
 use crate::variables::variable;
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
@@ -18,8 +19,8 @@ use std::path::PathBuf;
 
 /// Make the memory of a new node, which is yours from its first start on.
 ///
-/// The file holds your cluster key, the public part of your release key, the WiFi that the node is to join,
-/// and the password of the node's own access point, which is made here and shown once. `./ctl.sh flash`
+/// The file holds your cluster key, the public part of your release key, a secret of the node's own (`spore key rotate`), the WiFi that it is
+/// to join, and the password of the node's own access point, which is made here and shown once. `./ctl.sh flash`
 /// writes it into a board; a node on Linux has it as settings.flash in its state folder. Give each node a
 /// file of its own.
 #[derive(Debug, Args)]
@@ -80,14 +81,19 @@ impl Claim {
                 "{shown} exists; a node that has it would lose what it keeps (--force replaces it)"
             );
         }
-        let key = if self.unclaimed { None } else { Some(self.key.read()?) };
+        if !self.unclaimed {
+            // Before a person is asked; it may be another one after that.
+            self.key.read()?;
+        }
         let release_key = if self.unclaimed { None } else { self.release.find_public()? };
         if !self.unclaimed && release_key.is_none() {
             note("spore: there is no release key: the node takes no update until it is given one");
         }
         let wifi = self.credentials()?;
         let access_point = access_point_password()?;
-        let claim = Claimed { key, access_point: Some(access_point), wifi };
+        let enrol = || Registry::enrol(&self.key, self.hostname.as_ref());
+        let (key, enrolment) = (!self.unclaimed).then(enrol).transpose()?.unzip();
+        let claim = Claimed { key, access_point: Some(access_point), wifi, enrolment };
         let release_key = release_key.map(ReleaseKey);
         let desk = Desk { claim, hostname: self.hostname.clone(), release_key };
         spore_host::claim(&self.file, &desk).with_context(|| format!("cannot write {shown}"))?;
@@ -161,7 +167,7 @@ fn ask() -> Result<Option<Ssid>> {
 }
 
 /// A new password, that a person can read from paper and type on a phone.
-fn access_point_password() -> Result<Password> {
+pub(super) fn access_point_password() -> Result<Password> {
     let random = key_file::random()?;
     let text: Vec<u8> =
         random.iter().take(PASSWORD_LEN).map(|byte| ALPHABET[usize::from(byte % 32)]).collect();

@@ -89,7 +89,7 @@ enum Action {
         /// The program's version: at most 24 ASCII characters [default: that of this command]
         #[arg(long, value_name = "TEXT", conflicts_with = "slots")]
         image_version: Option<String>,
-        /// The program's sequence number: nodes take no image with a lower one than they have had
+        /// The program's sequence number: nodes take only a higher one than they have had
         #[arg(long, value_name = "NUMBER", conflicts_with = "slots")]
         sequence: Option<u32>,
         /// Do not sign it

@@ -1,5 +1,10 @@
 //! `spore key`.
 
+mod asked;
+mod enroll;
+mod rotate;
+
+use crate::client::{Target, seconds};
 use crate::key_file::{self, KeyFile, ReleaseKeyFile};
 use crate::keys::{self, Kind, ReleaseKey};
 use crate::misuse::Misuse;
@@ -13,7 +18,7 @@ use spore_core::ClusterKey;
 use std::io::{ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
 
-/// Make, show and move a cluster's keys.
+/// Make, show, move and replace a cluster's keys.
 ///
 /// There are two: the cluster key is the secret that all members share; the release key is a pair
 /// of which nodes have the public part, and take only updates that the private part has signed.
@@ -26,7 +31,7 @@ pub(crate) struct Key {
     cluster: KeyFile,
     #[command(flatten)]
     release: ReleaseKeyFile,
-    /// Print the key's file as JSON, and the key if it is to be shown
+    /// Print JSON: the key's file, and the key if it is to be shown; or how nodes are
     #[arg(long, global = true)]
     json: bool,
 }
@@ -36,7 +41,9 @@ Examples:
   spore key new                                 a cluster key
   spore key new release                         a release key
   spore key export --output usb/cluster.key     to take it to another machine, and there:
-  spore key import usb/cluster.key";
+  spore key import usb/cluster.key
+  spore key enroll                              so that a stolen node can be left out later, and then:
+  spore key rotate --without pantry";
 
 const NEW_EXAMPLES: &str = "\
 Examples:
@@ -121,6 +128,26 @@ enum Action {
         #[arg(value_name = "PUBLIC")]
         public: String,
     },
+    Enroll(enroll::Enroll),
+    Rotate(rotate::Rotate),
+}
+
+/// Which node knows the others.
+#[derive(Debug, Args)]
+struct Whom {
+    /// The node that knows the others: an address, with a port if its API is not at 80 [env: API_NODE]
+    /// [default: 127.42.0.1:8080]
+    #[arg(long, value_name = "ADDRESS")]
+    node: Option<String>,
+    /// How long to wait for each answer, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 3.0, value_parser = seconds)]
+    timeout: f64,
+}
+
+impl Whom {
+    fn target(&self, json: bool) -> Target {
+        Target::new(self.node.clone(), self.timeout, json)
+    }
 }
 
 impl Key {
@@ -132,6 +159,8 @@ impl Key {
                 self.export(*kind, *public, output.as_deref(), *force)
             }
             Action::Import { from, force } => self.import(from, *force),
+            Action::Enroll(enroll) => enroll.run(&self.cluster, self.json),
+            Action::Rotate(rotate) => rotate.run(&self.cluster, self.json),
             Action::SignRelease { public } => {
                 let public = ReleaseKey::parse_public(public)?;
                 let signature = hex(&self.release.read()?.sign_replacement(&public));

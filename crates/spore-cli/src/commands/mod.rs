@@ -6,7 +6,12 @@ pub(crate) mod completions;
 pub(crate) mod config;
 mod crash;
 pub(crate) mod doctor;
+#[cfg_attr(not(feature = "gateway"), path = "no_flasher.rs")]
+mod flasher;
+#[cfg(feature = "gateway")]
 pub(crate) mod gateway;
+#[cfg(feature = "gateway")]
+pub(crate) mod history;
 pub(crate) mod image;
 pub(crate) mod key;
 pub(crate) mod launch;

@@ -1,6 +1,5 @@
 //! `spore node`.
 
-use crate::client::Signer;
 use crate::example_sprockets::{self, Example};
 use crate::faults::BadRadio;
 use crate::key_file::KeyFile;
@@ -37,7 +36,7 @@ pub(crate) struct Node {
 pub(crate) struct Options {
     /// One of this machine's addresses: of a real interface, or any of 127.0.0.0/8
     #[arg(long, value_name = "ADDRESS")]
-    bind: Ipv4Addr,
+    pub(super) bind: Ipv4Addr,
     /// The cluster's UDP port, the same for all members
     #[arg(long, default_value_t = DEFAULT_PORT, value_parser = clap::value_parser!(u16).range(1..))]
     port: u16,
@@ -48,7 +47,7 @@ pub(crate) struct Options {
     #[arg(long)]
     hostname: Option<Hostname>,
     #[command(flatten)]
-    key: KeyFile,
+    pub(super) key: KeyFile,
     /// Give the node no cluster key of this machine: unless it was claimed (`spore claim`) it joins
     /// nobody, and refuses whatever is for holders of the key
     #[arg(long, conflicts_with = "key_file")]
@@ -78,7 +77,7 @@ pub(crate) struct Options {
     radio: Radio,
     /// Print who it is and where its API is as a line of JSON; what pins do follows as text
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
 }
 
 const EXAMPLES: &str = "\
@@ -148,27 +147,19 @@ impl Options {
         })
     }
 
-    /// The node's address.
-    pub(crate) fn address(&self) -> Ipv4Addr {
-        self.bind
+    /// Whether the node may have a cluster key: this machine's, or the claim that is in its folder. Nothing is made or changed to see that.
+    #[cfg(feature = "gateway")]
+    pub(super) fn may_have_key(&self) -> Result<bool> {
+        if !self.unclaimed {
+            return Ok(true);
+        }
+        let Some(folder) = self.state()? else { return Ok(false) };
+        spore_host::remembers(&folder).with_context(|| format!("cannot read {}", folder.display()))
     }
 
     /// Where the node's API is.
     pub(crate) fn api(&self) -> String {
         format!("{}:{}", self.bind, self.http_port)
-    }
-
-    /// Whether a program reads what is printed.
-    pub(crate) fn json(&self) -> bool {
-        self.json
-    }
-
-    /// What signs requests with the node's key.
-    pub(crate) fn signer(&self) -> Result<Signer> {
-        if self.unclaimed {
-            return Err(Misuse::error("a gateway needs the cluster key; leave out --unclaimed"));
-        }
-        Signer::new(&self.key)
     }
 
     /// The node's folder, if it has one.

@@ -5,6 +5,7 @@ use crate::key_file::KeyFile;
 use crate::misuse::Misuse;
 use crate::output::print;
 use crate::table::{Table, span};
+use crate::times;
 use crate::watch::Watch;
 use anyhow::{Result, anyhow};
 use clap::{Args, Subcommand};
@@ -113,12 +114,7 @@ impl FromStr for Interval {
         if text == "default" {
             return Ok(Self(None));
         }
-        let units = [("ms", 1.0), ("s", 1e3), ("m", 6e4), ("h", 3.6e6), ("d", 8.64e7)];
-        let parts = units.iter().find_map(|(unit, factor)| {
-            let number: f64 = text.strip_suffix(unit)?.parse().ok()?;
-            Some((number * factor).round())
-        });
-        match parts {
+        match times::millis(text) {
             Some(millis) if (10.0..=604_800_000.0).contains(&millis) => {
                 Ok(Self(Some(millis as u32)))
             }

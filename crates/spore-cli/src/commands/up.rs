@@ -1,5 +1,6 @@
 //! `spore up`.
 
+use super::flasher::FlasherOptions;
 use crate::client::{self, MemberList};
 use crate::faults::BadRadio;
 use crate::key_file::KeyFile;
@@ -44,6 +45,8 @@ pub(crate) struct Up {
     json: bool,
     #[command(flatten)]
     radio: BadRadio,
+    #[command(flatten)]
+    flasher: FlasherOptions,
 }
 
 fn loopback(text: &str) -> Result<Ipv4Addr, String> {
@@ -60,10 +63,10 @@ const EXAMPLES: &str = "\
 Examples:
   spore up                                    five nodes at 127.42.0.1 to 127.42.0.5
   spore up --nodes 3 --base 127.9.0.1         three nodes somewhere else
-  spore up --nodes 64 --json > nodes.json     for programs";
+  spore up --nodes 64 --no-flasher --json > nodes.json";
 
 impl Up {
-    pub(crate) fn run(self) -> Result<()> {
+    pub(crate) fn run(mut self) -> Result<()> {
         // Before a key is made.
         self.address(self.nodes.saturating_sub(1))?;
         let key = self.key.read_or_make()?;
@@ -86,6 +89,7 @@ impl Up {
             nodes.push(HostNode::bind(settings)?);
         }
         // All addresses are taken; nothing has been said yet.
+        let flasher = std::mem::take(&mut self.flasher).start(self.key.clone())?;
         let (stop, stopped) = mpsc::channel();
         ctrlc::set_handler(move || {
             let _ = stop.send(());
@@ -100,7 +104,7 @@ impl Up {
             let thread = thread::Builder::new().spawn(move || node.run(&leave));
             threads.push(thread.context("cannot start a thread")?);
         }
-        self.introduce()?;
+        self.introduce(flasher.as_deref())?;
         self.watch(start, &stopped)?;
         // Nodes of the same cluster may run elsewhere: these go, they do not die.
         leave.request();
@@ -131,13 +135,15 @@ impl Up {
         Ok(format!("{}:{}", self.address(n)?, self.http_port))
     }
 
-    fn introduce(&self) -> Result<()> {
+    fn introduce(&self, flasher: Option<&str>) -> Result<()> {
         let key_file = self.key.path()?;
         if self.json {
             let nodes = (0..self.nodes)
                 .map(|n| Ok(json!({ "hostname": format!("node-{}", n + 1), "api": self.api(n)? })))
                 .collect::<Result<Vec<_>>>()?;
-            let document = json!({ "nodes": nodes, "port": self.port, "key_file": key_file });
+            let document = json!({
+                "nodes": nodes, "port": self.port, "key_file": key_file, "flasher": flasher,
+            });
             return print_line(document);
         }
         let mut table = Table::new(&["NODE", "API"]);
@@ -149,7 +155,9 @@ impl Up {
         let more = self
             .node_command()
             .map_or_else(String::new, |command| format!("One more node: {command}\n"));
-        print(format_args!("{table}Look: {look}, or curl {url}\n{more}Stop: Ctrl-C\n"))
+        let flash = flasher
+            .map_or_else(String::new, |url| format!("Flash a board from a browser: {url}\n"));
+        print(format_args!("{table}Look: {look}, or curl {url}\n{more}{flash}Stop: Ctrl-C\n"))
     }
 
     /// The command that lists this cluster's members.

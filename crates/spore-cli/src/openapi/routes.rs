@@ -239,6 +239,17 @@ static DETAILS: &[Details] = &[
             &[json(200, "Rollout", "The rollout, which is halted")],
         )
     },
+    get("/api/cluster/key", "getClusterKey", &[json(200, "Keys", "How far this node is")]),
+    Details {
+        method: "PUT",
+        body: Some("KeyChange"),
+        refusals: &[500],
+        ..get(
+            "/api/cluster/key",
+            "changeClusterKey",
+            &[json(200, "Keys", "How far this node is then, which is durable")],
+        )
+    },
     get("/api/tasks", "getTasks", &[json(200, "Tasks", "The tasks, those of the engine first")]),
     Details {
         method: "PATCH",
@@ -350,7 +361,11 @@ const fn refusal_with(
 static REFUSALS: &[Refusal] = &[
     refusal(400, "BadRequest", "Not valid HTTP, or a field or parameter that is not as it must be"),
     refusal_with(401, "Unauthorized", "Not signed, or not as it must be", "WWW-Authenticate"),
-    refusal(403, "Forbidden", "The node has no cluster key, or a release key is not vouched for"),
+    refusal(
+        403,
+        "Forbidden",
+        "The node has no cluster key, or what is to be taken was not signed or sealed for it",
+    ),
     refusal(404, "NotFound", "There is nothing at this path, or no crash on record"),
     refusal_with(405, "MethodNotAllowed", "The path has other methods", "Allow"),
     refusal(408, "RequestTimeout", "The request did not arrive in time"),

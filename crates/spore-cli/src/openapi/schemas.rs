@@ -29,6 +29,8 @@ pub(crate) fn all() -> Map<String, Value> {
         ("Services", services()),
         ("Config", config()),
         ("ConfigChange", config_change()),
+        ("Keys", keys()),
+        ("KeyChange", object(json!({ "sealed": digits(128) }))),
         ("Log", log()),
         ("Crash", crash()),
         ("Update", update()),
@@ -358,6 +360,18 @@ fn config_change() -> Value {
         "hostname": hostname(),
         "release_key": key,
         "release_key_signature": signature,
+    }))
+}
+
+fn keys() -> Value {
+    let mut proof = or_null(digits(64));
+    proof["description"] = json!(
+        "HMAC-SHA256 under the node's secret: it has the secret, and this key as its newest; null without a secret"
+    );
+    object(json!({
+        "number": whole(32),
+        "staged": { "type": "boolean", "description": "Whether it has the next key and awaits its use" },
+        "proof": proof,
     }))
 }
 

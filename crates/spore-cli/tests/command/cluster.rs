@@ -5,6 +5,8 @@ use std::time::Duration;
 
 const JOIN: Duration = Duration::from_secs(5);
 const DEATH: Duration = Duration::from_secs(15);
+/// What has no time of its own to keep comes within this, however busy the machine is.
+const SOON: Duration = Duration::from_secs(30);
 
 fn all_active(corner: &Corner, asked: &[u8], count: usize) -> bool {
     asked.iter().all(|&n| {
@@ -39,7 +41,7 @@ fn nodes_fetch_from_each_other_what_they_run() {
         known.count()
     };
     // The first fetch comes within 2 s, and the third less than 3 s after that.
-    wait("builds of all", Duration::from_secs(10), || (1..=4).all(|n| runs(n) == 4));
+    wait("builds of all", SOON, || (1..=4).all(|n| runs(n) == 4));
 }
 
 #[test]
@@ -48,20 +50,18 @@ fn a_node_that_is_killed_is_dead_for_all_others_and_returns_as_the_same_member()
     let _up = corner.up(4);
     let start = || corner.node(9, &["--hostname", "apart"]);
     let apart = start();
-    wait("five nodes", JOIN, || all_active(&corner, &[1, 2, 3, 4, 9], 5));
+    wait("five nodes", SOON, || all_active(&corner, &[1, 2, 3, 4, 9], 5));
     let status = ["status", "apart", "--json", "--node", &corner.api(1)];
     let id = corner.json(&status)["id"].clone();
 
     apart.kill();
     let others = [1, 2, 3, 4];
-    wait("the death", DEATH, || others.iter().all(|&n| lists_as(&corner, n, "apart", "dead")));
-    for n in others {
-        let active = corner.members(n).iter().filter(|(_, is)| is == "active").count();
-        assert_eq!(active, 4, "as node {n} sees it");
-    }
+    wait("the death", SOON, || others.iter().all(|&n| lists_as(&corner, n, "apart", "dead")));
+    let active = |n| corner.members(n).iter().filter(|(_, is)| is == "active").count();
+    wait("the others as they were", SOON, || others.iter().all(|&n| active(n) == 4));
 
     let _apart = start();
-    wait("the return", JOIN, || all_active(&corner, &others, 5));
+    wait("the return", SOON, || all_active(&corner, &others, 5));
     assert_eq!(corner.json(&status)["id"], id);
 }
 
@@ -84,9 +84,9 @@ fn a_member_that_is_dead_is_called_that_when_it_cannot_be_asked() {
     let corner = Corner::new();
     let _up = corner.up(2);
     let apart = corner.node(9, &["--hostname", "apart", "--forget"]);
-    wait("three nodes", JOIN, || all_active(&corner, &[1, 2, 9], 3));
+    wait("three nodes", SOON, || all_active(&corner, &[1, 2, 9], 3));
     apart.kill();
-    wait("the death", DEATH, || lists_as(&corner, 1, "apart", "dead"));
+    wait("the death", SOON, || lists_as(&corner, 1, "apart", "dead"));
     let ask = || corner.run(&["status", "apart", "--node", &corner.api(1)]);
     let output = ask();
     assert_eq!(output.status.code(), Some(1));
@@ -95,7 +95,7 @@ fn a_member_that_is_dead_is_called_that_when_it_cannot_be_asked() {
     assert!(stderr(&output).contains("refuses the connection"), "{}", stderr(&output));
     // A new member with the name of the dead one is the one that is meant.
     let _apart = corner.node(10, &["--hostname", "apart", "--forget"]);
-    wait("the other one", JOIN, || lists_as(&corner, 1, "apart", "active"));
+    wait("the other one", SOON, || lists_as(&corner, 1, "apart", "active"));
     assert!(lists_as(&corner, 1, "apart", "dead"));
     let output = ask();
     assert!(output.status.success(), "{}", stderr(&output));
@@ -156,12 +156,14 @@ fn clusters_with_different_keys_do_not_see_each_other() {
     let other_key = other_key.to_str().unwrap();
     assert!(corner.run(&["key", "new", "--key-file", other_key]).status.success());
     let _stranger = corner.node(9, &["--key-file", other_key]);
-    wait("two nodes", JOIN, || all_active(&corner, &[1, 2], 2));
+    wait("two nodes", SOON, || all_active(&corner, &[1, 2], 2));
     std::thread::sleep(Duration::from_secs(2));
     assert!(all_active(&corner, &[1, 2], 2));
     assert!(all_active(&corner, &[9], 1));
-    let status = corner.json(&["status", "--json", "--node", &corner.api(1)]);
-    assert!(status["datagrams"]["unauthentic"].as_u64().unwrap() > 0, "{status}");
+    let status = || corner.json(&["status", "--json", "--node", &corner.api(1)]);
+    wait("the stranger is heard, and not understood", SOON, || {
+        status()["datagrams"]["unauthentic"].as_u64().unwrap() > 0
+    });
 }
 
 #[test]
@@ -172,7 +174,7 @@ fn a_node_that_is_told_to_lose_everything_knows_nobody_and_one_with_bad_radio_kn
     let _nodes = [1, 2, 3].map(|n| corner.node(n, &[&["--forget"][..], &bad].concat()));
     let _deaf = corner.node(9, &["--forget", "--loss", "100"]);
     let all_known = |n: &u8| corner.members(*n).len() == 3;
-    wait("three nodes", DEATH, || [1, 2, 3].iter().all(all_known));
+    wait("three nodes", SOON, || [1, 2, 3].iter().all(all_known));
     assert!(all_active(&corner, &[9], 1));
 }
 
@@ -186,7 +188,7 @@ fn a_node_that_is_told_to_end_leaves_at_once_and_is_not_dead() {
         // Who has not heard of it yet would have nobody to list as gone.
         let all = [1, 2, 3];
         let listed = |status| all.iter().all(|&at| lists_as(&corner, at, &name, status));
-        wait("four nodes", DEATH, || listed("active"));
+        wait("four nodes", SOON, || listed("active"));
         apart.signal(signal);
         // It takes a second at most, and a busy machine some of its own; but less than others take
         // to notice that somebody is dead.

@@ -22,7 +22,7 @@ fn cluster(corner: &Corner) -> (Running, ClusterKey, Vec<impl AsRef<[u8]> + use<
     std::fs::write(&file, sim.key().to_hex().as_str()).unwrap();
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
     let up = corner.up(NODES);
-    wait("the cluster", Duration::from_secs(5), || whole(corner));
+    wait("the cluster", Duration::from_secs(30), || whole(corner));
     (up, sim.key().clone(), sim.recording().cloned().collect())
 }
 

@@ -20,7 +20,7 @@ fn pair(corner: &Corner) -> (Running, Running, ClusterKey) {
     let key = corner.json(&["key", "show", "--json"])["key"].as_str().unwrap().parse().unwrap();
     let node = |n, name| corner.node(n, &["--forget", "--hostname", name]);
     let (target, watcher) = (node(1, "target"), node(2, "watcher"));
-    wait("both", Duration::from_secs(5), || (1..=2).all(|n| active(corner, n)));
+    wait("both", Duration::from_secs(30), || (1..=2).all(|n| active(corner, n)));
     (target, watcher, key)
 }
 
@@ -314,7 +314,7 @@ fn a_node_that_is_told_to_restart_is_the_same_member_in_its_next_epoch() {
     let (before, heard) = (status(1), status(2)["datagrams"].clone());
     let output = corner.run(&["restart", "--node", &corner.api(1)]);
     assert!(output.status.success(), "{output:?}");
-    wait("the restart", Duration::from_secs(5), || {
+    wait("the restart", Duration::from_secs(30), || {
         let answer = corner.run(&["status", "--json", "--node", &corner.api(1)]);
         let now: Option<Value> = serde_json::from_slice(&answer.stdout).ok();
         now.is_some_and(|now| now["reset_reason"] == "restart")
@@ -322,7 +322,7 @@ fn a_node_that_is_told_to_restart_is_the_same_member_in_its_next_epoch() {
     let after = status(1);
     assert_eq!(after["id"], before["id"]);
     assert!(after["uptime_ms"].as_u64() < before["uptime_ms"].as_u64(), "{before} {after}");
-    wait("its return", Duration::from_secs(5), || (1..=2).all(|n| active(&corner, n)));
+    wait("its return", Duration::from_secs(30), || (1..=2).all(|n| active(&corner, n)));
     sleep(Duration::from_secs(2));
     let later = status(2)["datagrams"].clone();
     // In an old epoch all that it says would be; but its first broadcast may be overtaken by its first answer.

@@ -83,6 +83,11 @@ impl Fleet {
         serde_json::from_slice(&output.stdout).unwrap_or_default()
     }
 
+    /// Waits until node `n` may take another image: what it was installed with is confirmed once it has written so.
+    fn settled(&self, n: u8) {
+        wait("it is settled", 30 * SECOND, || self.state(n)["image"]["stage"] == "confirmed");
+    }
+
     /// What curl says of an upload to node `n`: the status, and the code of the refusal.
     fn curl(&self, n: u8, more: &[&str]) -> (u16, String) {
         let (status, body) = self.curl_as(n, "POST /api/node/update", more);
@@ -116,7 +121,8 @@ pub(crate) fn program(name: &str) -> String {
 fn an_update_is_seen_through_to_its_end_and_a_bad_one_to_its_way_back() {
     let fleet = Fleet::new(2);
     let _nodes = [fleet.launch(1), fleet.launch(2)];
-    wait("both know both", 20 * SECOND, || fleet.corner.members(1).len() == 2);
+    wait("both know both", 30 * SECOND, || fleet.corner.members(1).len() == 2);
+    fleet.settled(2);
     let first = fleet.state(2);
     assert_eq!((&first["image"]["sequence"], &first["last"]), (&0.into(), &Value::Null));
 
@@ -164,8 +170,7 @@ fn hostile_images_and_uploads_change_nothing() {
     let _node = fleet.launch(1);
     let good = fleet.image(9, &program("good").repeat(400), &[]);
     let bytes = fs::read(fleet.path(&good)).unwrap();
-    // What it was installed with is confirmed once it has written so.
-    wait("it is settled", 5 * SECOND, || fleet.state(1)["image"]["stage"] == "confirmed");
+    fleet.settled(1);
     let before = fleet.state(1);
     let put = |name: &str, bytes: &[u8]| {
         fs::write(fleet.path(name), bytes).unwrap();
@@ -227,7 +232,7 @@ fn hostile_images_and_uploads_change_nothing() {
             }
         })
     };
-    wait("it has begun", 5 * SECOND, || !fleet.state(1)["upload"].is_null());
+    wait("it has begun", 30 * SECOND, || !fleet.state(1)["upload"].is_null());
     assert_eq!(raw(&format!("@{good}")), (409, "update_under_way".into()));
     let mut answer = String::new();
     let _ = slow.read_to_string(&mut answer);
@@ -254,6 +259,7 @@ fn hostile_images_and_uploads_change_nothing() {
 fn an_image_is_held_and_nothing_restarts() {
     let fleet = Fleet::new(1);
     let _node = fleet.launch(1);
+    fleet.settled(1);
     let image = fleet.image(3, &program("held"), &[]);
     let output = fleet.update(1, &[&image, "--hold"]);
     assert!(output.status.success(), "{}", stderr(&output));
@@ -271,7 +277,7 @@ fn an_image_is_held_and_nothing_restarts() {
 fn the_container_comes_back_out_of_the_slots_of_a_node() {
     let fleet = Fleet::new(1);
     let node = fleet.launch(1);
-    wait("it answers", 20 * SECOND, || !fleet.state(1).is_null());
+    fleet.settled(1);
     let api = fleet.corner.api(1);
     let ask = |path: &str| {
         let url = format!("http://{api}/api/node/image{path}");

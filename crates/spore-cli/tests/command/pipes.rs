@@ -76,7 +76,7 @@ fn a_cluster_and_a_node_run_on_without_anybody_who_reads() {
         let output = corner.run(&["members", "--json", "--node", &corner.api(n)]);
         output.status.success() && corner.members(n).len() == 3
     };
-    wait("three nodes", Duration::from_secs(10), || [1, 2, 9].into_iter().all(listed));
+    wait("three nodes", Duration::from_secs(30), || [1, 2, 9].into_iter().all(listed));
     // By now `up` has told its closed stderr that it is complete.
     std::thread::sleep(Duration::from_secs(1));
     assert!(up.child.try_wait().unwrap().is_none() && node.child.try_wait().unwrap().is_none());
@@ -100,7 +100,7 @@ fn who_waits_for_events_ends_as_soon_as_nobody_reads_them() {
         assert!(running.child.try_wait().unwrap().is_none(), "{arguments:?} waits");
         drop(reader);
         let mut status = None;
-        wait("it ends", Duration::from_secs(5), || {
+        wait("it ends", Duration::from_secs(10), || {
             status = running.child.try_wait().unwrap();
             status.is_some()
         });

@@ -127,7 +127,7 @@ fn what_may_have_been_done_is_not_done_again_elsewhere() {
     let a = provider("a:");
     let node = directory(&[silent.entry("silent", "active"), a.entry("a", "active")]);
     let call = |body: &[&str]| {
-        let line = ["--timeout", "0.3", "--node", &node.api];
+        let line = ["--timeout", "2", "--node", &node.api];
         corner.run(&[&["call", "relay"], body, &line].concat())
     };
     for _ in 0..40 {
@@ -171,7 +171,7 @@ fn a_request_that_nobody_answers_does_not_go_round() {
     let entries: Vec<_> =
         silent.iter().enumerate().map(|(n, node)| node.entry(&n.to_string(), "active")).collect();
     let node = directory(&entries);
-    let output = corner.run(&["call", "relay", "--timeout", "0.5", "--node", &node.api]);
+    let output = corner.run(&["call", "relay", "--timeout", "2", "--node", &node.api]);
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(silent.iter().map(|node| node.asked().len()).sum::<usize>(), 2);
 }

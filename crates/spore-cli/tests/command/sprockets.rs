@@ -175,6 +175,9 @@ fn a_new_project_builds_and_so_does_the_tutorial_and_misbehaviour_ends_where_it_
     project.write("src/bin/naughty.rs", NAUGHTY);
     project.cargo(&["test"]);
     project.cargo(&["build"]);
+    let lock = fs::read_to_string(project.folder.join("Cargo.lock")).unwrap();
+    let takes = |name: &str| lock.contains(&format!("name = \"{name}\"\n"));
+    assert!(takes("spore-cli") && !takes("spore-gateway"), "a node of one's own has a gateway");
     ringing(&project);
     panicking(&project);
     misbehaving(&project);
@@ -241,12 +244,14 @@ fn misbehaving(project: &Project) {
     crashing(project);
     let _node = project.start("naughty", 1);
     let tell =
-        |what: &str| corner.run(&["call", "naughty", what, "--node", &api, "--timeout", "1"]);
+        |what: &str| corner.run(&["call", "naughty", what, "--node", &api, "--timeout", "3"]);
     let state = || sprocket(corner, 1, "naughty");
     wait("it is found", SOON, || tell("flood").status.success());
     assert!(tell("slow").status.success());
     let so_far = state();
-    assert!(so_far["refused"].as_u64() >= Some(92) && so_far["slow"] == 1, "{so_far}");
+    // On a busy machine another one may have been slow as well.
+    assert!(so_far["refused"].as_u64() >= Some(92), "{so_far}");
+    assert!(so_far["slow"].as_u64() >= Some(1), "{so_far}");
     assert!(so_far["longest_us"].as_u64() >= Some(150_000), "{so_far}");
 
     // It panics: the rest goes on.
@@ -265,10 +270,10 @@ fn misbehaving(project: &Project) {
 
     // It does not return: the process starts again, the third time without it.
     for restarts in 1..=3 {
+        // Once: it may be back before anybody sees that it was gone.
         wait("it is told", SOON, || {
-            let _ = tell("hang");
-            let status = corner.run(&["status", "--json", "--node", &api]);
-            !status.status.success()
+            let said = stderr(&tell("hang"));
+            !["nobody who offers", "refuses the connection"].iter().any(|it| said.contains(it))
         });
         wait("the node is back", SOON, || {
             corner.run(&["sprockets", "--node", &api]).status.success()

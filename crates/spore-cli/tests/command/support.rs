@@ -7,6 +7,7 @@ use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::{Ipv4Addr, UdpSocket};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc::channel;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -15,6 +16,8 @@ pub(crate) struct Corner {
     pub(crate) state: tempfile::TempDir,
     pub(crate) port: u16,
     subnet: u16,
+    /// Held, so that no other test is given the port meanwhile. Nodes have other addresses.
+    _reserved: UdpSocket,
 }
 
 impl Corner {
@@ -22,7 +25,7 @@ impl Corner {
     pub(crate) fn new() -> Self {
         let probe = UdpSocket::bind("127.0.0.1:0").unwrap();
         let port = probe.local_addr().unwrap().port();
-        Self { state: tempfile::tempdir().unwrap(), port, subnet: port }
+        Self { state: tempfile::tempdir().unwrap(), port, subnet: port, _reserved: probe }
     }
 
     pub(crate) fn address(&self, n: u8) -> Ipv4Addr {
@@ -88,7 +91,7 @@ impl Corner {
 
     /// The statuses of all members as node `n` sees them, by hostname.
     pub(crate) fn members(&self, n: u8) -> Vec<(String, String)> {
-        let list = self.json(&["members", "--json", "--node", &self.api(n)]);
+        let list = self.json(&["members", "--json", "--timeout", "20", "--node", &self.api(n)]);
         let field = |member: &Value, name: &str| member[name].as_str().unwrap().to_owned();
         let members = list["members"].as_array().unwrap();
         let mut members: Vec<_> =
@@ -97,8 +100,8 @@ impl Corner {
         members
     }
 
-    /// Runs `command` at a terminal of its own, and asks it to end after so long; its exit code, and all that came to the
-    /// terminal.
+    /// Runs `command` at a terminal of its own, and asks it to end so long after its first words; its exit code, and all that
+    /// came to the terminal.
     pub(crate) fn at_a_terminal(
         command: &mut Command,
         patience: Duration,
@@ -109,13 +112,18 @@ impl Corner {
         let mut child = command.env("TERM", "xterm").spawn().unwrap();
         // The end is seen only when nobody has the terminal any more.
         command.stdout(Stdio::null()).stderr(Stdio::null());
+        let (speaks, begun) = channel();
         let reader = thread::spawn(move || {
-            let (mut terminal, mut said) = (File::from(master), Vec::new());
+            let (mut terminal, mut said, mut piece) = (File::from(master), Vec::new(), [0; 4096]);
             // Linux has EIO for a terminal that all others have closed.
-            let _ = terminal.read_to_end(&mut said);
+            while let Ok(len @ 1..) = terminal.read(&mut piece) {
+                said.extend_from_slice(&piece[..len]);
+                let _ = speaks.send(());
+            }
             String::from_utf8(said).unwrap()
         });
         if patience < Duration::MAX {
+            let _ = begun.recv_timeout(Duration::from_secs(60));
             thread::sleep(patience);
             let id = child.id().to_string();
             assert!(Command::new("kill").args(["-s", "INT", &id]).status().unwrap().success());

@@ -1,7 +1,7 @@
 //! What the command says when it is used wrongly, or when the world is.
 
 use crate::canned::{Canned, refusal, said};
-use crate::support::{Corner, stderr};
+use crate::support::{Corner, Running, stderr};
 use serde_json::json;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 #[test]
 fn wrong_usage_is_exit_code_2_and_starts_nothing() {
     let corner = Corner::new();
-    let wrong: [&[&str]; 27] = [
+    let wrong: [&[&str]; 31] = [
         &[],
         &["unknown"],
         &["up", "--nodes", "0"],
@@ -39,6 +39,10 @@ fn wrong_usage_is_exit_code_2_and_starts_nothing() {
         &["call", "a", "--path", "é"],
         &["key", "export", "--public", "--stdout"],
         &["sim", "--nodes", "3", "--kill", "3"],
+        &["gateway", "--bind", "127.0.0.1", "--history-keep", "9d"],
+        &["gateway", "--bind", "127.0.0.1", "--history-size", "9M"],
+        &["gateway", "--bind", "127.0.0.1", "--certificate", "x", "--private-key", "y"],
+        &["gateway", "--bind", "127.0.0.1", "--private-key", "y", "--broker", "mqtts://a"],
     ];
     for arguments in wrong {
         let output = corner.run(arguments);
@@ -109,6 +113,50 @@ fn addresses_that_cannot_be_had_are_named() {
     let output = corner.run(&["up", "--base", "127.255.255.250", "--nodes", "9"]);
     assert_eq!(output.status.code(), Some(2));
     assert!(stderr(&output).contains("--base"), "{}", stderr(&output));
+}
+
+#[test]
+fn a_gateway_whose_history_cannot_be_one_joins_nobody_and_changes_nothing() {
+    let corner = Corner::new();
+    assert!(corner.run(&["key", "new"]).status.success());
+    let (file, bind) = (corner.path().join("letter"), corner.address(1).to_string());
+    std::fs::write(&file, "Dear reader, this is a letter.").unwrap();
+    let (port, free) = (corner.port.to_string(), ["--forget", "--no-flasher", "--history"]);
+    let start = ["gateway", "--bind", &bind, "--port", &port, "--http-port", &port];
+    let output = corner.run(&[&start[..], &free, &["letter"]].concat());
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("no SQLite database"), "{}", stderr(&output));
+    assert!(output.stdout.is_empty(), "it is refused before it is a member");
+    assert_eq!(std::fs::read(&file).unwrap(), b"Dear reader, this is a letter.");
+}
+
+#[test]
+fn a_gateway_that_cannot_have_the_key_is_wrong_usage_before_anything_is_made() {
+    let corner = Corner::new();
+    let (bind, port) = (corner.address(1).to_string(), corner.port.to_string());
+    let start = ["gateway", "--bind", &bind, "--port", &port, "--http-port", &port, "--unclaimed"];
+    let refused = |more: &[&str]| {
+        let output = corner.run(&[&start[..], &["--no-flasher"], more].concat());
+        assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+        assert!(stderr(&output).contains("leave out --unclaimed"), "{}", stderr(&output));
+    };
+    // Whoever asks for this address is told that it is taken.
+    let taken = TcpListener::bind(corner.api(1)).unwrap();
+    for state in [&["--state", "gate"][..], &["--forget"], &[]] {
+        refused(state);
+    }
+    assert_eq!(std::fs::read_dir(corner.path()).unwrap().count(), 0, "nothing was written");
+    drop(taken);
+    // Whether the folder of a node is claimed is known when it is read.
+    assert!(corner.run(&["key", "new"]).status.success());
+    std::fs::create_dir(corner.path().join("gate")).unwrap();
+    let claim = ["claim", "gate/settings.flash", "--no-wifi", "--json"];
+    corner.json(&[&claim[..], &["--unclaimed"]].concat());
+    refused(&["--state", "gate"]);
+    corner.json(&[&claim[..], &["--force"]].concat());
+    let claimed = [&start[..], &["--no-flasher", "--state", "gate"]].concat();
+    let gateway = Running::start(corner.command(&claimed));
+    assert!(gateway.first_line.contains(&corner.api(1)), "{}", gateway.first_line);
 }
 
 #[test]

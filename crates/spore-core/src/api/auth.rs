@@ -2,7 +2,7 @@
 
 use super::{Error, Request};
 use crate::node::Node;
-use crate::security::request::{Credentials, Nonce, Signed, SigningKey};
+use crate::security::request::{Credentials, Signed};
 use crate::time::Instant;
 
 /// The request without its credentials, if it is signed by a holder of the cluster key. Its nonce
@@ -18,9 +18,14 @@ pub(super) fn authenticate<'r>(
     let (query, Credentials { nonce, mac }) = credentials(node, request)?;
     let made = node.request_nonces.check(now, nonce).ok_or(Error::NonceStale)?;
     let request = Request { query, ..*request };
-    let genuine = node.signing.as_ref().is_some_and(|key| is_signed(key, &request, nonce, &mac));
-    if !genuine {
+    let Request { path, query, body, .. } = request;
+    let signed = Signed { method: request.method.name(), path, query, nonce, body };
+    let keys = node.keys.as_mut().ok_or(Error::Unclaimed)?;
+    if !keys.has_signed(now, &signed, &mac) {
         return Err(Error::CredentialsInvalid);
+    }
+    if keys.take_switched() {
+        node.cluster.doubt_ends();
     }
     node.request_nonces.spend(made);
     Ok(request)
@@ -38,7 +43,7 @@ fn credentials<'r>(
     node: &Node<'_>,
     request: &Request<'r>,
 ) -> Result<(&'r str, Credentials), Error> {
-    if node.signing.is_none() {
+    if node.keys.is_none() {
         return Err(if node.is_claim_damaged() { Error::ClaimDamaged } else { Error::Unclaimed });
     }
     let in_query = Credentials::from_query(request.query);
@@ -52,14 +57,4 @@ fn credentials<'r>(
         (Some(_), Some(_)) => Err(Error::CredentialsMalformed),
         (None, None) => Err(Error::CredentialsMissing),
     }
-}
-
-fn is_signed(
-    key: &SigningKey,
-    request: &Request<'_>,
-    nonce: Nonce,
-    mac: &crate::security::request::Mac,
-) -> bool {
-    let Request { path, query, body, .. } = *request;
-    key.verify(&Signed { method: request.method.name(), path, query, nonce, body }, mac)
 }

@@ -36,6 +36,7 @@ enum Place {
     Installed(u32, bool),
     Sprocket(sprockets::Place),
     Config,
+    Key,
     Nonce(Nonce),
     Metrics(Metric),
     Log(Log),
@@ -128,6 +129,10 @@ impl Body {
 
     pub(super) const fn config() -> Self {
         Self(Place::Config)
+    }
+
+    pub(super) const fn key() -> Self {
+        Self(Place::Key)
     }
 
     pub(super) const fn nonce(nonce: Nonce) -> Self {
@@ -238,6 +243,7 @@ impl Body {
                     piece.installed(image, restarts).map(|()| Place::End)
                 }
                 Place::Config => piece.json(&ConfigView::new(node)).map(|()| Place::End),
+                Place::Key => piece.key(node).map(|()| Place::End),
                 Place::Nonce(nonce) => piece.json(&NonceView::new(nonce)).map(|()| Place::End),
                 Place::Metrics(metric) => piece
                     .metric(node, now, metric)

@@ -43,6 +43,8 @@ pub enum Error {
     NoReleaseKey,
     /// 403: the release key has not signed the plan of a rollout.
     RolloutUnsigned,
+    /// 403: what is sealed is not for this node, or not newer than what it has.
+    NotForThisNode,
     /// 404: there is no such path.
     NotFound,
     /// 404: no crash is on record.
@@ -136,7 +138,8 @@ impl Error {
             | Self::ClaimDamaged
             | Self::ReleaseKeyUnsigned
             | Self::NoReleaseKey
-            | Self::RolloutUnsigned => 403,
+            | Self::RolloutUnsigned
+            | Self::NotForThisNode => 403,
             Self::NotFound | Self::NoCrash | Self::NoRollout => 404,
             Self::MethodNotAllowed(_) => 405,
             Self::RequestTimeout => 408,
@@ -208,6 +211,7 @@ impl Error {
             Self::NoRollout => "no_rollout",
             Self::RolloutOutdated => "rollout_outdated",
             Self::RolloutUnsigned => "rollout_unsigned",
+            Self::NotForThisNode => "not_for_this_node",
             Self::MethodNotAllowed(_) => "method_not_allowed",
             Self::RequestTimeout => "request_timeout",
             Self::VersionConflict => "version_conflict",
@@ -258,7 +262,7 @@ impl Error {
                 "the credentials must be one nonce and one mac, in lower-case hexadecimal digits"
             }
             Self::CredentialsInvalid => {
-                "the mac is not that of this request under this cluster's key"
+                "the mac is not that of this request under this cluster's key, which may have been replaced"
             }
             Self::NonceStale => "the nonce is unknown, expired or used; get a new one",
             Self::Unclaimed => "this node has no cluster key yet",
@@ -274,6 +278,9 @@ impl Error {
                 "there is a rollout with this id or a higher one; plan again, with a higher number"
             }
             Self::RolloutUnsigned => "this cluster's release key has not signed the plan",
+            Self::NotForThisNode => {
+                "what is sealed is not for this node, or not newer than what it has"
+            }
             Self::MethodNotAllowed(_) => "this path has other methods; see the Allow field",
             Self::RequestTimeout => "the request did not arrive in time",
             Self::VersionConflict => "the settings have another version; read them again",

@@ -11,6 +11,7 @@ mod call;
 mod error;
 mod events;
 mod images;
+mod keys;
 mod members;
 mod method;
 mod metrics;
@@ -38,6 +39,7 @@ use portal::Target;
 
 use crate::node::Node;
 use crate::ota::plan::RolloutId;
+use crate::security::Keyring;
 use crate::security::request::SCHEME;
 use crate::settings::commit::Ticket;
 use crate::time::Instant;
@@ -143,6 +145,8 @@ enum Pending {
     Rollout(RolloutId),
     /// None: it waits for what this member says.
     Member(NodeId),
+    /// Of the node's keys.
+    Key,
     /// None: it waits for the shell to say whether there is this part of an image.
     Image(ImagePart),
 }
@@ -352,6 +356,10 @@ pub(crate) fn poll(node: &mut Node<'_>, now: Instant, response: &mut Response) -
         Pending::Rollout(id) => (node.cluster.rollout.outcome(id), Body::rollout()),
         Pending::Sprocket(ticket, place) => (node.sprockets.outcome(ticket), Body::sprocket(place)),
         Pending::Member(id) => (node.poller.is_known(id).then_some(Ok(())), Body::member(id)),
+        Pending::Key => {
+            let stored = node.keys.as_ref().is_some_and(Keyring::is_stored);
+            (stored.then_some(Ok(())), Body::key())
+        }
         Pending::Image(_) => (Some(Err(Error::NotFound)), Body::END),
     };
     let Some(outcome) = outcome else { return false };

@@ -69,8 +69,15 @@ fn is_own(node: &Node<'_>, host: &str) -> bool {
     // A name whose last level is a number is an address (WHATWG URL, section 3.5).
     let is_address =
         host.starts_with('[') || name.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'.'));
-    let local = name.strip_suffix(".local").unwrap_or(name);
     let (hostname, ..) = views::alive(node.own());
+    // Where two have this name, a gateway announces each as `hostname-id.local`.
+    let local = match name.strip_suffix(".local") {
+        Some(local) => local
+            .split_at_checked(hostname.len())
+            .filter(|(_, rest)| rest.is_empty() || rest.starts_with('-'))
+            .map_or("", |(local, _)| local),
+        None => name,
+    };
     is_address || local.eq_ignore_ascii_case(hostname) || name.eq_ignore_ascii_case("localhost")
 }
 

@@ -112,7 +112,7 @@ struct NodeView<'a> {
 fn standing(status: Status, update: UpdateState, (tag, old): (u16, bool)) -> Option<State> {
     match update.state() {
         // It never takes part.
-        State::Out if update.tag() == 0 => Some(State::Out),
+        State::Out if update.tag() == 0 => Some(State::Out).filter(|_| status.is_live()),
         state @ State::Failed(_) if update.tag() == tag => Some(state),
         state if update.tag() == tag => Some(state).filter(|_| status.is_live()),
         _ => Some(State::Out).filter(|_| status.is_live() && old),

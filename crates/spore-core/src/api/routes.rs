@@ -2,7 +2,7 @@
 
 use super::{
     Body, Call, Error, Method, Methods, Pending, Request, Response, call, check_parameters, events,
-    images, members, network, query_parameter, rollout, sprockets, tasks, updates,
+    images, keys, members, network, query_parameter, rollout, sprockets, tasks, updates,
 };
 use crate::node::Node;
 use crate::services::Catalogue;
@@ -218,6 +218,22 @@ pub static ROUTES: &[Route] = &[
         policy: Policy::Signed,
         summary: for_people("Halts the rollout on all nodes, for good"),
         handler: |node, now, _| rollout::halt(node, now),
+    },
+    Route {
+        method: Method::Get,
+        path: "/api/cluster/key",
+        policy: Policy::Signed,
+        summary: for_people("How far this node is with the replacing of the cluster key"),
+        handler: |_, _, _| Ok(Response::ok(Body::key())),
+    },
+    Route {
+        method: Method::Put,
+        path: "/api/cluster/key",
+        policy: Policy::Signed,
+        summary: for_people(
+            "Takes a secret or the next key, sealed for this node; answered when it is durable",
+        ),
+        handler: |node, _, request| keys::take(node, request),
     },
     Route {
         method: Method::Get,

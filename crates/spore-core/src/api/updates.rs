@@ -39,7 +39,7 @@ pub(super) fn begin(
     if node.cluster.rollout.needs_slot() || node.cluster.exchange.needs_slot() {
         return Err(Error::SlotInUse);
     }
-    node.updates.begin_upload(held, node.is_alone())?;
+    node.updates.begin_upload(held, node.company())?;
     node.cluster.notify(now, Event::UpdateStarted);
     Ok(Response::upload())
 }

@@ -14,7 +14,7 @@ impl Cluster<'_> {
     /// It begins like one that starts: it announces itself, and calls the members that it
     /// remembers. Whom it knows may have been cut off just as long, and be back a little later: so
     /// nobody is suspected any more, each of the dead is asked once, and the node judges slowly
-    /// until it has reached others (its local health is at its worst).
+    /// until it has reached others (its local health is at its worst). Who has met nobody yet was not cut off from anybody.
     pub(crate) fn connected(&mut self, now: Instant, here: Ipv4Addr) {
         if let Rumor::Alive { address, status_version, .. } = &mut self.own.rumor
             && *address != here
@@ -27,7 +27,7 @@ impl Cluster<'_> {
         *self.announcements = discovery::Announcements::new(now);
         self.peers.call_again(now);
         *self.probe = probe::Probe::new(now);
-        if self.table.rows().is_empty() {
+        if !self.table.rows().iter().any(|row| row.seen.is_some()) {
             return;
         }
         self.health.worsen(u8::MAX);

@@ -31,7 +31,8 @@ impl Cluster<'_> {
         now: Instant,
         message: &mut [u8],
     ) -> Option<(Destination, usize)> {
-        if !self.exchange.has_letter(now) {
+        // Who has left is believed a goodbye and its last events, and nothing else.
+        if self.is_leaving() || !self.exchange.has_letter(now) {
             return None;
         }
         let (head, own) = (self.head(), self.own_record());

@@ -31,6 +31,7 @@
 //! new one; if none is dead, the new one is not listed, unless it is to run a task that this node
 //! carries (`carriers`). The view is then partial: everything else works as before.
 
+mod away;
 mod carriers;
 mod connected;
 mod discovery;

@@ -1,13 +1,13 @@
 //! What a message does: *listen for discovery*, answers, and what they tell.
 
 use super::Cluster;
-use super::member::{Member, Seen};
+use super::member::{Member, Seen, Status};
 use super::relay::RELAYS;
 use super::send::Task;
 use crate::random;
 use crate::security::{Header, ReplayWindow, Token};
 use crate::time::{Duration, Instant};
-use crate::wire::{Kind, Message, NodeId, Rumor};
+use crate::wire::{Incarnation, Kind, Message, NodeId, Rumor};
 use core::net::SocketAddrV4;
 
 /// The answers to one announcement are spread over so much time for each member, since all of them
@@ -193,6 +193,23 @@ impl Cluster<'_> {
     fn challenge(&mut self, now: Instant, due: Instant, sender: NodeId, from: SocketAddrV4) {
         if self.table.has_room_for(sender, now) {
             self.ping(due, sender, from);
+        }
+    }
+
+    /// Who uses the cluster key that was replaced is to hear the new one, which it knows unless it is left out.
+    pub(crate) fn tell_of_key(&mut self, now: Instant, sender: NodeId, from: SocketAddrV4) {
+        if !self.is_own(sender) {
+            self.challenge(now, now, sender, from);
+        }
+    }
+
+    /// The cluster key was replaced. What was heard until then may be lies of somebody who is left out, who hears nobody any more: so any
+    /// word of those who are held for suspect, dead or left outranks that.
+    pub(crate) fn doubt_ends(&mut self) {
+        for row in self.table.rows_mut() {
+            if row.status != Status::Active {
+                row.incarnation = Incarnation::default();
+            }
         }
     }
 

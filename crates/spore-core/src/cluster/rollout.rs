@@ -10,8 +10,10 @@
 
 use super::Cluster;
 use super::send::Task;
+use crate::ota::Updates;
 use crate::ota::around::{Own, Peer};
 use crate::ota::state::UpdateState;
+use crate::store::Stored;
 use crate::time::{Duration, Instant};
 use crate::wire::{Message, Rumor};
 use core::net::SocketAddrV4;
@@ -20,6 +22,14 @@ use core::net::SocketAddrV4;
 const PAUSE: Duration = Duration::from_millis(50);
 
 impl Cluster<'_> {
+    /// At a start: the plan that was in force, and who was away.
+    // Apart from what makes a node, and not inlined: a board does that on a stack that has no room for a plan on its way.
+    #[inline(never)]
+    pub(crate) fn restore_rollout(&mut self, now: Instant, stored: &Stored<'_>) {
+        self.rollout.restore(now, stored.rollout);
+        self.restore_away_for_update(now, Updates::away(stored.update));
+    }
+
     /// Takes in what a trusted message says of a rollout, and answers with what its sender does not know.
     pub(super) fn hear_rollout(&mut self, now: Instant, from: SocketAddrV4, message: &Message<'_>) {
         if let Some(told) = message.rollout() {

@@ -3,7 +3,7 @@
 use super::bus::Bus;
 use super::ended::{Boot, EndedBoots};
 use super::publishers::{Publisher, Since};
-use super::{Events, Phase};
+use super::{Events, Phase, ticks, ticks_in};
 use crate::node::Event;
 use crate::seeded::seeded;
 use crate::time::{Duration, Instant};
@@ -65,7 +65,8 @@ impl Events<'_> {
         };
     }
 
-    /// Gives up events that publishers were waited for long enough.
+    /// Gives up events that publishers were waited for long enough, or for which one that came after
+    /// them has: its own wait counts, however many gaps there were before it.
     fn review(&mut self, moment: Moment, reports: &mut u8) {
         let Moment { now, since, clock } = moment;
         let Self { bus, window, publishers, .. } = self;
@@ -75,6 +76,9 @@ impl Events<'_> {
             let pending = window.entries().iter().rev().filter(|entry| {
                 entry.is_pending() && entry.key.publisher == id && entry.key.epoch >= epoch
             });
+            let came = pending.clone().map(|entry| entry.arrived).min();
+            let tired =
+                came.is_some_and(|came| ticks(now) >= came.saturating_add(ticks_in(PATIENCE)));
             let mut pending = pending.map(|entry| entry.key);
             if row.lacks() {
                 let present = pending.find(|key| key.epoch == epoch);
@@ -82,7 +86,7 @@ impl Events<'_> {
                     continue;
                 }
                 row.wait(since);
-                if *reports > 0 && row.waited(since) >= PATIENCE_QUARTERS {
+                if *reports > 0 && (tired || row.waited(since) >= PATIENCE_QUARTERS) {
                     let last = present.and_then(|key| before(key.seq)).unwrap_or(row.known);
                     bus.miss(now, row, last, reports);
                 }

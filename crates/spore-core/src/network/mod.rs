@@ -406,6 +406,20 @@ impl Network {
         self.trial.value(buf)
     }
 
+    /// Whether credentials are on trial.
+    pub(crate) const fn is_on_trial(&self) -> bool {
+        self.trial.is_under_way()
+    }
+
+    /// Whether there are credentials that a trial of others would return to.
+    pub(crate) fn has_kept(&self) -> bool {
+        if self.trial.is_under_way() {
+            self.trial.has_previous()
+        } else {
+            self.credentials().is_some()
+        }
+    }
+
     /// What to connect with.
     pub(crate) fn credentials(&self) -> Option<&Credentials> {
         self.trial.current()

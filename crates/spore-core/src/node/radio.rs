@@ -39,6 +39,11 @@ impl Node<'_> {
         self.network.is_connected()
     }
 
+    /// Whether it has a radio, and keeps no credentials.
+    pub fn wants_credentials(&self) -> bool {
+        self.network.status().radio.is_some() && !self.network.has_kept()
+    }
+
     /// Begins to look for networks, unless what is known is new.
     pub(crate) fn look_for_networks(&mut self, now: Instant) -> Result<(), Error> {
         self.network.look(now)?;

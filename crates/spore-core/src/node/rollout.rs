@@ -76,7 +76,7 @@ impl Node<'_> {
         }
         let own = self.own_update();
         if self.cluster.rollout.is_about_to_arm(now, &own) {
-            self.updates.prepare(self.is_alone());
+            self.updates.prepare(self.company());
             if !self.updates.is_prepared() {
                 return self.updates.poll_store(now).then_some(Action::Store(Key::Update));
             }

@@ -3,7 +3,8 @@
 use super::{Event, Node};
 use crate::api::{self, Body, Request, Response};
 use crate::cluster::Status;
-use crate::ota::{Around, Done, ImageId, Refused, Step, StepFailed, Wanted};
+use crate::ota::{Around, Company, Done, ImageId, Refused, Step, StepFailed, Wanted};
+use crate::store::Key;
 use crate::time::Instant;
 
 impl Node<'_> {
@@ -51,9 +52,20 @@ impl Node<'_> {
         response
     }
 
-    /// Whether nobody but this node is there, as far as it knows.
-    pub(crate) fn is_alone(&self) -> bool {
-        !self.members().iter().any(|member| member.status() == Status::Active)
+    /// Who is there and who is away, as far as this node knows.
+    pub(crate) fn company(&self) -> Company {
+        Company {
+            alone: !self.members().iter().any(|member| member.status() == Status::Active),
+            away: self.cluster.away_for_update(),
+        }
+    }
+
+    /// Writes the value of [`Key::Update`](crate::Key::Update) into `buf`. Its length.
+    pub(super) fn update_value(&self, buf: &mut [u8]) -> usize {
+        let len = self.updates.value(buf);
+        let away =
+            buf.get_mut(len..Key::Update.longest()).filter(|_| self.updates.remembers_away());
+        len.saturating_add(away.map_or(0, |buf| self.cluster.write_away_for_update(buf)))
     }
 
     /// Decides about the image that runs, if it is on trial.

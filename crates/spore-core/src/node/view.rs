@@ -11,7 +11,7 @@ use core::net::SocketAddrV4;
 impl Node<'_> {
     /// Whether the node has a cluster key.
     pub fn is_claimed(&self) -> bool {
-        self.sealer.is_some()
+        self.keys.is_some()
     }
 
     /// Whether the node was claimed, and what was written then is damaged. It has no cluster key then, nor is it to be had

@@ -66,6 +66,9 @@ impl<'a> Bits<'a> {
 
     /// The first one from `from` on; if there is none, the first of all.
     pub(crate) fn next(&self, from: u16) -> Option<u16> {
+        if self.ones == 0 {
+            return None;
+        }
         self.first(from).or_else(|| self.first(0))
     }
 

@@ -220,9 +220,9 @@ impl<'a> Exchange<'a> {
             Role::Serving(Serving { found: Some((cut, held)), next, cursor, .. }) => {
                 let due = self.page.is_free() && now >= *next;
                 // Whoever lacks the manifest can do nothing with all the rest.
-                let first = self.bits.next(0).filter(|piece| *piece < cut.manifest);
-                let piece = first.or_else(|| self.bits.next(*cursor)).filter(|_| due);
-                piece.map(|piece| Job::Read { piece, held: *held })
+                let first = || self.bits.next(0).filter(|piece| *piece < cut.manifest);
+                let piece = || first().or_else(|| self.bits.next(*cursor));
+                due.then(piece).flatten().map(|piece| Job::Read { piece, held: *held })
             }
         };
         self.busy = job.is_some();

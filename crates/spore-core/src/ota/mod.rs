@@ -94,6 +94,15 @@ pub enum Step {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StepFailed;
 
+/// Who is there when an image is about to be put on trial.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Company {
+    /// Nobody is.
+    pub(crate) alone: bool,
+    /// 32 bits that stand for the members that are away; 0 if none is.
+    pub(crate) away: u32,
+}
+
 /// Between two attempts of the body.
 const RETRY: Duration = Duration::from_secs(5);
 
@@ -103,6 +112,8 @@ pub(crate) struct Updates {
     running: Option<Running>,
     record: Record,
     storing: Storing,
+    /// The members whose being away is remembered behind the record, as [`Company`] has them.
+    away: u32,
     trial: Trial,
     upload: Upload,
 }
@@ -128,8 +139,15 @@ impl Updates {
         if record != before {
             storing.want();
         }
+        // Which ones that are is of no account: it is not remembered for ever.
+        let away = if Record::away(stored).is_empty() { 0 } else { u32::MAX };
         let trial = Trial::new(now, running);
-        Self { running, record, storing, trial, upload: Upload::default() }
+        Self { running, record, storing, away, trial, upload: Upload::default() }
+    }
+
+    /// Who was away when `stored` was made, as [`cluster`](crate::cluster) has written it.
+    pub(crate) fn away(stored: &[u8]) -> &[u8] {
+        Record::away(stored)
     }
 
     /// The image that runs; `None` on a body without slots.
@@ -158,10 +176,17 @@ impl Updates {
     }
 
     /// An image is about to be put on trial: whether this node has peers now is remembered, so that a deaf one cannot think itself
-    /// alone afterwards. Done when [`is_prepared`](Self::is_prepared).
-    pub(crate) fn prepare(&mut self, alone: bool) {
-        if self.record.alone != alone {
-            self.record.alone = alone;
+    /// alone afterwards; and who is away, whom nobody would tell it of. Done when [`is_prepared`](Self::is_prepared).
+    pub(crate) fn prepare(&mut self, company: Company) {
+        if company != (Company { alone: self.record.alone, away: self.away }) {
+            (self.record.alone, self.away) = (company.alone, company.away);
+            self.storing.want();
+        }
+    }
+
+    /// There is no trial, or none any more: who is away now is not to be known at a later start.
+    fn forget_away(&mut self) {
+        if core::mem::take(&mut self.away) != 0 {
             self.storing.want();
         }
     }
@@ -171,9 +196,14 @@ impl Updates {
         self.storing == Storing::Idle
     }
 
-    /// Writes the value of [`Key::Update`](crate::Key::Update). Its length.
+    /// Writes the record, the beginning of the value of [`Key::Update`](crate::Key::Update). Its length.
     pub(crate) fn value(&self, buf: &mut [u8]) -> usize {
         self.record.encode(buf)
+    }
+
+    /// Whether who is away is to follow it.
+    pub(crate) const fn remembers_away(&self) -> bool {
+        self.away != 0
     }
 
     pub(crate) fn poll_store(&mut self, now: Instant) -> bool {

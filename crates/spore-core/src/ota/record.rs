@@ -46,7 +46,7 @@ impl Failure {
     }
 }
 
-/// The value of [`Key::Update`](crate::Key::Update), decoded.
+/// The beginning of the value of [`Key::Update`](crate::Key::Update), decoded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Record {
     /// Images with this number or a lower one are refused.
@@ -60,17 +60,22 @@ pub(super) struct Record {
 }
 
 const VERSION: u8 = 1;
-/// The bytes of a value.
+/// The bytes of a record.
 const LEN: usize = 16;
 const ALONE: u8 = 1;
 const QUARANTINED: u8 = 2;
 const OUTCOME: u8 = 4;
 
 impl Record {
-    /// The record in a value, if it is one.
+    /// What follows the record in a value.
+    pub(super) fn away(value: &[u8]) -> &[u8] {
+        value.get(LEN..).unwrap_or_default()
+    }
+
+    /// The record in a value, if it begins with one.
     pub(super) fn decode(value: &[u8]) -> Option<Self> {
         let mut reader = Reader::new(value);
-        if value.len() != LEN || reader.u8().ok()? != VERSION {
+        if value.len() < LEN || reader.u8().ok()? != VERSION {
             return None;
         }
         let flags = reader.u8().ok()?;
@@ -136,7 +141,7 @@ mod tests {
                 let mut value = [0; LEN + 1];
                 assert_eq!(record.encode(&mut value), LEN);
                 assert_eq!(Record::decode(&value[..LEN]), Some(record));
-                assert_eq!(Record::decode(&value), None);
+                assert_eq!(Record::decode(&value), Some(record), "who is away follows");
                 assert_eq!(record.encode(&mut value[..LEN - 1]), 0);
                 assert_eq!(Record::decode(&value[..LEN - 1]), None);
             }

@@ -111,8 +111,6 @@ impl Rollout {
     }
 
     /// What was stored as `value`; nothing if it is no such value.
-    // Apart from `new`, and not inlined: a board makes its node on a stack that has no room for a plan on its way.
-    #[inline(never)]
     pub(crate) fn restore(&mut self, now: Instant, value: &[u8]) {
         self.current = Self::decode(now, value);
     }
@@ -276,8 +274,7 @@ impl Rollout {
                 _ => (),
             }
         }
-        let busy = self.candidate.as_ref().is_some_and(|it| it.stage == Stage::Storing);
-        if !busy && self.storing.poll(now) {
+        if !self.is_adopting() && self.storing.poll(now) {
             if let Some(current) = &mut self.current {
                 current.grow_to(now, current.age(now));
             }
@@ -302,9 +299,14 @@ impl Rollout {
         }
     }
 
+    /// Whether a new plan is being stored. It ends with a completion; nothing else of this is stored meanwhile.
+    fn is_adopting(&self) -> bool {
+        self.candidate.as_ref().is_some_and(|it| it.stage == Stage::Storing)
+    }
+
     /// When to call again, if nothing else happens.
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
-        let storing = self.storing.poll_timeout();
+        let storing = self.storing.poll_timeout().filter(|_| !self.is_adopting());
         storing.into_iter().chain(self.look).min()
     }
 

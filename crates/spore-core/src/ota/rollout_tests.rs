@@ -246,6 +246,25 @@ fn a_plan_that_could_not_be_stored_is_not_in_force() {
 }
 
 #[test]
+fn who_stores_a_plan_is_woken_for_nothing_that_waits_for_it() {
+    let mut bench = Bench::taking_part(of_wave(1));
+    bench.rollout.halt(bench.now).unwrap();
+    assert_eq!(bench.rollout.poll(bench.now, &bench.own), Some(Task::Store));
+    bench.rollout.stored(bench.now, false);
+    bench.rollout.hear(bench.now, told(2));
+    assert_eq!(bench.rollout.poll(bench.now, &bench.own), Some(Task::Verify));
+    bench.rollout.verified(bench.now, Verdict::Genuine);
+    assert_eq!(bench.rollout.poll(bench.now, &bench.own), Some(Task::Store));
+    // It takes longer than the pause after which the halt would be stored again.
+    bench.now = bench.now + super::RETRY;
+    bench.rollout.review(bench.now, &bench.own, bench.peers.iter().copied());
+    assert_eq!(bench.rollout.poll(bench.now, &bench.own), None);
+    assert_eq!(bench.rollout.poll_timeout(), None, "there is nothing to do before it is stored");
+    bench.rollout.stored(bench.now, true);
+    assert_eq!(bench.rollout.current(), Some(&told(2)));
+}
+
+#[test]
 fn canaries_restart_at_once_and_others_when_all_before_them_are_well_for_long_enough() {
     let mut canary = Bench::taking_part(CANARY);
     canary.run(1);

@@ -1,7 +1,7 @@
 //! Trials and uploads, as the engine decides them.
 
 use super::trial::{SETTLING, TRIAL};
-use super::{Around, Failure, Outcome, Running, Stage, Step, StepFailed, Updates};
+use super::{Around, Company, Failure, Outcome, Running, Stage, Step, StepFailed, Updates};
 use crate::api::Error;
 use crate::time::{Duration, Instant};
 
@@ -78,9 +78,9 @@ fn an_image_that_nobody_acknowledges_is_given_up_and_says_why() {
 #[test]
 fn who_was_alone_is_confirmed_by_its_network_and_a_deaf_one_is_not() {
     let mut before = updates(Stage::Confirmed, &[]);
-    before.prepare(true);
+    before.prepare(Company { alone: true, away: 0 });
     let alone = store(&mut before, Instant::ZERO);
-    before.prepare(false);
+    before.prepare(Company::default());
     let in_company = store(&mut before, Instant::ZERO);
     let now = after(SETTLING);
     for (value, passes) in [(alone, true), (in_company, false)] {
@@ -123,21 +123,46 @@ fn an_image_that_never_spoke_is_quarantined_all_the_same() {
 #[test]
 fn one_upload_at_a_time_and_only_beside_a_confirmed_image() {
     let mut none = Updates::new(Instant::ZERO, None, &[]);
-    assert_eq!(none.begin_upload(false, true), Err(Error::NoSlots));
+    assert_eq!(none.begin_upload(false, Company { alone: true, away: 0 }), Err(Error::NoSlots));
     assert_eq!((none.poll_step(Instant::ZERO), none.poll_timeout()), (None, None));
     for stage in [Stage::Trial, Stage::Fallback { tried: None }] {
-        assert_eq!(updates(stage, &[]).begin_upload(false, true), Err(Error::NotConfirmed));
+        assert_eq!(
+            updates(stage, &[]).begin_upload(false, Company { alone: true, away: 0 }),
+            Err(Error::NotConfirmed)
+        );
     }
     let mut updates = updates(Stage::Confirmed, &[]);
     for held in [false, true] {
-        assert_eq!(updates.begin_upload(held, true), Ok(()));
+        assert_eq!(updates.begin_upload(held, Company { alone: true, away: 0 }), Ok(()));
         let wanted = updates.wanted().unwrap();
         assert_eq!((wanted.floor, wanted.quarantined, wanted.held), (5, None, held));
-        assert_eq!(updates.begin_upload(held, true), Err(Error::UpdateUnderWay));
+        assert_eq!(
+            updates.begin_upload(held, Company { alone: true, away: 0 }),
+            Err(Error::UpdateUnderWay)
+        );
         let quarters = [0, 249, 250, 499, 500, 999, 1000];
         let told = quarters.map(|received| updates.received(received, 1000));
         assert_eq!(told, [None, None, Some(25), None, Some(50), Some(99), Some(100)]);
         assert_eq!(updates.end_upload(!held), !held);
         assert_eq!((updates.wanted(), updates.progress()), (None, None));
+    }
+}
+
+#[test]
+fn who_is_away_is_remembered_for_an_upload_that_is_to_be_started_and_forgotten_when_it_is_not() {
+    for (held, installed, remembered) in
+        [(false, true, [true, true]), (false, false, [true, false]), (true, true, [false, false])]
+    {
+        let mut updates = updates(Stage::Confirmed, &[]);
+        let now = Instant::ZERO;
+        store(&mut updates, now);
+        updates.poll_step(now);
+        updates.stepped(now, Step::Confirm, Ok(()));
+        updates.begin_upload(held, Company { alone: false, away: 7 }).unwrap();
+        assert_eq!((updates.remembers_away(), updates.is_prepared()), (remembered[0], held));
+        store(&mut updates, now);
+        updates.end_upload(installed);
+        let is_stored = updates.is_prepared();
+        assert_eq!((updates.remembers_away(), is_stored), (remembered[1], installed));
     }
 }

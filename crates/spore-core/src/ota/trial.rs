@@ -102,6 +102,7 @@ impl Updates {
             return None;
         }
         self.trial = Trial::Over;
+        self.forget_away();
         let running = self.running.as_mut()?;
         let stage = core::mem::replace(&mut running.stage, Stage::Confirmed);
         match stage {

@@ -1,6 +1,6 @@
 //! An image that comes in over HTTP: who may send one, and how far it is.
 
-use super::{Stage, Updates};
+use super::{Company, Stage, Updates};
 use crate::api::Error;
 
 /// What an image is taken for, for whoever installs it.
@@ -71,7 +71,7 @@ impl Updates {
     /// # Errors
     ///
     /// On a body without slots, while another upload is under way, and while the image that runs is not confirmed.
-    pub(crate) fn begin_upload(&mut self, held: bool, alone: bool) -> Result<(), Error> {
+    pub(crate) fn begin_upload(&mut self, held: bool, company: Company) -> Result<(), Error> {
         match self.running.map(|running| running.stage) {
             None => return Err(Error::NoSlots),
             Some(Stage::Confirmed) => (),
@@ -80,7 +80,10 @@ impl Updates {
         if self.upload.held.is_some() {
             return Err(Error::UpdateUnderWay);
         }
-        self.prepare(alone);
+        // One that is held comes on trial in a rollout, which prepares for it.
+        if !held {
+            self.prepare(company);
+        }
         self.upload = Upload { held: Some(held), progress: Progress::default() };
         Ok(())
     }
@@ -109,6 +112,10 @@ impl Updates {
     /// The upload has ended. True if its image is to be started now.
     pub(crate) fn end_upload(&mut self, installed: bool) -> bool {
         let held = self.upload.held.take();
-        installed && held == Some(false)
+        let starts = installed && held == Some(false);
+        if !starts {
+            self.forget_away();
+        }
+        starts
     }
 }

@@ -8,20 +8,23 @@
 //! when it restarts, and has none yet when the sender restarts; so then it takes nothing from a sender
 //! before that one has returned a fresh [`Token`], which no recording can contain.
 //!
-//! Signed HTTP requests are the business of [`request`].
+//! Signed HTTP requests are the business of [`request`], replacing the key that of [`rotation`].
 
 mod identity;
 mod key;
+mod keyring;
 mod release;
 mod replay;
 pub mod request;
 mod request_nonces;
+pub mod rotation;
 mod seal;
 mod token;
 
 pub(crate) use identity::Epochs;
 pub use identity::{Identity, Nonces, Seed};
 pub use key::{ClusterKey, InvalidKey};
+pub(crate) use keyring::Keyring;
 pub use release::{InvalidReleaseKey, Question, ReleaseKey, Subject, Succession, Verdict};
 pub use replay::ReplayWindow;
 pub use request_nonces::REMEMBERED;

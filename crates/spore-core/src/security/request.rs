@@ -93,7 +93,7 @@ impl SigningKey {
     }
 
     /// The key for one purpose that belongs to a secret.
-    pub(super) fn from_secret(secret: &[u8; 32], purpose: &[u8]) -> Self {
+    pub(super) fn from_secret(secret: &[u8], purpose: &[u8]) -> Self {
         let mac = keyed(secret).map(|mac| mac.chain_update(purpose).finalize().into_bytes());
         Self(mac.map(Into::into).unwrap_or_default())
     }
@@ -121,7 +121,7 @@ impl SigningKey {
 }
 
 /// An HMAC at its beginning; there is one for keys of any length.
-fn keyed(key: &[u8; 32]) -> Option<Hmac<Sha256>> {
+fn keyed(key: &[u8]) -> Option<Hmac<Sha256>> {
     Hmac::new_from_slice(key).ok()
 }
 
@@ -166,6 +166,16 @@ impl Nonce {
 impl Mac {
     /// The bytes of a MAC.
     pub const LEN: usize = 32;
+
+    /// A MAC of these bytes.
+    pub(super) const fn from_bytes(bytes: [u8; Self::LEN]) -> Self {
+        Self(bytes)
+    }
+
+    /// The MAC in hexadecimal digits.
+    pub(crate) fn to_hex(self) -> heapless::String<64, u8> {
+        text::hex(&self.0)
+    }
 }
 
 impl fmt::Display for Nonce {
@@ -182,7 +192,7 @@ impl fmt::Debug for Nonce {
 
 impl fmt::Display for Mac {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&text::hex::<64>(&self.0))
+        f.write_str(&self.to_hex())
     }
 }
 

@@ -1,13 +1,14 @@
-//! What is written into a node's memory at the desk, when it is claimed.
+//! What is written into a node's memory at the desk, when it is claimed, and what of it is replaced since.
 
 use super::field;
 use crate::network::{Credentials, Password};
 use crate::security::ClusterKey;
+use crate::security::rotation::{Enrolment, Secret};
 use crate::store::Stored;
 use crate::wire::{Full, Reader, Writer};
 
 /// What a node was given before its first start: whose it is, and how it gets into its network. It
-/// holds before what is configured, and the node never changes it.
+/// holds before what is configured. The node changes nothing of it but its keys.
 ///
 /// Stored under [`Key::Claim`](crate::Key::Claim) as
 ///
@@ -21,6 +22,7 @@ use crate::wire::{Full, Reader, Writer};
 /// | 1 | [`key`](Self::key), 32 bytes |
 /// | 2 | [`access_point`](Self::access_point), 8 to 63 bytes |
 /// | 3 | [`wifi`](Self::wifi): name and password, each behind its length of one byte |
+/// | 4 | [`enrolment`](Self::enrolment): 16 bytes of the secret, 4 of the number, most significant first, and perhaps 32 of the next key |
 ///
 /// Fields with other tags, which a newer program has written, are skipped.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -32,12 +34,15 @@ pub struct Claim {
     pub access_point: Option<Password>,
     /// What to connect with as long as nothing was set through the API.
     pub wifi: Option<Credentials>,
+    /// What rotations of the key need.
+    pub enrolment: Option<Enrolment>,
 }
 
 const FORMAT: u8 = 1;
 const TAG_KEY: u8 = 1;
 const TAG_ACCESS_POINT: u8 = 2;
 const TAG_WIFI: u8 = 3;
+const TAG_ENROLMENT: u8 = 4;
 
 /// The most bytes of a network's name and password, each behind its length.
 const WIFI_MAX: usize = 97;
@@ -78,6 +83,7 @@ impl Claim {
                     let wifi = Credentials::read(&mut reader).filter(|_| reader.is_empty())?;
                     claim.wifi.replace(wifi).is_some()
                 }
+                TAG_ENROLMENT => claim.enrolment.replace(read_enrolment(field)?).is_some(),
                 _ => false,
             };
             if twice {
@@ -108,13 +114,31 @@ impl Claim {
             let len = inner.len();
             field(writer, TAG_WIFI, value.get(..len).unwrap_or_default())?;
         }
+        if let Some(enrolment) = &self.enrolment {
+            let next = enrolment.next.as_ref();
+            writer.u8(TAG_ENROLMENT)?;
+            writer.u8(if next.is_some() { 52 } else { 20 })?;
+            writer.put(&enrolment.secret.0)?;
+            writer.u32(enrolment.number)?;
+            writer.put(next.map_or(&[][..], |key| key.as_bytes()))?;
+        }
         Ok(())
     }
 }
 
+fn read_enrolment(field: &[u8]) -> Option<Enrolment> {
+    let mut reader = Reader::new(field);
+    let (secret, number) = (Secret(reader.array().ok()?), reader.u32().ok()?);
+    let next = match reader.rest() {
+        [] => None,
+        key => Some(ClusterKey::from_bytes(key.try_into().ok()?)),
+    };
+    Some(Enrolment { secret, number, next })
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{Claim, ClusterKey, Credentials, Password, Stored};
+    use super::{Claim, ClusterKey, Credentials, Enrolment, Password, Secret, Stored};
     use crate::store::MAX_VALUE;
     use std::vec::Vec;
 
@@ -126,6 +150,11 @@ mod tests {
             wifi: Some(Credentials {
                 ssid: ssid.parse().unwrap(),
                 password: password.parse().unwrap(),
+            }),
+            enrolment: Some(Enrolment {
+                secret: Secret([9; 16]),
+                number: 0x0102_0304,
+                next: Some(ClusterKey::from_bytes([8; 32])),
             }),
         }
     }
@@ -140,15 +169,18 @@ mod tests {
     fn a_claim_is_read_back_and_no_part_of_it_is_taken_for_all() {
         let unclaimed = Claim { key: None, wifi: None, ..full() };
         let open = Credentials { ssid: "guest".parse().unwrap(), password: Password::OPEN };
-        for claim in [full(), unclaimed, Claim { wifi: Some(open), ..full() }, Claim::default()] {
+        let steady = full().enrolment.map(|enrolment| Enrolment { next: None, ..enrolment });
+        let steady = Claim { enrolment: steady, ..full() };
+        let plain = Claim { wifi: Some(open), enrolment: None, ..full() };
+        for claim in [full(), unclaimed, steady, plain, Claim::default()] {
             let value = encoded(&claim);
             assert_eq!(Claim::decode(&value), Some(claim.clone()));
             assert_eq!(claim.encode(&mut [0; MAX_VALUE][..value.len() - 1]), 0);
         }
         let value = encoded(&full());
-        assert_eq!(value.len(), 199, "as the documentation says");
+        assert_eq!(value.len(), 253, "as the documentation says");
         // Cut between two fields it is whole; storage must not do that.
-        for cut in (0..value.len()).filter(|cut| ![1, 35, 100].contains(cut)) {
+        for cut in (0..value.len()).filter(|cut| ![1, 35, 100, 199].contains(cut)) {
             assert_eq!(Claim::decode(&value[..cut]), None, "{cut}");
         }
     }
@@ -168,6 +200,8 @@ mod tests {
             (&[2, 7, 1, 2, 3, 4, 5, 6, 7], "no password"),
             (&[3, 3, 1, b'a', 9], "no network"),
             (&[3, 4, 1, b'a', 0, 0], "more than a network"),
+            (&[4, 19, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], "no number"),
+            (&[&[4, 21][..], &[0; 21]].concat(), "no key that is next"),
             (&[&key[..], &key].concat(), "twice"),
         ] {
             assert_eq!(Claim::decode(&[&[1], wrong].concat()), None, "{what}");
@@ -190,6 +224,7 @@ mod tests {
     #[test]
     fn secrets_are_not_in_debug_output() {
         let text = std::format!("{:?}", full());
-        assert!(!text.contains("aaaa") && !text.contains("pppp") && !text.contains("7, 7"));
+        assert!(!text.contains("aaaa") && !text.contains("pppp"));
+        assert!(!text.contains("7, 7") && !text.contains("8, 8") && !text.contains("9, 9"));
     }
 }

@@ -5,7 +5,6 @@
 //! `GET /api/node/status`. Their code is the shell's to run.
 
 mod manifest;
-mod object;
 mod roster;
 mod settings;
 mod state;

@@ -1,10 +1,10 @@
 //! What the engine keeps of each sprocket while the node runs.
 
 use super::manifest::Manifest;
-use super::object::read_object;
 use super::settings::{Full, Values};
 use super::{MAX_SPROCKETS, Value};
 use crate::api::Error;
+use crate::object::read_object;
 use crate::place::Place;
 use crate::services::Service;
 use crate::settings::commit::{Commit, Ticket};
@@ -277,6 +277,7 @@ impl<'a> Sprockets<'a> {
             let found = places.find(|(_, setting)| setting.name == name);
             let (place, setting) = found.ok_or_else(|| Error::unknown_field(name))?;
             let bit = 1u8.rotate_left(u32::try_from(place).unwrap_or(0));
+            let value = Value::parse(value.as_bytes());
             let value = value.filter(|value| setting.takes(value) && seen & bit == 0);
             seen |= bit;
             let value = value.ok_or(Error::InvalidField(setting.name))?;

@@ -134,7 +134,12 @@ fn a_node_whose_claim_is_damaged_joins_nobody_and_cannot_be_taken_over() {
 #[test]
 fn what_was_claimed_holds_before_what_is_configured_and_what_was_set_since_before_both() {
     let own = "board-password".parse().unwrap();
-    let claim = Claim { key: None, access_point: Some(own), wifi: Some(credentials("desk")) };
+    let claim = Claim {
+        key: None,
+        access_point: Some(own),
+        wifi: Some(credentials("desk")),
+        enrolment: None,
+    };
     let config = Config { key: None, radio: Some(radio(Some(credentials("old")))), ..config(1) };
     let start = |stored: &Stored<'_>| configured(NOW, 1, &config, stored);
 

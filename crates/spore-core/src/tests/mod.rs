@@ -1,5 +1,6 @@
 //! Tests of several parts of the engine together, in virtual time.
 
+mod away;
 mod claim;
 mod crash;
 mod document;
@@ -12,6 +13,7 @@ mod peers;
 mod pieces;
 mod portal;
 mod rollout;
+mod rotation;
 mod services;
 mod settings;
 mod signed;

@@ -1,5 +1,6 @@
 //! The network manager, against a radio that does what each test says.
 
+mod improv;
 mod scan;
 mod trial;
 

@@ -186,6 +186,7 @@ fn a_node_answers_to_names_that_no_stranger_can_lead_to_it() {
         "localhost:8077",
         "node-1",
         "NODE-1.local:80",
+        "node-1-a0b1c2d3e4f5.local",
     ] {
         for path in ["/", "/api/node/status"] {
             let request = Request { host, ..Request::new(Method::Get, path) };
@@ -198,6 +199,8 @@ fn a_node_answers_to_names_that_no_stranger_can_lead_to_it() {
         "node-1.evil.example",
         "192.168.1.20.evil.example",
         "node-2.local",
+        "node-10.local",
+        "node-1-a0b1c2d3e4f5",
         ".local",
         "local",
         "x@1.2.3.4",

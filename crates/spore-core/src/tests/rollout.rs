@@ -40,7 +40,7 @@ pub(super) fn settings() -> Vec<u8> {
 }
 
 /// A plan that the release key has signed; nobody is its canary.
-fn signed(number: u32) -> SignedPlan {
+pub(super) fn signed(number: u32) -> SignedPlan {
     let mut board = [0; Image::BOARD];
     board[..3].copy_from_slice(b"sim");
     let plan = Plan {
@@ -84,7 +84,7 @@ fn node(now: Instant, n: u8, settings: &[u8]) -> Node<'static> {
 }
 
 /// So many nodes that know each other; the last one has no release key.
-fn world(count: u8) -> World {
+pub(super) fn world(count: u8) -> World {
     let now = Instant::ZERO;
     let keyed = |n| if n == count && count > 2 { Vec::new() } else { settings() };
     let nodes = (1..=count).map(|n| (n, node(now, n, &keyed(n)))).collect();
@@ -93,7 +93,7 @@ fn world(count: u8) -> World {
     world
 }
 
-fn state(world: &mut World, n: u8) -> Value {
+pub(super) fn state(world: &mut World, n: u8) -> Value {
     let now = world.now;
     let node = world.node(n);
     let response = node.handle_request(now, &Request::new(Method::Get, PATH));
@@ -151,6 +151,27 @@ fn a_rollout_begins_spreads_and_is_halted_everywhere() {
     assert_eq!(answer.0, 200, "it was taken, and is halted");
     assert_eq!(answer.1["rollout"]["state"], "halted");
     assert_eq!(request(&mut world, Method::Post, &document(2)).1["rollout"]["state"], "running");
+}
+
+#[test]
+fn who_never_takes_part_is_absent_when_it_is_dead() {
+    let mut world = world(3);
+    assert_eq!(request(&mut world, Method::Post, &document(1)).0, 200);
+    world.run(5_000);
+    let id = world.node(3).own().id.to_string();
+    let seen = |world: &mut World| {
+        let seen = state(world, 1);
+        let node = seen["nodes"].as_array().unwrap().iter().find(|node| node["id"] == id).cloned();
+        (
+            node.unwrap()["state"].clone(),
+            seen["counts"]["out"].clone(),
+            seen["counts"]["absent"].clone(),
+        )
+    };
+    assert_eq!(seen(&mut world), (json!("out"), json!(1), json!(0)));
+    world.kill(3);
+    world.run(20_000);
+    assert_eq!(seen(&mut world), (json!("away"), json!(0), json!(1)));
 }
 
 #[test]
@@ -298,6 +319,20 @@ fn the_image_is_put_on_trial_when_it_is_due_and_what_is_needed_after_that_is_sto
     assert_eq!(node.poll_action(now), Some(Action::Update(Step::Arm)));
 }
 
+/// What is said of member number `n`, who is there and so far.
+pub(super) fn alive(n: u8, update: UpdateState) -> Record {
+    let rumor = Rumor::Alive {
+        address: *address(n).ip(),
+        http_port: 80,
+        status_version: 1,
+        update,
+        hostname: config(n).hostname,
+        services: ServiceIds::EMPTY,
+    };
+    let incarnation = Incarnation { epoch: U24::MAX, refutation: U24::ZERO };
+    Record { id: NodeId([n; 6]), incarnation, published: U24::ZERO, rumor }
+}
+
 #[test]
 fn who_has_gone_back_is_rolled_back_and_counted_so() {
     let mut world = world(2);
@@ -315,17 +350,8 @@ fn who_has_gone_back_is_rolled_back_and_counted_so() {
         (Reason::FLASH, "failed"),
     ];
     for (n, (reason, _)) in (50..).zip(failures) {
-        let rumor = Rumor::Alive {
-            address: *address(n).ip(),
-            http_port: 80,
-            status_version: 1,
-            update: UpdateState::new(State::Failed(reason), tag),
-            hostname: config(n).hostname,
-            services: ServiceIds::EMPTY,
-        };
-        let incarnation = Incarnation { epoch: U24::MAX, refutation: U24::ZERO };
-        let record = Record { id: NodeId([n; 6]), incarnation, published: U24::ZERO, rumor };
-        world.node(1).cluster.learn(now, &record);
+        let update = UpdateState::new(State::Failed(reason), tag);
+        world.node(1).cluster.learn(now, &alive(n, update));
     }
     let seen = state(&mut world, 1);
     let nodes = seen["nodes"].as_array().unwrap();

@@ -7,6 +7,7 @@ use crate::events::Filter;
 use crate::network::RadioEvent;
 use crate::profile::Host;
 use crate::security::request::{Credentials, Mac, Nonce, Signed, SigningKey};
+use crate::security::rotation::Lock;
 use crate::sprockets::{Manifest, Setting};
 use crate::store::MAX_VALUE;
 use crate::time::{Duration, Instant};
@@ -27,6 +28,11 @@ fn body(path: &str) -> &'static [u8] {
         "/api/network/wifi" => br#"{"ssid":"changed","password":"changed-too"}"#,
         "/api/tasks/send-discovery" => br#"{"enabled":false}"#,
         "/api/sprockets/lamp/config" => br#"{"bright":true}"#,
+        "/api/cluster/key" => {
+            let lock = Lock::enrolment(&ClusterKey::from_bytes([7; 32]));
+            let sealed = crate::text::hex::<128>(&lock.seal(1, [1; 12], &[9; 32]));
+            format!("{{\"sealed\":\"{sealed}\"}}").leak().as_bytes()
+        }
         "/api/cluster/update" => super::rollout::document(2).leak(),
         _ => br#"{"hostname":"changed"}"#,
     }

@@ -276,15 +276,41 @@ fn discovery_and_status_poll_are_paced_stopped_and_run_by_hand() {
     assert_eq!(broadcasts(&world, air), 0, "it is silent, and a member all the same");
     let now = world.now;
     assert_eq!(world.node(2).members()[0].status().name(), "active");
-    assert_eq!(task(world.node(1), now, "send-discovery")["runs"], runs);
+    let before = task(world.node(1), now, "send-discovery");
+    assert_eq!(before["runs"], runs);
     assert_eq!(change(world.node(1), now, "send-discovery", &json!({"run": true})).0, 200);
     let air = world.air.len();
     world.run(10);
     assert_eq!(broadcasts(&world, air), 1);
+    let now = world.now;
+    assert_eq!(
+        task(world.node(1), now, "send-discovery"),
+        before,
+        "what is done by hand is not counted"
+    );
     let wanted = json!({"enabled": true, "interval_ms": null});
     let now = world.now;
     assert_eq!(change(world.node(1), now, "send-discovery", &wanted).0, 200);
     assert_eq!(task(world.node(1), now, "send-discovery")["interval_ms"], 8_000);
+}
+
+#[test]
+fn a_status_poll_by_hand_is_a_run_for_each_fetch_and_none_while_it_is_paused() {
+    let polled = |world: &mut World, wanted: &Value| {
+        let now = world.now;
+        assert_eq!(change(world.node(1), now, "status-poll", wanted).0, 200);
+        world.run(10);
+        let now = world.now;
+        task(world.node(1), now, "status-poll")["runs"].as_u64().unwrap()
+    };
+    let mut alone = World::new(1);
+    assert_eq!(polled(&mut alone, &json!({"run": true})), 0, "there is nothing to fetch");
+    let mut world = World::new(2);
+    let before = polled(&mut world, &json!({"enabled": false}));
+    world.run(5_000);
+    assert_eq!(polled(&mut world, &json!({"run": true})), before);
+    assert_eq!(polled(&mut world, &json!({"enabled": true, "run": true})), before + 1);
+    assert_eq!(polled(&mut world, &json!({"run": true})), before + 2, "nobody has answered");
 }
 
 #[test]

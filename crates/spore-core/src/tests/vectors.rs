@@ -4,6 +4,7 @@ use crate::events::Topic;
 use crate::ota::announcement::{Announcement, Ended};
 use crate::ota::plan::{Image, Plan, RolloutId, SignedPlan};
 use crate::ota::state::{Reason, State, UpdateState};
+use crate::security::rotation::{Lock, Secret, proof};
 use crate::security::{ClusterKey, Header, ReleaseKey, Sealer, Token};
 use crate::services::{ServiceId, ServiceIds};
 use crate::wire::{
@@ -12,7 +13,7 @@ use crate::wire::{
 };
 use serde_json::Value;
 use std::format;
-use std::string::String;
+use std::string::{String, ToString as _};
 use std::vec::Vec;
 
 static FILE: &str = include_str!("../../../../docs/protocol-vectors.json");
@@ -226,6 +227,27 @@ fn valid_messages_are_made_and_read_byte_for_byte() {
         assert_eq!(message.pieces(), pieces, "{name}");
         assert_eq!(message.rollout(), told, "{name}");
     }
+}
+
+#[test]
+fn what_is_sealed_for_a_node_is_what_others_seal_and_so_is_the_proof() {
+    let file = file();
+    let rotation = &file["rotation"];
+    let array =
+        |value: &Value, field: &str| -> [u8; 32] { bytes(value, field).try_into().unwrap() };
+    let secret = Secret(bytes(rotation, "secret").try_into().unwrap());
+    let key: ClusterKey = text(&file, "key").parse().unwrap();
+    for (lock, field) in [(Lock::enrolment(&key), "enrolment"), (Lock::rotation(&secret), "key")] {
+        let vector = &rotation[field];
+        let (content, nonce) = (array(vector, "content"), bytes(vector, "nonce"));
+        let sealed = lock.seal(number(vector, "number"), nonce.try_into().unwrap(), &content);
+        assert_eq!(sealed.to_vec(), bytes(vector, "sealed"), "{field}");
+        assert_eq!(lock.open(&sealed), Some((number(vector, "number"), content)));
+    }
+    let newest = ClusterKey::from_bytes(array(&rotation["key"], "content"));
+    let node = text(rotation, "node").parse().unwrap();
+    let shown = proof(&secret, node, number(&rotation["key"], "number"), &newest);
+    assert_eq!(shown.to_string(), text(rotation, "proof"));
 }
 
 #[test]

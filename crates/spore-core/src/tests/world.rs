@@ -77,19 +77,24 @@ pub(super) fn configured(
 /// Grants every action but fetches, which fail.
 pub(super) fn act(node: &mut Node<'_>, now: Instant) {
     while let Some(action) = node.poll_action(now) {
-        let completion = match action {
-            Action::Restart | Action::Radio(_) => continue,
-            Action::Verify(subject) => {
-                Completion::Verify(subject, node.question(subject).unwrap().judge())
-            }
-            Action::Store(key) => Completion::Store(key, Ok(())),
-            Action::RunTask(index) => Completion::Ran(index),
-            Action::Update(step) => Completion::Update(step, Ok(())),
-            Action::Exchange(job) => Completion::Exchange(done(job)),
-            Action::Fetch(_) => Completion::Fetch(Err(FetchFailed)),
-        };
-        node.handle_completion(now, completion);
+        complete(node, now, action);
     }
+}
+
+/// Does this.
+pub(super) fn complete(node: &mut Node<'_>, now: Instant, action: Action) {
+    let completion = match action {
+        Action::Restart | Action::Radio(_) => return,
+        Action::Verify(subject) => {
+            Completion::Verify(subject, node.question(subject).unwrap().judge())
+        }
+        Action::Store(key) => Completion::Store(key, Ok(())),
+        Action::RunTask(index) => Completion::Ran(index),
+        Action::Update(step) => Completion::Update(step, Ok(())),
+        Action::Exchange(job) => Completion::Exchange(done(job)),
+        Action::Fetch(_) => Completion::Fetch(Err(FetchFailed)),
+    };
+    node.handle_completion(now, completion);
 }
 
 /// What a body says that has every image already.

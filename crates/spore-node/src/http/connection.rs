@@ -11,9 +11,10 @@ use embassy_sync::signal::Signal;
 use embassy_time::{Duration, Instant, Timer, with_deadline};
 use spore_core::api::{Body, Entrance, Error, Method, Response};
 
-use super::body::Decoder;
+use crate::body::{Decoder, Framing};
+
 use super::call::Calling;
-use super::head::{self, Framing, Head};
+use super::head::{self, Head};
 use super::reply::{self, Length};
 use super::shared::{Claim, Lost, SharedBuffer};
 use super::stream::Streaming;
@@ -230,7 +231,7 @@ impl<'c, 'b, S: Read + Write, A: Api> Connection<'c, 'b, S, A> {
         if self.api.takes_upload(&head.request(self.buf, &[], self.place.entrance)) {
             return self.begin_upload(&head);
         }
-        let mut decoder = Decoder::new(head.framing)?;
+        let mut decoder = Decoder::new(BODY_MAX, head.framing)?;
         if !decoder.is_done()
             && let Some(refusal) =
                 self.api.handle_head(&head.request(self.buf, &[], self.place.entrance))
@@ -381,7 +382,7 @@ impl<'c, 'b, S: Read + Write, A: Api> Connection<'c, 'b, S, A> {
         let longest = match head.framing {
             Framing::Length(length) => length,
             // One byte more, so that there is always room to read in.
-            Framing::Chunked => BODY_MAX + 1,
+            Framing::Chunked | Framing::UntilClose => BODY_MAX + 1,
         };
         let shared =
             if longest <= self.buf.len() - head.len { None } else { Some(self.claim().await?) };

@@ -5,16 +5,9 @@ use core::ops::Range;
 use httparse::{EMPTY_HEADER, Header, Status};
 use spore_core::api::{Entrance, Error, Method, Request};
 
-use super::{HEAD_MAX, HEADERS_MAX, TARGET_MAX};
+use crate::body::Framing;
 
-/// How a request's body is delimited (RFC 9112, section 6.3).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Framing {
-    /// `Content-Length`, or zero where there is neither field. Saturates at `usize::MAX`.
-    Length(usize),
-    /// `Transfer-Encoding: chunked`.
-    Chunked,
-}
+use super::{HEAD_MAX, HEADERS_MAX, TARGET_MAX};
 
 /// A parsed head. It borrows nothing: path and query are positions in the bytes that were parsed.
 #[derive(Clone, Debug, PartialEq, Eq)]

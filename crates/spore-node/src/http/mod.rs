@@ -40,12 +40,10 @@
 //!
 //! Why the server is our own on `httparse`, with the figures: `docs/decisions/0002-http-server.md`.
 
-mod body;
 mod call;
 mod connection;
 mod head;
 mod multipart;
-#[cfg(not(target_arch = "xtensa"))]
 mod parts;
 mod reply;
 mod server;
@@ -57,7 +55,6 @@ use crate::ServiceReply;
 use embassy_time::Duration;
 use spore_core::api::{Body, Called, Request, Response};
 
-#[cfg(not(target_arch = "xtensa"))]
 #[doc(hidden)]
 pub use parts::parse;
 pub use server::Server;

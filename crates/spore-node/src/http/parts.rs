@@ -2,7 +2,8 @@
 
 use core::fmt::Arguments;
 
-use super::body::Decoder;
+use crate::body::Decoder;
+
 use super::head::{self, Head};
 use super::multipart::{self, BOUNDARY_MAX, Multipart};
 use super::{BODY_MAX, HEAD_MAX};
@@ -33,7 +34,7 @@ fn body(head: &Head, begun: &[u8], rest: &[u8], step: usize, see: &mut dyn FnMut
     see(format_args!("{:?}", head.request(begun, &[], Entrance::Network)));
     let boundary = multipart::boundary(head.content_type(begun));
     see(format_args!("{:?} {boundary:?}", head.framing));
-    let mut decoder = match Decoder::new(head.framing) {
+    let mut decoder = match Decoder::new(BODY_MAX, head.framing) {
         Ok(decoder) => decoder,
         Err(error) => return see(format_args!("{error:?}")),
     };

@@ -6,7 +6,8 @@ use edge_nal::io::{Read, Write};
 use embassy_time::{Duration, Instant};
 use spore_core::api::{Error, Response};
 
-use super::body::Decoder;
+use crate::body::Decoder;
+
 use super::connection::{Connection, Ending, Part, Stop};
 use super::head::Head;
 use super::multipart::{self, BOUNDARY_MAX, Multipart};
@@ -41,7 +42,7 @@ pub(super) struct Uploading {
 impl<S: Read + Write, A: Api> Connection<'_, '_, S, A> {
     /// The body of this request, which was found to bring an image that is wanted.
     pub(super) fn uploading(&mut self, head: &Head) -> Result<Uploading, Error> {
-        let decoder = Decoder::up_to(BODY_MAX, head.framing)?;
+        let decoder = Decoder::new(BODY_MAX, head.framing)?;
         let boundary = multipart::boundary(head.content_type(self.buf));
         let boundary = boundary.map_err(|_| Error::BadRequest)?.map(|text| {
             let start = text.as_ptr().addr() - self.buf.as_ptr().addr();

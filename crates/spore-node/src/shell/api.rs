@@ -131,7 +131,7 @@ impl<S: System> Shell<'_, S> {
     async fn crash(&self, reply: &mut [u8]) -> ServiceReply {
         let mut len = self.system.crashed(reply);
         if len == 0 {
-            len = self.system.recall(Key::Crash, reply).await;
+            len = self.system.recall(Key::Crash, reply).await.unwrap_or(0);
         }
         match CrashRecord::value_to_json(reply, len) {
             Some(len) => ServiceReply { status: 200, content_type: ServiceReply::JSON, len },

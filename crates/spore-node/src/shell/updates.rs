@@ -17,7 +17,8 @@ impl<S: System> Shell<'_, S> {
     pub async fn install(&self) -> ! {
         loop {
             self.coming.wait().await;
-            let result = self.install_one().await;
+            let result = self.system.hold(|| self.install_one()).await;
+            let result = result.unwrap_or(Err(Refused::Flash));
             self.feed.close();
             self.installed.signal(result);
         }

@@ -56,6 +56,17 @@ pub struct NorChip {
     cut: Option<Cut>,
     lapse: Option<Lapse>,
     off: bool,
+    /// What can be undone.
+    past: Option<Vec<Operation>>,
+}
+
+/// An operation that is done.
+#[derive(Clone, Debug)]
+struct Operation {
+    from: usize,
+    before: Vec<u8>,
+    after: Vec<u8>,
+    erase: bool,
 }
 
 impl NorChip {
@@ -72,7 +83,8 @@ impl NorChip {
     pub fn from_bytes(bytes: Vec<u8>) -> Self {
         assert!(bytes.len().is_multiple_of(SECTOR), "a chip has whole sectors");
         let erases = vec![0; bytes.len() / SECTOR];
-        Self { bytes, erases, operations: 0, cut: None, lapse: None, off: false }
+        let (cut, lapse, past) = (None, None, None);
+        Self { bytes, erases, operations: 0, cut, lapse, off: false, past }
     }
 
     /// What the chip holds.
@@ -105,6 +117,33 @@ impl NorChip {
         self.lapse = Some(lapse);
     }
 
+    /// Keeps from now on what operations change, and forgets what it has kept: a power cut may turn out to have met one of them.
+    pub fn keep_past(&mut self) {
+        self.past = Some(Vec::new());
+    }
+
+    /// How many operations could still be cut.
+    pub fn past(&self) -> usize {
+        self.past.as_ref().map_or(0, Vec::len)
+    }
+
+    /// The power was cut at this one of the operations that were [kept](Self::keep_past), counted from 0: it and what came after it
+    /// is undone, but for what the cut leaves of it. The power is back. Nothing happens if there is no such operation.
+    pub fn cut_past(&mut self, operation: usize, when: When, seed: u64) {
+        let mut past = self.past.take().unwrap_or_default();
+        if operation >= past.len() {
+            return;
+        }
+        for Operation { from, before, .. } in past[operation..].iter().rev() {
+            self.bytes[*from..][..before.len()].copy_from_slice(before);
+        }
+        let Operation { from, after, erase, .. } = past.swap_remove(operation);
+        self.arm(Cut { operation: self.operations, when, seed });
+        // That it fails is what a cut is.
+        let _ = self.operate(from, &after, erase);
+        self.power_on();
+    }
+
     /// Whether the power is off. Everything fails then.
     pub fn is_off(&self) -> bool {
         self.off
@@ -131,6 +170,9 @@ impl NorChip {
         let number = self.operations;
         self.operations += 1;
         let area = &mut self.bytes[from..][..after.len()];
+        if let Some(past) = &mut self.past {
+            past.push(Operation { from, before: area.to_vec(), after: after.to_vec(), erase });
+        }
         if let Some(lapse) = self.lapse.take_if(|lapse| lapse.operation == number) {
             if lapse.effect {
                 area.copy_from_slice(after);
@@ -262,6 +304,35 @@ mod tests {
             assert_eq!(chip.bytes().iter().filter(|byte| **byte == 0).count(), 4 + done);
             block_on(chip.write(4, &[0; 4])).unwrap();
         }
+    }
+
+    #[test]
+    fn a_cut_in_the_past_leaves_what_one_at_that_moment_would_have() {
+        let work = |chip: &mut NorChip| {
+            block_on(async {
+                chip.write(0, &[0x5A; 300]).await?;
+                chip.erase(0, 4096).await?;
+                chip.write(4, &[0xA5; 300]).await
+            })
+        };
+        for operation in 0..3 {
+            for when in [When::Before, When::After].into_iter().chain(Tear::ALL.map(When::Torn)) {
+                let mut cut = NorChip::blank(1);
+                cut.arm(Cut { operation: operation as u64, when, seed: 7 });
+                assert_eq!(work(&mut cut), Err(FlashError::Off));
+                let mut done = NorChip::blank(1);
+                done.keep_past();
+                work(&mut done).unwrap();
+                assert_eq!(done.past(), 3);
+                done.cut_past(operation, when, 7);
+                assert_eq!(done.bytes(), cut.bytes(), "{operation}, {when:?}");
+                assert!(!done.is_off());
+            }
+        }
+        let mut chip = NorChip::blank(1);
+        chip.keep_past();
+        chip.cut_past(0, When::Before, 7);
+        assert_eq!(chip.bytes(), [0xFF; SECTOR]);
     }
 
     #[test]

@@ -46,9 +46,9 @@ impl Latency {
         match *self {
             Self::Uniform { min, max } => min + up_to(max.saturating_sub(min), rng),
             Self::Tail { base, mean } => {
-                // 1 - f64() lies in (0, 1], whose logarithm is finite. Whole microseconds, so that
-                // the last bit of a platform's logarithm makes no difference.
-                let rest = mean.as_secs_f64() * -(1.0 - rng.f64()).ln();
+                // 1 - f64() lies in (0, 1], whose logarithm is finite. Not the platform's, which may differ in
+                // the last bit from another one's, and so in a microsecond.
+                let rest = mean.as_secs_f64() * -libm::log(1.0 - rng.f64());
                 base + Duration::from_micros((rest * 1e6) as u64)
             }
         }

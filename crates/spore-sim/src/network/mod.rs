@@ -127,6 +127,11 @@ impl Network {
         self.core = core.iter().copied().collect();
     }
 
+    /// Whether nothing is wrong between these two.
+    pub(crate) fn is_healed(&self, from: usize, to: usize) -> bool {
+        self.core.contains(&from) && self.core.contains(&to)
+    }
+
     pub(crate) fn add(&mut self, fault: Box<dyn Fault>) {
         self.added.push(fault);
     }
@@ -136,7 +141,7 @@ impl Network {
         flights.clear();
         flights.push(Flight { delay: Duration::ZERO, bytes: Rc::clone(bytes) });
         let Passage { from, to, .. } = *passage;
-        if self.core.contains(&from) && self.core.contains(&to) {
+        if self.is_healed(from, to) {
             return Latency::default().befall(passage, flights, &mut self.rng);
         }
         self.partition.befall(passage, flights, &mut self.rng);

@@ -2,6 +2,7 @@
 
 use super::{Simulation, memory};
 use crate::body::{self, Running};
+use crate::checks::Turns;
 use crate::clock::Clock;
 use crate::engine::Engine;
 use crate::flash::NorChip;
@@ -12,6 +13,7 @@ use spore_core::api::Assets;
 use spore_core::network::{Radio, RadioConfig};
 use spore_core::{Catalogue, Config, Seed, Stored};
 use spore_radio::RadioModel;
+use std::collections::VecDeque;
 use std::time::Duration;
 
 impl Simulation {
@@ -140,9 +142,13 @@ impl Simulation {
             radio,
             since,
             wake: None,
+            turns: Turns::default(),
             stall: None,
-            work: None,
-            busy: None,
+            hangs: None,
+            put_off: Vec::new(),
+            working: 0,
+            busy: false,
+            inbox: VecDeque::new(),
             delivered: 0,
             nonce: None,
         });
@@ -171,24 +177,32 @@ impl Simulation {
         let local = life.clock.local(self.now);
         life.engine.with(|node| node.leave(local));
         self.log.add(self.now, &Entry::Leaving(node));
+        self.watch.leaves(node);
         self.settle(node);
     }
 
     fn step_clock(&mut self, node: usize, span: Duration) {
         let Some(life) = &mut self.bodies[node].life else { return };
         life.clock.step(span);
+        // Before the engine sees it: whether the image is kept goes by the same clock.
+        self.hang_sooner(node, span);
         // A shell wakes its engine when the stepped clock has passed the deadline.
         self.settle(node);
     }
 
     pub(super) fn kill(&mut self, node: usize) {
         let body = &mut self.bodies[node];
-        let Some(life) = body.life.take() else { return };
+        let Some(mut life) = body.life.take() else { return };
+        let inbox = std::mem::take(&mut life.inbox);
         body.traffic.up += self.now - life.since;
         body.cut_store(self.now, self.scenario.flash.torn, &mut self.rng);
+        if let Some(slots) = body.slots.as_mut().filter(|_| life.working > 0) {
+            slots.cut(self.scenario.flash.torn, &mut self.rng);
+        }
         self.log.add(self.now, &Entry::Killed(node));
         self.watch.ended(self.now, node);
         self.ledger.ended(self.now, node);
+        self.hang_up(inbox);
         self.review();
     }
 

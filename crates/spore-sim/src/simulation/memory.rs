@@ -3,7 +3,7 @@
 use super::Simulation;
 use crate::body::Body;
 use crate::flash::{Cut, NorChip, Tear, When};
-use crate::queue::Event;
+use crate::queue::Input;
 use embassy_futures::block_on;
 use fastrand::Rng;
 use spore_core::node::StoreFailed;
@@ -72,13 +72,7 @@ impl Body {
         let bytes = self.chip.clone();
         let (_, operations) = self.store(&pending);
         self.chip = bytes;
-        let when = if rng.f64() < torn {
-            When::Torn(Tear::ALL[rng.usize(..Tear::ALL.len())])
-        } else if rng.bool() {
-            When::Before
-        } else {
-            When::After
-        };
+        let when = moment(torn, rng);
         let operation = self.chip.operations() + rng.u64(..operations);
         self.chip.arm(Cut { operation, when, seed: rng.u64(..) });
         self.store(&pending);
@@ -95,16 +89,12 @@ impl Simulation {
         let begins = body.pending.back().map_or(self.now, |last| last.ends.max(self.now));
         let ends = begins + self.scenario.flash.time;
         body.pending.push_back(Pending { key, value, begins, ends, success });
-        self.queue.push(ends, Event::Stored { node, boot: body.boot });
+        self.expect(ends, node, Input::Stored);
     }
 
     /// The flash has ended the first store that it was asked for.
-    pub(super) fn stored(&mut self, node: usize, boot: u32) {
+    pub(super) fn stored(&mut self, node: usize) {
         let body = &mut self.bodies[node];
-        let Some(life) = body.life.as_ref().filter(|_| body.boot == boot) else { return };
-        if let Some(stall) = &life.stall {
-            return self.queue.push(stall.until, Event::Stored { node, boot });
-        }
         let Some(pending) = body.pending.pop_front() else { return };
         let stored = pending.success && body.store(&pending).0;
         let result = if stored { Ok(()) } else { Err(StoreFailed) };
@@ -119,7 +109,17 @@ impl Simulation {
             self.watch.renamed(node, &own);
             self.review();
         }
-        self.settle(node);
+    }
+}
+
+/// The moment of an operation at which the power goes: in its midst with the probability `torn`.
+pub(crate) fn moment(torn: f64, rng: &mut Rng) -> When {
+    if rng.f64() < torn {
+        When::Torn(Tear::ALL[rng.usize(..Tear::ALL.len())])
+    } else if rng.bool() {
+        When::Before
+    } else {
+        When::After
     }
 }
 

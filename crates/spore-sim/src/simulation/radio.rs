@@ -2,7 +2,7 @@
 
 use super::Simulation;
 use crate::body::Body;
-use crate::queue::Event;
+use crate::queue::Input;
 use spore_core::network::{Credentials, Lease, RadioCommand};
 use spore_radio::Router;
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -31,21 +31,17 @@ impl Simulation {
 
     /// Comes back when the radio has something to report.
     fn expect_radio(&mut self, node: usize) {
-        let body = &self.bodies[node];
-        let Some(life) = &body.life else { return };
+        let Some(life) = &self.bodies[node].life else { return };
         if let Some(at) = life.radio.as_ref().and_then(|radio| radio.poll_timeout()) {
-            self.queue.push(at.max(self.now), Event::Radio { node, boot: body.boot });
+            self.expect(at.max(self.now), node, Input::Radio);
         }
     }
 
     /// The radio of a node may have something to report.
-    pub(super) fn hear_radio(&mut self, node: usize, boot: u32) {
+    pub(super) fn hear_radio(&mut self, node: usize) {
         let port = self.scenario.port;
         let body = &mut self.bodies[node];
-        let Some(life) = body.life.as_mut().filter(|_| body.boot == boot) else { return };
-        if let Some(stall) = &life.stall {
-            return self.queue.push(stall.until, Event::Radio { node, boot });
-        }
+        let Some(life) = &mut body.life else { return };
         let Some(radio) = &mut life.radio else { return };
         let due = radio.poll_timeout().is_some_and(|at| at <= self.now);
         let report = radio.poll(self.now, &self.air, |pool| lease(node, port, pool));
@@ -55,7 +51,6 @@ impl Simulation {
             }
             let local = life.clock.local(self.now);
             life.engine.with(|node| node.handle_radio(local, report));
-            self.settle(node);
         }
         // What it did may have taken the place of what was expected.
         if due {

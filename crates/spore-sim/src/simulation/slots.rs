@@ -4,14 +4,15 @@
 //! works, a board does nothing else, and keeps no more datagrams than its queue has room for.
 
 use super::Simulation;
-use crate::body::Body;
 use crate::flash::NorChip;
 use crate::images;
-use crate::queue::Event;
+use crate::queue::{Event, Input};
 use crate::scenario::{Fleet, Nature, Work};
+use crate::simulation::memory::moment;
 use embassy_futures::block_on;
 use embedded_storage::nor_flash::{ErrorType, NorFlash, ReadNorFlash};
 use embedded_storage_async::nor_flash::{NorFlash as _, ReadNorFlash as _};
+use fastrand::Rng;
 use spore_boot::map::FLASH;
 use spore_boot::{Esp, Slot, choose};
 use spore_core::ota::{Done, ImageId, Job, PIECE, Running, Step, StepFailed, Wanted};
@@ -19,15 +20,21 @@ use spore_core::time::Instant;
 use spore_core::{Completion, Node};
 use spore_image::{pieces, trial};
 use spore_node::{exchange, slots};
-use std::net::SocketAddrV4;
 use std::rc::Rc;
 use std::time::Duration;
 
-/// How a job ended, and the piece that was read.
+/// How something ended that was asked of the slots.
 #[derive(Debug)]
-pub(crate) struct Worked {
-    done: Done,
-    piece: Option<(u16, Vec<u8>)>,
+pub(crate) enum Worked {
+    /// A job of the exchange of images, and the piece that was read.
+    Job {
+        /// How it ended.
+        done: Done,
+        /// Its number, and its bytes.
+        piece: Option<(u16, Vec<u8>)>,
+    },
+    /// A step of an update: `None` if the node restarts over it.
+    Step(Step, Option<Result<(), StepFailed>>),
 }
 
 /// The slots of a node, and the selector.
@@ -38,6 +45,10 @@ pub(crate) struct Slots {
     runs: Slot,
     /// How long it was at work for the exchange of images.
     pub(crate) busy: Duration,
+    /// How often the power was cut while it was at work.
+    pub(crate) cuts: u32,
+    /// The images that the selector has named as confirmed when one was started.
+    pub(crate) confirmed: Vec<u32>,
     /// All images that were ever started, for whoever holds the node to its promises.
     pub(crate) started: Vec<u32>,
 }
@@ -57,6 +68,8 @@ impl Slots {
             chip,
             runs: Slot::A,
             busy: Duration::ZERO,
+            cuts: 0,
+            confirmed: Vec::new(),
             started: Vec::new(),
         }
     }
@@ -67,6 +80,10 @@ impl Slots {
         let start = start.expect("no image is left: the node is bricked");
         self.runs = start.slot;
         self.started.push(start.header.sequence);
+        let found = block_on(trial::find::<Esp, _>(&mut self.chip, self.runs));
+        if found.expect("the chip has power") == trial::Found::Confirmed {
+            self.confirmed.push(start.header.sequence);
+        }
     }
 
     /// What becomes of the node that runs the present image.
@@ -83,6 +100,45 @@ impl Slots {
     /// What the engine is told of it.
     pub(crate) fn running(&mut self) -> Option<Running> {
         block_on(slots::running::<Esp, _>(self.slots()))
+    }
+
+    /// So many datagrams wait while the flash is at work.
+    pub(crate) fn queue(&self) -> usize {
+        self.fleet.work.queue
+    }
+
+    /// Begins with something that a power cut may meet. How many erases and programs there were before.
+    fn begin(&mut self) -> (u32, u32) {
+        self.chip.keep_past();
+        self.count()
+    }
+
+    fn count(&self) -> (u32, u32) {
+        let erases = self.chip.erases().iter().sum::<u32>();
+        (erases, u32::try_from(self.chip.operations()).unwrap_or(u32::MAX) - erases)
+    }
+
+    /// How long the flash takes for what it has done since then.
+    fn time_since(&self, before: (u32, u32)) -> Duration {
+        let ((erases, programs), Work { program, erase, .. }) = (self.count(), self.fleet.work);
+        erase * (erases - before.0) + program * (programs - before.1)
+    }
+
+    /// The power goes while the flash is at work: it is cut at one of the operations of that, which is torn with the probability
+    /// `torn`.
+    pub(crate) fn cut(&mut self, torn: f64, rng: &mut Rng) {
+        if self.chip.past() > 0 {
+            let operation = rng.usize(..self.chip.past());
+            self.chip.cut_past(operation, moment(torn, rng), rng.u64(..));
+            self.cuts += 1;
+        }
+    }
+
+    /// Does a step of an update, and says how long it took.
+    pub(crate) fn take_step(&mut self, step: Step, node: &Node<'_>) -> (Worked, Duration) {
+        let before = self.begin();
+        let done = self.step(step, node);
+        (Worked::Step(step, done), self.time_since(before))
     }
 
     /// Does what the engine asks for; `None` if the node restarts over it.
@@ -107,20 +163,15 @@ impl Slots {
 
     /// Does a job of the exchange of images, and says how long it took.
     pub(crate) fn work(&mut self, job: Job, node: &Node<'_>) -> (Worked, Duration) {
-        let Work { program, erase, read, verify, .. } = self.fleet.work;
-        let count = |chip: &NorChip| {
-            let erases = chip.erases().iter().sum::<u32>();
-            (erases, u32::try_from(chip.operations()).unwrap_or(u32::MAX) - erases)
-        };
-        let before = count(&self.chip);
+        let Work { read, verify, .. } = self.fleet.work;
+        let before = self.begin();
         let (number, bytes) = node.piece();
         let mut buf = [0; PIECE];
         buf[..bytes.len()].copy_from_slice(bytes);
         let (piece, wanted) = ((number, bytes.len()), (images::BOARD, node.wanted_image()));
         let work = exchange::work::<Esp, _>(self.slots(), job, wanted, piece, &mut buf, |_| Ok(()));
         let (done, length) = block_on(work);
-        let (erases, programs) = count(&self.chip);
-        let busy = erase * (erases - before.0) + program * (programs - before.1);
+        let busy = self.time_since(before);
         let thought = match job {
             Job::Prepare(_) => verify,
             Job::Check(_) | Job::Offer(_) => read * 16,
@@ -132,7 +183,7 @@ impl Slots {
             _ => None,
         };
         self.busy += busy + thought;
-        (Worked { done, piece }, busy + thought)
+        (Worked::Job { done, piece }, busy + thought)
     }
 
     /// Takes `container` as an upload brings it, at once, and holds it. Which image it is.
@@ -142,6 +193,7 @@ impl Slots {
         let mut source = container;
         let hold = spore_image::hold::<Esp, _, _>(&mut self.chip, &mut source, &target, |_| Ok(()));
         let head = block_on(hold).expect("the image is good");
+        self.chip.keep_past();
         pieces::id(&head.encode())
     }
 
@@ -154,47 +206,38 @@ impl Slots {
 
 impl Worked {
     fn failed(job: Job) -> Self {
-        Self { done: job.failed(), piece: None }
+        Self::Job { done: job.failed(), piece: None }
     }
 
-    /// Tells the engine.
-    pub(crate) fn report(&self, now: Instant, node: &mut Node<'_>) {
-        if let (Done::Read(true), Some((number, bytes))) = (self.done, &self.piece) {
-            node.handle_piece(*number, bytes);
-        }
-        node.handle_completion(now, Completion::Exchange(self.done));
-    }
-}
-
-impl Body {
-    /// Whether its flash is at work, so that what comes for it must wait; then it waits, if there is room. The last place is kept
-    /// for what is sent to this board alone.
-    pub(crate) fn puts_off(
-        &mut self,
-        from: SocketAddrV4,
-        bytes: &Rc<[u8]>,
-        broadcast: bool,
-    ) -> bool {
-        let queue = self.slots.as_ref().map_or(0, |slots| slots.fleet.work.queue);
-        let inbox = self.life.as_mut().and_then(|life| life.work.as_mut());
-        match inbox {
-            None => false,
-            Some(inbox) => {
-                if inbox.len() + usize::from(broadcast) < queue {
-                    inbox.push_back((from, Rc::clone(bytes)));
+    /// Tells the engine. False if the node restarts instead.
+    pub(crate) fn report(&self, now: Instant, node: &mut Node<'_>) -> bool {
+        match self {
+            Self::Job { done, piece } => {
+                if let (Done::Read(true), Some((number, bytes))) = (done, piece) {
+                    node.handle_piece(*number, bytes);
                 }
+                node.handle_completion(now, Completion::Exchange(*done));
                 true
             }
+            Self::Step(step, Some(done)) => {
+                node.handle_completion(now, Completion::Update(*step, *done));
+                true
+            }
+            Self::Step(_, None) => false,
         }
     }
 }
 
 impl Simulation {
-    /// Puts the image of a container into the slot of a node that does not run, for others to fetch, as an upload that is not to be
-    /// started. Which image it is; it takes no time.
+    /// Puts an image into that slot of a node which it does not run from, in place of what is there, like an upload that is checked and
+    /// not started: the node runs what it ran, and has something to give on ([`serve_image`](Self::serve_image), or a rollout). The node
+    /// need not run. It takes no time, whatever the [`Work`], and no power cut meets it.
+    ///
+    /// `container` is the whole of it, from its head on ([`images::container`]). That nobody has signed it is not looked at, and it may
+    /// be older than what runs. Returns the id by which nodes ask for it.
     ///
     /// # Panics
-    /// If there is no such node, it takes no updates, or refuses the image.
+    /// If there is no such node, it takes no updates, or the container is not whole, or of another board.
     pub fn hold_image(&mut self, node: usize, container: &[u8]) -> ImageId {
         self.bodies[node].slots.as_mut().expect("it takes updates").hold(container)
     }
@@ -235,31 +278,31 @@ impl Simulation {
             Some(slots) => slots.work(job, life.engine.node()),
             None => (Worked::failed(job), Duration::ZERO),
         };
-        life.work.get_or_insert_default();
-        let event = Event::Worked { node, boot: body.boot, work: Box::new(work) };
-        self.queue.push(self.now + took, event);
+        self.is_at_work(node, work, took);
     }
 
-    /// It is done. What came meanwhile has its turn.
-    pub(super) fn worked(&mut self, node: usize, boot: u32, work: &Worked) {
+    /// The engine of a node wants a step of an update that takes time.
+    pub(super) fn begin_step(&mut self, node: usize, step: Step) {
         let body = &mut self.bodies[node];
-        let Some(life) = body.life.as_mut().filter(|_| body.boot == boot) else { return };
-        let Some(inbox) = life.work.take() else { return };
-        let local = life.clock.local(self.now);
-        let due = life.wake.is_some_and(|wake| wake <= self.now);
-        life.engine.with(|engine| {
-            work.report(local, engine);
-            if due {
-                engine.handle_timeout(local);
-            }
-        });
-        life.wake = None;
-        // The shell takes in what waits before it has the flash go on: pieces for which there is no room must not
-        // keep pings from getting in.
-        for (from, bytes) in inbox {
-            self.take_in(node, from, &bytes);
+        if let (Some(life), Some(slots)) = (&body.life, &mut body.slots) {
+            let (work, took) = slots.take_step(step, life.engine.node());
+            self.is_at_work(node, work, took);
         }
-        self.settle(node);
+    }
+
+    fn is_at_work(&mut self, node: usize, work: Worked, took: Duration) {
+        let Some(life) = &mut self.bodies[node].life else { return };
+        life.working = life.working.saturating_add(1);
+        self.expect(self.now + took, node, Input::Worked(Box::new(work)));
+    }
+
+    /// It is done.
+    pub(super) fn worked(&mut self, node: usize, work: &Worked) {
+        let Some(life) = &mut self.bodies[node].life else { return };
+        let local = life.clock.local(self.now);
+        if !life.engine.with(|engine| work.report(local, engine)) {
+            self.queue.push(self.now, Event::restart(node));
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::Simulation;
 use crate::log::Entry;
-use crate::queue::Event;
+use crate::queue::Input;
 use spore_core::Completion;
 use spore_core::tasks::TaskRun;
 
@@ -10,19 +10,13 @@ impl Simulation {
     /// A node begins to run a task.
     pub(super) fn run_task(&mut self, node: usize, run: &TaskRun) {
         self.log.add(self.now, &Entry::TaskBegan { node, run });
-        let (boot, index) = (self.bodies[node].boot, run.index);
-        self.queue.push(self.now + self.scenario.task_time, Event::Ran { node, boot, index });
+        self.expect(self.now + self.scenario.task_time, node, Input::Ran(run.index));
     }
 
     /// A run is over.
-    pub(super) fn ran(&mut self, node: usize, boot: u32, index: u8) {
-        let body = &mut self.bodies[node];
-        let Some(life) = body.life.as_mut().filter(|_| body.boot == boot) else { return };
-        if let Some(stall) = &life.stall {
-            return self.queue.push(stall.until, Event::Ran { node, boot, index });
-        }
+    pub(super) fn ran(&mut self, node: usize, index: u8) {
+        let Some(life) = &mut self.bodies[node].life else { return };
         let local = life.clock.local(self.now);
         life.engine.with(|node| node.handle_completion(local, Completion::Ran(index)));
-        self.settle(node);
     }
 }

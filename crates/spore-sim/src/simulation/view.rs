@@ -47,6 +47,17 @@ impl Simulation {
         self.bodies[node].slots.as_ref().map_or(&[], |slots| &slots.started)
     }
 
+    /// The numbers of the images that the selector of a node has named as confirmed, at each start of one; none if it takes no
+    /// updates. Panics if there is no such node.
+    pub fn confirmed_images(&self, node: usize) -> &[u32] {
+        self.bodies[node].slots.as_ref().map_or(&[], |slots| &slots.confirmed)
+    }
+
+    /// How often nodes lost their power while their flash was writing an image, or the selector.
+    pub fn cut_updates(&self) -> u32 {
+        self.bodies.iter().filter_map(|body| body.slots.as_ref()).map(|slots| slots.cuts).sum()
+    }
+
     /// How long the slots of a node were at work for the exchange of images. Panics if there is no such node.
     pub fn slots_busy(&self, node: usize) -> Duration {
         self.bodies[node].slots.as_ref().map_or(Duration::ZERO, |slots| slots.busy)

@@ -92,12 +92,10 @@ impl<'a> Trial<'a> {
         for node in plan.nodes - plan.cpu.slow..plan.nodes {
             world.apply(Command::Slow(node, plan.cpu.by.0))?;
         }
-        let calm = Plan { chaos: chaos::Rates::default(), step: Vec::new(), ..plan.clone() };
-        let calm = Plan { events: plan::Events { rate: 0.0, ..calm.events.clone() }, ..calm };
         Ok(Self {
             seed,
             world,
-            chaos: Chaos::new(&calm, seed, Duration::ZERO),
+            chaos: Chaos::new(plan, seed),
             operator: None,
             next_sample: Duration::ZERO,
             samples: Vec::new(),
@@ -128,7 +126,7 @@ impl<'a> Trial<'a> {
             self.fail(format!("not whole after {}", plan.expect.whole_within));
         }
         let formed = self.world.report();
-        self.chaos = Chaos::new(plan, self.seed, self.world.now());
+        self.chaos.begin(plan, self.world.now());
         self.operator = plan.rollout.as_ref().map(|it| Operator::new(it, self.world.now()));
         let befallen = self.world.now();
         self.advance(Phase::Faults, plan.duration.0, |_| false);
@@ -249,9 +247,10 @@ impl<'a> Trial<'a> {
     /// A core heals. How long it takes until it agrees.
     fn liveness(&mut self, liveness: &plan::Liveness) -> Option<Duration> {
         let mut rng = Rng::with_seed(self.seed ^ 0x43_4F_52_45);
-        // An image that lets nothing in and out breaks its node for minutes.
-        let deaf = self.plan.rollout.as_ref().is_some_and(|it| it.image == plan::Image::Deaf);
-        let broken = |node: usize| deaf && node == rollout::CANARY;
+        // An image that lets nothing in and out, or hangs, breaks its node for minutes.
+        let image = self.plan.rollout.as_ref().map(|it| it.image);
+        let bad = matches!(image, Some(plan::Image::Deaf | plan::Image::Hangs));
+        let broken = |node: usize| bad && node == rollout::CANARY;
         let mut nodes: Vec<_> = (0..self.plan.nodes).filter(|node| !broken(*node)).collect();
         rng.shuffle(&mut nodes);
         let size = if liveness.core == 0 { self.plan.nodes / 2 + 1 } else { liveness.core };

@@ -28,7 +28,7 @@ pub struct Plan {
     pub start_within: Span,
     /// How long faults befall the cluster when it has formed. Default 0.
     pub duration: Span,
-    /// So many nodes, the last ones, die in the end, at most all but one. Default 0.
+    /// So many nodes, the last ones, die in the end, at most all but one; none where only a core heals. Default 0.
     pub kill: usize,
     /// How often the world is looked at for plots, 1 ms at least. Default 500 ms.
     pub sample: Span,
@@ -235,6 +235,8 @@ pub enum Image {
     Deaf,
     /// It crashes as soon as it is started.
     Crashes,
+    /// It stands still within nine seconds, and the watchdog restarts it five seconds later.
+    Hangs,
 }
 
 impl From<Image> for Nature {
@@ -243,6 +245,7 @@ impl From<Image> for Nature {
             Image::Good => Self::Good,
             Image::Deaf => Self::Deaf,
             Image::Crashes => Self::Crashes,
+            Image::Hangs => Self::Hangs,
         }
     }
 }
@@ -377,6 +380,10 @@ impl Plan {
         let nodes = self.nodes;
         if self.kill > 0 && self.kill >= nodes {
             return refuse("kill", format!("0 to {}", nodes.saturating_sub(1)));
+        }
+        if self.kill > 0 && self.liveness.is_some() {
+            // What stays broken for good would bring them back.
+            return refuse("kill", "0 where only a core heals".into());
         }
         if self.cpu.slow > nodes {
             return refuse("cpu.slow", format!("0 to {nodes}"));

@@ -1,5 +1,6 @@
 //! An image for all, as an operator would begin it, and what became of it.
 
+use super::chaos;
 use super::plan::{Image, Rollout};
 use crate::scenario::{Fleet, Nature, Work};
 use crate::{Simulation, images};
@@ -9,7 +10,6 @@ use spore_core::api::{Method, Request};
 use spore_core::ota::announcement::Ended;
 use spore_core::ota::plan::{Image as Listed, Plan, RolloutId, SignedPlan};
 use spore_core::security::ReleaseKey;
-use spore_core::security::request::{self, Credentials, Signed};
 use std::time::Duration;
 
 /// What all run at first.
@@ -30,7 +30,7 @@ fn key(byte: u8) -> SigningKey {
 pub(super) fn fleet(rollout: &Rollout) -> Fleet {
     let images = vec![(NEW, Nature::from(rollout.image)), (FOREIGN, Nature::Good)];
     let release_key = ReleaseKey(key(5).verifying_key().to_bytes());
-    Fleet { release_key, first: OLD, images, work: Work::NONE }
+    Fleet { release_key, first: OLD, images, work: Work::BOARD }
 }
 
 /// A rollout that is to come, or under way.
@@ -101,7 +101,7 @@ impl Operator {
     fn is_done(&self, sim: &Simulation) -> bool {
         (0..sim.size()).all(|node| match self.rollout.image {
             Image::Good => sim.started_images(node).last() == Some(&NEW),
-            Image::Deaf | Image::Crashes => sim
+            Image::Deaf | Image::Crashes | Image::Hangs => sim
                 .node(node)
                 .and_then(spore_core::Node::rollout)
                 .is_some_and(|told| told.ended == Ended::Halted),
@@ -117,6 +117,11 @@ impl Operator {
                 if !may || *image == NEW && !self.sent {
                     return Err(format!("node {node} has started image {image}"));
                 }
+            }
+            let confirmed = sim.confirmed_images(node).iter();
+            let good = |image: u32| image == OLD || image == NEW && self.sent && !bad;
+            if let Some(image) = confirmed.copied().find(|image| !good(*image)) {
+                return Err(format!("node {node} has confirmed image {image}"));
             }
         }
         Ok(())
@@ -134,12 +139,8 @@ fn post(sim: &mut Simulation, signed: &SignedPlan) -> Option<u16> {
     let mut body = [0; SignedPlan::MAX];
     let len = signed.encode(&mut body);
     let body = &body[..len];
-    let (_, nonce) = sim.get(HOLDER, "/api/auth/nonce")?;
-    let nonce = nonce.split('"').nth(3).and_then(|nonce| nonce.parse().ok())?;
     let method = Method::Post;
-    let claim = Signed { method: method.name(), path: PATH, query: "", nonce, body };
-    let mac = request::SigningKey::derive(sim.key()).sign(&claim);
-    let field = Credentials { nonce, mac }.to_string();
+    let field = chaos::credentials(sim, HOLDER, (method, PATH), body)?.to_string();
     let request = Request { authorization: Some(&field), body, ..Request::new(method, PATH) };
     sim.request(HOLDER, &request).map(|(status, _)| status)
 }

@@ -32,7 +32,7 @@ pub fn vopr(seed: u64) -> Plan {
     let slow = if rng.bool() { rng.usize(..=nodes / 3) } else { 0 };
     let rollout = rng.bool().then(|| Rollout {
         at: Span::secs(rng.u64(..30)),
-        image: [Image::Good, Image::Deaf, Image::Crashes][rng.usize(..3)],
+        image: [Image::Good, Image::Deaf, Image::Crashes, Image::Hangs][rng.usize(..4)],
         gate: Span::secs(rng.u64(1..=20)),
         waves: if rng.bool() { vec![30, 100] } else { vec![100] },
     });

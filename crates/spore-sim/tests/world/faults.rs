@@ -1,12 +1,13 @@
 //! Each fault of the network does what it says, and whole clusters bear it.
 
+use crate::rollout;
 use crate::{scenario, secs, simulation, whole};
 use fastrand::Rng;
 use spore_sim::network::{
-    Corruption, Duplication, Fault, Flight, Latency, Loss, Partition, Passage,
+    Corruption, Duplication, Fault, Flight, Latency, Loss, Partition, Passage, Reordering, Replay,
 };
-use spore_sim::scenario::Conditions;
-use spore_sim::{Command, Scenario};
+use spore_sim::scenario::{Conditions, Fleet, Nature, Work};
+use spore_sim::{Command, Scenario, images};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -41,6 +42,25 @@ fn duplication_and_corruption_are_as_frequent_as_asked() {
     let flights = befallen(&mut Corruption(0.1), UNICAST);
     let wrong = flights.iter().filter(|flight| *flight.bytes != [7; 50]).count();
     assert!((850..1_050).contains(&wrong), "{wrong}");
+}
+
+#[test]
+fn replays_and_reordering_are_as_frequent_and_as_late_as_asked() {
+    let within = Duration::from_secs(30);
+    let flights = befallen(&mut Replay { part: 0.1, within }, UNICAST);
+    assert!((10_900..11_100).contains(&flights.len()), "{}", flights.len());
+    assert_eq!(flights.iter().filter(|flight| flight.delay.is_zero()).count(), 10_000);
+    assert!(flights.iter().all(|flight| flight.delay <= within && *flight.bytes == [7; 50]));
+    let late = |flights: &[Flight], at| flights.iter().filter(|flight| flight.delay > at).count();
+    assert!((400..600).contains(&late(&flights, within / 2)), "{}", late(&flights, within / 2));
+
+    let by = Duration::from_millis(500);
+    let flights = befallen(&mut Reordering { part: 0.2, by }, UNICAST);
+    assert_eq!(flights.len(), 10_000, "nothing is lost or copied");
+    let held_up = late(&flights, Duration::ZERO);
+    assert!((1_900..2_100).contains(&held_up), "{held_up}");
+    assert!(flights.iter().all(|flight| flight.delay <= by));
+    assert!((900..1_100).contains(&late(&flights, by / 2)), "{}", late(&flights, by / 2));
 }
 
 #[test]
@@ -119,4 +139,25 @@ fn a_stalled_node_sends_nothing_and_goes_on_afterwards() {
     assert!(sim.report().traffic[0].sent > 0 && sim.report().traffic[0].received > 0);
     assert!(sim.get(0, "/api/node/status").is_some());
     assert_eq!(sim.report().false_deaths, []);
+}
+
+#[test]
+fn a_board_that_is_stalled_while_its_flash_works_goes_on_with_neither() {
+    let fleet = Fleet { work: Work::BOARD, ..rollout::fleet(Nature::Good) };
+    let mut sim = whole(Scenario { fleet: Some(fleet), ..scenario(2, 1) }, secs(60));
+    let image = sim.hold_image(0, &images::container(rollout::NEW));
+    sim.serve_image(0, image);
+    sim.fetch_image(1, image);
+    let end = sim.now() + secs(30);
+    while sim.is_free(1) {
+        assert!(sim.now() < end, "its flash never works");
+        sim.run_for(Duration::from_millis(1));
+    }
+    sim.apply(Command::Stall(1, secs(2))).expect("it exists");
+    sim.clear_counters();
+    sim.run_for(Duration::from_millis(1_990));
+    let traffic = sim.report().traffic[1];
+    assert_eq!((traffic.sent, traffic.received), (0, 0));
+    sim.run_for(secs(30));
+    assert!(sim.node(1).expect("it runs").has_image(image));
 }

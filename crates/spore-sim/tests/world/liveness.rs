@@ -78,6 +78,29 @@ fn nobody_is_falsely_dead_in_24_hours_at_5_percent_loss_long() {
     assert_eq!(deaths, 0);
 }
 
+/// When suspects were asked by all in their last interval alone, there were 25 in half an hour.
+#[test]
+#[ignore = "takes minutes"]
+fn of_100_nodes_at_30_percent_loss_at_most_eight_are_falsely_dead_in_50_minutes_long() {
+    let mut all = 0;
+    for seed in [2, 3] {
+        let conditions = lossy(0.3);
+        let mut sim = simulation(Scenario { conditions, ..scenario(100, seed) });
+        // Hardly ever nobody at all is suspected, so it is not waited for.
+        sim.run_for(secs(430));
+        let formed = sim.report();
+        sim.run_for(secs(25 * 60));
+        let report = sim.report();
+        let deaths = report.false_deaths.len() - formed.false_deaths.len();
+        let suspicions = report.false_suspicions - formed.false_suspicions;
+        println!(
+            "25 min at 30 % loss, N=100, seed {seed}: {deaths} false deaths, {suspicions} suspicions noted"
+        );
+        all += deaths;
+    }
+    assert!(all <= 8, "{all} false deaths");
+}
+
 #[test]
 fn a_node_that_stalls_5_seconds_in_20_makes_no_healthy_one_look_dead() {
     let mut all = 0;

@@ -146,6 +146,20 @@ fn with_thirty_percent_of_fetches_failing_all_know_it_in_bounded_time() {
 }
 
 #[test]
+fn between_the_nodes_of_a_core_that_has_healed_no_fetch_fails() {
+    let mut sim = at_rest(Scenario { fetch_failure: 1.0, ..scenario(3, 1) });
+    sim.apply(Command::HealCore(vec![0, 1])).expect("they exist");
+    sim.clear_counters();
+    for node in 0..3 {
+        sim.apply(Command::Offer(node, relay())).expect("it exists");
+    }
+    sim.run_for(secs(60));
+    let traffic = sim.report().traffic;
+    assert!(traffic[0].served > 0 && traffic[1].served > 0, "{traffic:?}");
+    assert!(traffic[2].fetches > 0 && traffic[2].served == 0, "{traffic:?}");
+}
+
+#[test]
 fn a_member_that_does_not_answer_is_left_alone_after_a_while_and_asked_again_when_it_changes() {
     let mut sim = at_rest(Scenario { fetch_failure: 1.0, ..scenario(3, 1) });
     sim.run_until(secs(595));

@@ -1,8 +1,12 @@
 //! Scenarios as people write them.
 
+use spore_sim::Command;
+use spore_sim::log::Entry;
 use spore_sim::trial::{Plan, PlanError, Trial};
+use std::cell::RefCell;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 /// The repository's scenarios, by name.
 fn files() -> Vec<(String, Plan)> {
@@ -70,6 +74,7 @@ fn what_is_no_scenario_is_refused_with_the_reason() {
         ("[network]\nreplay = -1.0", "-1 is no probability for replay"),
         ("duration = \"soon\"", "\"soon\" is no span of time"),
         ("kill = 32", "kill: choose 0 to 31"),
+        ("kill = 1\n[liveness]", "kill: choose 0 where only a core heals"),
         ("[cpu]\nslow = 33", "cpu.slow: choose 0 to 32"),
         ("sample = 0", "sample: choose 1ms at least"),
         ("[events]\nrate = -1.0", "events.rate: choose"),
@@ -105,4 +110,71 @@ fn a_step_does_what_it_says() {
     assert!(outcome.report.last_life(2).unwrap().ended.is_some(), "it has left, and stays away");
     let fewest = outcome.samples.iter().skip(10).map(|it| it.running).min();
     assert_eq!(fewest, Some(3));
+}
+
+/// What is done to the world of a plan while it runs.
+fn obeyed(text: &str) -> Vec<Command> {
+    let plan = Plan::parse(text).unwrap();
+    let mut trial = Trial::new(&plan, 1).unwrap();
+    let commands = Rc::new(RefCell::new(Vec::new()));
+    let sink = Rc::clone(&commands);
+    trial.world.set_sink(Box::new(move |_, entry| {
+        if let Entry::Obeyed(command) = entry {
+            sink.borrow_mut().push((*command).clone());
+        }
+    }));
+    assert_eq!(trial.run().failures, [""; 0], "{text}");
+    commands.take()
+}
+
+#[test]
+fn a_step_comes_also_when_nothing_is_left_that_chance_may_befall() {
+    let step = "[[step]]\nat = \"1001ms\"\nclock = [1]\nby = \"1h\"";
+    let text = format!("nodes = 4\nduration = \"1s\"\n[liveness]\ncore = 4\n{step}");
+    let is_step = |it: &Command| matches!(it, Command::StepClock(1, _));
+    let commands = obeyed(&text);
+    let healed = commands.iter().position(|it| matches!(it, Command::HealCore(_)));
+    assert!(commands.iter().position(is_step) > healed && healed.is_some(), "{commands:?}");
+}
+
+#[test]
+fn a_cut_is_between_some_and_others() {
+    for chaos in ["flaps = 600.0", "partitions = 600.0"] {
+        let text = format!(
+            "nodes = 2\nduration = \"10s\"\n[chaos]\n{chaos}\nflap = [0, 1]\npartition = [0, 1]"
+        );
+        let mut cuts = 0;
+        for command in obeyed(&text) {
+            if let Command::Block { from, to } = command {
+                assert!(!from.is_empty() && !to.is_empty(), "{chaos}: {from:?} from {to:?}");
+                assert!(
+                    from.iter().all(|node| !to.contains(node)),
+                    "{chaos}: {from:?} from {to:?}"
+                );
+                cuts += 1;
+            }
+        }
+        assert!(cuts > 50, "{chaos}: {cuts}");
+    }
+}
+
+#[test]
+fn an_image_that_hangs_is_halted_everywhere() {
+    let text = "nodes = 4\n[rollout]\nimage = \"hangs\"\n[expect]\nrollout_within = \"120s\"";
+    let outcome = Trial::new(&Plan::parse(text).unwrap(), 1).unwrap().run();
+    assert_eq!(outcome.failures, [""; 0]);
+    assert!(outcome.rollout.is_some());
+}
+
+#[test]
+fn an_image_that_hangs_is_confirmed_by_no_clock_that_jumps() {
+    // Past the time that an image must run before it is kept, again and again: also after it was started, and before it hangs.
+    let step = |at: u32| format!("[[step]]\nat = {at}\nclock = [1]\nby = \"11s\"\n");
+    let steps: String = (1..60).map(step).collect();
+    let text = format!("nodes = 4\nduration = \"60s\"\n{steps}[rollout]\nimage = \"hangs\"");
+    let plan = Plan::parse(&text).unwrap();
+    for seed in 0..4 {
+        let failures = Trial::new(&plan, seed).unwrap().run().failures;
+        assert_eq!(failures, [""; 0], "seed {seed}");
+    }
 }

@@ -2,7 +2,7 @@
 
 use crate::Trace;
 
-/// What each target makes of its corpus, `http` apart, which is not there for the chip.
+/// What each target makes of its corpus.
 macro_rules! targets {
     ($($function:ident),*) => {
         $(pub(super) fn $function(_: &mut crate::Inputs, trace: &mut Trace<'_>) {
@@ -11,7 +11,7 @@ macro_rules! targets {
     };
 }
 
-targets!(datagram, engine, events, image, records, selector);
+targets!(datagram, engine, events, http, image, records, selector, serial);
 
 fn replay(name: &str, trace: &mut Trace<'_>) {
     let Some((_, run)) = spore_fuzz::target(name) else { unreachable!("there is {name}") };

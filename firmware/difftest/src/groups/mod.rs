@@ -91,9 +91,11 @@ const GROUPS: &[(&str, Group)] = &[
     ("corpus-datagram", corpus::datagram),
     ("corpus-engine", corpus::engine),
     ("corpus-events", corpus::events),
+    ("corpus-http", corpus::http),
     ("corpus-image", corpus::image),
     ("corpus-records", corpus::records),
     ("corpus-selector", corpus::selector),
+    ("corpus-serial", corpus::serial),
 ];
 
 /// Runs all groups and reports one line each: name and hash.

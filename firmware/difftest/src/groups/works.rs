@@ -12,7 +12,7 @@ use spore_core::{Action, ClusterKey, Completion, Destination, FetchFailed, Node,
 use super::{engine, server};
 use crate::Inputs;
 
-/// Nodes of the cluster in which [`seconds`] pass.
+/// Nodes of a cluster in which [`seconds`] pass.
 const NODES: u8 = 8;
 /// Bytes of the message in a probe at rest.
 const MESSAGE: usize = 74;
@@ -26,8 +26,9 @@ type Work = fn(u32);
 const WORKS: &[(&str, Work)] = &[
     ("seal", |count| (0..count).for_each(|number| drop(sealed(number)))),
     ("open", |count| (0..count).for_each(open)),
-    ("second", |count| seconds(count, false)),
-    ("second-with-event", |count| seconds(count, true)),
+    ("second", |count| seconds(NODES, count, false)),
+    ("second-with-event", |count| seconds(NODES, count, true)),
+    ("second-alone", |count| seconds(1, count, false)),
     ("request", server::requests),
 ];
 
@@ -59,10 +60,10 @@ fn open(number: u32) {
     assert!(sealer.open(&mut datagram).is_ok());
 }
 
-/// A cluster at rest, in which so many seconds pass; one node publishes an event in each, if there is to be one.
-fn seconds(count: u32, with_event: bool) {
+/// A cluster of so many at rest, in which so many seconds pass; one node publishes an event in each, if there is to be one.
+fn seconds(nodes: u8, count: u32, with_event: bool) {
     let mut inputs = Inputs::for_group("seconds");
-    let mut nodes: Vec<_> = (1..=NODES).map(|n| engine::node(&mut inputs, n)).collect();
+    let mut nodes: Vec<_> = (1..=nodes).map(|n| engine::node(&mut inputs, n)).collect();
     let mut now = pass(&mut nodes, Instant::ZERO, REST);
     for _ in 0..count {
         if with_event {

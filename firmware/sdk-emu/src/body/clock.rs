@@ -10,6 +10,9 @@ use super::local::Local;
 /// The time, and its value at the start.
 static CLOCK: Local<(CycleClock, u64)> = Local::new((CycleClock::new(), 0));
 
+/// What the SDK's clock said at the start.
+static SHOWN: Local<u32> = Local::new(0);
+
 /// What sdk.S keeps: two registers, ticks until the watchdog expires, and how often it has since it was fed.
 #[repr(C)]
 struct Watchdog([u32; 4]);
@@ -23,6 +26,11 @@ unsafe extern "C" {
 /// The time begins.
 pub(super) fn start() {
     CLOCK.with(|(clock, start)| *start = clock.advance(cpu::cycles()));
+}
+
+/// The SDK's clock says this now, in microseconds.
+pub(super) fn set(shown: u32) {
+    SHOWN.with(|first| *first = shown.wrapping_sub(now_us() as u32));
 }
 
 /// Microseconds since the start.
@@ -51,7 +59,7 @@ pub(super) fn sleep_until(at_us: u64) {
 #[unsafe(no_mangle)]
 extern "C" fn system_get_time() -> u32 {
     // Modulo 2³².
-    now_us() as u32
+    SHOWN.with(|first| first.wrapping_add(now_us() as u32))
 }
 
 #[unsafe(no_mangle)]

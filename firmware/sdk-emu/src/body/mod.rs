@@ -80,6 +80,7 @@ fn start(line: &'static str) {
         fault::stop(format_args!("the machine runs at {hz} Hz; 40 MHz are expected"));
     }
     POKES.with(|pokes| *pokes = arguments.pokes);
+    clock::set(arguments.clock);
     let resets = reset::begin();
     random::start(arguments.seed, resets);
     if resets == 0 {

@@ -3,13 +3,15 @@
 
 import { ask, isUnlocked, Refused, send, wait } from '../api.js';
 import { h } from '../dom.js';
-import { known, nameOf } from '../live.js';
+import { known, link, nameOf } from '../live.js';
 import { field, form, span, table } from '../show.js';
 import { order, state } from '../state.js';
 
 const LOG = '/api/node/log';
 /** How many events are kept. */
 const KEPT = 200;
+/** A stream that is silent for longer is opened anew, in milliseconds: a node sends something every 15 s. */
+const SILENCE = 40_000;
 
 /** @type {{key: string, time: string, topic: string, publisher: string, payload: string}[]} */
 let seen = [];
@@ -18,17 +20,28 @@ let filter = '', contains = '', standing = '';
 let last = '';
 /** @type {AbortController | null} */
 let stream = null;
+/** When the stream has been silent for too long. @type {ReturnType<typeof setTimeout> | undefined} */
+let silence;
 
-/** Begins to listen, or ends. @param {boolean} on */
+/** The stream is not silent. */
+function heard() {
+    clearTimeout(silence);
+    silence = setTimeout(() => listen(true), SILENCE);
+}
+
+/** Begins to listen, anew if it did already, or ends. @param {boolean} on */
 export async function listen(on) {
+    clearTimeout(silence);
     stream?.abort();
     stream = null;
     if (!on) return;
     const own = stream = new AbortController();
+    standing = 'the stream is being opened';
     while (stream === own) {
         let pause = 2000;
         if (isUnlocked()) {
             try {
+                heard();
                 const query = [filter && `topic=${encodeURIComponent(filter)}`, last && `after=${last}`].filter(Boolean).join('&');
                 const answer = await ask(`/api/events${query && '?'}${query}`, { signed: true, timeout: 0, signal: own.signal });
                 standing = 'live';
@@ -36,6 +49,8 @@ export async function listen(on) {
                 await receive(/** @type {ReadableStream<Uint8Array>} */ (answer.body));
                 standing = 'the stream has ended, and is taken up again';
             } catch (error) {
+                // Another one is listened to, or none.
+                if (stream !== own) return;
                 const refused = error instanceof Refused ? error : null;
                 if (refused?.status === 503) standing = 'another page has the stream: this is what the node notes';
                 else standing = refused ? `✕ ${refused.message}` : 'the node does not answer';
@@ -54,6 +69,7 @@ async function receive(body) {
     for (;;) {
         const { done, value } = await reader.read();
         if (done) return;
+        heard();
         const parts = (rest + value).split('\n\n');
         rest = parts.pop() ?? '';
         for (const part of parts) {
@@ -122,7 +138,7 @@ export const events = {
                 field('Topics (+ and # stand for any)', { name: 'filter', placeholder: '#' }),
                 field('Only with this text', { name: 'contains' }),
                 h('button', null, 'Show')),
-            h('p', { class: 'note' }, `${standing === 'live' ? '●' : '▲'} ${standing}`),
+            h('p', { class: 'note' }, link.lost ? '▲ the node does not answer' : `${standing === 'live' ? '●' : '▲'} ${standing}`),
             h('details', null, h('summary', null, 'Publish an event'), form({}, publish,
                 field('Topic', { name: 'topic', required: true, maxlength: 48 }),
                 field('Payload (JSON, or else a text)', { name: 'payload' }),

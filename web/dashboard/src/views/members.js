@@ -24,16 +24,19 @@ function map(all) {
                 (few || member.self) && h('text', { x, y: y + 14 }, member.hostname))));
 }
 
+/** How old what a member has said of itself is, where it has not answered since. @param {string} text @param {any} member */
+const aged = (text, { age }) => age && text !== '–' ? `${text} (${span(age)} ago)` : text;
+
 /** What is shown of a member. @type {Record<string, (member: any) => import('../show.js').Kid | import('../show.js').Kid[]>} */
 const COLUMNS = {
     'Node': member => [pageOf(member), member.self && ' (this node)'],
     'Status': member => badge(member.status),
     'Round trip': member => [micros(member.rtt_us), ' ', chart(`Round trip to ${member.hostname}`, history(`rtt ${member.id}`), micros)],
     'Last seen': member => member.self ? 'now' : span(member.last_seen_ms),
-    'Up for': member => span(member.uptime_ms),
+    'Up for': member => aged(span(member.uptime_ms), member),
     'Started after': member => member.reset_reason ?? '–',
-    'Free memory': member => bytes(member.free_memory),
-    'Signal': member => typeof member.rssi === 'number' ? `${member.rssi} dBm` : '–',
+    'Free memory': member => aged(bytes(member.free_memory), member),
+    'Signal': member => typeof member.rssi === 'number' ? aged(`${member.rssi} dBm`, member) : '–',
     'Version': member => `${member.board ?? ''} ${member.version ?? '–'}`,
     'Address': member => `${member.address}:${member.http_port}`,
 };

@@ -3,7 +3,7 @@
 import { ask, send } from '../api.js';
 import { h } from '../dom.js';
 import { known } from '../live.js';
-import { badge, button, facts, field, sign, span, table } from '../show.js';
+import { badge, button, facts, field, sign, span, table, why } from '../show.js';
 import { order, says } from '../state.js';
 
 const UPDATE = '/api/node/update';
@@ -41,19 +41,28 @@ const halt = () => confirm('Halt the rollout on all nodes, for good?')
 /** What may be done with the file. */
 function choices() {
     if (!file) return null;
-    return h('p', { key: 'choices' }, ...(!isImage ? [button('Begin the rollout of this plan', begin)] : [
+    return h('p', { key: 'choices' }, `${file.name}: `, ...(!isImage ? [button('Begin the rollout of this plan', begin)] : [
         button('Update this node', () => upload(UPDATE, 'It is installed. The node restarts into it, on trial.')), ' ',
         button('Hold it for a rollout', () => upload(`${UPDATE}?start=no`, 'This node holds it for the others.')),
     ]));
 }
 
+/** Takes what is dropped, also beside the place for it: the browser would leave the page for the file. @param {DragEvent} event */
+function drop(event) {
+    if (!event.dataTransfer?.types.includes('Files')) return;
+    event.preventDefault();
+    if (event.type === 'drop' && document.querySelector('.drop')) take(event.dataTransfer.files[0]);
+}
+window.addEventListener('dragover', drop);
+window.addEventListener('drop', drop);
+
 /** Where an image is dropped. */
-const place = () => h('div', {
-    key: 'drop', class: 'drop',
-    ondragover: (/** @type {DragEvent} */ event) => event.preventDefault(),
-    ondrop: (/** @type {DragEvent} */ event) => { event.preventDefault(); take(event.dataTransfer?.files[0]); },
-}, field('Drop an image here, or a plan of spore ota all --plan', {
-    name: 'file', type: 'file', onchange: (/** @type {Event} */ event) => take(/** @type {HTMLInputElement} */ (event.target).files?.[0]),
+const place = () => h('div', { key: 'drop', class: 'drop' }, field('Drop an image here, or a plan of spore ota all --plan', {
+    name: 'file', type: 'file', onchange: (/** @type {{target: HTMLInputElement}} */ { target }) => {
+        take(target.files?.[0]);
+        // So that the same one can be chosen again.
+        target.value = '';
+    },
 }));
 
 /** How far each node is. @param {any} document */
@@ -79,7 +88,7 @@ function rollout({ rollout, counts, nodes }) {
                 node.wave === 0 ? 'canary' : `wave ${node.wave}`,
                 [badge(node.state, node.state.replaceAll('_', ' ') + (node.percent === null ? '' : ` ${node.percent} %`)),
                     node.percent !== null && h('progress', { max: 100, value: node.percent, 'aria-label': `Image of ${node.hostname}` })],
-                node.reason?.replaceAll('_', ' ') ?? '',
+                why(node.reason),
             ],
         }))),
     ];
@@ -96,7 +105,7 @@ export const updates = {
         return [
             facts([
                 ['This node runs', image ? [`image ${image.sequence} `, badge(image.stage)] : 'a program that takes no updates'],
-                ['Last update', last && [`image ${last.image}: `, badge(last.result), last.reason && ` ${last.reason.replaceAll('_', ' ')}`]],
+                ['Last update', last && [`image ${last.image}: `, badge(last.result), ` ${why(last.reason)}`]],
                 ['Refused is', own.quarantined && `image ${own.quarantined}, which was rolled back`],
                 ['Coming in', upload && h('progress', { max: upload.length || 1, value: upload.received, 'aria-label': 'Image that comes in' })],
             ]),

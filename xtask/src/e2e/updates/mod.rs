@@ -7,7 +7,7 @@ pub(super) mod kills;
 mod terminal;
 pub(super) mod trials;
 
-use std::process::{Command, Output};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
@@ -15,6 +15,7 @@ use serde_json::Value;
 
 use super::api::{self, Api};
 use super::cluster::{Cluster, POLL, Plan};
+use super::said;
 use crate::process;
 use images::Nature;
 
@@ -163,11 +164,6 @@ impl<'a> Operator<'a> {
     fn state(&self) -> Result<Value> {
         api::patiently(PATIENCE, || self.entry.get("/api/cluster/update"))
     }
-}
-
-fn said(output: &Output) -> String {
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    format!("{}{}", text(&output.stdout), text(&output.stderr))
 }
 
 /// A node runs this image, and has confirmed it.

@@ -5,20 +5,25 @@
 //! went through all of them.
 
 mod constants;
+mod fold;
 mod instruction;
 mod islands;
 mod liveness;
 mod outline;
 mod peephole;
 mod rewrite;
+mod texts;
 
 use std::collections::{HashMap, HashSet};
+use std::ops::Range;
 
+use super::asm;
 use instruction::Instruction;
 
 /// Applies all passes to an assembler file.
 pub(super) fn shrink(text: &str) -> String {
-    without_unused_literals(&outline::apply(&shorten(text)))
+    let text = fold::apply(&shorten(&texts::apply(text)));
+    without_unused_literals(&outline::apply(&text))
 }
 
 /// More rounds of passes than any function was seen to need; each may make way for the next.
@@ -71,6 +76,23 @@ fn each_function(text: &str, change: impl Fn(Vec<String>, usize) -> Vec<String>)
     // A file that ends within a function has a shape that is not known: as it was.
     function.into_iter().flatten().for_each(|line| push(&mut out, &line));
     out
+}
+
+/// Each function in flash: its name, and the lines between its `.type` and its `.size`. What is placed elsewhere, in instruction
+/// RAM, may run while the flash cannot be read, so it must not call what is shared.
+fn functions<'a>(lines: &[&'a str]) -> Vec<(&'a str, Range<usize>)> {
+    let mut found = Vec::new();
+    let (mut begun, mut in_flash) = (None, true);
+    for (at, line) in lines.iter().enumerate() {
+        if let Some(section) = asm::section(line) {
+            in_flash = asm::is_in_flash(section);
+        } else if is_begin(line) && in_flash {
+            begun = asm::type_name(line.trim_start()).map(|name| (name, at + 1));
+        } else if line.trim_start().starts_with(".size") {
+            found.extend(begun.take().map(|(name, start)| (name, start..at)));
+        }
+    }
+    found
 }
 
 /// The text without the literals that no instruction loads any more.

@@ -28,6 +28,7 @@ pub(super) struct Group {
     datagrams: Vec<f64>,
     bytes: Vec<f64>,
     false_deaths: usize,
+    false_suspicions: u64,
     virtual_time: Duration,
     worked: Duration,
     /// The label, the seed, and what was wrong.
@@ -59,6 +60,7 @@ impl Group {
             datagrams: Vec::new(),
             bytes: Vec::new(),
             false_deaths: 0,
+            false_suspicions: 0,
             virtual_time: Duration::ZERO,
             worked: Duration::ZERO,
             failures: Vec::new(),
@@ -90,6 +92,7 @@ impl Group {
         self.datagrams.push(traffic.per_second(traffic.sent));
         self.bytes.push(traffic.per_second(traffic.sent_bytes));
         self.false_deaths += report.false_deaths.len();
+        self.false_suspicions += report.false_suspicions;
         self.virtual_time += report.now;
         if !outcome.failures.is_empty() {
             let what = outcome.failures.join("; ");
@@ -122,7 +125,7 @@ pub(super) fn table(groups: &[Group]) -> String {
     let columns: Vec<&Column> = SPANS.iter().filter(there).collect();
     let mut header = vec!["VALUE", "RUNS", "FAILED"];
     header.extend(columns.iter().map(|(name, _)| *name));
-    header.extend(["DATAGRAMS", "BYTES", "FALSE DEATHS", "SPEED"]);
+    header.extend(["DATAGRAMS", "BYTES", "FALSE DEATHS", "FALSE SUSPICIONS", "SPEED"]);
     let mut table = Table::new(&header);
     for group in groups {
         let label = if group.label.is_empty() { "-" } else { &group.label };
@@ -133,6 +136,7 @@ pub(super) fn table(groups: &[Group]) -> String {
             format!("{:.2}", group.datagrams()),
             format!("{:.0}", group.bytes()),
             group.false_deaths.to_string(),
+            group.false_suspicions.to_string(),
             format!("{:.0}", group.speed()),
         ]);
         table.row(row);
@@ -169,6 +173,7 @@ pub(super) fn document(groups: &[Group]) -> Value {
             "datagrams_per_node_second": group.datagrams(),
             "bytes_per_node_second": group.bytes(),
             "false_deaths": group.false_deaths,
+            "false_suspicions": group.false_suspicions,
         })
     };
     Value::Array(groups.iter().map(group).collect())

@@ -91,7 +91,13 @@ pub(super) fn sink(file: Option<&File>, tells: bool, world: &Simulation) -> Opti
             file.add(&sealer, at, entry);
         }
         if tells
-            && !matches!(entry, Entry::Sent { .. } | Entry::Delivered { .. } | Entry::Asked { .. })
+            && !matches!(
+                entry,
+                Entry::Sent { .. }
+                    | Entry::Delivered { .. }
+                    | Entry::Asked { .. }
+                    | Entry::Answered { .. }
+            )
         {
             // Who does not read any more will not be told.
             let _ = output::print_line(line(&sealer, at, entry));
@@ -120,6 +126,9 @@ fn line(sealer: &Sealer, at: Duration, entry: &Entry<'_>) -> String {
             format!("node {to} gets {} from {}", datagram(sealer, bytes), from.ip())
         }
         Entry::Asked { from, to } => format!("node {to} is asked for its status by node {from}"),
+        Entry::Answered { node, status, body } => {
+            format!("node {node} answers {status} with {} bytes", body.len())
+        }
         Entry::Published { node, key } => format!("node {node} publishes event {}", event(&key)),
         Entry::EventDelivered { node, key } => {
             format!("node {node} delivers event {}", event(&key))

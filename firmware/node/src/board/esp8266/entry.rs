@@ -5,6 +5,7 @@ use core::net::Ipv4Addr;
 use core::panic::PanicInfo;
 
 use embassy_executor::raw::Executor;
+use embassy_futures::join::join;
 use sdk_sys::ets_sys::ETSEvent;
 use sdk_sys::user_interface::{
     FLASH_SIZE_8M_MAP_512_512, PartitionItem, STATION_IF, SYSTEM_PARTITION_CUSTOMER_BEGIN,
@@ -25,7 +26,7 @@ use static_cell::StaticCell;
 use super::console::Console;
 use super::system::{Body, random};
 use super::task_local::TaskLocal;
-use super::{crash, lwip, time, wifi};
+use super::{crash, lwip, serial, time, wifi};
 use crate::net::driver::Identity;
 use crate::net::interface::Interface;
 use crate::node::{self, NodeLink, NodeShell, SPAWNED_ONCE, Start};
@@ -75,6 +76,7 @@ unsafe extern "C" fn user_pre_init() {
 /// Second call of the SDK, with its own parts ready. Only some 2.7 KB of stack are free here, so the node begins in a task.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn user_init() {
+    serial::prepare();
     wifi::prepare();
     // SAFETY: the queue is a static of two elements.
     unsafe { system_os_task(run, PRIORITY, QUEUE.as_ptr().cast(), 2) };
@@ -150,10 +152,10 @@ async fn run_dhcp(interface: &'static Interface, link: &'static NodeLink) -> ! {
     interface.run(link, wifi::addressed).await
 }
 
-/// Tells the engine what the radio does.
+/// Tells the engine what the radio does, and what comes over the serial line: a task takes memory.
 #[embassy_executor::task]
 async fn run_radio(shell: &'static NodeShell) -> ! {
-    wifi::report_to(shell).await
+    join(wifi::report_to(shell), serial::run(shell)).await.0
 }
 
 unsafe extern "C" {

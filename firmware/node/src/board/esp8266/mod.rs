@@ -12,8 +12,9 @@
 //! | `wifi` | the radio's commands and events |
 //! | `flash` | the settings' flash |
 //! | `pins` | the pins, by the names in the board's file |
+//! | `serial` | what comes over the serial line |
 //! | `rtc`, `crash` | what outlives a reset; the record of a crash is a part of it |
-//! | `stack` | a second stack, from the SDK's heap |
+//! | `stack`, `held` | what is in the SDK's heap: a second stack, and a future that is long and rare |
 //! | `system`, `told` | the body of the node, and what it tells |
 
 mod console;
@@ -21,9 +22,11 @@ mod cpu;
 mod crash;
 mod entry;
 mod flash;
+mod held;
 mod lwip;
 pub mod pins;
 mod rtc;
+mod serial;
 mod stack;
 mod system;
 mod task_local;

@@ -25,6 +25,7 @@ use spore_node::store::{ESP01_RANGE, Loaded, Store};
 use spore_node::{Named, ServiceReply, System};
 
 use super::flash::SdkFlash;
+use super::held::Held;
 use super::rtc::{self, Start};
 use super::{crash, stack, told, wifi};
 use crate::log::log_line;
@@ -108,6 +109,14 @@ impl System for Body {
         ready(stack::on_second(|| block_on(begin())).map(|(result, _)| result))
     }
 
+    async fn hold<T, J: Future<Output = T>>(&self, begin: impl FnOnce() -> J) -> Option<T> {
+        let held = Held::new(begin);
+        if held.is_none() {
+            log_line!("HEAP no memory");
+        }
+        Some(held?.await)
+    }
+
     fn slots(&self) -> Option<Slots<SdkFlash>> {
         Some(open_slots())
     }
@@ -150,8 +159,8 @@ impl System for Body {
         block_on(self.store.borrow_mut().store(key.number(), value)).map_err(|_| StoreFailed)
     }
 
-    async fn recall(&self, key: Key, buf: &mut [u8]) -> usize {
-        block_on(self.store.borrow_mut().load(key.number(), buf)).map_or(0, Loaded::len)
+    async fn recall(&self, key: Key, buf: &mut [u8]) -> Option<usize> {
+        block_on(self.store.borrow_mut().load(key.number(), buf)).ok().map(Loaded::len)
     }
 
     fn crashed(&self, buf: &mut [u8]) -> usize {

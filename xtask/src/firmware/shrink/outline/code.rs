@@ -3,10 +3,9 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use super::super::super::asm;
 use super::super::instruction::{Instruction, Registers};
-use super::super::literal;
 use super::super::liveness::{label, live_after};
+use super::super::{functions, literal};
 use super::{PREFIX, operands};
 
 /// One instruction, or a place where no run may go on.
@@ -49,7 +48,7 @@ impl Code {
         let literals: HashMap<&str, &str> = lines.iter().filter_map(|line| literal(line)).collect();
         let mut code = Self { steps: Vec::new(), texts: Vec::new() };
         let mut ids = HashMap::new();
-        for function in functions(lines) {
+        for (_, function) in functions(lines) {
             code.add(lines, function, &literals, &mut ids);
         }
         code
@@ -178,21 +177,4 @@ fn may_move(instruction: &Instruction<'_>) -> bool {
 fn spell(instruction: &Instruction<'_>, literals: &HashMap<&str, &str>) -> String {
     let operands = instruction.operands.iter().map(|o| *literals.get(o).unwrap_or(o));
     format!("\t{}\t{}", instruction.name, operands.collect::<Vec<_>>().join(", "))
-}
-
-/// The lines between `.type` and `.size` of each function in flash. What is placed elsewhere, in instruction RAM, may
-/// run while the flash cannot be read, so it must not call what is shared.
-fn functions(lines: &[&str]) -> Vec<Range<usize>> {
-    let mut found = Vec::new();
-    let (mut start, mut in_flash) = (None, true);
-    for (at, line) in lines.iter().enumerate() {
-        if let Some(section) = asm::section(line) {
-            in_flash = asm::is_in_flash(section);
-        } else if super::super::is_begin(line) && in_flash {
-            start = Some(at + 1);
-        } else if line.trim_start().starts_with(".size") {
-            found.extend(start.take().map(|start| start..at));
-        }
-    }
-    found
 }

@@ -5,9 +5,6 @@
 //! (RFC 9112). A server that never answers, never ends, or sends what is not HTTP holds it for no longer than
 //! [`Limits`] allow, and no longer than the taker of the body wants more.
 
-mod body;
-
-use body::Decoder;
 use core::net::{SocketAddr, SocketAddrV4};
 use edge_nal::io::{Read, Write};
 use edge_nal::{Close, TcpConnect, TcpShutdown};
@@ -15,6 +12,8 @@ use embassy_futures::yield_now;
 use embassy_time::{Duration, with_timeout};
 use httparse::{EMPTY_HEADER, Status};
 use spore_core::text::{decimal, dotted};
+
+use crate::body::{Decoder, Framing};
 
 /// The least buffer that a fetch needs, in bytes: the longest head of an answer, or the request.
 pub const BUFFER_LEN: usize = 320;
@@ -101,14 +100,18 @@ async fn exchange<S: Read + Write>(
     let (head, mut filled, mut decoder) = read_head(socket, buf).await?;
     let mut start = head;
     loop {
-        let input = buf.get(start..filled).unwrap_or_default();
-        decoder.consume(input, take)?;
+        let input = buf.get_mut(start..filled).unwrap_or_default();
+        let decoded = decoder.decode(input).map_err(|_| FetchError::Malformed)?;
+        let data = input.get(..decoded.kept).unwrap_or_default();
+        if !data.is_empty() && !take(data) {
+            return Err(FetchError::Unwanted);
+        }
         if decoder.is_done() {
             return Ok(());
         }
         (start, filled) = (0, socket.read(buf).await.map_err(|_| FetchError::Cut)?);
         if filled == 0 {
-            return decoder.end();
+            return if decoder.may_end() { Ok(()) } else { Err(FetchError::Cut) };
         }
         // A server that always has more to send must not keep the timer from being looked at.
         yield_now().await;
@@ -175,10 +178,13 @@ fn parse_head(bytes: &[u8]) -> Result<Option<(usize, Decoder)>, FetchError> {
             chunked = true;
         }
     }
-    match (length, chunked) {
-        (Some(_), true) => Err(FetchError::Malformed),
-        (None, true) => Ok(Some((len, Decoder::chunked()))),
-        (Some(length), false) => Ok(Some((len, Decoder::of_length(length)))),
-        (None, false) => Ok(Some((len, Decoder::until_close()))),
-    }
+    let framing = match (length, chunked) {
+        (Some(_), true) => return Err(FetchError::Malformed),
+        (None, true) => Framing::Chunked,
+        (Some(length), false) => Framing::Length(length),
+        (None, false) => Framing::UntilClose,
+    };
+    // Whoever takes the data says how much is enough.
+    let decoder = Decoder::new(usize::MAX, framing).map_err(|_| FetchError::Malformed)?;
+    Ok(Some((len, decoder)))
 }

@@ -1,9 +1,6 @@
-//! Request bodies: takes off their framing, and refuses what is too long or malformed.
+//! Bodies of requests and answers: takes off their framing, and refuses what is too long or malformed.
 
 use spore_core::api::Error;
-
-use super::BODY_MAX;
-use super::head::Framing;
 
 /// Most bytes of chunk extensions and trailer fields in one body, together. Beyond it: 431.
 const EXTRAS_MAX: usize = 256;
@@ -11,8 +8,21 @@ const EXTRAS_MAX: usize = 256;
 /// Most digits of a chunk size, leading zeros included.
 const SIZE_DIGITS_MAX: u8 = 8;
 
+/// How a body is delimited (RFC 9112, section 6.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Framing {
+    /// `Content-Length`, or zero where a request has neither field. Saturates at `usize::MAX`.
+    Length(usize),
+    /// `Transfer-Encoding: chunked`.
+    Chunked,
+    /// By the end of the connection: an answer that has neither field.
+    UntilClose,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
+    /// A body that ends with the connection.
+    Open,
     /// A body of known length; `left` bytes are to come.
     Fixed,
     /// In a chunk's size, after this many digits.
@@ -34,7 +44,7 @@ enum State {
 
 /// Follows a body through the pieces in which it arrives (RFC 9112, sections 6 and 7.1).
 #[derive(Debug)]
-pub(super) struct Decoder {
+pub(crate) struct Decoder {
     state: State,
     /// Bytes that remain of the body or of the chunk.
     left: usize,
@@ -48,34 +58,37 @@ pub(super) struct Decoder {
 
 /// What was done with a part of a body.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Decoded {
+pub(crate) struct Decoded {
     /// So many bytes of the input were taken.
-    pub(super) used: usize,
+    pub(crate) used: usize,
     /// So many of them are the body's; they stand at the front now.
-    pub(super) kept: usize,
+    pub(crate) kept: usize,
 }
 
 impl Decoder {
+    /// For bodies of up to `most` bytes.
+    ///
     /// # Errors
     ///
-    /// [`Error::PayloadTooLarge`] if the announced length is beyond [`BODY_MAX`].
-    pub(super) fn new(framing: Framing) -> Result<Self, Error> {
-        Self::up_to(BODY_MAX, framing)
-    }
-
-    /// The same for bodies of `most` bytes.
-    pub(super) fn up_to(most: usize, framing: Framing) -> Result<Self, Error> {
+    /// [`Error::PayloadTooLarge`] if the announced length is beyond that.
+    pub(crate) fn new(most: usize, framing: Framing) -> Result<Self, Error> {
         let (state, left) = match framing {
             Framing::Length(0) => (State::Done, 0),
             Framing::Length(length) if length > most => return Err(Error::PayloadTooLarge),
             Framing::Length(length) => (State::Fixed, length),
             Framing::Chunked => (State::Size(0), 0),
+            Framing::UntilClose => (State::Open, 0),
         };
         Ok(Self { state, left, total: 0, most, extras: 0 })
     }
 
-    pub(super) fn is_done(&self) -> bool {
+    pub(crate) fn is_done(&self) -> bool {
         self.state == State::Done
+    }
+
+    /// Whether the body is whole if the connection ends now.
+    pub(crate) fn may_end(&self) -> bool {
+        matches!(self.state, State::Open | State::Done)
     }
 
     /// Takes what belongs to the body from the front of `input`: all of it, unless the body ends
@@ -84,21 +97,25 @@ impl Decoder {
     /// # Errors
     ///
     /// What the client is to be told. The body's end cannot be found any more after that.
-    pub(super) fn decode(&mut self, input: &mut [u8]) -> Result<Decoded, Error> {
+    pub(crate) fn decode(&mut self, input: &mut [u8]) -> Result<Decoded, Error> {
         let (mut used, mut kept) = (0, 0);
         while let Some(&byte) = input.get(used) {
             match self.state {
                 State::Done => break,
-                State::Fixed | State::Data => {
-                    let taken = self.left.min(input.len() - used);
+                State::Open | State::Fixed | State::Data => {
+                    let rest = input.len() - used;
+                    let taken = if self.state == State::Open { rest } else { self.left.min(rest) };
                     input.copy_within(used..used + taken, kept);
                     used += taken;
                     kept += taken;
-                    self.left -= taken;
-                    if self.left == 0 {
-                        let fixed = self.state == State::Fixed;
-                        self.state = if fixed { State::Done } else { State::DataCr };
+                    if self.state != State::Open {
+                        self.left -= taken;
                     }
+                    self.state = match self.state {
+                        State::Fixed if self.left == 0 => State::Done,
+                        State::Data if self.left == 0 => State::DataCr,
+                        same => same,
+                    };
                 }
                 _ => {
                     self.state = self.framing_byte(byte)?;
@@ -111,7 +128,7 @@ impl Decoder {
 
     /// How many more bytes can belong to the body for certain, so that reading them cannot take
     /// away any of the next request; at least one.
-    pub(super) fn certain(&self) -> usize {
+    pub(crate) fn certain(&self) -> usize {
         match self.state {
             State::Fixed => self.left,
             _ => usize::MAX,
@@ -168,10 +185,12 @@ mod tests {
 
     use super::*;
 
+    const BODY_MAX: usize = 2048;
+
     /// Feeds `input` in pieces of `step` bytes: the body's length with its framing, `None` if it
     /// has not ended.
     fn run(framing: Framing, input: &[u8], step: usize) -> Result<Option<usize>, Error> {
-        let mut decoder = Decoder::new(framing)?;
+        let mut decoder = Decoder::new(BODY_MAX, framing)?;
         let mut used = 0;
         for piece in input.chunks(step) {
             used += decoder.decode(&mut piece.to_vec())?.used;
@@ -215,7 +234,7 @@ mod tests {
             (Framing::Length(0), b"GET", b""),
         ] {
             for step in 1..=raw.len() {
-                let mut decoder = Decoder::new(framing).unwrap();
+                let mut decoder = Decoder::new(BODY_MAX, framing).unwrap();
                 let (mut body, mut used) = (Vec::new(), 0);
                 for piece in raw.chunks(step) {
                     let mut piece = piece.to_vec();
@@ -226,6 +245,21 @@ mod tests {
                 assert_eq!((&body[..], used), (expected, raw.len() - 3), "in pieces of {step}");
             }
         }
+    }
+
+    #[test]
+    fn only_what_has_no_end_of_its_own_may_end_with_the_connection() {
+        let decode = |framing, input: &[u8]| {
+            let mut decoder = Decoder::new(BODY_MAX, framing).unwrap();
+            let decoded = decoder.decode(&mut input.to_vec()).unwrap();
+            (decoded.kept, decoder.is_done(), decoder.may_end())
+        };
+        assert_eq!(decode(Framing::UntilClose, b""), (0, false, true));
+        assert_eq!(decode(Framing::UntilClose, b"0\r\n\r\n"), (5, false, true));
+        assert_eq!(decode(Framing::Length(5), b"hell"), (4, false, false));
+        assert_eq!(decode(Framing::Length(5), b"hello"), (5, true, true));
+        assert_eq!(decode(Framing::Chunked, b"5\r\nhello\r\n"), (5, false, false));
+        assert_eq!(decode(Framing::Chunked, b"0\r\n\r\n"), (0, true, true));
     }
 
     #[test]
@@ -265,8 +299,8 @@ mod tests {
         assert_eq!(body(&[1000, BODY_MAX - 999]), Err(Error::PayloadTooLarge));
         assert_eq!(chunked(b"ffffffff\r\n"), Err(Error::PayloadTooLarge));
 
-        assert!(Decoder::new(Framing::Length(BODY_MAX)).is_ok());
-        let refused = Decoder::new(Framing::Length(BODY_MAX + 1)).map(|_| ());
+        assert!(Decoder::new(BODY_MAX, Framing::Length(BODY_MAX)).is_ok());
+        let refused = Decoder::new(BODY_MAX, Framing::Length(BODY_MAX + 1)).map(|_| ());
         assert_eq!(refused, Err(Error::PayloadTooLarge));
         let input = [0; BODY_MAX + 7];
         assert_eq!(run(Framing::Length(BODY_MAX), &input, 100), Ok(Some(BODY_MAX)));

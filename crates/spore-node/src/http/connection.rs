@@ -214,11 +214,11 @@ impl<'c, 'b, S: Read + Write, A: Api> Connection<'c, 'b, S, A> {
                 }
                 Err(Stop::Ended(ending)) => return ending,
             };
-            match sent {
-                Err(ending) => return ending,
-                Ok(()) if !self.keep_alive => return Ending::Finished,
-                // Requests that all are there already must not keep the rest of the node waiting.
-                Ok(()) => yield_now().await,
+            if let Err(ending) = sent {
+                return ending;
+            }
+            if !self.keep_alive {
+                return Ending::Finished;
             }
         }
     }
@@ -317,6 +317,11 @@ impl<'c, 'b, S: Read + Write, A: Api> Connection<'c, 'b, S, A> {
         let soon = Instant::now() + self.timeouts.grace;
         let waits = self.filled == 0;
         self.seat().set_due(if kept && waits { Instant::MIN } else { soon });
+        if kept {
+            // Requests that all are there already must not keep the rest of the node waiting. The seat can be given up
+            // meanwhile: several may be answered before it is looked who else has come.
+            yield_now().await;
+        }
         if waits {
             self.wait(kept).await?;
         }

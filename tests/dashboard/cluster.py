@@ -32,7 +32,8 @@ class Cluster:
 
     def spore(self, *arguments):
         done = subprocess.run([self.program, *arguments], cwd=self.folder, env=self.environment(), capture_output=True, text=True)
-        assert done.returncode == 0, f"spore {' '.join(arguments)}: {done.stderr}"
+        if done.returncode != 0:
+            raise subprocess.SubprocessError(f"spore {' '.join(arguments)}: {done.stderr}")
         return done.stdout
 
     def write(self, name, text):

@@ -26,7 +26,7 @@ def words(kind, node=None):
 
 
 def integrity():
-    return subprocess.run(["sqlite3", "-readonly", FILE, "PRAGMA integrity_check; SELECT count(*) FROM history;"], capture_output=True, text=True).stdout.split()
+    return subprocess.run(["sqlite3", "-readonly", "-cmd", ".timeout 20000", FILE, "PRAGMA integrity_check; SELECT count(*) FROM history;"], capture_output=True, text=True).stdout.split()
 
 
 def first(nodes):
@@ -36,7 +36,7 @@ def first(nodes):
         until(lambda: count(topic, payload) == 1, SLOW, f"{topic} in the history")
     fine, rows = integrity()
     assert fine == "ok" and int(rows) >= len(NODES) + 5, (fine, rows)
-    member, = [it for it in past("members", "--of", nodes.ids[1])]
+    member = past("members", "--of", nodes.ids[1])[0]
     assert (member["hostname"], member["what"], member["detail"]) == ("n1", "joined", {"address": f"{address(1)}:8080"}), member
     print(f"history: {rows} entries, while it is written; each event once")
 
@@ -68,7 +68,9 @@ def gone_on():
     assert integrity()[0] == "ok"
     # Whom only an earlier gateway has met is looked for in the first 30 s.
     until(lambda: words("members", "n3")[-1] == "left", 30 + SLOW, "that n3 has left")
-    assert words("members", "gate") == ["joined"] and words("members", "n2").count("joined") == 1, past("members")
+    # It says so of itself, too, when it has started long after the one before.
+    assert [it for it in words("members", "gate") if it != "restarted"] == ["joined"], past("members")
+    assert words("members", "n2").count("joined") == 1, past("members")
     until(lambda: count("while/gone", 1) == 1, SLOW, "the event that was published meanwhile")
     assert count("to/broker", {"a": 1}) == 1
     print("history: the next gateway goes on where the killed one was")

@@ -34,7 +34,8 @@ def environment():
 
 def spore(*arguments, code=0):
     done = subprocess.run([SPORE, *arguments], cwd=FOLDER, env=environment(), capture_output=True, text=True)
-    assert done.returncode == code, f"spore {' '.join(arguments)}: {done.returncode}, {done.stderr}"
+    if done.returncode != code:
+        raise subprocess.SubprocessError(f"spore {' '.join(arguments)}: {done.returncode}, {done.stderr}")
     return done.stdout
 
 

@@ -144,7 +144,7 @@ fn is_told(folder: &Path, spore: &Path, rom: &Path, sdk: &Path) -> Result<String
     let (running, terminal) = machine.run_at_terminal()?;
     let said = check(folder, spore, Some(&terminal))?;
     let api = Api { name: "the board".into(), address: Ipv4Addr::LOCALHOST, port };
-    let network = api.get("/api/network/status")?;
+    let network = api.get_patiently("/api/network/status")?;
     ensure!(network["ssid"] == NETWORK && network["credentials"] == "kept", "it says {network}");
     drop(running);
     let again = machine.run()?;
@@ -164,11 +164,19 @@ fn starts(folder: &Path, spore: &Path, rom: &Path, sdk: &Path) -> Result<String>
     let _running = machine.run()?;
     wait_for(&machine, CONNECTED, 1, 0)?;
     let api = Api { name: "the board".into(), address: Ipv4Addr::LOCALHOST, port };
-    let status = api.get("/api/node/status")?;
+    let status = api.get_patiently("/api/node/status")?;
     ensure!(status["hostname"] == HOSTNAME, "it is called {}", status["hostname"]);
     // Signed with the key of the cluster whose page it was.
     let mut config = Command::new(spore);
-    config.args(["config", "get", "--json", "--node", &format!("127.0.0.1:{port}")]);
+    config.args([
+        "config",
+        "get",
+        "--json",
+        "--timeout",
+        "20",
+        "--node",
+        &format!("127.0.0.1:{port}"),
+    ]);
     config.env("XDG_STATE_HOME", folder).env_remove("SPORE_KEY_FILE").current_dir(folder);
     let config = process::run(&mut config).context("the board does not know the cluster's key")?;
     ensure!(config.contains(HOSTNAME), "its settings are {config}");

@@ -5,7 +5,7 @@ use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 /// How long a node may take to answer, as promise H2 has it: what TCP loses is sent again after 1 s, 3 s, 7 s.
@@ -95,16 +95,19 @@ impl Api {
             let answer = String::from_utf8(answer).context("the answer is not UTF-8")?;
             let (head, body) = answer.split_once("\r\n\r\n").context("the answer has no end")?;
             let status = head.split(' ').nth(1);
-            match status {
-                Some("200") => {}
-                Some("503") => {
-                    return Err(std::io::Error::new(ErrorKind::ResourceBusy, "answered 503").into());
-                }
-                _ => bail!("answered {}", head.lines().next().unwrap_or_default()),
-            }
+            seated(status)?;
+            ensure!(status == Some("200"), "answered {}", head.lines().next().unwrap_or_default());
             serde_json::from_str(body).context("the body is not JSON")
         };
         ask().with_context(|| format!("GET {path} of {}", self.name))
+    }
+
+    /// The document at `path`, which is asked for again while the node refuses.
+    ///
+    /// # Errors
+    /// When the node does not answer as it must.
+    pub(crate) fn get_patiently(&self, path: &str) -> Result<Value> {
+        patiently(TIMEOUT, || self.get(path))
     }
 
     /// Sends `request`, says that this is all, and returns what comes back until the node closes.
@@ -135,7 +138,20 @@ impl Api {
     }
 }
 
-/// Whether the answer was 503, or the connection was refused or ended before an answer came: what
+/// Whether an answer with this status is one to the request.
+///
+/// # Errors
+/// When it is that there was no seat for it, or none any more.
+pub(crate) fn seated(status: Option<&str>) -> std::io::Result<()> {
+    match status {
+        Some(refusal @ ("408" | "503")) => {
+            Err(std::io::Error::new(ErrorKind::ResourceBusy, format!("answered {refusal}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whether the answer was 503 or 408, or the connection was refused or ended before an answer came: what
 /// a board does while it is busy, which has no queue for connections. A later try may succeed.
 pub(crate) fn is_refusal(error: &anyhow::Error) -> bool {
     let kind = error.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
@@ -171,6 +187,7 @@ pub(crate) fn patiently<T>(limit: Duration, ask: impl Fn() -> Result<T>) -> Resu
 #[cfg(test)]
 mod tests {
     use super::*;
+    use anyhow::bail;
     use std::cell::Cell;
     use std::io;
 

@@ -7,7 +7,7 @@ use serde_json::Value;
 use spore_core::ClusterKey;
 use spore_core::security::request::{Credentials, Nonce, Signed, SigningKey};
 
-use super::api::Api;
+use super::api::{self, Api};
 use crate::emu::secret::Secret;
 
 /// A board that verifies a signature computes for a second or two; an emulated one, on a busy machine, longer.
@@ -41,6 +41,7 @@ pub(crate) fn send(api: &Api, key: &Secret, order: Order<'_>, expected: &str) ->
     let answer = api.exchange(request.as_bytes(), TIMEOUT)?;
     let answer = String::from_utf8_lossy(&answer);
     let status = answer.split(' ').nth(1);
+    api::seated(status)?;
     ensure!(status == Some(expected), "{} answered {answer:?} to {body}", api.name);
     let (_, document) = answer.split_once("\r\n\r\n").context("the answer has no end")?;
     serde_json::from_str(document).context("the body is not JSON")

@@ -7,7 +7,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::mpsc::Sender;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use spore_boot::map::{CONFIGURATION, Slot};
@@ -27,6 +27,8 @@ const PASSWORD: &str = "secret1234";
 const AIR: &str = "home:secret1234:6";
 /// How long QEMU may take to answer at its monitor.
 const MONITOR_LIMIT: Duration = Duration::from_secs(10);
+/// Between two tries to connect to it.
+const MONITOR_PAUSE: Duration = Duration::from_millis(20);
 /// What it begins each answer with.
 const PROMPT: &[u8] = b"(qemu) ";
 
@@ -234,7 +236,7 @@ impl<'a> Board<'a> {
     /// When QEMU does not answer.
     pub(crate) fn reset(&self) -> Result<()> {
         let press = || {
-            let mut monitor = UnixStream::connect(self.monitor())?;
+            let mut monitor = connect(&self.monitor())?;
             monitor.set_read_timeout(Some(MONITOR_LIMIT))?;
             // It answers the greeting, and the command when that is done.
             until_prompt(&mut monitor)?;
@@ -242,6 +244,17 @@ impl<'a> Board<'a> {
             until_prompt(&mut monitor)
         };
         press().with_context(|| format!("cannot reset {}", self.name))
+    }
+}
+
+/// Connects to QEMU, which may be starting.
+fn connect(monitor: &Path) -> std::io::Result<UnixStream> {
+    let start = Instant::now();
+    loop {
+        match UnixStream::connect(monitor) {
+            Err(_) if start.elapsed() < MONITOR_LIMIT => std::thread::sleep(MONITOR_PAUSE),
+            connected => return connected,
+        }
     }
 }
 

@@ -91,7 +91,7 @@ pub(super) fn inside(folder: &Path, board: Esp01<'_>) -> Result<String> {
     let log = process::tail_of(&machine.log, 20);
     ensure!(running.ended()?.is_none() && said.is_ok(), "{said:?}\nthe board's log:\n{log}");
     let api = Api { name: "the board".into(), address: Ipv4Addr::LOCALHOST, port: API_PORT };
-    let network = api.get("/api/network/status")?;
+    let network = api.get_patiently("/api/network/status")?;
     let is = |pointer: &str, value: serde_json::Value| network.pointer(pointer) == Some(&value);
     ensure!(
         is("/state", "connected".into())

@@ -72,7 +72,7 @@ pub(super) fn check(
     {
         let _running = Machine { pokes: &pokes, log: machine.log.clone(), ..*machine }.run()?;
         wait_for(machine, CONNECTED, 1, 0)?;
-        let none = signed::send(api, key, order(), "404")?;
+        let none = patiently(ANSWER, || signed::send(api, key, order(), "404"))?;
         ensure!(none["error"]["code"] == "no_crash", "a new node tells of a crash: {none}");
         for (index, one) in breaks().iter().enumerate() {
             // It joins anew after each restart.

@@ -99,20 +99,23 @@ pub(crate) fn settings(folder: &Path, spore: &Path, key: Option<&Secret>) -> Res
     Ok(claim)
 }
 
-/// A TCP port that nobody has.
+/// A TCP port that nobody has, and that nobody gets while its machine is off: it is none of those that Linux gives to who asks for
+/// any, which begin at 32,768.
 ///
 /// # Errors
 /// When there is none.
 pub(crate) fn free_port() -> Result<u16> {
-    let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("cannot open a socket")?;
-    Ok(socket.local_addr().context("a socket has no address")?.port())
+    let first = 10_000 + u16::try_from(std::process::id() % 10_000)?;
+    let is_free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
+    (first..32_768).find(is_free).context("no free port")
 }
 
 /// The node joins, answers, loses its network and finds it on another channel. Returns its id.
 fn roams(machine: &Machine<'_>, api: &Api) -> Result<String> {
     let _running = machine.run()?;
     wait_for(machine, CONNECTED, 1, 0)?;
-    let (status, network) = (api.get("/api/node/status")?, api.get("/api/network/status")?);
+    let (status, network) =
+        (api.get_patiently("/api/node/status")?, api.get_patiently("/api/network/status")?);
     expect(&status, "board", "esp-01")?;
     expect(&status, "reset_reason", "power-on")?;
     expect(&network, "address", ADDRESS)?;
@@ -122,7 +125,7 @@ fn roams(machine: &Machine<'_>, api: &Api) -> Result<String> {
     wait_for(machine, "PIN 2 low", 1, 0)?;
     wait_for(machine, DISCONNECTED, 1, 0)?;
     wait_for(machine, CONNECTED, 2, 0)?;
-    let network = api.get("/api/network/status")?;
+    let network = api.get_patiently("/api/network/status")?;
     expect(&network, "state", "connected")?;
     id_of(&status)
 }
@@ -131,7 +134,7 @@ fn roams(machine: &Machine<'_>, api: &Api) -> Result<String> {
 fn is_the_same(machine: &Machine<'_>, api: &Api) -> Result<String> {
     let _running = machine.run()?;
     wait_for(machine, CONNECTED, 1, 0)?;
-    id_of(&api.get("/api/node/status")?)
+    id_of(&api.get_patiently("/api/node/status")?)
 }
 
 /// The network has another password: the node keeps trying, and is well.

@@ -259,7 +259,7 @@ fn outcome(answer: &str) -> Result<Outcome> {
             Ok(Outcome::Published(Published { publisher: Publisher::parse(&body)?, number }))
         }
         Some("429") => Ok(Outcome::Refused),
-        Some("503") => Ok(Outcome::Unanswered),
+        Some("408" | "503") => Ok(Outcome::Unanswered),
         // The nonce was of the boot before.
         Some("401") if body["error"]["code"] == "nonce_stale" => Ok(Outcome::Unanswered),
         _ => bail!("answered {}: {body}", head.lines().next().unwrap_or_default()),

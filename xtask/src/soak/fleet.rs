@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::net::{Ipv4Addr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -193,8 +193,13 @@ impl Fleet {
                     self.tally.restarts_as_new += 1;
                     self.nodes[index].remembered = None;
                     let state = self.state(index);
-                    fs::remove_dir_all(&state)
-                        .with_context(|| format!("cannot remove {}", state.display()))?;
+                    match fs::remove_dir_all(&state) {
+                        // It was killed before it made one.
+                        Err(error) if error.kind() == ErrorKind::NotFound => {}
+                        done => {
+                            done.with_context(|| format!("cannot remove {}", state.display()))?;
+                        }
+                    }
                 }
                 self.launch(index)?;
             }

@@ -239,9 +239,14 @@ impl Run {
 
     /// Watches that nobody is forgotten or declared dead any more.
     fn hold(&mut self) -> Result<()> {
-        let start = Instant::now();
-        while start.elapsed() < HOLD {
+        let (start, mut seen) = (Instant::now(), false);
+        while start.elapsed() < HOLD || !seen {
             let Some(views) = self.look(CLOSE_LOOK)? else { continue };
+            // Who is silent for long ends the run.
+            if views.len() < self.fleet.running() {
+                continue;
+            }
+            seen = true;
             if let Err(error) = self.fleet.check(&views, views::check_live) {
                 self.fleet.note_views(&views)?;
                 return Err(error);

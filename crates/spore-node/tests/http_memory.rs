@@ -11,18 +11,22 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use edge_nal::io::{ErrorType, Read, Write};
 use edge_nal::{Close, NoopNet, Readable, TcpAccept, TcpShutdown, TcpSplit};
+use embassy_futures::join::join_array;
 use futures_lite::future::{block_on, or, yield_now};
 use spore_core::api::Entrance;
 use spore_node::http::{BODY_MAX, BUFFER_LEN, HEAD_MAX, Server, Timeouts};
 use support::{FILE, OK, Reply, Stub, cases, long_byte, replies};
 
-/// A client that sends its pieces one after the other, then says that no more is to come.
+/// A client that sends its pieces one after the other, then says that no more is to come, if it
+/// does not stay.
 #[derive(Default)]
 struct Client {
     pieces: RefCell<Vec<Vec<u8>>>,
     received: RefCell<Vec<u8>>,
     accepted: Cell<bool>,
     closed: Cell<bool>,
+    /// Says nothing more until the server has closed.
+    stays: bool,
     /// Most bytes that one write takes; 0 for all.
     write_max: usize,
 }
@@ -38,6 +42,9 @@ impl Read for Socket<'_> {
         assert!(!buf.is_empty(), "a read without room looks like the end");
         // Another worker may run between any two reads.
         yield_now().await;
+        while self.0.stays && self.0.pieces.borrow().is_empty() && !self.0.closed.get() {
+            yield_now().await;
+        }
         let mut pieces = self.0.pieces.borrow_mut();
         let Some(piece) = pieces.first_mut() else { return Ok(0) };
         let length = piece.len().min(buf.len());
@@ -97,7 +104,10 @@ impl TcpShutdown for Socket<'_> {
     }
 }
 
-impl TcpAccept for &Client {
+/// Clients that connect at once, but for the last: it does when all others have an answer.
+struct Clients<'c>(&'c [Client]);
+
+impl TcpAccept for Clients<'_> {
     type Error = Infallible;
     type Socket<'a>
         = Socket<'a>
@@ -105,10 +115,13 @@ impl TcpAccept for &Client {
         Self: 'a;
 
     async fn accept(&self) -> Result<(SocketAddr, Socket<'_>), Infallible> {
-        if self.accepted.replace(true) {
-            pending::<()>().await;
+        let next = self.0.iter().position(|client| !client.accepted.replace(true));
+        let Some(next) = next else { pending().await };
+        let answered = |client: &Client| !client.received.borrow().is_empty();
+        while next + 1 == self.0.len() && !self.0[..next].iter().all(answered) {
+            yield_now().await;
         }
-        Ok(((Ipv4Addr::LOCALHOST, 1).into(), Socket(self)))
+        Ok(((Ipv4Addr::LOCALHOST, 1).into(), Socket(&self.0[next])))
     }
 }
 
@@ -126,7 +139,7 @@ fn serve_with(client: &Client, room: usize) -> Vec<u8> {
         }
     };
     let serving = async {
-        server.worker(&client, |_| ENTRANCE, &stub).await;
+        server.worker(&Clients(std::slice::from_ref(client)), |_| ENTRANCE, &stub).await;
     };
     block_on(or(serving, until_closed));
     client.received.take()
@@ -366,4 +379,36 @@ fn a_body_is_asked_for_when_it_is_wanted_and_not_before() {
     let answers = replies(&serve(vec![refused.into(), b"hello".to_vec()]), 0);
     assert_statuses(&answers, &[405], b"PUT");
     assert_eq!(answers[0].field("connection"), Some("close"));
+}
+
+/// Three are answered and a fourth connects, all before any worker has its next turn.
+#[test]
+fn who_was_answered_just_now_makes_room_too() {
+    let kept = "GET /ok HTTP/1.1\r\nHost: n\r\n\r\n";
+    let last = "GET /ok HTTP/1.1\r\nHost: n\r\nConnection: close\r\n\r\n";
+    let clients = [kept, kept, kept, last].map(|request| Client {
+        pieces: vec![request.into()].into(),
+        stays: true,
+        ..Client::default()
+    });
+    let mut seats = [[0; BUFFER_LEN]; 3];
+    let mut shared = [0; BODY_MAX];
+    let seats = seats.each_mut().map(|seat| &mut seat[..]);
+    let server = Server::<3>::new(seats, &mut shared, 0, Timeouts::STANDARD);
+    let (acceptor, stubs) = (Clients(&clients), [(); 4].map(|()| Stub::default()));
+    let workers = stubs.each_ref().map(|stub| server.worker(&acceptor, |_| ENTRANCE, stub));
+    let serving = async {
+        join_array(workers).await;
+    };
+    let until_closed = async {
+        while !clients[3].closed.get() {
+            yield_now().await;
+        }
+    };
+    block_on(or(serving, until_closed));
+    for client in &clients {
+        assert_statuses(&replies(&client.received.borrow(), 0), &[200], kept.as_bytes());
+    }
+    let left = clients[..3].iter().filter(|client| client.closed.get()).count();
+    assert_eq!(left, 1, "one makes room for one");
 }

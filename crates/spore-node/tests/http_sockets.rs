@@ -5,12 +5,14 @@ mod serve;
 #[path = "http/support.rs"]
 mod support;
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
-use serve::{Acceptor, serve};
+use serve::{Acceptor, LIFETIME, serve};
 use spore_core::api::Entrance;
 use spore_node::http::{BODY_MAX, BUFFER_LEN, Server, Timeouts};
 use support::{OK, Reply, Stub, cases, replies};
@@ -28,6 +30,22 @@ const TIMEOUTS: Timeouts = Timeouts {
     heartbeat: ms(400),
 };
 
+/// As long as a server lives.
+const LONG: embassy_time::Duration = ms(LIFETIME.as_millis() as u64);
+
+/// Where they are not what is tested, since a busy machine is slow.
+const PATIENT: Timeouts = Timeouts {
+    idle: LONG,
+    grace: LONG,
+    head: LONG,
+    body: LONG,
+    lease: LONG,
+    write: LONG,
+    response: LONG,
+    linger: LONG,
+    heartbeat: LONG,
+};
+
 const GET: &[u8] = b"GET /ok HTTP/1.1\r\nHost: n\r\n\r\n";
 const GET_AND_CLOSE: &[u8] = b"GET /ok HTTP/1.1\r\nHost: n\r\nConnection: close\r\n\r\n";
 
@@ -36,8 +54,8 @@ const fn ms(milliseconds: u64) -> embassy_time::Duration {
 }
 
 /// Starts a server as a board has it, three seats and four workers; where it listens.
-fn start() -> SocketAddr {
-    serve::<3, 4, _>(1, TIMEOUTS, Stub::default)
+fn start(timeouts: Timeouts) -> SocketAddr {
+    serve::<3, 4, _>(1, timeouts, Stub::default)
 }
 
 fn connect(address: SocketAddr) -> TcpStream {
@@ -76,25 +94,50 @@ fn read_one(mut stream: &TcpStream) -> Reply {
 }
 
 fn ask(address: SocketAddr, request: &[u8]) -> Vec<Reply> {
+    try_ask(address, request).expect("an orderly end")
+}
+
+/// As [`ask`], of a server that may close before all is sent: the answer can be there nevertheless.
+fn try_ask(address: SocketAddr, request: &[u8]) -> io::Result<Vec<Reply>> {
     let mut stream = connect(address);
-    stream.write_all(request).expect("sent");
-    read_all(&stream)
+    let sent = stream.write_all(request);
+    let mut bytes = Vec::new();
+    stream.read_to_end(&mut bytes)?;
+    if bytes.is_empty() {
+        sent?;
+    }
+    Ok(replies(&bytes, 0))
+}
+
+/// Asks until it is served, for at most `limit`; how long it took. Nothing but `refusals` may come
+/// before.
+fn insist(address: SocketAddr, limit: Duration, refusals: &[u16]) -> Duration {
+    let start = Instant::now();
+    loop {
+        let status = ask(address, GET_AND_CLOSE)[0].status;
+        assert!(start.elapsed() < limit, "locked out");
+        if status == 200 {
+            return start.elapsed();
+        }
+        assert!(refusals.contains(&status), "{status}");
+        sleep(Duration::from_millis(20));
+    }
 }
 
 /// Asserts that `what` takes at least `expected`, and not so much longer that something else must
-/// have ended it; a busy machine is slow.
+/// have ended it; a busy machine is slow. What starts the time must be part of `what`.
 fn takes<T>(expected: embassy_time::Duration, what: impl FnOnce() -> T) -> T {
     let start = Instant::now();
     let result = what();
     let (took, expected) = (start.elapsed(), Duration::from_millis(expected.as_millis()));
-    assert!(took + Duration::from_millis(50) >= expected, "took {took:?}, not {expected:?}");
+    assert!(took >= expected, "took {took:?}, not {expected:?}");
     assert!(took <= expected + Duration::from_secs(2), "took {took:?}, not {expected:?}");
     result
 }
 
 #[test]
 fn answers_reach_the_client_before_the_end() {
-    let address = start();
+    let address = start(PATIENT);
     for (raw, expected) in cases() {
         let mut stream = connect(address);
         stream.write_all(&raw).expect("sent");
@@ -107,7 +150,7 @@ fn answers_reach_the_client_before_the_end() {
 /// A client that sends its whole body before it reads must still find the answer.
 #[test]
 fn a_body_that_is_too_long_does_not_destroy_the_answer() {
-    let address = start();
+    let address = start(PATIENT);
     let head = "POST /ok HTTP/1.1\r\nHost: n\r\nContent-Length: 4000000\r\n\r\n";
     let request = [head.as_bytes(), &[b'x'; 4_000_000]].concat();
     let replies = ask(address, &request);
@@ -118,21 +161,33 @@ fn a_body_that_is_too_long_does_not_destroy_the_answer() {
 
 #[test]
 fn a_connection_is_kept_until_it_is_idle() {
-    let address = start();
+    let idle = ms(1_500);
+    let address = start(Timeouts { idle, ..PATIENT });
     let stream = connect(address);
-    for _ in 0..20 {
+    let get = || {
         (&stream).write_all(GET).expect("sent");
         let reply = read_one(&stream);
         assert_eq!((reply.status, &*reply.body), (200, OK.as_bytes()));
-    }
-    assert!(takes(TIMEOUTS.idle, || read_all(&stream)).is_empty());
+    };
+    (0..20).for_each(|_| get());
+    let rest = takes(idle, || {
+        get();
+        read_all(&stream)
+    });
+    assert!(rest.is_empty());
 }
 
 #[test]
 fn silence_and_slowness_are_told() {
-    let address = start();
-    let silent = connect(address);
-    let replies = takes(TIMEOUTS.idle, || read_all(&silent));
+    // Who is slow between connecting and sending must not be taken for silent.
+    let timeouts = Timeouts { idle: ms(1_500), ..TIMEOUTS };
+    let address = start(timeouts);
+    let sending = |bytes: &[u8]| {
+        let mut stream = connect(address);
+        stream.write_all(bytes).expect("sent");
+        stream
+    };
+    let replies = takes(timeouts.idle, || read_all(&connect(address)));
     assert_eq!(replies.iter().map(|reply| reply.status).collect::<Vec<_>>(), [408]);
     replies[0].assert_error();
     assert_eq!(replies[0].field("connection"), Some("close"));
@@ -142,35 +197,31 @@ fn silence_and_slowness_are_told() {
     gone.shutdown(Shutdown::Write).expect("half-closed");
     assert!(takes(ms(0), || read_all(&gone)).is_empty());
 
-    let mut half = connect(address);
-    half.write_all(&GET[..20]).expect("sent");
-    let replies = takes(TIMEOUTS.head, || read_all(&half));
+    let replies = takes(timeouts.head, || read_all(&sending(&GET[..20])));
     assert_eq!(replies[0].status, 408);
     replies[0].assert_error();
 
-    let mut body = connect(address);
-    body.write_all(b"POST /echo HTTP/1.1\r\nHost: n\r\nContent-Length: 9\r\n\r\nhalf")
-        .expect("sent");
-    assert_eq!(takes(TIMEOUTS.body, || read_all(&body))[0].status, 408);
+    let body = b"POST /echo HTTP/1.1\r\nHost: n\r\nContent-Length: 9\r\n\r\nhalf";
+    assert_eq!(takes(timeouts.body, || read_all(&sending(body)))[0].status, 408);
 
     // Who is bound to be refused is not waited for.
-    let mut refused = connect(address);
     let head = b"POST /ok HTTP/1.1\r\nHost: n\r\nContent-Length: 2000\r\n\r\nhalf";
-    refused.write_all(head).expect("sent");
-    assert_eq!(takes(ms(0), || read_one(&refused).status), 405);
+    assert_eq!(takes(ms(0), || read_one(&sending(head)).status), 405);
 
     // A byte now and then does not buy more time.
-    let slow = connect(address);
-    let mut writer = slow.try_clone().expect("a second handle");
-    let dripping = thread::spawn(move || {
-        for byte in GET {
-            sleep(Duration::from_millis(100));
-            if writer.write_all(&[*byte]).is_err() {
-                break;
+    let (status, dripping) = takes(timeouts.head + ms(100), || {
+        let slow = connect(address);
+        let mut writer = slow.try_clone().expect("a second handle");
+        let dripping = thread::spawn(move || {
+            for byte in GET {
+                sleep(Duration::from_millis(100));
+                if writer.write_all(&[*byte]).is_err() {
+                    break;
+                }
             }
-        }
+        });
+        (read_one(&slow).status, dripping)
     });
-    let status = takes(TIMEOUTS.head + ms(100), || read_one(&slow).status);
     assert_eq!(status, 408);
     dripping.join().expect("joined");
 }
@@ -178,7 +229,7 @@ fn silence_and_slowness_are_told() {
 /// The answer is cut off, which its chunks let the client notice.
 #[test]
 fn a_client_that_does_not_read_is_given_up() {
-    let address = start();
+    let address = start(TIMEOUTS);
     let mut greedy = connect(address);
     greedy.write_all(b"GET /long/50000000 HTTP/1.1\r\nHost: n\r\n\r\n").expect("sent");
     sleep(Duration::from_millis(TIMEOUTS.response.as_millis() + 500));
@@ -193,12 +244,12 @@ fn a_client_that_does_not_read_is_given_up() {
 /// Three clients that only hold their connections: the fourth is told so, and served after them.
 #[test]
 fn three_are_served_and_the_fourth_is_told() {
-    let address = start();
+    // Half the grace is longer than a head may take: nobody is thrown out.
+    let address = start(Timeouts { head: ms(3_000), ..PATIENT });
     let slow: Vec<TcpStream> = (0..3).map(|_| connect(address)).collect();
     for mut stream in &slow {
         stream.write_all(&GET[..10]).expect("sent");
     }
-    sleep(Duration::from_millis(100));
     for _ in 0..5 {
         let refusal = ask(address, GET);
         assert_eq!((refusal.len(), refusal[0].status), (1, 503));
@@ -212,25 +263,30 @@ fn three_are_served_and_the_fourth_is_told() {
     assert_eq!(ask(address, GET_AND_CLOSE)[0].status, 200);
 }
 
-/// Connections that wait for their next request make room at once, one for each that comes.
+/// Connections that wait for their next request make room at once, one for each that comes, also
+/// when they were answered only just now.
 #[test]
 fn kept_connections_make_room() {
-    let address = start();
-    let kept: Vec<TcpStream> = (0..3).map(|_| connect(address)).collect();
-    for stream in &kept {
-        let mut writer = stream;
-        writer.write_all(GET).expect("sent");
-        assert_eq!(read_one(stream).status, 200);
+    let address = start(PATIENT);
+    let until = Instant::now() + Duration::from_secs(1);
+    while Instant::now() < until {
+        let kept: Vec<TcpStream> = (0..3).map(|_| connect(address)).collect();
+        for mut stream in &kept {
+            stream.write_all(GET).expect("sent");
+        }
+        for stream in &kept {
+            assert_eq!(read_one(stream).status, 200);
+        }
+        let replies = takes(ms(0), || ask(address, GET_AND_CLOSE));
+        assert_eq!(replies[0].status, 200);
     }
-    let replies = takes(ms(0), || ask(address, GET_AND_CLOSE));
-    assert_eq!(replies[0].status, 200);
 }
 
 /// Four clients ask as fast as they can, a connection each time: every one of them is answered,
 /// and nothing but the answer or the refusal comes.
 #[test]
 fn greedy_clients_share() {
-    let address = start();
+    let address = start(PATIENT);
     let clients: Vec<_> = (0..4)
         .map(|_| {
             thread::spawn(move || {
@@ -263,7 +319,7 @@ fn six_slow_clients_that_come_again_do_not_lock_the_others_out() {
 
 /// `count` slow clients for `span`; how long a good one may take to be served.
 fn besiege(count: usize, span: Duration, limit: Duration) {
-    let address = start();
+    let address = start(TIMEOUTS);
     let until = Instant::now() + span;
     let firsts: [&[u8]; 4] = [
         b"",
@@ -301,9 +357,14 @@ fn besiege(count: usize, span: Duration, limit: Duration) {
     let slow: Vec<_> = (0..count).map(slow).collect();
     sleep(Duration::from_millis(700));
     let mut waits = Vec::new();
+    // Who is slow by chance is thrown out like the others, which a reset may tell it.
+    let served = || {
+        let replies = try_ask(address, GET_AND_CLOSE).unwrap_or_default();
+        replies.first().is_some_and(|reply| reply.status == 200)
+    };
     while Instant::now() < until {
         let start = Instant::now();
-        while ask(address, GET_AND_CLOSE)[0].status != 200 {
+        while !served() {
             assert!(start.elapsed() < limit, "locked out");
             sleep(Duration::from_millis(20));
         }
@@ -331,7 +392,7 @@ fn workers_are_small() {
 
 #[test]
 fn curl_agrees() {
-    let address = start();
+    let address = start(PATIENT);
     let curl = |arguments: &[&str]| {
         let mut command = std::process::Command::new("curl");
         command.args(["-s", "--max-time", "5", "-w", " %{http_code} %{num_connects}"]);
@@ -365,37 +426,41 @@ fn curl_agrees() {
 /// do not keep the thread to themselves.
 #[test]
 fn who_never_pauses_does_not_stop_the_others() {
-    let address = start();
+    let address = start(PATIENT);
+    let done = Arc::new(AtomicBool::new(false));
     let pour = |first: &'static [u8], more: &'static [u8]| {
         let mut stream = connect(address);
         let mut reader = stream.try_clone().expect("a second handle");
-        stream.set_write_timeout(Some(Duration::from_secs(3))).expect("a timeout");
-        thread::spawn(move || std::io::copy(&mut reader, &mut std::io::sink()));
+        thread::spawn(move || io::copy(&mut reader, &mut io::sink()));
+        let enough = Arc::clone(&done);
         thread::spawn(move || {
             let _ = stream.write_all(first);
             let more = more.repeat(1_000);
-            let until = Instant::now() + Duration::from_secs(3);
-            while Instant::now() < until && stream.write_all(&more).is_ok() {}
+            while !enough.load(Ordering::Relaxed) && stream.write_all(&more).is_ok() {}
         })
     };
     let pipelining = pour(GET, GET);
     let pouring = pour(b"POST /ok HTTP/1.1\r\nHost: n\r\nContent-Length: 9999999\r\n\r\n", b"x");
     sleep(Duration::from_millis(100));
+    // The seat of the last one may be free only soon.
     for _ in 0..20 {
-        let start = Instant::now();
-        assert_eq!(ask(address, GET_AND_CLOSE)[0].status, 200);
-        assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
+        insist(address, Duration::from_secs(5), &[503]);
+        sleep(Duration::from_millis(50));
     }
-    pipelining.join().expect("joined");
-    pouring.join().expect("joined");
+    assert!(!pipelining.is_finished() && !pouring.is_finished(), "all the while");
+    done.store(true, Ordering::Relaxed);
 }
 
 /// Who holds the shared body buffer without using it loses it when another needs it; slow clients
 /// on all three connections of a board do not lock out a fourth. The timeouts that matter to it are
-/// at least 15 % of the product's, so what takes 1.5 s here takes at most 10 s there.
+/// at least 30 % of the product's, so what takes 3 s here takes at most 10 s there.
 #[test]
 fn slow_bodies_hold_neither_the_shared_buffer_nor_the_seats() {
-    let address = start();
+    // What else could end them takes longer than they may.
+    let long = ms(5_000);
+    let timeouts = Timeouts { idle: long, head: long, body: long, lease: ms(300), ..TIMEOUTS };
+    let address = start(timeouts);
+    let limit = Duration::from_secs(3);
     let echo = |stream: &mut TcpStream, body: usize| {
         let head = "POST /echo HTTP/1.1\r\nHost: n\r\nConnection: close\r\n";
         let head = format!("{head}Content-Length: {BODY_MAX}\r\n\r\n");
@@ -415,16 +480,12 @@ fn slow_bodies_hold_neither_the_shared_buffer_nor_the_seats() {
     echo(&mut good, BODY_MAX);
     let replies = read_all(&good);
     assert_eq!((replies[0].status, replies[0].body.len()), (200, BODY_MAX));
-    let two_leases = Duration::from_millis(2 * TIMEOUTS.lease.as_millis() + 600);
-    assert!(start.elapsed() < two_leases, "{:?}", start.elapsed());
+    assert!(start.elapsed() < limit, "{:?}, not two leases", start.elapsed());
     assert!(held.iter().all(|stream| read_all(stream)[0].status == 408));
+    drop((held, good));
 
     let _slow = [slow(), slow(), slow()];
     sleep(Duration::from_millis(50));
-    let start = Instant::now();
-    while ask(address, GET_AND_CLOSE)[0].status != 200 {
-        assert!(start.elapsed() < Duration::from_millis(1_500), "the fourth is locked out");
-        sleep(Duration::from_millis(20));
-    }
-    println!("H2: the fourth of a board is served after {:.1?}", start.elapsed());
+    let took = insist(address, limit, &[503]);
+    println!("H2: the fourth of a board is served after {took:.1?}");
 }

@@ -88,6 +88,8 @@ struct Stub {
     feed: Arc<Feed>,
     /// The next piece to send.
     next: Cell<usize>,
+    /// What the feed was at the last look: it grows in another thread.
+    seen: Cell<u32>,
 }
 
 impl Api for Stub {
@@ -141,6 +143,7 @@ impl Api for Stub {
         assert!(query.is_empty() || query.bytes().all(|byte| byte.is_ascii_digit()), "{query}");
         let mut state = self.feed.0.lock().unwrap();
         state.looks += 1;
+        self.seen.set(state.version);
         let Some(piece) = state.pieces.get(self.next.get()) else {
             return if state.ended { None } else { Some(0) };
         };
@@ -150,10 +153,9 @@ impl Api for Stub {
     }
 
     async fn stream_changed(&self) {
-        let seen = self.feed.0.lock().unwrap().version;
         poll_fn(|context| {
             let mut state = self.feed.0.lock().unwrap();
-            if state.version != seen {
+            if state.version != self.seen.get() {
                 return Poll::Ready(());
             }
             state.readers.push(context.waker().clone());
@@ -172,7 +174,7 @@ fn start() -> (SocketAddr, Arc<Feed>) {
 fn start_with(timeouts: Timeouts) -> (SocketAddr, Arc<Feed>) {
     let feed = Arc::<Feed>::default();
     let shared = Arc::clone(&feed);
-    let stub = move || Stub { feed: Arc::clone(&shared), next: Cell::new(0) };
+    let stub = move || Stub { feed: Arc::clone(&shared), next: Cell::new(0), seen: Cell::new(0) };
     (serve::<3, 4, _>(1, timeouts, stub), feed)
 }
 
@@ -383,7 +385,7 @@ fn who_sends_into_a_stream_stops_nobody() {
     let enough = Arc::clone(&done);
     let pouring = thread::spawn(move || {
         while !enough.load(Ordering::Relaxed) {
-            writer.write_all(&[b'x'; 4096]).expect("dropped, and never refused");
+            writer.write_all(&[b'x'; 1 << 16]).expect("dropped, and never refused");
         }
     });
     for n in 0..20 {

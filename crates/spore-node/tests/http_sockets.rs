@@ -277,8 +277,8 @@ fn kept_connections_make_room() {
         for stream in &kept {
             assert_eq!(read_one(stream).status, 200);
         }
-        let replies = takes(ms(0), || ask(address, GET_AND_CLOSE));
-        assert_eq!(replies[0].status, 200);
+        // A client waits far less long than these may be idle.
+        assert_eq!(ask(address, GET_AND_CLOSE)[0].status, 200);
     }
 }
 

@@ -1,5 +1,6 @@
 //! The launcher: starts a program from one of two slots, as a board's bootloader starts an image, with the same decisions.
 
+use crate::lock::Lock;
 use crate::slots::SlotFile;
 use embassy_futures::block_on;
 use embedded_storage::nor_flash::{NorFlash as _, ReadNorFlash as _};
@@ -12,7 +13,7 @@ use spore_boot::{Start, choose};
 use spore_image::trial::{self, Found};
 use spore_image::{Head, build};
 use std::ffi::OsString;
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
@@ -184,17 +185,10 @@ impl Launcher {
         LaunchError::Io(path.to_owned(), error)
     }
 
-    /// The operating system drops the lock with the file, also if the process is killed.
-    fn lock(&self) -> Result<File, LaunchError> {
+    fn lock(&self) -> Result<Lock, LaunchError> {
         let path = self.folder.join("lock");
-        let mut options = OpenOptions::new();
-        let lock = options.create(true).truncate(false).write(true).open(&path);
-        let lock = lock.map_err(|error| self.failed(&path, error))?;
-        lock.try_lock().map_err(|error| match error {
-            TryLockError::WouldBlock => LaunchError::InUse(self.folder.clone()),
-            TryLockError::Error(error) => self.failed(&path, error),
-        })?;
-        Ok(lock)
+        let lock = Lock::take(&path).map_err(|error| self.failed(&path, error))?;
+        lock.ok_or_else(|| LaunchError::InUse(self.folder.clone()))
     }
 
     /// Puts the program into slot A, as one that came by no update.

@@ -9,6 +9,7 @@ mod crash;
 mod faults;
 mod flash;
 mod launcher;
+mod lock;
 mod memory;
 mod net;
 mod node;

@@ -2,6 +2,7 @@
 
 use crate::crash::{self, Scene};
 use crate::flash::{FileFlash, LEN, OpenError, sync_directory};
+use crate::lock::Lock;
 use embassy_sync::blocking_mutex::raw::NoopRawMutex;
 use embassy_sync::mutex::Mutex;
 use futures_lite::future::block_on;
@@ -12,7 +13,7 @@ use spore_core::store::MAX_VALUE;
 use spore_node::store::{FIRST_STORE, Loaded, Store, StoreError};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -34,8 +35,7 @@ pub fn remembers(folder: &Path) -> io::Result<bool> {
 pub(crate) struct StateFolder {
     path: PathBuf,
     store: Mutex<NoopRawMutex, Store<FileFlash>>,
-    /// The operating system drops the lock with the file, also if the process is killed.
-    _lock: File,
+    _lock: Lock,
 }
 
 /// Where a node keeps its values.
@@ -116,12 +116,7 @@ impl StateFolder {
     /// warning says so.
     pub(crate) fn open(folder: &Path) -> Result<Self, FolderError> {
         fs::create_dir_all(folder)?;
-        let mut options = OpenOptions::new();
-        let lock = options.create(true).truncate(false).write(true).open(folder.join("lock"))?;
-        lock.try_lock().map_err(|error| match error {
-            TryLockError::WouldBlock => FolderError::InUse,
-            TryLockError::Error(error) => FolderError::Io(error),
-        })?;
+        let lock = Lock::take(&folder.join("lock"))?.ok_or(FolderError::InUse)?;
         let path = folder.join(FILE);
         let store = match Self::store_in(&path)? {
             Some(store) => store,

@@ -174,7 +174,7 @@ pub(crate) fn interface(address: Ipv4Addr) -> Result<(String, Ipv4Addr), BindErr
 #[cfg(test)]
 mod tests {
     use super::{BindError, Sockets};
-    use std::net::Ipv4Addr;
+    use std::net::{Ipv4Addr, UdpSocket};
 
     #[test]
     fn a_foreign_address_is_refused_with_the_ones_that_there_are() {
@@ -187,10 +187,13 @@ mod tests {
     #[test]
     fn an_address_in_use_is_named_with_the_option_that_helps() {
         let address = Ipv4Addr::new(127, 43, 0, 1);
-        let _first = Sockets::bind(address, 4998, 4998).unwrap();
-        let Err(error) = Sockets::bind(address, 4998, 4997) else { panic!("bound twice") };
+        // Held at another address, so that nobody else is given them meanwhile.
+        let held = [(); 2].map(|()| UdpSocket::bind("127.0.0.1:0").unwrap());
+        let [port, other] = held.each_ref().map(|it| it.local_addr().unwrap().port());
+        let _first = Sockets::bind(address, port, port).unwrap();
+        let Err(error) = Sockets::bind(address, port, other) else { panic!("bound twice") };
         assert!(error.to_string().contains("--port"), "{error}");
-        let Err(error) = Sockets::bind(address, 4997, 4998) else { panic!("bound twice") };
+        let Err(error) = Sockets::bind(address, other, port) else { panic!("bound twice") };
         assert!(error.to_string().contains("--http-port"), "{error}");
     }
 }

@@ -231,6 +231,16 @@ impl Gateway {
         let announce = self.options.bind;
         let api = self.options.api();
         let flasher = std::mem::take(&mut self.flasher).start(self.options.key.clone())?;
+        let stopping = Arc::new(AtomicBool::new(false));
+        let request = Arc::clone(&stopping);
+        // Who reads the first line may end it at once.
+        ctrlc::set_handler(move || {
+            // Who asks twice does not want to wait.
+            if request.swap(true, Ordering::Relaxed) {
+                process::exit(0);
+            }
+        })
+        .context("cannot wait for Ctrl-C")?;
         self.introduce(node.hostname().as_str(), &api, flasher.as_deref())?;
         let bridge = Bridge {
             name: self.cluster.clone(),
@@ -249,15 +259,6 @@ impl Gateway {
             metrics,
             announce: (!self.no_mdns && !announce.is_loopback()).then_some(announce),
         };
-        let stopping = Arc::new(AtomicBool::new(false));
-        let request = Arc::clone(&stopping);
-        ctrlc::set_handler(move || {
-            // Who asks twice does not want to wait.
-            if request.swap(true, Ordering::Relaxed) {
-                process::exit(0);
-            }
-        })
-        .context("cannot wait for Ctrl-C")?;
         let leave = Stop::default();
         let (left, ended) = (leave.clone(), Ended(Arc::clone(&stopping)));
         let thread = thread::Builder::new().name("node".to_owned()).spawn(move || {

@@ -103,13 +103,9 @@ impl Options {
     pub(crate) fn run(self, sprockets: HostSprockets) -> Result<()> {
         let node = self.bind(sprockets)?;
         let (hostname, api) = (node.hostname(), self.api());
-        if self.json {
-            print_line(json!({ "hostname": hostname.as_str(), "api": api }))?;
-        } else {
-            print_line(format_args!("{hostname}: http://{api}/api/node/status"))?;
-        }
         let stop = Stop::default();
         let request = stop.clone();
+        // Who reads the line may end it at once.
         ctrlc::set_handler(move || {
             // Who asks twice does not want to wait.
             if request.request() {
@@ -117,6 +113,11 @@ impl Options {
             }
         })
         .context("cannot wait for Ctrl-C")?;
+        if self.json {
+            print_line(json!({ "hostname": hostname.as_str(), "api": api }))?;
+        } else {
+            print_line(format_args!("{hostname}: http://{api}/api/node/status"))?;
+        }
         end(node.run(&stop));
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! Another cluster key for all but a stolen node, with real nodes.
 
 use crate::canned::{self, Canned};
-use crate::support::{Corner, Running, stderr, wait};
+use crate::support::{Corner, DEAD, Running, stderr, wait};
 use serde_json::{Value, json};
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -78,7 +78,7 @@ fn a_stolen_node_is_left_out_and_one_that_was_away_is_not() {
         let members = corner.members(n);
         members.into_iter().find(|(it, _)| it == name).map(|(_, status)| status)
     };
-    wait("all know that it is gone", 30 * SECOND, || at(1, "kitchen").as_deref() == Some("dead"));
+    wait("all know that it is gone", DEAD, || at(1, "kitchen").as_deref() == Some("dead"));
     let rotated = run(&["rotate", "--resume", "--timeout", "5"]);
     assert_eq!(rotated.status.code(), Some(1), "{}", stderr(&rotated));
     assert!(stderr(&rotated).contains("1 node does not have"), "{}", stderr(&rotated));
@@ -97,7 +97,7 @@ fn a_stolen_node_is_left_out_and_one_that_was_away_is_not() {
     assert!(corner.run(&get).status.success());
     let old = corner.run(&[&get[..], &["--key-file", "claimed.key"]].concat());
     assert!(stderr(&old).contains("401, credentials_invalid"), "{}", stderr(&old));
-    wait("the others lose it", 40 * SECOND, || {
+    wait("the others lose it", DEAD, || {
         (1..=2).all(|n| at(n, "pantry").as_deref() == Some("dead"))
     });
     assert_eq!(at(1, "cellar").as_deref(), Some("active"));

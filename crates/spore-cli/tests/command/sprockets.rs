@@ -1,6 +1,6 @@
 //! Sprockets on Linux: the examples in `spore node`, and a project of one's own.
 
-use crate::support::{Corner, Running, stderr, wait};
+use crate::support::{Corner, DEAD, Running, stderr, wait};
 use serde_json::{Value, json};
 use std::fs;
 use std::io::Write as _;
@@ -415,5 +415,5 @@ fn one_node_looks_after_the_alarm_and_another_takes_over() {
     let (_, first) = nodes.swap_remove(at);
     let (other, _) = nodes[0];
     first.kill();
-    wait("the other one takes over", SOON, || runs(other) > 0);
+    wait("the other one takes over", DEAD, || runs(other) > 0);
 }

@@ -11,6 +11,9 @@ use std::sync::mpsc::channel;
 use std::thread;
 use std::time::{Duration, Instant};
 
+/// Within this, all others have a node for dead that was killed: one that a busy machine has held up may need 35 s to be sure.
+pub(crate) const DEAD: Duration = Duration::from_secs(45);
+
 /// One test's corner of the loopback network, and its state folder.
 pub(crate) struct Corner {
     pub(crate) state: tempfile::TempDir,
@@ -67,7 +70,10 @@ impl Corner {
 
     /// Runs a command that must succeed, and reads what it prints as JSON.
     pub(crate) fn json(&self, arguments: &[&str]) -> Value {
-        let output = self.run(arguments);
+        // A node that a busy machine has made slow is none that fails.
+        let patient: &[&str] =
+            if arguments.contains(&"--node") { &["--timeout", "20"] } else { &[] };
+        let output = self.run(&[arguments, patient].concat());
         assert!(output.status.success(), "{arguments:?}: {}", stderr(&output));
         serde_json::from_slice(&output.stdout).unwrap()
     }
@@ -91,7 +97,7 @@ impl Corner {
 
     /// The statuses of all members as node `n` sees them, by hostname.
     pub(crate) fn members(&self, n: u8) -> Vec<(String, String)> {
-        let list = self.json(&["members", "--json", "--timeout", "20", "--node", &self.api(n)]);
+        let list = self.json(&["members", "--json", "--node", &self.api(n)]);
         let field = |member: &Value, name: &str| member[name].as_str().unwrap().to_owned();
         let members = list["members"].as_array().unwrap();
         let mut members: Vec<_> =
@@ -106,29 +112,44 @@ impl Corner {
         command: &mut Command,
         patience: Duration,
     ) -> (Option<i32>, String) {
+        Self::at_a_terminal_until(command, |said| !said.is_empty(), patience)
+    }
+
+    /// As [`at_a_terminal`](Self::at_a_terminal), but it is asked so long after it has said enough.
+    pub(crate) fn at_a_terminal_until(
+        command: &mut Command,
+        enough: impl Fn(&str) -> bool,
+        patience: Duration,
+    ) -> (Option<i32>, String) {
         let size = Winsize { ws_row: 50, ws_col: 200, ws_xpixel: 0, ws_ypixel: 0 };
         let OpenptyResult { master, slave } = openpty(&size, None).unwrap();
         command.stdout(slave.try_clone().unwrap()).stderr(slave);
         let mut child = command.env("TERM", "xterm").spawn().unwrap();
         // The end is seen only when nobody has the terminal any more.
         command.stdout(Stdio::null()).stderr(Stdio::null());
-        let (speaks, begun) = channel();
-        let reader = thread::spawn(move || {
-            let (mut terminal, mut said, mut piece) = (File::from(master), Vec::new(), [0; 4096]);
+        let (speaks, pieces) = channel::<Vec<u8>>();
+        thread::spawn(move || {
+            let (mut terminal, mut piece) = (File::from(master), [0; 4096]);
             // Linux has EIO for a terminal that all others have closed.
             while let Ok(len @ 1..) = terminal.read(&mut piece) {
-                said.extend_from_slice(&piece[..len]);
-                let _ = speaks.send(());
+                let _ = speaks.send(piece[..len].to_vec());
             }
-            String::from_utf8(said).unwrap()
         });
+        let mut said = Vec::new();
         if patience < Duration::MAX {
-            let _ = begun.recv_timeout(Duration::from_secs(60));
+            let (start, limit) = (Instant::now(), Duration::from_secs(60));
+            while !enough(&String::from_utf8_lossy(&said))
+                && let Ok(piece) = pieces.recv_timeout(limit.saturating_sub(start.elapsed()))
+            {
+                said.extend(piece);
+            }
             thread::sleep(patience);
             let id = child.id().to_string();
             assert!(Command::new("kill").args(["-s", "INT", &id]).status().unwrap().success());
         }
-        (child.wait().unwrap().code(), reader.join().unwrap())
+        let code = child.wait().unwrap().code();
+        said.extend(pieces.into_iter().flatten());
+        (code, String::from_utf8(said).unwrap())
     }
 
     pub(crate) fn path(&self) -> &Path {

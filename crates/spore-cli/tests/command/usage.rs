@@ -63,7 +63,7 @@ fn a_node_that_does_not_answer_is_a_clear_error_within_3_seconds() {
         let start = Instant::now();
         let output = corner.run(&["members", "--node", &node]);
         // The 3 s, and what a busy machine takes to start a program.
-        assert!(start.elapsed() < Duration::from_secs(6), "{node}: {:?}", start.elapsed());
+        assert!(start.elapsed() < Duration::from_secs(10), "{node}: {:?}", start.elapsed());
         assert_eq!(output.status.code(), Some(1));
         assert!(stderr(&output).contains(&format!("{node} {what}")), "{output:?}");
         assert!(output.stdout.is_empty());

@@ -57,7 +57,7 @@ impl Api {
         let python = python::environment("python", "tests/api/requirements.txt")?;
         let spore = e2e::spore_to_test(self.spore)?;
         let folder = paths::repository().join("target/api");
-        e2e::empty_folder(&folder)?;
+        let _folder = e2e::empty_folder(&folder)?;
         let key_file = folder.join("cluster.key");
         let description = folder.join("openapi.json");
         run_spore(&spore, &["key", "new", "--key-file"], &key_file)?;

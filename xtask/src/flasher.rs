@@ -68,7 +68,7 @@ impl Flasher {
         let Some(isolation) = e2e::isolation()? else {
             return Ok(ExitCode::from(e2e::CANNOT_RUN));
         };
-        e2e::empty_folder(&folder)?;
+        let _folder = e2e::empty_folder(&folder)?;
         make()?;
         let [rom, sdk] = firmware(&folder)?;
         e2e::run_isolated(isolation, |command| {

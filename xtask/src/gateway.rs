@@ -52,7 +52,7 @@ impl Gateway {
         let Some(isolation) = e2e::isolation()? else {
             return Ok(ExitCode::from(e2e::CANNOT_RUN));
         };
-        e2e::empty_folder(&folder)?;
+        let _folder = e2e::empty_folder(&folder)?;
         e2e::run_isolated(isolation, |command| {
             command.args(["gateway", "--inside"]);
             command.args(self.nodes.map(|nodes| format!("--nodes={nodes}")));

@@ -24,7 +24,7 @@ impl Wireshark {
     pub(crate) fn run(self) -> Result<()> {
         let spore = e2e::spore_to_test(self.spore)?;
         let folder = paths::repository().join("target/wireshark");
-        e2e::empty_folder(&folder)?;
+        let _folder = e2e::empty_folder(&folder)?;
         let mut check = Command::new("python3");
         check.current_dir(paths::repository()).arg("tests/wireshark/check.py");
         print!("{}", process::run(check.arg(spore).arg(folder))?);

@@ -49,7 +49,7 @@ impl Dashboard {
             print!("{}", inside(&folder, &spore)?);
             return Ok(ExitCode::SUCCESS);
         }
-        e2e::empty_folder(&folder)?;
+        let _folder = e2e::empty_folder(&folder)?;
         if self.board {
             print!("{}", board::check(&folder, &spore)?);
             return Ok(ExitCode::SUCCESS);

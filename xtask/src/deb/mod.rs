@@ -43,7 +43,7 @@ impl Deb {
     /// When something does not build, or what is in the package is not as it should be.
     pub(crate) fn run(self) -> Result<()> {
         let folder = paths::repository().join("target/deb");
-        e2e::empty_folder(&folder)?;
+        let _folder = e2e::empty_folder(&folder)?;
         let spore = match self.spore {
             Some(spore) => fs::canonicalize(&spore)
                 .with_context(|| format!("there is no program {}", spore.display()))?,

@@ -16,7 +16,7 @@ pub(crate) mod signed;
 mod sniffer;
 mod updates;
 
-use std::fs;
+use std::fs::{self, File, TryLockError};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Output};
@@ -111,12 +111,8 @@ impl E2e {
         // Of runs at the same time, each has one of its own.
         let name = format!("spore{}", std::process::id());
         let logs = self.folder(&name);
-        match &self.log_dir {
-            // What else is in there is not ours.
-            Some(_) => fs::create_dir_all(&logs)
-                .with_context(|| format!("cannot create {}", logs.display()))?,
-            None => empty_folder(&logs)?,
-        }
+        // What else is in there is not ours, and the other is this run's alone.
+        fs::create_dir_all(&logs).with_context(|| format!("cannot create {}", logs.display()))?;
         let ended = self.build_and_run(isolation, &logs, &name);
         match (&self.log_dir, &ended) {
             (None, Ok(true)) => fs::remove_dir_all(&logs)
@@ -170,13 +166,32 @@ pub(crate) fn run_isolated(
     wait(&mut inner, &interrupted)
 }
 
-/// Makes a folder for what a test leaves behind. What an earlier run has left would be shown as this one's.
+/// Makes a folder for what a test leaves behind, without what an earlier run has left, which would be shown as this one's. No other
+/// run gets it before the result is dropped.
 ///
 /// # Errors
-/// When it cannot be made.
-pub(crate) fn empty_folder(folder: &Path) -> Result<()> {
-    let _ = fs::remove_dir_all(folder);
-    fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))
+/// When it cannot be made, or another run has it.
+pub(crate) fn empty_folder(folder: &Path) -> Result<File> {
+    let empty = || -> Result<File> {
+        fs::create_dir_all(folder)?;
+        let held = File::open(folder)?;
+        match held.try_lock() {
+            Err(TryLockError::WouldBlock) => {
+                bail!("another run has it; wait for its end, or choose another one (--log-dir)")
+            }
+            locked => locked?,
+        }
+        for entry in fs::read_dir(folder)? {
+            let entry = entry?;
+            if entry.file_type()?.is_dir() {
+                fs::remove_dir_all(entry.path())?;
+            } else {
+                fs::remove_file(entry.path())?;
+            }
+        }
+        Ok(held)
+    };
+    empty().with_context(|| format!("cannot use the folder {}", folder.display()))
 }
 
 /// The `spore` to test: this one, or this tree's, which is built.
@@ -275,4 +290,26 @@ pub(crate) fn build_spore() -> Result<PathBuf> {
         message["executable"].as_str().map(PathBuf::from)
     });
     executables.next_back().context("cargo built no executable of the package spore-cli")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_is_empty_and_one_run_has_it() {
+        let folder = std::env::temp_dir().join(format!("spore-folder-{}", std::process::id()));
+        fs::create_dir_all(folder.join("earlier")).unwrap();
+        fs::write(folder.join("earlier/log"), "of an earlier run").unwrap();
+        let held = empty_folder(&folder).unwrap();
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
+        fs::write(folder.join("log"), "of this run").unwrap();
+        let refused = format!("{:#}", empty_folder(&folder).unwrap_err());
+        assert!(refused.contains("another run has it"), "{refused}");
+        assert!(folder.join("log").exists());
+        drop(held);
+        let _next = empty_folder(&folder).unwrap();
+        assert!(!folder.join("log").exists());
+        fs::remove_dir(&folder).unwrap();
+    }
 }

@@ -40,6 +40,8 @@ pub(crate) struct FlashCheck {
 /// The folder of a run, and what is in it.
 struct Bench {
     folder: PathBuf,
+    /// Nobody else has it.
+    _held: File,
     spore: PathBuf,
     xtask: PathBuf,
 }
@@ -90,9 +92,9 @@ impl Bench {
     fn new(spore: Option<PathBuf>) -> Result<Self> {
         let spore = e2e::spore_to_test(spore)?;
         let folder = paths::repository().join("target/flash-check");
-        e2e::empty_folder(&folder)?;
+        let held = e2e::empty_folder(&folder)?;
         let xtask = std::env::current_exe().context("cannot find this program's own file")?;
-        let bench = Self { folder, spore, xtask };
+        let bench = Self { folder, _held: held, spore, xtask };
         let mut random = fastrand::Rng::with_seed(8_266);
         let mut noise = |len: usize| (0..len).map(|_| random.u8(..)).collect::<Vec<u8>>();
         // Built for another flash; and an image that does not end with a sector.

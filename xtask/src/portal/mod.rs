@@ -73,7 +73,7 @@ impl Portal {
         let Some(isolation) = e2e::isolation()? else {
             return Ok(ExitCode::from(e2e::CANNOT_RUN));
         };
-        e2e::empty_folder(&folder)?;
+        let _folder = e2e::empty_folder(&folder)?;
         let parts = if self.board { Some(board::build(&folder, &spore)?) } else { None };
         e2e::run_isolated(isolation, |command| {
             command.args(["portal", "--inside"]);

@@ -168,15 +168,8 @@ fn starts(folder: &Path, spore: &Path, rom: &Path, sdk: &Path) -> Result<String>
     ensure!(status["hostname"] == HOSTNAME, "it is called {}", status["hostname"]);
     // Signed with the key of the cluster whose page it was.
     let mut config = Command::new(spore);
-    config.args([
-        "config",
-        "get",
-        "--json",
-        "--timeout",
-        "20",
-        "--node",
-        &format!("127.0.0.1:{port}"),
-    ]);
+    config.args(["config", "get", "--json", "--timeout", "20"]);
+    config.args(["--node", &format!("127.0.0.1:{port}")]);
     config.env("XDG_STATE_HOME", folder).env_remove("SPORE_KEY_FILE").current_dir(folder);
     let config = process::run(&mut config).context("the board does not know the cluster's key")?;
     ensure!(config.contains(HOSTNAME), "its settings are {config}");

@@ -11,7 +11,7 @@ use serde_json::Value;
 use spore_image::HEAD;
 
 use super::images::{self, Nature};
-use super::{GOOD, Operator, PATIENCE};
+use super::{GOOD, Operator};
 use crate::e2e::api::{self, Api};
 use crate::e2e::cluster::{CLUSTER_PORT, Cluster};
 use crate::e2e::signed;
@@ -25,6 +25,8 @@ const TIMEOUT: Duration = Duration::from_secs(120);
 /// How often an upload is tried while the node refuses the connection, or is busy with the one before.
 const TRIES: u32 = 60;
 const PAUSE: Duration = Duration::from_millis(500);
+/// How long a node may refuse connections.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// So many come at once.
 const CROWD: usize = 20;
 const PATH: &str = "/api/node/update";
@@ -176,7 +178,7 @@ fn one_byte_a_second(api: &Api, key: &Secret, good: &[u8]) -> Result<()> {
     for _ in 0..TRIES {
         slow = begin(api, key, good.len()).ok();
         thread::sleep(PAUSE);
-        if !api::patiently(PATIENCE, || api.get(PATH))?["upload"].is_null() {
+        if !api.get_patiently(PATH)?["upload"].is_null() {
             break;
         }
         slow = None;
@@ -230,7 +232,7 @@ fn replay(cluster: &mut Cluster<'_>) -> Result<usize> {
 fn state(api: &Api) -> Result<Value> {
     let begun = Instant::now();
     loop {
-        let state = api::patiently(PATIENCE, || api.get(PATH))?;
+        let state = api.get_patiently(PATH)?;
         if state["upload"].is_null() || begun.elapsed() > TIMEOUT {
             return Ok(state);
         }

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 use serde_json::Value;
 
-use super::api::{self, Api};
+use super::api::Api;
 use super::cluster::{Cluster, POLL, Plan};
 use super::said;
 use crate::process;
@@ -28,8 +28,6 @@ const LAST: u32 = 14;
 const ROLLOUT: Duration = Duration::from_secs(600);
 /// How long the rest may take to hear that it was halted.
 const HALT: Duration = Duration::from_secs(20);
-/// How long a node may refuse connections.
-const PATIENCE: Duration = Duration::from_secs(10);
 /// The gate between waves.
 const GATE: &str = "2s";
 
@@ -81,14 +79,14 @@ fn bad(cluster: &Cluster<'_>, operator: &Operator<'_>) -> Result<()> {
     let mut canary = None;
     for api in cluster.apis() {
         expect_image(api, GOOD)?;
-        let state = api::patiently(PATIENCE, || api.get("/api/node/update"))?;
+        let state = api.get_patiently("/api/node/update")?;
         if state["quarantined"] == BAD {
             ensure!(state["last"]["reason"] == "not_started", "{} says {state}", api.name);
             let other = canary.replace(api.name.as_str());
             ensure!(other.is_none(), "{other:?} and {} have tried it", api.name);
         }
         loop {
-            let rollout = api::patiently(PATIENCE, || api.get("/api/cluster/update"))?;
+            let rollout = api.get_patiently("/api/cluster/update")?;
             if rollout["rollout"]["state"] == "halted" {
                 break;
             }
@@ -162,13 +160,13 @@ impl<'a> Operator<'a> {
 
     /// The rollout as the first Linux node sees it.
     fn state(&self) -> Result<Value> {
-        api::patiently(PATIENCE, || self.entry.get("/api/cluster/update"))
+        self.entry.get_patiently("/api/cluster/update")
     }
 }
 
 /// A node runs this image, and has confirmed it.
 fn expect_image(api: &Api, sequence: u32) -> Result<()> {
-    let state: Value = api::patiently(PATIENCE, || api.get("/api/node/update"))?;
+    let state: Value = api.get_patiently("/api/node/update")?;
     let image = &state["image"];
     ensure!(
         image["sequence"] == sequence && image["stage"] == "confirmed",
